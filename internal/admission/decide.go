@@ -1,0 +1,223 @@
+// Package admission answers admission reviews: it reads the review, lets
+// annotations, policy and mutate decide, and writes the response. It does no
+// I/O beside the request: everything that decides is in the review or in the
+// configuration.
+package admission
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/mutate"
+)
+
+// Outcome is what became of a request: a label of the metrics, a field of the
+// log, an audit annotation.
+type Outcome string
+
+// The outcomes.
+const (
+	// Mutated requests got a patch.
+	Mutated Outcome = "mutated"
+	// Unchanged requests asked for nothing that was not there.
+	Unchanged Outcome = "unchanged"
+	// Denied requests asked for something that cannot be granted.
+	Denied Outcome = "denied"
+	// Failed requests were not understood, or broke the webhook.
+	Failed Outcome = "failed"
+)
+
+// Reason says why there was this outcome.
+type Reason string
+
+// The reasons, by outcome.
+const (
+	// Injected: at least one mount, variable or annotation was added.
+	Injected Reason = "injected"
+
+	// AlreadyInjected: the pod has all that it asks for.
+	AlreadyInjected Reason = "already_injected"
+	// NotRequested: no annotation asks for a token.
+	NotRequested Reason = "not_requested"
+	// OptedOut: the pod says inject: "false".
+	OptedOut Reason = "opted_out"
+	// NoContainer: tokens are asked for, but for no container of the pod.
+	NoContainer Reason = "no_container"
+	// Unsupported: the operation, the resource or the kind of pod is not one
+	// that can be injected.
+	Unsupported Reason = "unsupported"
+	// DebugSkipped: a debug container could not get the tokens of its pod.
+	DebugSkipped Reason = "debug_skipped"
+
+	// InvalidAnnotations: an annotation cannot be granted as it is written.
+	InvalidAnnotations Reason = "invalid_annotations"
+	// PolicyDenied: the policy does not allow an audience.
+	PolicyDenied Reason = "policy"
+	// Conflict: the annotations contradict what the pod says itself.
+	Conflict Reason = "conflict"
+
+	// Malformed: the request was not an admission review.
+	Malformed Reason = "malformed"
+	// TooLarge: the request's body was over the limit.
+	TooLarge Reason = "too_large"
+	// Panicked: the webhook has a defect.
+	Panicked Reason = "panic"
+)
+
+// outcomes lists which reasons each outcome may have.
+var outcomes = map[Outcome][]Reason{
+	Mutated:   {Injected},
+	Unchanged: {AlreadyInjected, NotRequested, OptedOut, NoContainer, Unsupported, DebugSkipped},
+	Denied:    {InvalidAnnotations, PolicyDenied, Conflict},
+	Failed:    {Malformed, TooLarge, Panicked},
+}
+
+// Decision is the answer to a request.
+type Decision struct {
+	Outcome Outcome
+	Reason  Reason
+	// Operations is the patch of a Mutated pod.
+	Operations []jsonpatch.Operation
+	// Warnings are shown by kubectl.
+	Warnings []string
+	// Errors say everything that is wrong with a Denied pod.
+	Errors field.ErrorList
+	// Tokens and Containers name what was injected where.
+	Tokens, Containers []string
+}
+
+// mirrorAnnotation marks the API server's copy of a static pod, which may not
+// have ServiceAccount tokens (core/v1 MirrorPodAnnotationKey).
+const mirrorAnnotation = "kubernetes.io/config.mirror"
+
+// Decide answers a request. It is a function of its arguments alone.
+func Decide(cfg *config.Config, version string, q *Request) Decision {
+	switch {
+	case q.Pod == nil || !q.supported():
+		return Decision{Outcome: Unchanged, Reason: Unsupported}
+	case q.Operation == admissionv1.Create:
+		return decideCreate(cfg, version, q)
+	default:
+		return decideDebug(cfg, version, q)
+	}
+}
+
+// supported tells whether the operation is one that can inject: the creation of
+// a pod, and the addition of a debug container.
+func (q *Request) supported() bool {
+	create := q.Operation == admissionv1.Create && q.SubResource == ""
+	debug := q.Operation == admissionv1.Update && q.SubResource == ephemeralContainers && q.OldPod != nil
+	return q.aboutPods() && (create || debug)
+}
+
+func decideCreate(cfg *config.Config, version string, q *Request) Decision {
+	spec, warnings, invalid := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
+	forbidden := checkPolicy(cfg, q.Namespace, spec)
+	if d, done := nothingToInject(spec, warnings, len(invalid)); done {
+		return d
+	}
+	if _, mirror := q.Pod.Annotations[mirrorAnnotation]; mirror {
+		warnings = append(warnings, "a static pod cannot have ServiceAccount tokens: none was injected")
+		return Decision{Outcome: Unchanged, Reason: Unsupported, Warnings: warnings}
+	}
+	result, conflicts := mutate.Patch(q.Pod, spec, mutate.Options{Prefix: cfg.Parser.Prefix, Version: version})
+	warnings = append(warnings, result.Warnings...)
+	if errs := slices.Concat(invalid, forbidden, conflicts); len(errs) > 0 {
+		return Decision{Outcome: Denied, Reason: denialReason(invalid, forbidden), Warnings: warnings, Errors: errs}
+	}
+	return decision(result, warnings)
+}
+
+// nothingToInject is the decision where the annotations ask for no token.
+func nothingToInject(spec annotations.Spec, warnings []string, problems int) (Decision, bool) {
+	switch {
+	case problems > 0:
+		return Decision{}, false
+	case spec.OptedOut:
+		return Decision{Outcome: Unchanged, Reason: OptedOut}, true
+	case len(spec.Tokens) == 0:
+		return Decision{Outcome: Unchanged, Reason: NotRequested, Warnings: warnings}, true
+	default:
+		return Decision{}, false
+	}
+}
+
+// denialReason names the first cause, in the order in which an author would
+// take them: wrong annotations, then the policy, then the rest of the pod.
+func denialReason(invalid, forbidden field.ErrorList) Reason {
+	switch {
+	case len(invalid) > 0:
+		return InvalidAnnotations
+	case len(forbidden) > 0:
+		return PolicyDenied
+	default:
+		return Conflict
+	}
+}
+
+// decideDebug answers the addition of debug containers to a running pod. What
+// is wrong with the pod's annotations is not the fault of the person who debugs
+// and must not stand in the way: it is a warning here.
+func decideDebug(cfg *config.Config, version string, q *Request) Decision {
+	spec, warnings, problems := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
+	problems = append(problems, checkPolicy(cfg, q.Namespace, spec)...)
+	if d, done := nothingToInject(spec, warnings, len(problems)); done {
+		return d
+	}
+	if len(problems) > 0 {
+		for _, p := range problems {
+			warnings = append(warnings, "no token for the debug container: "+p.Error())
+		}
+		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
+	}
+	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutate.Options{Prefix: cfg.Parser.Prefix, Version: version})
+	warnings = append(warnings, result.Warnings...)
+	if len(conflicts) > 0 {
+		return Decision{Outcome: Denied, Reason: Conflict, Warnings: warnings, Errors: conflicts}
+	}
+	return decision(result, warnings)
+}
+
+func checkPolicy(cfg *config.Config, namespace string, spec annotations.Spec) field.ErrorList {
+	var errs field.ErrorList
+	for i := range spec.Tokens {
+		t := &spec.Tokens[i]
+		if problem := cfg.Policy.Check(namespace, t.Audience); problem != "" {
+			errs = append(errs, field.Forbidden(t.Source, fmt.Sprintf("audience %q: %s", t.Audience, problem)))
+		}
+	}
+	return errs
+}
+
+func decision(result mutate.Result, warnings []string) Decision {
+	d := Decision{
+		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: warnings,
+		Tokens: result.Tokens, Containers: result.Containers,
+	}
+	if len(result.Operations) > 0 {
+		return d
+	}
+	d.Outcome, d.Reason = Unchanged, AlreadyInjected
+	if len(result.Containers) == 0 {
+		d.Reason = NoContainer
+	}
+	return d
+}
+
+// auditAnnotations are for the API server's audit log, which puts the webhook's
+// name before each key.
+func (d *Decision) auditAnnotations() map[string]string {
+	audit := map[string]string{"outcome": string(d.Outcome), "reason": string(d.Reason)}
+	if len(d.Tokens) > 0 {
+		audit["tokens"] = strings.Join(d.Tokens, ",")
+		audit["containers"] = strings.Join(d.Containers, ",")
+	}
+	return audit
+}

@@ -1,0 +1,78 @@
+// Package annotations defines the pod annotations that users write, and turns
+// them into a [Spec]: the list of projected ServiceAccount tokens a pod asks
+// for. It is pure: values in, values out, no Kubernetes client, no clock.
+package annotations
+
+import "strings"
+
+// DefaultPrefix is the prefix of every annotation, unless --annotation-prefix
+// says otherwise.
+const DefaultPrefix = "oidc-injector.io"
+
+// The keys behind the prefix. Each but Status also takes a suffix ".NAME",
+// which makes it speak of the further token NAME instead of the default one.
+const (
+	// Audience is the token's `aud` claim. Its presence asks for the token.
+	Audience = "audience"
+	// Expiration is the token's lifetime: seconds or a Go duration.
+	Expiration = "expiration"
+	// TokenFile is the name of the token's file in the mount directory.
+	TokenFile = "token-file"
+	// MountPath is the absolute directory that holds the token's file.
+	MountPath = "mount-path"
+	// FileMode is the octal mode of the token's file.
+	FileMode = "file-mode"
+	// Env names an environment variable that gets the token's full path.
+	Env = "env"
+	// Containers lists the only containers that get the token.
+	Containers = "containers"
+	// SkipContainers lists the containers that do not get the token.
+	SkipContainers = "skip-containers"
+	// Profile names a preset of the configuration that supplies further keys.
+	Profile = "profile"
+	// Inject opts out when it is false, whatever else is there.
+	Inject = "inject"
+	// Status is written by the webhook and never read back.
+	Status = "status"
+)
+
+// tokenKeys are the keys that describe a token, in the order in which errors
+// and documentation list them.
+var tokenKeys = []string{
+	Audience, Expiration, TokenFile, MountPath, FileMode, Env, Containers, SkipContainers,
+}
+
+// inputKeys are all keys that users may write.
+var inputKeys = append([]string{Profile, Inject}, tokenKeys...)
+
+// Prefix is the part of an annotation's name before the slash.
+type Prefix string
+
+// Key returns the annotation's full name: prefix/key, and .NAME behind it
+// where the token has a name.
+func (p Prefix) Key(key, token string) string {
+	if token == "" {
+		return string(p) + "/" + key
+	}
+	return string(p) + "/" + key + "." + token
+}
+
+// split takes an annotation's full name apart. It is false where the
+// annotation is not ours.
+func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool) {
+	rest, ours := strings.CutPrefix(annotation, string(p))
+	if !ours {
+		return "", "", false, false
+	}
+	rest, ours = strings.CutPrefix(rest, "/")
+	if !ours {
+		return "", "", false, false
+	}
+	key, token, suffixed = strings.Cut(rest, ".")
+	return key, token, suffixed, true
+}
+
+// Owns tells whether an annotation of this full name is ours.
+func (p Prefix) Owns(annotation string) bool {
+	return len(annotation) > len(p) && annotation[len(p)] == '/' && annotation[:len(p)] == string(p)
+}

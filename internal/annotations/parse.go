@@ -1,0 +1,296 @@
+package annotations
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	// MinExpiration is the shortest lifetime that the API server grants
+	// (TokenRequest, Kubernetes API reference: expirationSeconds).
+	MinExpiration = 10 * time.Minute
+	// MaxTokens bounds the tokens of one pod, so that a hostile pod cannot
+	// make the checks between tokens expensive.
+	MaxTokens = 32
+
+	// defaultTokenName is what messages call the token without a suffix.
+	defaultTokenName = "default"
+	// maxTokenName keeps volume, file and container names within their limits.
+	maxTokenName = 40
+	// maxNames bounds a list of container names, for the same reason as
+	// MaxTokens: lists are compared with each other.
+	maxNames = 100
+)
+
+// The built-in defaults, for keys that neither the pod, nor its profile, nor
+// the configuration sets.
+const (
+	DefaultExpiration    = time.Hour
+	DefaultMaxExpiration = 24 * time.Hour
+	DefaultMountPath     = "/var/run/secrets/tokens"
+	DefaultTokenFile     = "oidc-token"
+)
+
+// Preset is a set of annotations without their prefix, such as
+// {"audience": "vault", "expiration.aws": "2h"}: what a profile supplies.
+type Preset map[string]string
+
+// Parser turns annotations into a Spec. It is immutable, so that it may be
+// used from many goroutines.
+type Parser struct {
+	// Prefix is the prefix of the annotations.
+	Prefix Prefix
+	// Defaults supplies keys that neither the pod nor its profile sets. The
+	// configuration lets it hold only keys that make sense for every token.
+	Defaults Preset
+	// Profiles are the presets that the profile annotation may name.
+	Profiles map[string]Preset
+	// MaxExpiration is the longest lifetime that a token may have.
+	MaxExpiration time.Duration
+}
+
+// Input is the part of a pod that decides which tokens it asks for.
+type Input struct {
+	// Annotations are the pod's; those that are not ours are passed over.
+	Annotations map[string]string
+	// OS is the pod's operating system.
+	OS OS
+}
+
+// Parse reads the annotations. The errors are all that can be said of them,
+// each with its annotation, the value and what is allowed; warnings are for
+// what is doubtful, and are meant for the person at kubectl. Where there are
+// errors, the Spec holds the tokens that could be understood.
+func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
+	w := parsing{Parser: p, os: in.OS, request: make(request, 1)}
+	w.collect(in.Annotations)
+	if w.optsOut("") {
+		// Whatever else is there, right or wrong, is not asked for.
+		return Spec{OptedOut: true}, nil, nil
+	}
+	w.applyProfiles()
+	spec := Spec{Tokens: w.tokens()}
+	w.errs = append(w.errs, p.conflicts(spec.Tokens, in.OS)...)
+	sortErrors(w.errs)
+	slices.Sort(w.warnings)
+	return spec, w.warnings, w.errs
+}
+
+// setting is one value and where it came from.
+type setting struct {
+	value string
+	path  *field.Path
+	// own is true where the pod wrote it, rather than a profile or the defaults.
+	own bool
+}
+
+// settings are the values of one token, by key.
+type settings map[string]setting
+
+// request is all that a pod asks for, by token name.
+type request map[string]settings
+
+func (r request) set(token, key string, s setting) {
+	if r[token] == nil {
+		r[token] = make(settings, 2)
+	}
+	r[token][key] = s
+}
+
+// parsing is the work on one pod.
+type parsing struct {
+	*Parser
+	os       OS
+	request  request
+	warnings []string
+	errs     field.ErrorList
+	// profileMissing is true where a profile was named that cannot be used.
+	profileMissing bool
+}
+
+var annotationsPath = field.NewPath("metadata", "annotations")
+
+// collect sorts the pod's annotations into the request.
+func (w *parsing) collect(annotations map[string]string) {
+	for name, value := range annotations {
+		key, token, suffixed, ours := w.Prefix.split(name)
+		if !ours || key == Status && !suffixed {
+			continue
+		}
+		if !slices.Contains(inputKeys, key) {
+			w.warnings = append(w.warnings, w.unknownKey(name, key, token))
+			continue
+		}
+		path := annotationsPath.Key(name)
+		if suffixed {
+			if problem := tokenNameProblem(token); problem != "" {
+				w.errs = append(w.errs, field.Invalid(path, token, problem))
+				continue
+			}
+		}
+		if _, err := strconv.ParseBool(value); key == Inject && err != nil {
+			w.errs = append(w.errs, field.Invalid(path, shorten(value), `must be "true" or "false"`))
+		}
+		w.request.set(token, key, setting{value: value, path: path, own: true})
+	}
+}
+
+// unknownKey is the warning for an annotation of ours that does not exist.
+func (w *parsing) unknownKey(name, key, token string) string {
+	if near := nearest(key, inputKeys); near != "" {
+		if tokenNameProblem(token) != "" {
+			token = "" // not worth repeating, and of any length
+		}
+		return fmt.Sprintf("unknown annotation %s: did you mean %s?", quote(name), w.Prefix.Key(near, token))
+	}
+	return fmt.Sprintf("unknown annotation %s: the keys are %s", quote(name), strings.Join(inputKeys, ", "))
+}
+
+// tokenNameProblem says what is wrong with a suffix; empty when nothing is.
+func tokenNameProblem(name string) string {
+	switch {
+	case name == defaultTokenName:
+		return "the default token has no suffix: leave it out"
+	case len(name) > maxTokenName || len(validation.IsDNS1123Label(name)) > 0:
+		return fmt.Sprintf("the suffix names a token: lower-case letters, digits and '-', at most %d characters", maxTokenName)
+	default:
+		return ""
+	}
+}
+
+// optsOut tells whether the token's inject annotation says false. For the
+// default token that speaks for the whole pod.
+func (w *parsing) optsOut(token string) bool {
+	yes, err := strconv.ParseBool(w.request[token][Inject].value)
+	return err == nil && !yes
+}
+
+// applyProfiles adds the keys of the named profiles; the pod's own keys win,
+// and a profile named for one token wins over the one named for the pod.
+func (w *parsing) applyProfiles() {
+	for _, token := range slices.Backward(slices.Sorted(maps.Keys(w.request))) {
+		named, ok := w.request[token][Profile]
+		if !ok || w.optsOut(token) {
+			continue
+		}
+		if profile, ok := w.Profiles[named.value]; ok {
+			w.applyProfile(token, named, profile)
+			continue
+		}
+		w.profileMissing = true
+		w.errs = append(w.errs, w.unknownProfile(named))
+	}
+}
+
+func (w *parsing) applyProfile(token string, named setting, profile Preset) {
+	if token != "" && profile.severalTokens() {
+		w.profileMissing = true
+		w.errs = append(w.errs, field.Invalid(named.path, named.value,
+			"this profile describes several tokens, so it goes without a suffix: "+w.Prefix.Key(Profile, "")))
+		return
+	}
+	scoped := w.scoped()
+	for full, value := range profile {
+		key, name, suffixed := strings.Cut(full, ".")
+		if !suffixed {
+			name = token
+		}
+		// Containers named before replace the profile's skip-containers, and the
+		// other way round: side by side they would contradict each other.
+		_, exists := w.request[name][key]
+		if exists || isScope(key) && scoped[name] {
+			continue
+		}
+		w.request.set(name, key, setting{value: value, path: named.path})
+	}
+}
+
+// severalTokens tells whether the preset speaks of a token by its name.
+func (p Preset) severalTokens() bool {
+	for key := range p {
+		if strings.Contains(key, ".") {
+			return true
+		}
+	}
+	return false
+}
+
+// scoped tells for which tokens containers are named so far, by the pod or by
+// a profile that wins over the next one.
+func (w *parsing) scoped() map[string]bool {
+	scoped := make(map[string]bool, len(w.request))
+	for token, s := range w.request {
+		_, only := s[Containers]
+		_, skip := s[SkipContainers]
+		scoped[token] = only || skip
+	}
+	return scoped
+}
+
+func isScope(key string) bool { return key == Containers || key == SkipContainers }
+
+func (w *parsing) unknownProfile(named setting) *field.Error {
+	if len(w.Profiles) == 0 {
+		return field.Invalid(named.path, shorten(named.value), "the injector's configuration has no profiles")
+	}
+	return field.NotSupported(named.path, shorten(named.value), slices.Sorted(maps.Keys(w.Profiles)))
+}
+
+// tokens builds the tokens that the request holds.
+func (w *parsing) tokens() []Token {
+	names := slices.Sorted(maps.Keys(w.request))
+	if len(names) > MaxTokens {
+		w.errs = append(w.errs, field.Forbidden(annotationsPath,
+			fmt.Sprintf("asks for %d tokens by %s.NAME: a pod may have at most %d", len(names), w.Prefix.Key(Audience, ""), MaxTokens)))
+		names = names[:MaxTokens]
+	}
+	tokens := make([]Token, 0, len(names))
+	for _, name := range names {
+		if name != "" && w.optsOut(name) {
+			continue
+		}
+		b := builder{settings: w.request[name], defaults: w.Defaults, os: w.os, max: w.MaxExpiration}
+		token := b.build(name)
+		w.errs = append(w.errs, b.errs...)
+		if token.Source != nil {
+			tokens = append(tokens, token)
+		} else {
+			w.missingAudience(name)
+		}
+	}
+	return tokens
+}
+
+// missingAudience speaks of a token that is described but not asked for.
+func (w *parsing) missingAudience(name string) {
+	var keys []string
+	for _, key := range tokenKeys {
+		if _, ok := w.request[name][key]; ok {
+			keys = append(keys, key)
+		}
+	}
+	audience := w.Prefix.Key(Audience, name)
+	switch inject, only := w.request[name][Inject]; {
+	case w.profileMissing:
+		// Said already; the profile might have had the audience.
+	case len(keys) > 0:
+		w.errs = append(w.errs, field.Required(annotationsPath.Key(audience),
+			fmt.Sprintf("the token is described (%s) but has no audience", strings.Join(keys, ", "))))
+	case only && (name != "" || len(w.request) == 1):
+		w.warnings = append(w.warnings, fmt.Sprintf("%s asks for nothing by itself: set %s or %s",
+			inject.path, audience, w.Prefix.Key(Profile, name)))
+	}
+}
+
+// sortErrors puts errors into the order of their annotations, so that the same
+// pod always gets the same text.
+func sortErrors(errs field.ErrorList) {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
+}

@@ -1,0 +1,111 @@
+package annotations
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Spec is what a pod's annotations ask for.
+type Spec struct {
+	// OptedOut is true where `inject: "false"` was said; Tokens is empty then.
+	OptedOut bool
+	// Tokens are the projected tokens, the default one first, then by name.
+	// There are at most MaxTokens.
+	Tokens []Token
+}
+
+// Token is one projected ServiceAccount token.
+type Token struct {
+	// Name is the annotations' suffix; empty for the default token.
+	Name string
+	// Audience is the token's `aud` claim (RFC 7519 section 4.1.3).
+	Audience string
+	// ExpirationSeconds is the lifetime that the kubelet asks the API server
+	// for, in seconds.
+	ExpirationSeconds int64
+	// File is the name of the token's file, without a directory.
+	File string
+	// MountPath is the absolute directory in the containers.
+	MountPath string
+	// FileMode is the file's mode where an annotation sets it, or nil.
+	FileMode *int32
+	// Env is the variable that holds the file's full path, or empty.
+	Env string
+	// Scope says which containers get the token.
+	Scope Scope
+	// Source is the annotation that asked for the token: its audience, or the
+	// profile that supplied the audience. Errors point at it.
+	Source *field.Path
+}
+
+// DisplayName names the token in messages: NAME, or "default".
+func (t *Token) DisplayName() string {
+	if t.Name == "" {
+		return defaultTokenName
+	}
+	return t.Name
+}
+
+// Path returns the token file's full path in a container of the given
+// operating system. Windows gets its own form, because a program whose current
+// drive is not C: would not find /var/run/….
+func (t *Token) Path(os OS) string {
+	if os != Windows {
+		return path.Join(t.MountPath, t.File)
+	}
+	dir := strings.ReplaceAll(t.MountPath, "/", `\`)
+	if strings.HasPrefix(dir, `\`) {
+		dir = "C:" + dir
+	}
+	return strings.TrimSuffix(dir, `\`) + `\` + t.File
+}
+
+// OS is a pod's operating system, as in spec.os.name. The empty value means
+// that the pod does not say, which is Linux to us.
+type OS string
+
+// Windows pods have paths with drives and no POSIX file modes.
+const Windows OS = "windows"
+
+// Scope is the set of containers that a token is meant for, by name. The zero
+// value is all of them.
+type Scope struct {
+	// Only lists the only containers; nil means no such limit.
+	Only []string
+	// Skip lists the containers left out. At most one of Only and Skip is set.
+	Skip []string
+	// Written is true where the pod's own annotations name the containers,
+	// so that a name which the pod lacks deserves a warning.
+	Written bool
+}
+
+// Includes tells whether a container of this name is in the scope.
+func (s Scope) Includes(container string) bool {
+	if s.Only != nil {
+		return slices.Contains(s.Only, container)
+	}
+	return !slices.Contains(s.Skip, container)
+}
+
+// Overlaps tells whether some container name can be in both scopes.
+func (s Scope) Overlaps(other Scope) bool {
+	switch {
+	case s.Only != nil:
+		return slices.ContainsFunc(s.Only, other.Includes)
+	case other.Only != nil:
+		return slices.ContainsFunc(other.Only, s.Includes)
+	default:
+		return true // two scopes of the form "all but a few" always meet
+	}
+}
+
+// Names returns the container names that the scope mentions.
+func (s Scope) Names() []string {
+	if s.Only != nil {
+		return s.Only
+	}
+	return s.Skip
+}

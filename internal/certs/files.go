@@ -1,0 +1,86 @@
+// Package certs supplies the webhook's serving certificate.
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+)
+
+// The names of the files in a certificate directory, which are the keys of a
+// Secret of type kubernetes.io/tls.
+const (
+	CertFile = "tls.crt"
+	KeyFile  = "tls.key"
+)
+
+// ErrNotLoaded means that there is no certificate to serve yet.
+var ErrNotLoaded = errors.New("no serving certificate is loaded yet")
+
+// retryInterval is how often files are looked for that are not there yet.
+const retryInterval = time.Second
+
+// Files serves the certificate of a directory and follows its rotation. The
+// files need not be there at the start: a Secret is often filled after the pod
+// that mounts it has started.
+type Files struct {
+	dir     string
+	log     *slog.Logger
+	watcher atomic.Pointer[certwatcher.CertWatcher]
+	expiry  prometheus.Gauge
+}
+
+// NewFiles returns the source for a directory; Run makes it load.
+func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *Files {
+	expiry := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "oidc_injector_certificate_expiration_timestamp_seconds",
+		Help: "When a certificate in use expires, in seconds since the epoch.",
+	}, []string{"certificate"})
+	metrics.MustRegister(expiry)
+	return &Files{dir: dir, log: log, expiry: expiry.WithLabelValues("serving")}
+}
+
+// Run loads the certificate, as soon as there is one, and follows it until the
+// context ends. A broken or half-written pair leaves the previous one serving.
+func (f *Files) Run(ctx context.Context) error {
+	for waiting := false; ; waiting = true {
+		watcher, err := certwatcher.New(filepath.Join(f.dir, CertFile), filepath.Join(f.dir, KeyFile))
+		if err == nil {
+			watcher.RegisterCallback(f.observe)
+			f.watcher.Store(watcher)
+			err = watcher.Start(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !waiting {
+			f.log.Warn("serving certificate not loaded, trying again", "dir", f.dir, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+func (f *Files) observe(cert tls.Certificate) {
+	f.expiry.Set(float64(cert.Leaf.NotAfter.Unix()))
+	f.log.Info("serving certificate loaded", "notAfter", cert.Leaf.NotAfter, "dnsNames", cert.Leaf.DNSNames)
+}
+
+// GetCertificate returns the current certificate, for a [tls.Config].
+func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	watcher := f.watcher.Load()
+	if watcher == nil {
+		return nil, ErrNotLoaded
+	}
+	return watcher.GetCertificate(hello)
+}

@@ -1,0 +1,168 @@
+// Package config reads the injector's configuration file: the defaults, the
+// named profiles and the audience policy of a cluster.
+//
+// A file is decoded strictly and checked as a whole, and every problem is
+// reported with its path. What comes out is a [Config], ready for use and
+// immutable; [Store] holds the current one and follows the file.
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// The type of the configuration file.
+const (
+	APIVersion = "config.oidc-injector.io/v1alpha1"
+	Kind       = "InjectorConfig"
+)
+
+// InjectorConfig is the configuration file.
+type InjectorConfig struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Defaults are annotations without their prefix (expiration, token-file,
+	// mount-path, file-mode, skip-containers) that hold for every token whose
+	// pod and profile do not say otherwise.
+	Defaults annotations.Preset `json:"defaults,omitempty"`
+	// MaxExpiration is the longest lifetime of a token, as a Go duration; 24h
+	// where it is empty. The API server may shorten it further
+	// (--service-account-max-token-expiration).
+	MaxExpiration string `json:"maxExpiration,omitempty"`
+	// Profiles are named sets of annotations without their prefix, which a pod
+	// takes over with the one annotation `profile`.
+	Profiles map[string]annotations.Preset `json:"profiles,omitempty"`
+	// Policy says which audiences may be asked for.
+	Policy PolicySpec `json:"policy,omitzero"`
+}
+
+// PolicySpec is the audience policy of the configuration file. In patterns,
+// '*' stands for any text and '?' for one character.
+type PolicySpec struct {
+	// Audiences holds for every namespace.
+	Audiences AudienceRule `json:"audiences,omitzero"`
+	// Namespaces adds rules for some namespaces.
+	Namespaces []NamespaceRule `json:"namespaces,omitempty"`
+	// APIServerAudiences are the audiences that the cluster's own API server
+	// accepts (its --api-audiences, by default its issuer). A token with one of
+	// them can be used against the API server, so they are denied unless an
+	// allowed list names them literally.
+	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
+}
+
+// AudienceRule lists patterns. What is denied stays denied; where anything is
+// allowed, nothing else is.
+type AudienceRule struct {
+	Allowed []string `json:"allowed,omitempty"`
+	Denied  []string `json:"denied,omitempty"`
+}
+
+// NamespaceRule is a rule for the namespaces whose names match one of the
+// patterns. Its lists add to those that hold for every namespace.
+type NamespaceRule struct {
+	Namespaces []string     `json:"namespaces"`
+	Audiences  AudienceRule `json:"audiences"`
+}
+
+// Config is a checked configuration.
+type Config struct {
+	// Parser reads annotations by the configuration's defaults and profiles.
+	Parser annotations.Parser
+	// Policy decides on audiences.
+	Policy Policy
+}
+
+// Environment is what a configuration is completed with: facts that come from
+// the command line and from where the program runs.
+type Environment struct {
+	// Prefix is the prefix of the annotations.
+	Prefix annotations.Prefix
+	// APIServerAudiences are audiences of the API server that are known beside
+	// the configured ones.
+	APIServerAudiences []string
+}
+
+// Default returns the built-in configuration, which serves without a file.
+func Default(env Environment) *Config {
+	return compile(&InjectorConfig{}, annotations.DefaultMaxExpiration, env)
+}
+
+// Parse reads a configuration file. The error names everything that is wrong.
+func Parse(data []byte, env Environment) (*Config, error) {
+	file := &InjectorConfig{}
+	if err := yaml.UnmarshalStrict(data, file); err != nil {
+		return nil, fmt.Errorf("could not decode the configuration: %w", err)
+	}
+	maxExpiration, errs := file.validate()
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("invalid configuration: %w", errs.ToAggregate())
+	}
+	return compile(file, maxExpiration, env), nil
+}
+
+func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment) *Config {
+	return &Config{
+		Parser: annotations.Parser{
+			Prefix:        env.Prefix,
+			Defaults:      file.Defaults,
+			Profiles:      file.Profiles,
+			MaxExpiration: maxExpiration,
+		},
+		Policy: newPolicy(file.Policy, env.APIServerAudiences),
+	}
+}
+
+// maxTokenExpiration is the longest lifetime that the API accepts at all
+// (core/v1 ServiceAccountTokenProjection.expirationSeconds: 2^32 seconds).
+const maxTokenExpiration = (1 << 32) * time.Second
+
+func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
+	var errs field.ErrorList
+	if c.APIVersion != APIVersion {
+		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{APIVersion}))
+	}
+	if c.Kind != Kind {
+		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{Kind}))
+	}
+	maxExpiration, err := c.maxExpiration()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, annotations.ValidateDefaults(c.Defaults, maxExpiration, field.NewPath("defaults"))...)
+	errs = append(errs, c.validateProfiles(maxExpiration)...)
+	return maxExpiration, append(errs, c.Policy.validate(field.NewPath("policy"))...)
+}
+
+func (c *InjectorConfig) maxExpiration() (time.Duration, *field.Error) {
+	if c.MaxExpiration == "" {
+		return annotations.DefaultMaxExpiration, nil
+	}
+	d, err := time.ParseDuration(c.MaxExpiration)
+	if err != nil || d < annotations.MinExpiration || d > maxTokenExpiration || d%time.Second != 0 {
+		// The rest is checked as if the default stood here.
+		return annotations.DefaultMaxExpiration, field.Invalid(field.NewPath("maxExpiration"), c.MaxExpiration,
+			fmt.Sprintf("must be a Go duration of whole seconds from %s to %s, such as 24h", annotations.MinExpiration, maxTokenExpiration))
+	}
+	return d, nil
+}
+
+func (c *InjectorConfig) validateProfiles(maxExpiration time.Duration) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+		path := field.NewPath("profiles").Key(name)
+		for _, problem := range validation.IsDNS1123Subdomain(name) {
+			errs = append(errs, field.Invalid(path, name, problem))
+		}
+		errs = append(errs, annotations.ValidateProfile(c.Profiles[name], maxExpiration, path)...)
+	}
+	return errs
+}

@@ -1,0 +1,95 @@
+package mutate
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// PatchEphemeral returns the operations that give the tokens to the ephemeral
+// containers that an update of pods/ephemeralcontainers adds to a running pod.
+// Only they may change: a pod's volumes and annotations are fixed by then, so
+// a debug container gets what the pod has, and a warning says what it lacks.
+//
+// A debug container sees what the container sees that it targets (kubectl debug
+// --target), unless an annotation names the debug container itself.
+func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
+	in := newInjection(pod, spec, o)
+	added := make([]*container, 0, 1)
+	for i := range pod.ephemeralContainers {
+		c := &pod.ephemeralContainers[i]
+		if !slices.ContainsFunc(old.ephemeralContainers, func(o container) bool { return o.name == c.name }) {
+			added = append(added, c)
+		}
+	}
+	for _, c := range added {
+		in.look(c, in.scopeName(c))
+	}
+	for _, v := range in.views {
+		if len(v.containers) > 0 {
+			in.findVolume(v)
+		}
+	}
+	for _, c := range added {
+		if in.lacksVolume(c) {
+			in.withdraw(c)
+			continue
+		}
+		in.equip(c, in.scopeName(c))
+	}
+	return in.result()
+}
+
+// scopeName is the name that decides which tokens an ephemeral container gets.
+func (in *injection) scopeName(c *container) string {
+	named := func(t annotations.Token) bool { return slices.Contains(t.Scope.Names(), c.name) }
+	if c.target == "" || slices.ContainsFunc(in.tokens, named) {
+		return c.name
+	}
+	return c.target
+}
+
+// findVolume looks for a volume of the pod that holds the view's tokens.
+func (in *injection) findVolume(v *view) {
+	for _, name := range append([]string{v.name()}, in.pod.volumeNames()...) {
+		_, candidate := in.pod.volume(name)
+		if candidate == nil {
+			continue
+		}
+		if p, ok := decodeProjection(candidate.raw); ok && v.holds(p) {
+			v.volumeName = name
+			v.prepareMount()
+			for _, c := range v.containers {
+				in.warnUnreadable(c, v, p.mode)
+			}
+			return
+		}
+	}
+}
+
+// lacksVolume tells whether the pod has no volume for something that the
+// container should see.
+func (in *injection) lacksVolume(c *container) bool {
+	return slices.ContainsFunc(in.mounts, func(m missingMount) bool {
+		return m.container == c && m.view.volumeName == ""
+	})
+}
+
+// withdraw gives the container nothing rather than a part: variables that point
+// at missing files would mislead whoever debugs.
+func (in *injection) withdraw(c *container) {
+	in.mounts = slices.DeleteFunc(in.mounts, func(m missingMount) bool { return m.container == c })
+	in.equipped = slices.DeleteFunc(in.equipped, func(name string) bool { return name == c.name })
+	in.warnOnce(fmt.Sprintf("debug container %q gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change", c.name))
+}
+
+func (p *Pod) volumeNames() []string {
+	names := make([]string, 0, len(p.volumes))
+	for i := range p.volumes {
+		names = append(names, p.volumes[i].name)
+	}
+	return names
+}

@@ -1,0 +1,267 @@
+package mutate
+
+import (
+	"fmt"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/jsonread"
+)
+
+// Pod is the part of a Pod that decides the patch. Everything else stays in
+// the raw object, unread, so that no field that we do not know can be lost.
+type Pod struct {
+	// Annotations are all of metadata.annotations, or nil where the field is
+	// absent or null.
+	Annotations map[string]string
+	// OS is spec.os.name.
+	OS annotations.OS
+
+	volumes             []volume
+	hasVolumes          bool
+	initContainers      []container
+	containers          []container
+	ephemeralContainers []container
+	security            security
+}
+
+// volume is one of spec.volumes.
+type volume struct {
+	name string
+	// raw is the whole volume, decoded only where it has to be compared.
+	raw string
+}
+
+// container is one of the three lists of containers.
+type container struct {
+	name string
+	// list and index say where it is, for paths: spec.list[index].
+	list  string
+	index int
+	// target is the container whose process namespace an ephemeral one joins.
+	target string
+
+	mounts    []mount
+	hasMounts bool
+	env       []envVar
+	hasEnv    bool
+	security  security
+}
+
+// mount is one of a container's volumeMounts, or one of its volumeDevices.
+type mount struct {
+	index  int
+	volume string
+	path   string
+	// partial is true where only a part of the volume is mounted (subPath).
+	partial bool
+	// device is true for a volumeDevice, which takes a path as a mount does.
+	device bool
+}
+
+// envVar is one of a container's variables.
+type envVar struct {
+	name  string
+	value string
+	// computed is true where the value comes from elsewhere (valueFrom).
+	computed bool
+}
+
+// security is what a pod's and a container's securityContext have in common
+// for us: nil where the field does not say.
+type security struct {
+	runAsUser          *int64
+	runAsGroup         *int64
+	fsGroup            *int64
+	supplementalGroups []int64
+}
+
+// ParsePod reads a Pod in JSON, as the API server sends it.
+func ParsePod(raw []byte) (*Pod, error) {
+	r := jsonread.New(raw)
+	pod := ReadPod(r)
+	r.End()
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("could not read the Pod: %w", err)
+	}
+	return pod, nil
+}
+
+// ReadPod reads the Pod that comes next from a reader. It is incomplete where
+// the reader has an error.
+func ReadPod(from *jsonread.Reader) *Pod {
+	r := podReader{from}
+	pod := &Pod{}
+	r.Object(func(name string) {
+		switch name {
+		case "metadata":
+			r.metadata(pod)
+		case "spec":
+			r.spec(pod)
+		default:
+			r.Skip()
+		}
+	})
+	return pod
+}
+
+// podReader reads the parts of a Pod.
+type podReader struct{ *jsonread.Reader }
+
+func (r podReader) metadata(pod *Pod) {
+	r.Object(func(name string) {
+		if name == "annotations" {
+			pod.Annotations = r.StringMap()
+		} else {
+			r.Skip()
+		}
+	})
+}
+
+func (r podReader) spec(pod *Pod) {
+	r.Object(func(name string) {
+		switch name {
+		case "os":
+			r.Object(func(name string) {
+				if name == "name" {
+					pod.OS = annotations.OS(r.String())
+				} else {
+					r.Skip()
+				}
+			})
+		case "securityContext":
+			pod.security = r.security()
+		case "volumes":
+			pod.hasVolumes = r.Array(func(int) { pod.volumes = append(pod.volumes, r.volume()) })
+		case "initContainers":
+			pod.initContainers = r.containers(name)
+		case "containers":
+			pod.containers = r.containers(name)
+		case "ephemeralContainers":
+			pod.ephemeralContainers = r.containers(name)
+		default:
+			r.Skip()
+		}
+	})
+}
+
+func (r podReader) volume() volume {
+	var v volume
+	v.raw = r.Raw(func() {
+		r.Object(func(name string) {
+			if name == "name" {
+				v.name = r.String()
+			} else {
+				r.Skip()
+			}
+		})
+	})
+	return v
+}
+
+func (r podReader) containers(list string) []container {
+	var cs []container
+	r.Array(func(i int) {
+		if r.Null() {
+			r.Skip() // nothing can be added to it
+			return
+		}
+		c := container{list: list, index: i}
+		r.container(&c)
+		cs = append(cs, c)
+	})
+	return cs
+}
+
+func (r podReader) container(c *container) {
+	r.Object(func(name string) {
+		switch name {
+		case "name":
+			c.name = r.String()
+		case "targetContainerName":
+			c.target = r.String()
+		case "volumeMounts":
+			c.hasMounts = r.Array(func(i int) { c.mounts = append(c.mounts, r.mount(i)) })
+		case "volumeDevices":
+			r.Array(func(i int) { c.mounts = append(c.mounts, r.device(i)) })
+		case "env":
+			c.hasEnv = r.Array(func(int) { c.env = append(c.env, r.envVar()) })
+		case "securityContext":
+			c.security = r.security()
+		default:
+			r.Skip()
+		}
+	})
+}
+
+func (r podReader) mount(i int) mount {
+	m := mount{index: i}
+	r.Object(func(name string) {
+		switch name {
+		case "name":
+			m.volume = r.String()
+		case "mountPath":
+			m.path = r.String()
+		case "subPath", "subPathExpr":
+			m.partial = r.String() != "" || m.partial
+		default:
+			r.Skip()
+		}
+	})
+	return m
+}
+
+func (r podReader) device(i int) mount {
+	m := mount{index: i, device: true}
+	r.Object(func(name string) {
+		switch name {
+		case "name":
+			m.volume = r.String()
+		case "devicePath":
+			m.path = r.String()
+		default:
+			r.Skip()
+		}
+	})
+	return m
+}
+
+func (r podReader) envVar() envVar {
+	var e envVar
+	r.Object(func(name string) {
+		switch name {
+		case "name":
+			e.name = r.String()
+		case "value":
+			e.value = r.String()
+		case "valueFrom":
+			e.computed = !r.Null()
+			r.Skip()
+		default:
+			r.Skip()
+		}
+	})
+	return e
+}
+
+func (r podReader) security() security {
+	var s security
+	r.Object(func(name string) {
+		switch name {
+		case "runAsUser":
+			s.runAsUser = r.Int64()
+		case "runAsGroup":
+			s.runAsGroup = r.Int64()
+		case "fsGroup":
+			s.fsGroup = r.Int64()
+		case "supplementalGroups":
+			r.Array(func(int) {
+				if group := r.Int64(); group != nil {
+					s.supplementalGroups = append(s.supplementalGroups, *group)
+				}
+			})
+		default:
+			r.Skip()
+		}
+	})
+	return s
+}

@@ -1,0 +1,195 @@
+package mutate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// VolumeName is the name of the volume for the default mount path. Every other
+// one has a hash behind it.
+const VolumeName = "oidc-token"
+
+// directory is a mount path and all tokens that share it.
+type directory struct {
+	path   string
+	tokens []*annotations.Token
+}
+
+// directories groups the tokens by mount path, in the order of the tokens.
+func directories(tokens []annotations.Token, os annotations.OS) []*directory {
+	dirs := make([]*directory, 0, 1)
+	for i := range tokens {
+		t := &tokens[i]
+		path := annotations.ComparablePath(t.MountPath, os)
+		at := slices.IndexFunc(dirs, func(d *directory) bool { return annotations.ComparablePath(d.path, os) == path })
+		if at < 0 {
+			at = len(dirs)
+			dirs = append(dirs, &directory{path: t.MountPath})
+		}
+		dirs[at].tokens = append(dirs[at].tokens, t)
+	}
+	return dirs
+}
+
+// view is what some containers see in a directory: a subset of its tokens.
+// Containers with the same view share a volume; containers with different ones
+// must not, as a volume shows all of its files to everyone who mounts it.
+type view struct {
+	dir *directory
+	// members is the subset, a bit for each of dir.tokens.
+	members uint32
+	// containers are those that have to mount it.
+	containers []*container
+
+	// volumeName is the volume chosen for it, and mount what its containers
+	// add, as a value and as a list of one: boxed once, not once a container.
+	volumeName       string
+	mount, mountList any
+}
+
+// tokens returns the members of the subset.
+func (v *view) tokens() []*annotations.Token {
+	tokens := make([]*annotations.Token, 0, len(v.dir.tokens))
+	for i, t := range v.dir.tokens {
+		if v.members&(1<<i) != 0 {
+			tokens = append(tokens, t)
+		}
+	}
+	return tokens
+}
+
+// name is the volume's name: constant for the same annotations, so that a
+// second call finds what the first one made.
+func (v *view) name() string {
+	complete := v.members == 1<<len(v.dir.tokens)-1
+	if complete && v.dir.path == annotations.DefaultMountPath {
+		return VolumeName
+	}
+	seed := v.dir.path
+	if !complete {
+		for _, t := range v.tokens() {
+			seed += "\x00" + t.Name
+		}
+	}
+	sum := sha256.Sum256([]byte(seed))
+	return VolumeName + "-" + hex.EncodeToString(sum[:5])
+}
+
+// fileMode is the mode that an annotation sets for the volume's files, or nil.
+func (v *view) fileMode() *int32 {
+	for _, t := range v.tokens() {
+		if t.FileMode != nil {
+			return t.FileMode
+		}
+	}
+	return nil
+}
+
+// volume is the projected volume of the view.
+func (v *view) volume(name string, mode *int32) corev1.Volume {
+	projected := &corev1.ProjectedVolumeSource{DefaultMode: mode}
+	for _, t := range v.tokens() {
+		projected.Sources = append(projected.Sources, corev1.VolumeProjection{
+			ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+				Path: t.File, ExpirationSeconds: &t.ExpirationSeconds, Audience: t.Audience,
+			},
+		})
+	}
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: projected}}
+}
+
+// prepareMount makes the mount of the chosen volume. It is not marked readOnly:
+// the kubelet mounts every projected volume read-only, and the plain form is
+// the one that people write by hand.
+func (v *view) prepareMount() {
+	m := corev1.VolumeMount{Name: v.volumeName, MountPath: v.dir.path}
+	v.mount, v.mountList = m, []corev1.VolumeMount{m}
+}
+
+// projection is an existing volume, as far as it can be compared with a view.
+type projection struct {
+	mode   int32
+	tokens []corev1.ServiceAccountTokenProjection
+}
+
+// decodeProjection reads an existing volume. It is false where the volume
+// holds anything but ServiceAccount tokens.
+func decodeProjection(raw string) (projection, bool) {
+	var v corev1.Volume
+	// Fields that our API types lack are passed over: a newer API server may
+	// have defaulted them, and they are not lost by not being read.
+	if err := json.Unmarshal([]byte(raw), &v); err != nil || v.Projected == nil {
+		return projection{}, false
+	}
+	p := projection{mode: defaultMode}
+	if v.Projected.DefaultMode != nil {
+		p.mode = *v.Projected.DefaultMode
+	}
+	for _, source := range v.Projected.Sources {
+		if source.ServiceAccountToken == nil {
+			return projection{}, false
+		}
+		p.tokens = append(p.tokens, *source.ServiceAccountToken)
+	}
+	return p, true
+}
+
+// holds tells whether an existing volume has exactly the view's tokens, in
+// whatever order: the API server refuses two tokens of one path.
+func (v *view) holds(p projection) bool {
+	tokens := v.tokens()
+	return len(tokens) == len(p.tokens) && !slices.ContainsFunc(tokens, func(t *annotations.Token) bool {
+		return !slices.ContainsFunc(p.tokens, func(existing corev1.ServiceAccountTokenProjection) bool { return isProjectionOf(existing, t) })
+	})
+}
+
+// isProjectionOf tells whether a volume's source is the token.
+func isProjectionOf(existing corev1.ServiceAccountTokenProjection, t *annotations.Token) bool {
+	const apiDefault = 3600 // core/v1 ServiceAccountTokenProjection.expirationSeconds
+	expiration := int64(apiDefault)
+	if existing.ExpirationSeconds != nil {
+		expiration = *existing.ExpirationSeconds
+	}
+	return t.File == existing.Path && t.Audience == existing.Audience && t.ExpirationSeconds == expiration
+}
+
+// describe tells what a view holds, for messages that name both sides.
+func (v *view) describe() string {
+	text := ""
+	for i, t := range v.tokens() {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s with audience %q for %d s", t.File, t.Audience, t.ExpirationSeconds)
+	}
+	return text
+}
+
+func (p *Pod) volume(name string) (int, *volume) {
+	i := slices.IndexFunc(p.volumes, func(v volume) bool { return v.name == name })
+	if i < 0 {
+		return i, nil
+	}
+	return i, &p.volumes[i]
+}
+
+// readOnlyVolume tells whether the kubelet mounts the volume read-only whatever
+// the mount says, so that no directory can be made in it.
+func (p *Pod) readOnlyVolume(name string) bool {
+	_, found := p.volume(name)
+	if found == nil {
+		return false
+	}
+	var v corev1.Volume
+	if err := json.Unmarshal([]byte(found.raw), &v); err != nil {
+		return false
+	}
+	return v.ConfigMap != nil || v.Secret != nil || v.Projected != nil || v.DownwardAPI != nil
+}

@@ -1,0 +1,79 @@
+package mutate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// warnUnreadable warns of a container that could not read the view's tokens,
+// as far as the pod lets us know, and of a mode that has no effect.
+func (in *injection) warnUnreadable(c *container, v *view, volumeMode int32) {
+	if in.pod.OS == annotations.Windows {
+		return
+	}
+	f := in.pod.tokenFile(volumeMode)
+	if want := v.fileMode(); f.fixed && want != nil && *want != f.mode {
+		in.warnOnce(fmt.Sprintf("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or fsGroup is set",
+			*want, f.mode))
+	}
+	if in.pod.readable(f, c) {
+		return
+	}
+	who := "as the user of its image"
+	if user := in.pod.user(c); user != nil {
+		who = fmt.Sprintf("as user %d", *user)
+	}
+	in.warnOnce(fmt.Sprintf("container %q may not be able to read %s: it runs %s, and the file has mode %04o, user %d and group %d; set fsGroup or %s",
+		c.name, v.dir.path, who, f.mode, f.owner, f.group, in.options.Prefix.Key(annotations.FileMode, v.tokens()[0].Name)))
+}
+
+// warnAboutScopes warns of container names that the pod does not have, of
+// tokens that therefore nobody gets, and of modes on Windows.
+func (in *injection) warnAboutScopes() {
+	for i := range in.tokens {
+		t := &in.tokens[i]
+		if t.Scope.Written {
+			in.warnUnknownContainers(t)
+		}
+		if !in.granted(t) {
+			in.warnOnce(fmt.Sprintf("no container of the pod gets token %q", t.DisplayName()))
+		}
+		if t.FileMode != nil && in.pod.OS == annotations.Windows {
+			in.warnOnce(in.options.Prefix.Key(annotations.FileMode, t.Name) + " has no effect on Windows")
+		}
+	}
+}
+
+func (in *injection) warnUnknownContainers(t *annotations.Token) {
+	key := annotations.SkipContainers
+	if t.Scope.Only != nil {
+		key = annotations.Containers
+	}
+	for _, name := range t.Scope.Names() {
+		if !in.pod.hasContainer(name) {
+			in.warnOnce(fmt.Sprintf("%s: the pod has no container %q", in.options.Prefix.Key(key, t.Name), name))
+		}
+	}
+}
+
+func (p *Pod) hasContainer(name string) bool {
+	for _, list := range [][]container{p.initContainers, p.containers, p.ephemeralContainers} {
+		if slices.ContainsFunc(list, func(c container) bool { return c.name == name }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *injection) warnOnce(text string) {
+	if in.warned[text] {
+		return
+	}
+	if in.warned == nil {
+		in.warned = make(map[string]bool, 1)
+	}
+	in.warned[text] = true
+	in.warnings = append(in.warnings, text)
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// readiness tells whether admissions sent here are answered.
+type readiness struct {
+	address  string
+	source   certificateSource
+	stopping atomic.Bool
+}
+
+func newReadiness(o *Options, source certificateSource) *readiness {
+	host := o.BindAddress
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return &readiness{address: net.JoinHostPort(host, strconv.Itoa(o.Port)), source: source}
+}
+
+var errStopping = errors.New("shutting down")
+
+// check does what the API server does first: it connects, and looks at the
+// certificate that comes back.
+func (r *readiness) check(ctx context.Context) error {
+	if r.stopping.Load() {
+		return errStopping
+	}
+	want, err := r.source.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		return err
+	}
+	if now := time.Now(); now.After(want.Leaf.NotAfter) || now.Before(want.Leaf.NotBefore) {
+		return fmt.Errorf("the serving certificate is valid from %s to %s only", want.Leaf.NotBefore, want.Leaf.NotAfter)
+	}
+	got, err := r.servedCertificate(ctx)
+	if err != nil {
+		return fmt.Errorf("could not connect to the webhook's own port: %w", err)
+	}
+	if !bytes.Equal(got, want.Leaf.Raw) {
+		return errors.New("the webhook's own port serves another certificate than the loaded one")
+	}
+	return nil
+}
+
+// servedCertificate returns the certificate that the port serves. It comes
+// before the server asks for the client's, so it is seen even where this client
+// would be refused.
+func (r *readiness) servedCertificate(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var served []byte
+	dialer := tls.Dialer{Config: &tls.Config{
+		InsecureSkipVerify: true, //nolint:gosec // the certificate is compared with the very one that is expected
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			served = raw[0]
+			return nil
+		},
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", r.address)
+	if err == nil {
+		err = conn.Close()
+	}
+	if served != nil {
+		return served, nil
+	}
+	return nil, err
+}
+
+// probes returns the handler of /healthz and /readyz. The reason of a failure is
+// in the answer: it is what people look for, and it holds no secret.
+func (r *readiness) probes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { writeProbe(w, nil) })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, req *http.Request) { writeProbe(w, r.check(req.Context())) })
+	return mux
+}
+
+func writeProbe(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n")) // a prober that went away asks again
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/certs"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/version"
+)
+
+// Path is where admission reviews are answered.
+const Path = "/mutate"
+
+// Run serves until the context ends, and then ends in order: readiness goes
+// first, then, after the delay, the listener; requests that are under way are
+// answered. It writes its log to w.
+func Run(ctx context.Context, o Options, w io.Writer) error {
+	log := newLogger(&o, w)
+	registry := prometheus.NewRegistry()
+	store, err := config.NewStore(config.StoreOptions{
+		Path: o.ConfigFile,
+		Environment: config.Environment{
+			Prefix:             annotations.Prefix(o.AnnotationPrefix),
+			APIServerAudiences: ownAudiences(ownTokenFile),
+		},
+		Log: log, Metrics: registry,
+	})
+	if err != nil {
+		return err
+	}
+	clients, err := newClientCA(o.ClientCAFile, log)
+	if err != nil {
+		return err
+	}
+	source := certs.NewFiles(o.CertDir, log, registry)
+	ready := newReadiness(&o, source)
+
+	hooks := webhook.NewServer(webhook.Options{
+		Host: o.BindAddress, Port: o.Port, TLSOpts: []func(*tls.Config){o.tlsConfig(source, clients)},
+	})
+	hooks.Register(Path, admission.NewHandler(admission.Options{
+		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry,
+	}))
+	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
+
+	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile)
+	run := runner{log: log}
+	run.background(store.Run, source.Run)
+	if clients != nil {
+		run.background(clients.Run)
+	}
+	run.background(
+		serve(o.HealthProbeBindAddress, ready.probes(), log),
+		serve(o.MetricsBindAddress, metricsHandler(gatherers), log),
+	)
+	run.foreground(hooks.Start)
+	return run.until(ctx, func() {
+		ready.stopping.Store(true)
+		log.Info("shutting down", "delay", o.ShutdownDelay)
+		time.Sleep(o.ShutdownDelay)
+	})
+}
+
+// metricsHandler serves our metrics beside those of controller-runtime.
+func metricsHandler(gatherer prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// task is a part of the program that runs until its context ends.
+type task func(context.Context) error
+
+// serve returns the task that serves plain HTTP on an address.
+func serve(address string, handler http.Handler, log *slog.Logger) task {
+	return func(ctx context.Context) error {
+		if address == disabled {
+			return nil
+		}
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("could not listen on %s: %w", address, err)
+		}
+		log.Info("serving", "address", listener.Addr().String())
+		server := &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 16,
+		}
+		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+		defer stop()
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("could not serve on %s: %w", address, err)
+		}
+		return nil
+	}
+}
+
+// runner runs tasks until one fails or the program is told to end. The tasks in
+// the background go on until those in the foreground are done: probes and
+// metrics are answered while the last admissions are.
+type runner struct {
+	log   *slog.Logger
+	front []task
+	back  []task
+}
+
+func (r *runner) foreground(tasks ...task) { r.front = append(r.front, tasks...) }
+func (r *runner) background(tasks ...task) { r.back = append(r.back, tasks...) }
+
+// until runs the tasks until ctx ends; then it calls windDown before it ends
+// the tasks.
+func (r *runner) until(ctx context.Context, windDown func()) error {
+	// Not derived from ctx: the tasks outlive it by the time of winding down.
+	outer, endBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBack()
+	back, backCtx := errgroup.WithContext(outer)
+	for _, t := range r.back {
+		back.Go(func() error { return t(backCtx) })
+	}
+	inner, endFront := context.WithCancel(backCtx)
+	defer endFront()
+	front, frontCtx := errgroup.WithContext(inner)
+	for _, t := range r.front {
+		front.Go(func() error { return t(frontCtx) })
+	}
+	front.Go(func() error {
+		select {
+		case <-ctx.Done():
+			windDown()
+		case <-frontCtx.Done():
+		}
+		endFront()
+		return nil
+	})
+	err := front.Wait()
+	endBack()
+	return errors.Join(err, back.Wait())
+}
