@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cacheDir is where built programs and unpacked packages live from run to run.
+func cacheDir() (string, error) {
+	if dir := os.Getenv("OIDC_INJECTOR_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("could not find a cache folder, set OIDC_INJECTOR_CACHE: %w", err)
+	}
+	return filepath.Join(dir, "oidc-injector"), nil
+}
+
+// cacheEntry is a folder of the cache which is filled once.
+type cacheEntry struct {
+	dir      string
+	progress io.Writer
+}
+
+// newCacheEntry names the folder after what its content depends on: whatever
+// changes the content has to be among the inputs.
+func newCacheEntry(progress io.Writer, name string, inputs ...string) (*cacheEntry, error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	return &cacheEntry{dir: filepath.Join(dir, name+"-"+cacheKey(inputs...)), progress: progress}, nil
+}
+
+// cacheKey depends on every input and on where one ends and the next begins.
+func cacheKey(inputs ...string) string {
+	hash := sha256.New()
+	for _, input := range inputs {
+		fmt.Fprintf(hash, "%d:%s", len(input), input)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16]
+}
+
+// fill makes sure that the folder has the named entries. Those that are
+// missing are made by create in a temporary folder beside it and appear by
+// renaming, so that an interrupted run leaves nothing half done.
+func (e *cacheEntry) fill(ctx context.Context, names []string, create func(dir string, missing []string) error) error {
+	if missing := e.missing(names); len(missing) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+		return fmt.Errorf("could not create a cache folder: %w", err)
+	}
+	// Go tests each package in a process of its own: the second one waits.
+	unlock, err := e.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	missing := e.missing(names)
+	if len(missing) == 0 {
+		return nil
+	}
+	dir, err := os.MkdirTemp(e.dir, ".new-")
+	if err != nil {
+		return fmt.Errorf("could not create a temporary folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := create(dir, missing); err != nil {
+		return err
+	}
+	for _, name := range missing {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(e.dir, name)); err != nil {
+			return fmt.Errorf("could not put %s into the cache: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (e *cacheEntry) missing(names []string) (missing []string) {
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(e.dir, name)); errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// lock waits until no other process fills the folder.
+func (e *cacheEntry) lock(ctx context.Context) (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(e.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("could not open a lock file: %w", err)
+	}
+	for told := false; ; told = true {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { file.Close() }, nil // closing unlocks
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			file.Close()
+			return nil, fmt.Errorf("could not lock %s: %w", file.Name(), err)
+		case !told:
+			fmt.Fprintf(e.progress, "cluster: waiting for another process which fills %s\n", e.dir)
+		}
+		select {
+		case <-ctx.Done():
+			file.Close()
+			return nil, fmt.Errorf("could not lock %s: %w", file.Name(), ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// host starts processes as children of this one.
+type host struct{}
+
+func (host) start(cmd command) (*process, error) {
+	return startChild(cmd, childAttributes())
+}
+
+// startChild starts a command with the given attributes and no inherited files
+// beside its log and those in extra, which become file descriptors 3, 4, and on.
+func startChild(cmd command, attributes *syscall.SysProcAttr, extra ...*os.File) (*process, error) {
+	log, err := os.OpenFile(cmd.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("could not open the log of %s: %w", cmd.name, err)
+	}
+	defer log.Close()
+
+	child := exec.Command(cmd.path, cmd.args...)
+	child.Env = cmd.env
+	child.Stdout, child.Stderr = log, log
+	child.ExtraFiles = extra
+	child.SysProcAttr = attributes
+	onLastingThread(func() { err = child.Start() })
+	if err != nil {
+		return nil, fmt.Errorf("could not start %s: %w", cmd.name, err)
+	}
+
+	p := &process{command: cmd, pid: child.Process.Pid, done: make(chan struct{})}
+	p.signal = func(s syscall.Signal) error {
+		err := child.Process.Signal(s)
+		if err == os.ErrProcessDone {
+			return nil
+		}
+		return err
+	}
+	go func() {
+		p.err = child.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+var (
+	lastingThread     sync.Once
+	lastingThreadWork = make(chan func())
+)
+
+// onLastingThread calls f on a thread that lives as long as this process.
+// Linux sends the parent death signal when the thread that started a child
+// ends, not when the process does, and Go ends idle threads as it likes.
+func onLastingThread(f func()) {
+	lastingThread.Do(func() {
+		go func() {
+			runtime.LockOSThread()
+			for work := range lastingThreadWork {
+				work()
+			}
+		}()
+	})
+	done := make(chan struct{})
+	lastingThreadWork <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
+}

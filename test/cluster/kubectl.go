@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// ToolboxImage is always on the node. Its only program is /toolbox, which is
+// also the entrypoint: sleep, cat, stat, id, env. It runs as user 65532.
+const ToolboxImage = "localhost/oidc-injector/toolbox:test"
+
+// KubectlPath is the path of kubectl of the cluster's version.
+func (c *Cluster) KubectlPath() string { return c.programs.path("kubectl") }
+
+// Kubectl runs kubectl as an admin and returns what it wrote to stdout. The
+// error has what it wrote to stderr.
+func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
+	return c.KubectlWithInput(ctx, nil, args...)
+}
+
+// Apply applies manifests, in YAML or JSON.
+func (c *Cluster) Apply(ctx context.Context, manifests string) error {
+	_, err := c.KubectlWithInput(ctx, strings.NewReader(manifests), "apply", "--filename=-")
+	return err
+}
+
+// KubectlWithInput is Kubectl with an input.
+func (c *Cluster) KubectlWithInput(ctx context.Context, input io.Reader, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.KubectlPath(), args...)
+	cmd.Env = append(os.Environ(),
+		"KUBECONFIG="+c.Kubeconfig(),
+		// What the user has at home is about other clusters.
+		"KUBECACHEDIR="+c.state.path("kubectl-cache"),
+		"KUBERC=off",
+	)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("could not run kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// LoadImage makes an image of files, given by their path in the image and their
+// path on the host, and gives it to the node. Programs have to be static, for
+// the image has nothing else.
+func (c *Cluster) LoadImage(ctx context.Context, ref string, files map[string]string, image Image) error {
+	if c.node == nil {
+		return errors.New("could not load an image: the cluster has no node")
+	}
+	return c.node.loadImage(ctx, ref, files, image)
+}

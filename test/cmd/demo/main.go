@@ -1,0 +1,21 @@
+// Demo shows the main job on a real Kubernetes: an annotated pod gets a real
+// token, which a relying party verifies.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	d := &demo{out: newPrinter(os.Stdout), keep: os.Getenv("DEMO") == "keep"}
+	if err := d.run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/test/relyingparty"
+)
+
+// TestRelyingParty goes the whole way of step 2 and 4 of the scenario: nobody
+// may discover the issuer until the operator says so; then a token for exactly
+// the injected projection, bound to the pod, verifies, with every claim.
+func TestRelyingParty(t *testing.T) {
+	ns := namespace(t, "relying-party")
+	if _, err := relyingparty.Discover(t.Context(), kube.Issuer(), kube.CA()); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Fatalf("got error %v, want 403 for an anonymous relying party", err)
+	}
+	allowDiscovery(t)
+	var party *relyingparty.RelyingParty
+	eventually(t, "discovery allowed", func(context.Context) (err error) {
+		party, err = relyingparty.Discover(t.Context(), kube.Issuer(), kube.CA()) // not the poll's context: keys are fetched later
+		return err
+	})
+	pod := create(t, ns, newPod("app", "audience=vault", "expiration=2h"))
+	token := requestProjected(t, pod)
+	claims, err := party.Verify(t.Context(), token, "vault")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkClaims(t, pod, claims)
+	if _, err := party.Verify(t.Context(), token, "another"); err == nil {
+		t.Error("the token was accepted for another audience")
+	}
+	signature := strings.LastIndex(token, ".") + 1
+	forged := token[:signature] + strings.Map(func(r rune) rune {
+		if r == 'A' {
+			return 'B'
+		}
+		return 'A'
+	}, token[signature:])
+	if _, err := party.Verify(t.Context(), forged, "vault"); err == nil {
+		t.Error("a forged token was accepted")
+	}
+	header, _, err := relyingparty.Decode(token)
+	if err != nil || !strings.Contains(header, `"alg": "RS256"`) || !strings.Contains(header, `"kid"`) {
+		t.Errorf("header is %s, error %v", header, err)
+	}
+}
+
+func allowDiscovery(t *testing.T) {
+	t.Helper()
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "oidc-reviewer"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}},
+	}
+	if _, err := kube.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// requestProjected asks for the token that the kubelet would ask for.
+func requestProjected(t *testing.T, pod *corev1.Pod) string {
+	t.Helper()
+	projection := ours(pod.Spec.Volumes)[0].Projected.Sources[0].ServiceAccountToken
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		Audiences:         []string{projection.Audience},
+		ExpirationSeconds: projection.ExpirationSeconds,
+		BoundObjectRef:    &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
+	}}
+	response, err := kube.Client().CoreV1().ServiceAccounts(pod.Namespace).
+		CreateToken(t.Context(), pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.Status.Token
+}
+
+func checkClaims(t *testing.T, pod *corev1.Pod, claims *relyingparty.Claims) {
+	t.Helper()
+	account, err := kube.Client().CoreV1().ServiceAccounts(pod.Namespace).Get(t.Context(), "default", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(claim string, got, want any) {
+		if got != want {
+			t.Errorf("%s is %v, want %v", claim, got, want)
+		}
+	}
+	check("iss", claims.Issuer, kube.Issuer())
+	check("sub", claims.Subject, "system:serviceaccount:"+pod.Namespace+":default")
+	check("aud", strings.Join(claims.Audience, " "), "vault")
+	check("exp - iat", claims.Expiry-claims.IssuedAt, int64(2*time.Hour/time.Second))
+	check("nbf", claims.NotBefore, claims.IssuedAt)
+	check("namespace", claims.Kubernetes.Namespace, pod.Namespace)
+	check("pod", claims.Kubernetes.Pod, relyingparty.Object{Name: pod.Name, UID: string(pod.UID)})
+	check("serviceaccount", claims.Kubernetes.ServiceAccount, relyingparty.Object{Name: "default", UID: string(account.UID)})
+}

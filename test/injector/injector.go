@@ -1,0 +1,325 @@
+// Package injector runs the webhook against a test cluster: the real program,
+// built from this repository, in a process of its own, registered with the API
+// server by a MutatingWebhookConfiguration.
+package injector
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/cert"
+
+	"github.com/oidc-injector/oidc-injector/test/cluster"
+)
+
+const (
+	// EnabledLabel opts a namespace in when it is "true".
+	EnabledLabel = prefix + "/enabled"
+
+	// stopTimeout bounds the orderly end of the program.
+	stopTimeout = 20 * time.Second
+	// readyTimeout bounds its start, on a machine that is busy with a build.
+	readyTimeout = time.Minute
+)
+
+// Options say how to run the webhook. The zero value runs it with its defaults.
+type Options struct {
+	// Config is the content of the InjectorConfig file; without it there is no
+	// file.
+	Config string
+	// Args are further flags.
+	Args []string
+	// Dir is where certificates, configuration, log and program are kept.
+	Dir string
+	// Unregistered leaves out the MutatingWebhookConfiguration.
+	Unregistered bool
+}
+
+// Injector is a running webhook.
+type Injector struct {
+	cluster *cluster.Cluster
+	options Options
+	port    int
+	metrics int
+	probes  int
+
+	program *exec.Cmd
+	log     *os.File
+	ended   chan struct{}
+	endErr  error
+	stop    sync.Once
+}
+
+// Start builds the webhook, runs it on the loopback and waits until it is ready
+// and registered.
+func Start(ctx context.Context, c *cluster.Cluster, o Options) (*Injector, error) {
+	in := &Injector{cluster: c, options: o, ended: make(chan struct{})}
+	for _, port := range []*int{&in.port, &in.metrics, &in.probes} {
+		var err error
+		if *port, err = freePort(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.writeFiles(); err != nil {
+		return nil, err
+	}
+	if err := in.startProgram(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.connect(ctx); err != nil {
+		return nil, errors.Join(err, in.Stop())
+	}
+	return in, nil
+}
+
+// freePort finds a port of the loopback that nobody uses at the moment.
+func freePort(ctx context.Context) (int, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("could not find a free port: %w", err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	return port, listener.Close()
+}
+
+func (in *Injector) path(name string) string { return filepath.Join(in.options.Dir, name) }
+
+func (in *Injector) writeFiles() error {
+	certificate, key, err := cert.GenerateSelfSignedCertKey("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
+	if err != nil {
+		return fmt.Errorf("could not make a serving certificate: %w", err)
+	}
+	files := map[string][]byte{"tls.crt": certificate, "tls.key": key}
+	if in.options.Config != "" {
+		files["config.yaml"] = []byte(in.options.Config)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(in.path(name), content, 0o600); err != nil {
+			return fmt.Errorf("could not write the webhook's files: %w", err)
+		}
+	}
+	return nil
+}
+
+// Build builds a program of this repository into a folder and returns its path.
+func Build(ctx context.Context, program, dir string) (string, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/oidc-injector/oidc-injector")
+	root, err := list.Output()
+	if err != nil {
+		return "", fmt.Errorf("could not find the repository: %w", err)
+	}
+	path := filepath.Join(dir, program)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "./cmd/"+program)
+	build.Dir = strings.TrimSpace(string(root))
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("could not build %s: %w: %s", program, err, out)
+	}
+	return path, nil
+}
+
+func (in *Injector) startProgram(ctx context.Context) error {
+	binary, err := Build(ctx, "webhook", in.options.Dir)
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(in.port), "--cert-dir=" + in.options.Dir,
+		"--metrics-bind-address=" + loopback(in.metrics), "--health-probe-bind-address=" + loopback(in.probes),
+		"--log-level=debug",
+	}
+	if in.options.Config != "" {
+		args = append(args, "--config="+in.path("config.yaml"))
+	}
+	if in.log, err = os.OpenFile(in.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return fmt.Errorf("could not create the webhook's log: %w", err)
+	}
+	in.program = exec.Command(binary, append(args, in.options.Args...)...) //nolint:noctx // it outlives the context of starting
+	in.program.Stdout, in.program.Stderr = in.log, in.log
+	if err := in.program.Start(); err != nil {
+		return fmt.Errorf("could not start the webhook: %w", err)
+	}
+	go func() {
+		in.endErr = in.program.Wait()
+		close(in.ended)
+	}()
+	return nil
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// connect waits for the program and lets the API server know of it.
+func (in *Injector) connect(ctx context.Context) error {
+	if err := in.waitReady(ctx); err != nil {
+		return err
+	}
+	if err := in.cluster.Expose(ctx, in.port); err != nil {
+		return err
+	}
+	if in.options.Unregistered {
+		return nil
+	}
+	return in.register(ctx)
+}
+
+func (in *Injector) waitReady(ctx context.Context) error {
+	last := errors.New("not asked yet")
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		select {
+		case <-in.ended:
+			return false, fmt.Errorf("the webhook ended: %w: %s", in.endErr, in.Log())
+		default:
+		}
+		_, last = get(ctx, "http://"+loopback(in.probes)+"/readyz")
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("could not wait for the webhook: %w (%w)", err, last)
+	}
+	return nil
+}
+
+func get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(body))
+	}
+	return body, err
+}
+
+// URL is where the webhook answers admission reviews.
+func (in *Injector) URL() string { return "https://" + loopback(in.port) + "/mutate" }
+
+// CA is the certificate, in PEM, by which the webhook is to be verified.
+func (in *Injector) CA() ([]byte, error) { return os.ReadFile(in.path("tls.crt")) }
+
+// SetConfig replaces the configuration file, in one step as a ConfigMap would.
+func (in *Injector) SetConfig(content string) error {
+	next := in.path("config.yaml.next")
+	if err := os.WriteFile(next, []byte(content), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, in.path("config.yaml"))
+}
+
+// LogPath is the file that the webhook logs to.
+func (in *Injector) LogPath() string { return in.path("webhook.log") }
+
+// Log is what the webhook has written so far.
+func (in *Injector) Log() string {
+	content, err := os.ReadFile(in.LogPath())
+	if err != nil {
+		return err.Error()
+	}
+	return string(content)
+}
+
+// Counter returns the value of a counter or gauge of the webhook, added up over
+// all its labels but the given ones, such as "outcome", "denied".
+func (in *Injector) Counter(ctx context.Context, name string, labels ...string) (float64, error) {
+	body, err := get(ctx, "http://"+loopback(in.metrics)+"/metrics")
+	if err != nil {
+		return 0, fmt.Errorf("could not read the webhook's metrics: %w", err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	if err != nil {
+		return 0, fmt.Errorf("could not parse the webhook's metrics: %w", err)
+	}
+	family, ok := families[name]
+	if !ok {
+		return 0, fmt.Errorf("the webhook has no metric %s", name)
+	}
+	sum := 0.0
+	for _, metric := range family.GetMetric() {
+		matching := 0
+		for _, pair := range metric.GetLabel() {
+			for i := 0; i+1 < len(labels); i += 2 {
+				if pair.GetName() == labels[i] && pair.GetValue() == labels[i+1] {
+					matching += 2
+				}
+			}
+		}
+		if matching == len(labels) {
+			sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+		}
+	}
+	return sum, nil
+}
+
+// Stop ends the webhook in order and takes its registration back. The error
+// tells if it did not end with exit code 0.
+func (in *Injector) Stop() error {
+	var err error
+	in.stop.Do(func() {
+		if !in.options.Unregistered {
+			err = in.unregister()
+		}
+		err = errors.Join(err, in.Terminate(), in.log.Close())
+	})
+	return err
+}
+
+// Terminate ends the program by SIGTERM and leaves its registration, as if its
+// node had gone.
+func (in *Injector) Terminate() error {
+	select {
+	case <-in.ended:
+		return nil
+	default:
+	}
+	if err := in.program.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("could not end the webhook: %w", err)
+	}
+	select {
+	case <-in.ended:
+		return in.endErr
+	case <-time.After(stopTimeout):
+		return errors.Join(errors.New("the webhook did not end by itself"), in.program.Process.Kill())
+	}
+}
+
+// Restart runs the program again, after Terminate, at the same port.
+func (in *Injector) Restart(ctx context.Context) error {
+	in.ended = make(chan struct{})
+	if err := in.startProgram(ctx); err != nil {
+		return err
+	}
+	return in.waitReady(ctx)
+}
+
+func (in *Injector) unregister() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	webhooks := in.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
+	if err := webhooks.Delete(ctx, configurationName, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("could not remove the webhook's registration: %w", err)
+	}
+	return nil
+}

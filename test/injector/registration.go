@@ -1,0 +1,97 @@
+package injector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+const (
+	// configurationName sorts before that of most others, in the order in which
+	// the API server calls webhooks.
+	configurationName = "oidc-injector"
+	// WebhookName is what denials and audit annotations begin with.
+	WebhookName = "pods.oidc-injector.io"
+	// prefix is that of the annotations, and of the label.
+	prefix = annotations.DefaultPrefix
+	// annotated keeps pods that say nothing to us from being sent to us. A debug
+	// container comes with its whole pod, and so with the pod's annotations.
+	annotated = `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("` + prefix + `/"))`
+)
+
+// register creates the MutatingWebhookConfiguration and waits until the API
+// server acts by it.
+func (in *Injector) register(ctx context.Context) error {
+	ca, err := in.CA()
+	if err != nil {
+		return fmt.Errorf("could not read the webhook's certificate: %w", err)
+	}
+	webhooks := in.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
+	if _, err := webhooks.Create(ctx, configuration(in.URL(), ca), metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("could not register the webhook: %w", err)
+	}
+	return in.waitRegistered(ctx)
+}
+
+func configuration(url string, ca []byte) *admissionregistrationv1.MutatingWebhookConfiguration {
+	rule := func(operation admissionregistrationv1.OperationType, resource string) admissionregistrationv1.RuleWithOperations {
+		scope := admissionregistrationv1.NamespacedScope
+		return admissionregistrationv1.RuleWithOperations{
+			Operations: []admissionregistrationv1.OperationType{operation},
+			Rule: admissionregistrationv1.Rule{
+				APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{resource}, Scope: &scope,
+			},
+		}
+	}
+	return &admissionregistrationv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: configurationName},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{{
+			Name:         WebhookName,
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: ca},
+			Rules: []admissionregistrationv1.RuleWithOperations{
+				rule(admissionregistrationv1.Create, "pods"),
+				rule(admissionregistrationv1.Update, "pods/ephemeralcontainers"),
+			},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{EnabledLabel: "true"}},
+			MatchConditions: []admissionregistrationv1.MatchCondition{
+				{Name: "annotated", Expression: annotated},
+			},
+			ReinvocationPolicy:      new(admissionregistrationv1.IfNeededReinvocationPolicy),
+			FailurePolicy:           new(admissionregistrationv1.Fail),
+			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds:          new(int32(5)),
+			AdmissionReviewVersions: []string{"v1"},
+		}},
+	}
+}
+
+// waitRegistered creates pods in a dry run until one comes back injected: the
+// API server learns of a webhook a moment after its creation.
+func (in *Injector) waitRegistered(ctx context.Context) error {
+	const namespace = "oidc-injector-probe"
+	if err := in.cluster.Namespace(ctx, namespace, map[string]string{EnabledLabel: "true"}); err != nil {
+		return err
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "probe", Annotations: map[string]string{prefix + "/" + annotations.Audience: "probe"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
+	}
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		created, err := in.cluster.Client().CoreV1().Pods(namespace).
+			Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		last = err
+		return err == nil && created.Annotations[prefix+"/"+annotations.Status] != "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("could not wait for the API server to call the webhook: %w (last: %w)", err, last)
+	}
+	return nil
+}
