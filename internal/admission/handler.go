@@ -25,6 +25,10 @@ const (
 	// 3 MiB that the API server takes in a write, and 1 MiB for the rest
 	// (k8s.io/apiserver, MaxRequestBodyBytes).
 	MaxBody = 7 << 20
+	// maxPromised is how much memory a client gets for a Content-Length alone, in
+	// bytes: more than nearly every review has, and not what a client that sends
+	// nothing behind its header could hurt with.
+	maxPromised = 256 << 10
 	// readTimeout bounds how long a client may take to send its request. No
 	// webhook call may last longer than 30 s (MutatingWebhook.timeoutSeconds).
 	readTimeout = 30 * time.Second
@@ -104,8 +108,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *httpProblem) {
 	// A server that cannot set deadlines is one of a unit test.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
 	var buffer bytes.Buffer
-	if r.ContentLength > 0 && r.ContentLength <= MaxBody {
-		buffer.Grow(int(r.ContentLength) + bytes.MinRead)
+	if r.ContentLength > 0 {
+		buffer.Grow(int(min(r.ContentLength, maxPromised)) + bytes.MinRead)
 	}
 	_, err := io.Copy(&buffer, http.MaxBytesReader(w, r.Body, MaxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -160,8 +164,9 @@ func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Du
 	if !h.options.Log.Enabled(ctx, level) {
 		return
 	}
-	fields := make([]string, 0, len(d.Errors))
-	for _, err := range d.Errors {
+	said := d.Errors[:min(len(d.Errors), maxErrors)]
+	fields := make([]string, 0, len(said))
+	for _, err := range said {
 		fields = append(fields, err.Field)
 	}
 	h.options.Log.Log(ctx, level, "admission", "outcome", d.Outcome, "reason", d.Reason,

@@ -55,11 +55,21 @@ func plain(operations []jsonpatch.Operation) []operation {
 	return converted
 }
 
+// maxErrors bounds what a denial says and the log repeats. A pod of 3 MB can have
+// hundreds of thousands of errors, and the time for joining their texts grows
+// with the square of their number.
+const maxErrors = 100
+
 // denial is the status of a denied request, in the form of the API server's own
 // validation errors, so that clients show each cause in a line of its own.
 func denial(q *Request, errs field.ErrorList) *metav1.Status {
-	causes := make([]metav1.StatusCause, 0, len(errs))
-	for _, err := range errs {
+	said := errs[:min(len(errs), maxErrors)]
+	message := said.ToAggregate().Error()
+	if more := len(errs) - len(said); more > 0 {
+		message += fmt.Sprintf(" and %d more", more)
+	}
+	causes := make([]metav1.StatusCause, 0, len(said))
+	for _, err := range said {
 		causes = append(causes, metav1.StatusCause{
 			Type: metav1.CauseType(err.Type), Field: err.Field, Message: err.ErrorBody(),
 		})
@@ -68,7 +78,7 @@ func denial(q *Request, errs field.ErrorList) *metav1.Status {
 		Status:  metav1.StatusFailure,
 		Code:    http.StatusUnprocessableEntity,
 		Reason:  metav1.StatusReasonInvalid,
-		Message: errs.ToAggregate().Error(),
+		Message: message,
 		Details: &metav1.StatusDetails{Name: q.Name, Kind: "Pod", Causes: causes},
 	}
 }

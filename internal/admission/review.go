@@ -35,6 +35,7 @@ var errNotAReview = errors.New("this is not an AdmissionReview with a request: e
 // Errors tell where the document is wrong, and quote nothing of it.
 func ReadReview(body []byte) (*Request, error) {
 	r := reviewReader{Reader: jsonread.New(body), request: &Request{}}
+	defer r.Close()
 	r.review()
 	r.End()
 	if err := r.Err(); err != nil {

@@ -20,6 +20,10 @@ const (
 	// make the checks between tokens expensive.
 	MaxTokens = 32
 
+	// maxSize bounds our annotations, in bytes: the API server takes no more of
+	// all of a pod's, but looks only after its webhooks
+	// (apimachinery TotalAnnotationSizeLimitB).
+	maxSize = 256 << 10
 	// defaultTokenName is what messages call the token without a suffix.
 	defaultTokenName = "default"
 	// maxTokenName keeps volume, file and container names within their limits.
@@ -70,17 +74,33 @@ type Input struct {
 // errors, the Spec holds the tokens that could be understood.
 func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	w := parsing{Parser: p, os: in.OS, request: make(request, 1)}
+	if size := p.size(in.Annotations); size > maxSize {
+		return Spec{}, nil, field.ErrorList{field.TooLong(annotationsPath, "", maxSize)}
+	}
 	w.collect(in.Annotations)
 	if w.optsOut("") {
 		// Whatever else is there, right or wrong, is not asked for.
 		return Spec{OptedOut: true}, nil, nil
 	}
+	w.limitTokens()
 	w.applyProfiles()
+	w.limitTokens()
 	spec := Spec{Tokens: w.tokens()}
 	w.errs = append(w.errs, p.conflicts(spec.Tokens, in.OS)...)
 	sortErrors(w.errs)
 	slices.Sort(w.warnings)
 	return spec, w.warnings, w.errs
+}
+
+// size is how many bytes the annotations take that are ours.
+func (p *Parser) size(annotations map[string]string) int {
+	sum := 0
+	for name, value := range annotations {
+		if p.Prefix.Owns(name) {
+			sum += len(name) + len(value)
+		}
+	}
+	return sum
 }
 
 // setting is one value and where it came from.
@@ -243,14 +263,21 @@ func (w *parsing) unknownProfile(named setting) *field.Error {
 	return field.NotSupported(named.path, shorten(named.value), slices.Sorted(maps.Keys(w.Profiles)))
 }
 
+// limitTokens reports a request for too many tokens, and leaves out the last.
+func (w *parsing) limitTokens() {
+	if len(w.request) <= MaxTokens {
+		return
+	}
+	w.errs = append(w.errs, field.Forbidden(annotationsPath,
+		fmt.Sprintf("asks for %d tokens by %s.NAME: a pod may have at most %d", len(w.request), w.Prefix.Key(Audience, ""), MaxTokens)))
+	for _, name := range slices.Sorted(maps.Keys(w.request))[MaxTokens:] {
+		delete(w.request, name)
+	}
+}
+
 // tokens builds the tokens that the request holds.
 func (w *parsing) tokens() []Token {
 	names := slices.Sorted(maps.Keys(w.request))
-	if len(names) > MaxTokens {
-		w.errs = append(w.errs, field.Forbidden(annotationsPath,
-			fmt.Sprintf("asks for %d tokens by %s.NAME: a pod may have at most %d", len(names), w.Prefix.Key(Audience, ""), MaxTokens)))
-		names = names[:MaxTokens]
-	}
 	tokens := make([]Token, 0, len(names))
 	for _, name := range names {
 		if name != "" && w.optsOut(name) {

@@ -37,6 +37,9 @@ func (b *builder) build(name string) Token {
 	return t
 }
 
+// defaultsPath stands for a default, which was checked when it was configured.
+var defaultsPath = field.NewPath("defaults")
+
 // get returns the setting of a key, from the defaults where the token does not
 // have it.
 func (b *builder) get(key string) (setting, bool) {
@@ -44,7 +47,7 @@ func (b *builder) get(key string) (setting, bool) {
 		return s, true
 	}
 	value, ok := b.defaults[key]
-	return setting{value: value, path: field.NewPath("defaults").Key(key)}, ok
+	return setting{value: value, path: defaultsPath}, ok
 }
 
 func (b *builder) invalid(s setting, format string, args ...any) {
@@ -246,7 +249,8 @@ func reservedProblem(dir string) string {
 // Within tells whether dir is the directory top or lies below it. Both must be
 // clean.
 func Within(dir, top string) bool {
-	return dir == top || strings.HasPrefix(dir, strings.TrimSuffix(top, "/")+"/")
+	rest, ok := strings.CutPrefix(dir, strings.TrimSuffix(top, "/"))
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // slashed brings a Windows path into the form of the others, so that
@@ -268,7 +272,10 @@ func ComparablePath(value string, os OS) string {
 	if os == Windows {
 		drive, value = slashed(value)
 	}
-	return drive + path.Clean("/"+value)
+	if !strings.HasPrefix(value, "/") {
+		value = "/" + value
+	}
+	return drive + path.Clean(value)
 }
 
 // sameFile tells whether two names mean the same file of a directory.

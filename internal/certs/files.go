@@ -50,7 +50,7 @@ func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *File
 // Run loads the certificate, as soon as there is one, and follows it until the
 // context ends. A broken or half-written pair leaves the previous one serving.
 func (f *Files) Run(ctx context.Context) error {
-	for waiting := false; ; waiting = true {
+	for lastError := ""; ; {
 		watcher, err := certwatcher.New(filepath.Join(f.dir, CertFile), filepath.Join(f.dir, KeyFile))
 		if err == nil {
 			watcher.RegisterCallback(f.observe)
@@ -60,7 +60,10 @@ func (f *Files) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !waiting {
+		// Said again only where the reason changes: files that come, but do not
+		// belong together, are another trouble than files that are not there.
+		if err.Error() != lastError {
+			lastError = err.Error()
 			f.log.Warn("serving certificate not loaded, trying again", "dir", f.dir, "error", err)
 		}
 		select {

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/yaml"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
@@ -98,8 +97,8 @@ func Default(env Environment) *Config {
 
 // Parse reads a configuration file. The error names everything that is wrong.
 func Parse(data []byte, env Environment) (*Config, error) {
-	file := &InjectorConfig{}
-	if err := yaml.UnmarshalStrict(data, file); err != nil {
+	file, err := decode(data)
+	if err != nil {
 		return nil, fmt.Errorf("could not decode the configuration: %w", err)
 	}
 	maxExpiration, errs := file.validate()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -26,11 +27,27 @@ type Reader struct {
 	err  error
 }
 
-// New returns a Reader of one document. Invalid UTF-8 and duplicate names are
-// errors: two parsers could understand them differently.
+// decoders are used again, because the tables by which a decoder finds duplicate
+// names are most of what it allocates.
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(new(bytes.Buffer)) }}
+
+// New returns a Reader of one document, to be closed after use. Invalid UTF-8
+// and duplicate names are errors: two parsers could understand them differently.
 func New(document []byte) *Reader {
-	return &Reader{dec: jsontext.NewDecoder(bytes.NewBuffer(document)), text: string(document)}
+	dec := decoders.Get().(*jsontext.Decoder)
+	dec.Reset(bytes.NewBuffer(document))
+	return &Reader{dec: dec, text: string(document)}
 }
+
+// Close ends the use of the Reader. What it returned stays valid.
+func (r *Reader) Close() {
+	r.fail(errClosed)
+	r.dec.Reset(new(bytes.Buffer)) // the document is not to be held on to
+	decoders.Put(r.dec)
+	r.dec = nil
+}
+
+var errClosed = errors.New("the reader is closed")
 
 // Err returns the first error. It matches [ErrShape] or is a syntax error, and
 // tells where in the document it is, never what is there.

@@ -17,6 +17,9 @@ import (
 // A debug container sees what the container sees that it targets (kubectl debug
 // --target), unless an annotation names the debug container itself.
 func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
+	if err := pod.tooManyContainers(); err != nil {
+		return Result{}, field.ErrorList{err}
+	}
 	in := newInjection(pod, spec, o)
 	added := make([]*container, 0, 1)
 	for i := range pod.ephemeralContainers {
@@ -55,11 +58,7 @@ func (in *injection) scopeName(c *container) string {
 // findVolume looks for a volume of the pod that holds the view's tokens.
 func (in *injection) findVolume(v *view) {
 	for _, name := range append([]string{v.name()}, in.pod.volumeNames()...) {
-		_, candidate := in.pod.volume(name)
-		if candidate == nil {
-			continue
-		}
-		if p, ok := decodeProjection(candidate.raw); ok && v.holds(p) {
+		if p := in.existing.get(name); p != nil && v.holds(p) {
 			v.volumeName = name
 			v.prepareMount()
 			for _, c := range v.containers {
@@ -81,7 +80,12 @@ func (in *injection) lacksVolume(c *container) bool {
 // withdraw gives the container nothing rather than a part: variables that point
 // at missing files would mislead whoever debugs.
 func (in *injection) withdraw(c *container) {
-	in.mounts = slices.DeleteFunc(in.mounts, func(m missingMount) bool { return m.container == c })
+	in.mounts = slices.DeleteFunc(in.mounts, func(m missingMount) bool {
+		if m.container == c {
+			m.view.users--
+		}
+		return m.container == c
+	})
 	in.equipped = slices.DeleteFunc(in.equipped, func(name string) bool { return name == c.name })
 	in.warnOnce(fmt.Sprintf("debug container %q gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change", c.name))
 }

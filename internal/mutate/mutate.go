@@ -42,6 +42,9 @@ type Result struct {
 // Patch returns the operations that add the Spec's tokens to a pod that is
 // being created. Where there are errors, the operations must not be used.
 func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
+	if err := pod.tooManyContainers(); err != nil {
+		return Result{}, field.ErrorList{err}
+	}
 	in := newInjection(pod, spec, o)
 	for c := range pod.allContainers() {
 		in.look(c, c.name)
@@ -59,6 +62,17 @@ func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList)
 	return in.result()
 }
 
+// maxContainers bounds the containers of one pod, so that a hostile pod cannot
+// make the work on it expensive. No node could run as many.
+const maxContainers = 1000
+
+func (p *Pod) tooManyContainers() *field.Error {
+	if n := len(p.initContainers) + len(p.containers) + len(p.ephemeralContainers); n > maxContainers {
+		return field.TooMany(field.NewPath("spec", "containers"), n, maxContainers)
+	}
+	return nil
+}
+
 // injection is the work on one pod.
 type injection struct {
 	pod     *Pod
@@ -71,6 +85,7 @@ type injection struct {
 	// equipped are the containers that have, or get, at least one token.
 	equipped []string
 
+	existing existingVolumes
 	volumes  list
 	patch    patch
 	warnings []string
@@ -87,7 +102,7 @@ type missingMount struct {
 func newInjection(pod *Pod, spec annotations.Spec, o Options) *injection {
 	return &injection{
 		pod: pod, options: o, tokens: spec.Tokens, dirs: directories(spec.Tokens, pod.OS),
-		volumes: list{exists: pod.hasVolumes},
+		existing: existingVolumes{pod: pod}, volumes: list{exists: pod.hasVolumes},
 	}
 }
 
@@ -116,7 +131,7 @@ func (in *injection) grantedTokens() []string {
 
 // granted tells whether some container has the token.
 func (in *injection) granted(t *annotations.Token) bool {
-	return slices.ContainsFunc(in.views, func(v *view) bool { return slices.Contains(v.tokens(), t) })
+	return slices.ContainsFunc(in.views, func(v *view) bool { return v.users > 0 && slices.Contains(v.tokens(), t) })
 }
 
 // allContainers are the init containers (native sidecars among them) and the
@@ -144,7 +159,8 @@ func (in *injection) look(c *container, scopeName string) {
 		}
 		equipped = true
 		v := in.view(dir, members)
-		if m := in.mountAt(c, dir.path); m != nil {
+		v.users++
+		if m := in.mountAt(c, dir); m != nil {
 			in.checkMount(c, m, v)
 			continue
 		}
@@ -179,10 +195,9 @@ func (in *injection) view(dir *directory, members uint32) *view {
 	return v
 }
 
-func (in *injection) mountAt(c *container, path string) *mount {
-	path = annotations.ComparablePath(path, in.pod.OS)
+func (in *injection) mountAt(c *container, dir *directory) *mount {
 	for i := range c.mounts {
-		if annotations.ComparablePath(c.mounts[i].path, in.pod.OS) == path {
+		if annotations.ComparablePath(c.mounts[i].path, in.pod.OS) == dir.comparable {
 			return &c.mounts[i]
 		}
 	}
@@ -198,24 +213,23 @@ func (in *injection) checkMount(c *container, m *mount, v *view) {
 			"container %q uses this path for another thing (volume %q), and %s wants the tokens there", c.name, m.volume, in.wantedBy(v))))
 		return
 	}
-	_, existing := in.pod.volume(m.volume)
-	if existing == nil {
+	p := in.existing.get(m.volume)
+	if p == nil {
 		return // the API server refuses a mount without a volume, in its own words
 	}
-	p, ok := decodeProjection(existing.raw)
-	if !ok || !v.holds(p) {
+	if !v.holds(p) {
 		in.errs = append(in.errs, field.Invalid(at, m.path, fmt.Sprintf(
 			"container %q mounts volume %q here, which is not what %s wants here: %s", c.name, m.volume, in.wantedBy(v), v.describe())))
 		return
 	}
-	in.checkMode(existing.name, p, v)
+	in.checkMode(p, v)
 	in.warnUnreadable(c, v, p.mode)
 }
 
 // checkNesting reports mounts of the container that our read-only directory
 // would make impossible, or that would make ours impossible.
 func (in *injection) checkNesting(c *container, dir *directory) {
-	ours := annotations.ComparablePath(dir.path, in.pod.OS)
+	ours := dir.comparable
 	for i := range c.mounts {
 		m := &c.mounts[i]
 		theirs := annotations.ComparablePath(m.path, in.pod.OS)
@@ -224,7 +238,7 @@ func (in *injection) checkNesting(c *container, dir *directory) {
 			in.errs = append(in.errs, field.Invalid(in.mountField(c, m), m.path, fmt.Sprintf(
 				"container %q mounts volume %q inside %s, which %s makes a read-only directory of tokens: the container could not start",
 				c.name, m.volume, dir.path, in.options.Prefix.Key(annotations.MountPath, dir.tokens[0].Name))))
-		case theirs != "/" && annotations.Within(ours, theirs) && in.pod.readOnlyVolume(m.volume):
+		case theirs != "/" && annotations.Within(ours, theirs) && in.readOnly(m.volume):
 			in.warnOnce(fmt.Sprintf(
 				"container %q: the token directory %s lies inside the read-only volume %q mounted at %s, so the container may not start",
 				c.name, dir.path, m.volume, m.path))
@@ -260,12 +274,12 @@ func (in *injection) wantedBy(v *view) string {
 func (in *injection) place(v *view) {
 	mode := in.mode(v)
 	v.volumeName = v.name()
-	existing, ok := in.existing(v)
-	if ok && existing != nil && !in.suffices(*existing, v) {
+	existing, ok := in.own(v)
+	if ok && existing != nil && !in.suffices(existing, v) {
 		// The mode was chosen before a later webhook added these containers.
 		// The volume that others mount stays as it is; these get their own.
 		v.volumeName += fmt.Sprintf("-%04o", modeOrDefault(mode))
-		existing, ok = in.existing(v)
+		existing, ok = in.own(v)
 	}
 	if !ok {
 		return
@@ -282,43 +296,49 @@ func (in *injection) place(v *view) {
 	}
 }
 
-// existing returns the content of the volume that has the view's name; nil
-// where there is none. It is false where the volume is somebody else's.
-func (in *injection) existing(v *view) (*projection, bool) {
-	i, found := in.pod.volume(v.volumeName)
-	if found == nil {
+// own returns the existing volume that has the view's name; nil where there is
+// none. It is false where the volume is somebody else's.
+func (in *injection) own(v *view) (*projection, bool) {
+	p := in.existing.get(v.volumeName)
+	if p == nil {
 		return nil, true
 	}
-	p, ok := decodeProjection(found.raw)
-	if !ok || !v.holds(p) {
-		in.errs = append(in.errs, field.Invalid(field.NewPath("spec", "volumes").Index(i).Child("name"), found.name, fmt.Sprintf(
+	if !v.holds(p) {
+		in.errs = append(in.errs, field.Invalid(p.field().Child("name"), p.name, fmt.Sprintf(
 			"this name belongs to the volume that %s asks for (%s), but the pod has another volume of this name: rename it", in.wantedBy(v), v.describe())))
 		return nil, false
 	}
-	return &p, in.checkMode(found.name, p, v)
+	return p, in.checkMode(p, v)
+}
+
+func (p *projection) field() *field.Path { return field.NewPath("spec", "volumes").Index(p.index) }
+
+// readOnly tells whether the named volume is mounted read-only in any case.
+func (in *injection) readOnly(volume string) bool {
+	p := in.existing.get(volume)
+	return p != nil && p.readOnly
 }
 
 // checkMode reports a volume whose mode contradicts the annotation.
-func (in *injection) checkMode(name string, p projection, v *view) bool {
+func (in *injection) checkMode(p *projection, v *view) bool {
 	want := in.annotatedMode(v)
 	if want == nil || *want == p.mode {
 		return true
 	}
-	i, _ := in.pod.volume(name)
 	key := ""
 	for _, t := range v.tokens() {
 		if t.FileMode != nil {
 			key = in.options.Prefix.Key(annotations.FileMode, t.Name)
 		}
 	}
-	in.errs = append(in.errs, field.Invalid(field.NewPath("spec", "volumes").Index(i).Child("projected", "defaultMode"),
-		fmt.Sprintf("%04o", p.mode), fmt.Sprintf("volume %q holds the tokens already, but annotation %s wants mode %04o", name, key, *want)))
+	in.errs = append(in.errs, field.Invalid(p.field().Child("projected", "defaultMode"),
+		fmt.Sprintf("%04o", p.mode), fmt.Sprintf("volume %q holds the tokens already, but annotation %s wants mode %04o", p.name, key, *want)))
 	return false
 }
 
 // suffices tells whether the containers of the view can use an existing volume
 // as well as one that would be made for them.
-func (in *injection) suffices(p projection, v *view) bool {
+func (in *injection) suffices(p *projection, v *view) bool {
 	f := in.pod.tokenFile(p.mode)
 	if f.fixed || in.pod.OS == annotations.Windows || in.annotatedMode(v) != nil {
 		return true

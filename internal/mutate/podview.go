@@ -78,6 +78,7 @@ type security struct {
 // ParsePod reads a Pod in JSON, as the API server sends it.
 func ParsePod(raw []byte) (*Pod, error) {
 	r := jsonread.New(raw)
+	defer r.Close()
 	pod := ReadPod(r)
 	r.End()
 	if err := r.Err(); err != nil {
@@ -89,7 +90,7 @@ func ParsePod(raw []byte) (*Pod, error) {
 // ReadPod reads the Pod that comes next from a reader. It is incomplete where
 // the reader has an error.
 func ReadPod(from *jsonread.Reader) *Pod {
-	r := podReader{from}
+	r := podReader{Reader: from, arena: &arena{}}
 	pod := &Pod{}
 	r.Object(func(name string) {
 		switch name {
@@ -105,7 +106,17 @@ func ReadPod(from *jsonread.Reader) *Pod {
 }
 
 // podReader reads the parts of a Pod.
-type podReader struct{ *jsonread.Reader }
+type podReader struct {
+	*jsonread.Reader
+	*arena
+}
+
+// arena holds the mounts and variables of all containers, each container having
+// a piece of it, so that the number of allocations does not grow with theirs.
+type arena struct {
+	mounts []mount
+	env    []envVar
+}
 
 func (r podReader) metadata(pod *Pod) {
 	r.Object(func(name string) {
@@ -173,6 +184,7 @@ func (r podReader) containers(list string) []container {
 }
 
 func (r podReader) container(c *container) {
+	firstMount, firstEnv := len(r.mounts), len(r.env)
 	r.Object(func(name string) {
 		switch name {
 		case "name":
@@ -180,17 +192,20 @@ func (r podReader) container(c *container) {
 		case "targetContainerName":
 			c.target = r.String()
 		case "volumeMounts":
-			c.hasMounts = r.Array(func(i int) { c.mounts = append(c.mounts, r.mount(i)) })
+			c.hasMounts = r.Array(func(i int) { r.mounts = append(r.mounts, r.mount(i)) })
 		case "volumeDevices":
-			r.Array(func(i int) { c.mounts = append(c.mounts, r.device(i)) })
+			r.Array(func(i int) { r.mounts = append(r.mounts, r.device(i)) })
 		case "env":
-			c.hasEnv = r.Array(func(int) { c.env = append(c.env, r.envVar()) })
+			c.hasEnv = r.Array(func(int) { r.env = append(r.env, r.envVar()) })
 		case "securityContext":
 			c.security = r.security()
 		default:
 			r.Skip()
 		}
 	})
+	// Where the arena grows, earlier pieces stay in the array that it had.
+	c.mounts = r.mounts[firstMount:len(r.mounts):len(r.mounts)]
+	c.env = r.env[firstEnv:len(r.env):len(r.env)]
 }
 
 func (r podReader) mount(i int) mount {

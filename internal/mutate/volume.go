@@ -3,11 +3,11 @@ package mutate
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
@@ -18,8 +18,10 @@ const VolumeName = "oidc-token"
 
 // directory is a mount path and all tokens that share it.
 type directory struct {
-	path   string
-	tokens []*annotations.Token
+	path string
+	// comparable is the path in the form in which paths compare equal.
+	comparable string
+	tokens     []*annotations.Token
 }
 
 // directories groups the tokens by mount path, in the order of the tokens.
@@ -28,10 +30,10 @@ func directories(tokens []annotations.Token, os annotations.OS) []*directory {
 	for i := range tokens {
 		t := &tokens[i]
 		path := annotations.ComparablePath(t.MountPath, os)
-		at := slices.IndexFunc(dirs, func(d *directory) bool { return annotations.ComparablePath(d.path, os) == path })
+		at := slices.IndexFunc(dirs, func(d *directory) bool { return d.comparable == path })
 		if at < 0 {
 			at = len(dirs)
-			dirs = append(dirs, &directory{path: t.MountPath})
+			dirs = append(dirs, &directory{path: t.MountPath, comparable: path})
 		}
 		dirs[at].tokens = append(dirs[at].tokens, t)
 	}
@@ -45,7 +47,9 @@ type view struct {
 	dir *directory
 	// members is the subset, a bit for each of dir.tokens.
 	members uint32
-	// containers are those that have to mount it.
+	// users counts the containers that see it, and containers are those among
+	// them that have to mount it.
+	users      int
 	containers []*container
 
 	// volumeName is the volume chosen for it, and mount what its containers
@@ -115,37 +119,79 @@ func (v *view) prepareMount() {
 
 // projection is an existing volume, as far as it can be compared with a view.
 type projection struct {
+	index  int
+	name   string
 	mode   int32
 	tokens []corev1.ServiceAccountTokenProjection
+	// tokensOnly is false where the volume holds anything but tokens.
+	tokensOnly bool
+	// readOnly is true where the kubelet mounts the volume read-only whatever
+	// the mount says, so that no directory can be made in it.
+	readOnly bool
 }
 
-// decodeProjection reads an existing volume. It is false where the volume
-// holds anything but ServiceAccount tokens.
-func decodeProjection(raw string) (projection, bool) {
+// decodeProjection reads an existing volume.
+func decodeProjection(index int, name, raw string) *projection {
+	p := &projection{index: index, name: name, mode: defaultMode}
 	var v corev1.Volume
-	// Fields that our API types lack are passed over: a newer API server may
-	// have defaulted them, and they are not lost by not being read.
-	if err := json.Unmarshal([]byte(raw), &v); err != nil || v.Projected == nil {
-		return projection{}, false
+	// This decoder is the API server's, which heeds the case of names. Fields
+	// that our API types lack are passed over: a newer API server may have
+	// defaulted them, and they are not lost by not being read.
+	if err := json.Unmarshal([]byte(raw), &v); err != nil {
+		return p
 	}
-	p := projection{mode: defaultMode}
+	p.readOnly = v.ConfigMap != nil || v.Secret != nil || v.Projected != nil || v.DownwardAPI != nil
+	if v.Projected == nil {
+		return p
+	}
 	if v.Projected.DefaultMode != nil {
 		p.mode = *v.Projected.DefaultMode
 	}
+	p.tokensOnly = true
 	for _, source := range v.Projected.Sources {
 		if source.ServiceAccountToken == nil {
-			return projection{}, false
+			p.tokensOnly = false
+			return p
 		}
 		p.tokens = append(p.tokens, *source.ServiceAccountToken)
 	}
-	return p, true
+	return p
+}
+
+// existingVolumes finds the pod's volumes by name, and decodes those that are
+// asked for, once: a hostile pod can have a large volume with many mounts.
+type existingVolumes struct {
+	pod     *Pod
+	indices map[string]int
+	decoded map[string]*projection
+}
+
+// get returns a volume of the pod; nil where there is none of that name.
+func (e *existingVolumes) get(name string) *projection {
+	if p, ok := e.decoded[name]; ok {
+		return p
+	}
+	if e.indices == nil {
+		e.indices = make(map[string]int, len(e.pod.volumes))
+		for i := range e.pod.volumes {
+			e.indices[e.pod.volumes[i].name] = i
+		}
+		e.decoded = make(map[string]*projection, 1)
+	}
+	index, ok := e.indices[name]
+	if !ok {
+		return nil
+	}
+	p := decodeProjection(index, name, e.pod.volumes[index].raw)
+	e.decoded[name] = p
+	return p
 }
 
 // holds tells whether an existing volume has exactly the view's tokens, in
 // whatever order: the API server refuses two tokens of one path.
-func (v *view) holds(p projection) bool {
+func (v *view) holds(p *projection) bool {
 	tokens := v.tokens()
-	return len(tokens) == len(p.tokens) && !slices.ContainsFunc(tokens, func(t *annotations.Token) bool {
+	return p.tokensOnly && len(tokens) == len(p.tokens) && !slices.ContainsFunc(tokens, func(t *annotations.Token) bool {
 		return !slices.ContainsFunc(p.tokens, func(existing corev1.ServiceAccountTokenProjection) bool { return isProjectionOf(existing, t) })
 	})
 }
@@ -170,26 +216,4 @@ func (v *view) describe() string {
 		text += fmt.Sprintf("%s with audience %q for %d s", t.File, t.Audience, t.ExpirationSeconds)
 	}
 	return text
-}
-
-func (p *Pod) volume(name string) (int, *volume) {
-	i := slices.IndexFunc(p.volumes, func(v volume) bool { return v.name == name })
-	if i < 0 {
-		return i, nil
-	}
-	return i, &p.volumes[i]
-}
-
-// readOnlyVolume tells whether the kubelet mounts the volume read-only whatever
-// the mount says, so that no directory can be made in it.
-func (p *Pod) readOnlyVolume(name string) bool {
-	_, found := p.volume(name)
-	if found == nil {
-		return false
-	}
-	var v corev1.Volume
-	if err := json.Unmarshal([]byte(found.raw), &v); err != nil {
-		return false
-	}
-	return v.ConfigMap != nil || v.Secret != nil || v.Projected != nil || v.DownwardAPI != nil
 }

@@ -85,11 +85,11 @@ func (o *Options) Validate() error {
 	if _, ok := tlsVersions[o.TLSMinVersion]; !ok {
 		wrong("tls-min-version", o.TLSMinVersion, "VersionTLS12 or VersionTLS13")
 	}
-	for flag, address := range map[string]string{
-		"metrics-bind-address": o.MetricsBindAddress, "health-probe-bind-address": o.HealthProbeBindAddress,
+	for _, listener := range []struct{ flag, address string }{
+		{"metrics-bind-address", o.MetricsBindAddress}, {"health-probe-bind-address", o.HealthProbeBindAddress},
 	} {
-		if _, _, err := net.SplitHostPort(address); err != nil && address != disabled {
-			wrong(flag, address, `host:port, :port or "0"`)
+		if _, _, err := net.SplitHostPort(listener.address); err != nil && listener.address != disabled {
+			wrong(listener.flag, listener.address, `host:port, :port or "0"`)
 		}
 	}
 	if o.ShutdownDelay < 0 {

@@ -48,8 +48,6 @@ type Options struct {
 	Args []string
 	// Dir is where certificates, configuration, log and program are kept.
 	Dir string
-	// Unregistered leaves out the MutatingWebhookConfiguration.
-	Unregistered bool
 }
 
 // Injector is a running webhook.
@@ -68,7 +66,7 @@ type Injector struct {
 }
 
 // Start builds the webhook, runs it on the loopback and waits until it is ready
-// and registered.
+// and registered. Without a cluster (nil) it only runs.
 func Start(ctx context.Context, c *cluster.Cluster, o Options) (*Injector, error) {
 	in := &Injector{cluster: c, options: o, ended: make(chan struct{})}
 	for _, port := range []*int{&in.port, &in.metrics, &in.probes} {
@@ -143,7 +141,9 @@ func (in *Injector) startProgram(ctx context.Context) error {
 	args := []string{
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(in.port), "--cert-dir=" + in.options.Dir,
 		"--metrics-bind-address=" + loopback(in.metrics), "--health-probe-bind-address=" + loopback(in.probes),
-		"--log-level=debug",
+	}
+	if in.cluster != nil {
+		args = append(args, "--log-level=debug")
 	}
 	if in.options.Config != "" {
 		args = append(args, "--config="+in.path("config.yaml"))
@@ -170,11 +170,11 @@ func (in *Injector) connect(ctx context.Context) error {
 	if err := in.waitReady(ctx); err != nil {
 		return err
 	}
+	if in.cluster == nil {
+		return nil
+	}
 	if err := in.cluster.Expose(ctx, in.port); err != nil {
 		return err
-	}
-	if in.options.Unregistered {
-		return nil
 	}
 	return in.register(ctx)
 }
@@ -278,7 +278,7 @@ func (in *Injector) Counter(ctx context.Context, name string, labels ...string) 
 func (in *Injector) Stop() error {
 	var err error
 	in.stop.Do(func() {
-		if !in.options.Unregistered {
+		if in.cluster != nil {
 			err = in.unregister()
 		}
 		err = errors.Join(err, in.Terminate(), in.log.Close())

@@ -1,0 +1,111 @@
+# The targets of the project; `make help` lists them. Anything longer than a
+# line or two is a script in hack/. Two Go modules: the root, and test/ with
+# everything that starts a real control plane.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+MODULE  := github.com/oidc-injector/oidc-injector
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
+
+# Everything is pure Go; one setting for all targets lets them share the build
+# cache, and a C compiler is needed for the race detector only.
+export CGO_ENABLED := 0
+
+# What a caller may set, as in `make fuzz FUZZTIME=5m`.
+BENCH       ?= .
+BENCHCOUNT  ?= 1
+FUZZTIME    ?= 20s
+E2E_TIMEOUT ?= 60m
+
+##@ Build
+
+.PHONY: build
+build: ## Build the binaries into bin/
+	go build -trimpath -ldflags='$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: clean
+clean: ## Remove what the targets wrote into the checkout
+	rm -rf bin
+
+##@ Test
+
+.PHONY: test
+test: unit e2e ## Run all tests
+
+.PHONY: unit
+unit: ## Run the unit tests
+	go test ./...
+
+.PHONY: race
+race: ## Run the unit tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: e2e
+e2e: ## Run the tests against a real control plane; the first run compiles it
+	go -C test build ./...
+	go -C test test -count=1 -p=1 -v -timeout=$(E2E_TIMEOUT) ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each
+	hack/fuzz $(FUZZTIME)
+
+.PHONY: golden
+golden: ## Rewrite the golden files; read the diff before you commit it
+	hack/golden
+
+.PHONY: cover
+cover: ## Measure the coverage of the unit tests: bin/cover.html
+	mkdir -p bin
+	go test -coverpkg=./internal/... -coverprofile=bin/cover.out ./...
+	go tool cover -html=bin/cover.out -o bin/cover.html
+	go tool cover -func=bin/cover.out | tail -n 1
+
+##@ See it work
+
+.PHONY: demo
+demo: ## Start a control plane and the webhook and inject a pod; DEMO=keep leaves it running
+	go -C test run ./cmd/demo
+
+.PHONY: bench
+bench: ## Run the benchmarks matching BENCH, BENCHCOUNT times, then a load test
+	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(BENCHCOUNT) ./...
+	go -C test run ./cmd/load
+
+##@ Check
+
+.PHONY: lint
+lint: ## Run the linters over both modules
+	hack/tool golangci-lint config verify
+	hack/tool golangci-lint run ./...
+	cd test && ../hack/tool golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	hack/tool golangci-lint fmt
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities that the code reaches
+	hack/vuln
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod
+	for dir in . test hack/tools; do go -C $$dir mod tidy; done
+
+.PHONY: verify-tidy
+verify-tidy: ## Check that every go.mod is tidy
+	for dir in . test hack/tools; do go -C $$dir mod tidy -diff; done
+
+.PHONY: ci
+ci: ## Run what continuous integration runs
+	bash .ci/run
+
+##@ Help
+
+.PHONY: help
+help: ## Print this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

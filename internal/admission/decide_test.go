@@ -1,0 +1,377 @@
+package admission_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/config"
+)
+
+// apply returns an object with a response's patch applied, as an API server
+// does it.
+func apply(t *testing.T, object string, response *admissionv1.AdmissionResponse) string {
+	t.Helper()
+	if response.PatchType == nil || *response.PatchType != admissionv1.PatchTypeJSONPatch {
+		t.Fatalf("patch type %v", response.PatchType)
+	}
+	patch, err := jsonpatch.DecodePatch(response.Patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patched, err := patch.Apply([]byte(object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(patched)
+}
+
+func expectJSON(t *testing.T, want, got string) {
+	t.Helper()
+	var w, g any
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(got), &g); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(w, g); diff != "" {
+		t.Errorf("object (-want +got):\n%s", diff)
+	}
+}
+
+func TestACreatedPodGetsTheTokenThatItAsksFor(t *testing.T) {
+	t.Parallel()
+	h := newHook(configured(defaultConfig()))
+	object := pod(`"futureField":[1.50],"containers":[{"name":"app","image":"example/app"}]`, "audience=vault", "env=VAULT_JWT")
+	response := h.admit(t, ask{object: object}.review())
+	if !response.Allowed || response.Result != nil {
+		t.Errorf("allowed %t, result %v", response.Allowed, response.Result)
+	}
+	expectJSON(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","annotations":{
+		"oidc-injector.io/audience":"vault","oidc-injector.io/env":"VAULT_JWT",
+		"oidc-injector.io/status":"{\"version\":\"v1.2.3\",\"tokens\":[\"default\"],\"containers\":[\"app\"]}"}},
+		"spec":{"futureField":[1.50],
+		"containers":[{"name":"app","image":"example/app",
+			"volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}],
+			"env":[{"name":"VAULT_JWT","value":"/var/run/secrets/tokens/oidc-token"}]}],
+		"volumes":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":3600,"path":"oidc-token"}}]}}]}}`,
+		apply(t, object, response))
+	want := map[string]string{"outcome": "mutated", "reason": "injected", "tokens": "default", "containers": "app"}
+	if diff := cmp.Diff(want, response.AuditAnnotations); diff != "" {
+		t.Errorf("audit annotations (-want +got):\n%s", diff)
+	}
+
+	again := h.admit(t, ask{object: apply(t, object, response)}.review())
+	if len(again.Patch) > 0 || again.PatchType != nil || !again.Allowed {
+		t.Errorf("the second call: %s", again.Patch)
+	}
+	if diff := cmp.Diff(map[string]int{"mutated/injected": 1, "unchanged/already_injected": 1}, h.counters(t)); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+const debugged = `"containers":[{"name":"app","volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]}],` +
+	`"volumes":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":3600,"path":"oidc-token"}}],"defaultMode":420}}]`
+
+const debugger = `,"ephemeralContainers":[{"name":"debugger","image":"busybox","targetContainerName":"app"}]`
+
+func TestADebugContainerGetsTheTokensOfThePod(t *testing.T) {
+	t.Parallel()
+	h := newHook(configured(defaultConfig()))
+	object := pod(debugged+debugger, "audience=vault")
+	response := h.admit(t, ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: object, oldObject: pod(debugged, "audience=vault")}.review())
+	expectJSON(t, pod(debugged+`,"ephemeralContainers":[{"name":"debugger","image":"busybox","targetContainerName":"app",`+
+		`"volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]}]`, "audience=vault"), apply(t, object, response))
+	want := map[string]string{"outcome": "mutated", "reason": "injected", "tokens": "default", "containers": "debugger"}
+	if diff := cmp.Diff(want, response.AuditAnnotations); diff != "" {
+		t.Errorf("audit annotations (-want +got):\n%s", diff)
+	}
+}
+
+// Every request that changes nothing: allowed, without a patch.
+func TestRequestsThatAreAllowedUntouched(t *testing.T) {
+	t.Parallel()
+	asking := pod("", "audience=vault")
+	const twoTokens = `no container of the pod gets token "default"`
+	for _, tt := range []struct {
+		name     string
+		ask      ask
+		reason   string
+		warnings []string
+	}{
+		{"no annotations at all", ask{object: `{"spec":{"containers":[{"name":"app"}]}}`}, "not_requested", nil},
+		{"null annotations", ask{object: `{"metadata":{"annotations":null},"spec":{"containers":[{"name":"app"}]}}`}, "not_requested", nil},
+		{"others' annotations", ask{object: pod("", "example.com/audience=vault")}, "not_requested", nil},
+		{
+			"a mistyped annotation", ask{object: pod("", "audence=vault")}, "not_requested",
+			[]string{`unknown annotation "oidc-injector.io/audence": did you mean oidc-injector.io/audience?`},
+		},
+		{"opted out", ask{object: pod("", "audience=vault", "inject=false", "expiration=wrong")}, "opted_out", nil},
+		{
+			"for a container that there is not", ask{object: pod("", "audience=vault", "containers=other")}, "no_container",
+			[]string{`oidc-injector.io/containers: the pod has no container "other"`, twoTokens},
+		},
+		{
+			"a mirror pod", ask{object: pod("", "audience=vault", "kubernetes.io/config.mirror=x")}, "unsupported",
+			[]string{"a static pod cannot have ServiceAccount tokens: none was injected"},
+		},
+		{"a mirror pod that asks for nothing", ask{object: pod("", "kubernetes.io/config.mirror=x")}, "not_requested", nil},
+
+		{"a pod's update", ask{operation: "UPDATE", object: asking, oldObject: asking}, "unsupported", nil},
+		{"a pod's end", ask{operation: "DELETE", oldObject: asking}, "unsupported", nil},
+		{"an operation of the future", ask{operation: "PATCH", object: asking}, "unsupported", nil},
+		{"a creation without a pod", ask{object: "null"}, "unsupported", nil},
+		{"kubectl exec", ask{operation: "CONNECT", subResource: "exec", object: `{"kind":"PodExecOptions","apiVersion":"v1","container":"app","command":["sh"]}`}, "unsupported", nil},
+		{"an eviction", ask{subResource: "eviction", object: `{"kind":"Eviction","apiVersion":"policy/v1","metadata":{"name":"app"},"spec":"x"}`}, "unsupported", nil},
+		{"a binding", ask{subResource: "binding", object: `{"kind":"Binding","apiVersion":"v1","metadata":{"annotations":7},"target":{"name":"node"}}`}, "unsupported", nil},
+		{"a pod's status", ask{operation: "UPDATE", subResource: "status", object: asking, oldObject: asking}, "unsupported", nil},
+		{"a pod's size", ask{operation: "UPDATE", subResource: "resize", object: asking, oldObject: asking}, "unsupported", nil},
+		{"a creation of ephemeral containers", ask{subResource: "ephemeralcontainers", object: asking}, "unsupported", nil},
+		{"an update of ephemeral containers without the old pod", ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: asking}, "unsupported", nil},
+		{"a deployment", ask{group: "apps", resource: "deployments", object: `{"spec":{"template":` + asking + `}}`}, "unsupported", nil},
+		{"pods of another group", ask{group: "example.com", object: asking}, "unsupported", nil},
+		{"another kind of another shape", ask{group: "example.com", resource: "things", object: `{"metadata":[],"spec":{"containers":"many","volumes":1}}`}, "unsupported", nil},
+		{"another kind that is not even an object", ask{resource: "things", object: `"thing"`}, "unsupported", nil},
+
+		{
+			"a debug container for a pod without annotations",
+			ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: pod(debugged + debugger), oldObject: pod(debugged)},
+			"not_requested", nil,
+		},
+		{
+			"a debug container for a pod that opted out",
+			ask{
+				operation: "UPDATE", subResource: "ephemeralcontainers",
+				object: pod(debugged+debugger, "audience=vault", "inject=false"), oldObject: pod(debugged),
+			},
+			"opted_out", nil,
+		},
+		{
+			"a debug container where the annotations are broken",
+			ask{
+				operation: "UPDATE", subResource: "ephemeralcontainers",
+				object: pod(debugged+debugger, "audience=vault", "expiration=soon"), oldObject: pod(debugged, "audience=vault", "expiration=soon"),
+			},
+			"debug_skipped",
+			[]string{`no token for the debug container: metadata.annotations[oidc-injector.io/expiration]: Invalid value: "soon": ` +
+				`must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`},
+		},
+		{
+			"a debug container where the policy has changed since",
+			ask{
+				operation: "UPDATE", subResource: "ephemeralcontainers", namespace: "prod",
+				object: pod(debugged+debugger, "audience=https://kubernetes"), oldObject: pod(debugged, "audience=https://kubernetes"),
+			},
+			"debug_skipped",
+			[]string{`no token for the debug container: metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "https://kubernetes": ` +
+				`this is an audience of the API server itself, which the injector's policy does not allow by name`},
+		},
+		{
+			"a debug container where the pod has no volume for it",
+			ask{
+				operation: "UPDATE", subResource: "ephemeralcontainers",
+				object:    pod(`"containers":[{"name":"app"}]`+debugger, "audience=vault"),
+				oldObject: pod(`"containers":[{"name":"app"}]`, "audience=vault"),
+			},
+			"no_container",
+			[]string{`debug container "debugger" gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change`},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHook(configured(defaultConfig()))
+			response := h.admit(t, tt.ask.review())
+			want := &admissionv1.AdmissionResponse{
+				UID: uid, Allowed: true, Warnings: tt.warnings,
+				AuditAnnotations: map[string]string{"outcome": "unchanged", "reason": tt.reason},
+			}
+			if diff := cmp.Diff(want, response); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]int{"unchanged/" + tt.reason: 1}, h.counters(t)); diff != "" {
+				t.Errorf("metrics (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestADryRunGetsTheSameAnswer(t *testing.T) {
+	t.Parallel()
+	for name, object := range map[string]string{
+		"injected": pod("", "audience=vault"), "denied": pod("", "audience="), "not requested": pod(""),
+	} {
+		h := newHook(configured(defaultConfig()))
+		real, dry := h.admit(t, ask{object: object}.review()), h.admit(t, ask{object: object, dryRun: true}.review())
+		if diff := cmp.Diff(real, dry); diff != "" {
+			t.Errorf("%s: responses (-real +dry):\n%s", name, diff)
+		}
+		if !strings.Contains(h.log.String(), "dryRun=true") {
+			t.Errorf("%s: the log does not tell a dry run:\n%s", name, h.log)
+		}
+	}
+}
+
+func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
+	t.Parallel()
+	const (
+		mount = `"containers":[{"name":"app","env":[{"name":"TOKEN","value":"mine"}]}]`
+		seven = `must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`
+	)
+	for _, tt := range []struct {
+		name     string
+		policy   string
+		ask      ask
+		reason   string
+		causes   []metav1.StatusCause
+		message  string
+		warnings []string
+	}{
+		{
+			name: "annotations", policy: "{}", reason: "invalid_annotations",
+			ask: ask{object: pod(mount, "audience=", "expiration=5", "audence=x")},
+			causes: []metav1.StatusCause{
+				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/audience]", Message: `Invalid value: "": the audience must not be empty`},
+				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/expiration]", Message: `Invalid value: "5": ` + seven},
+			},
+			message: `[metadata.annotations[oidc-injector.io/audience]: Invalid value: "": the audience must not be empty, ` +
+				`metadata.annotations[oidc-injector.io/expiration]: Invalid value: "5": ` + seven + `]`,
+			warnings: []string{`unknown annotation "oidc-injector.io/audence": did you mean oidc-injector.io/audience?`},
+		},
+		{
+			name: "policy", policy: "{audiences: {allowed: [vault]}}", reason: "policy",
+			ask: ask{object: pod("", "audience=aws", "audience.k8s=https://kubernetes"), namespace: "prod"},
+			causes: []metav1.StatusCause{
+				{
+					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/audience]",
+					Message: `Forbidden: audience "aws": the injector's policy allows in namespace "prod": vault`,
+				},
+				{
+					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/audience.k8s]",
+					Message: `Forbidden: audience "https://kubernetes": this is an audience of the API server itself, which the injector's policy does not allow by name`,
+				},
+			},
+			message: `[metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "aws": the injector's policy allows in namespace "prod": vault, ` +
+				`metadata.annotations[oidc-injector.io/audience.k8s]: Forbidden: audience "https://kubernetes": this is an audience of the API server itself, which the injector's policy does not allow by name]`,
+		},
+		{
+			name: "what the pod says itself", policy: "{}", reason: "conflict",
+			ask: ask{object: pod(mount, "audience=vault", "env=TOKEN")},
+			causes: []metav1.StatusCause{{
+				Type: "FieldValueInvalid", Field: "spec.containers[0].env[0].name",
+				Message: `Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+			}},
+			message: `spec.containers[0].env[0].name: Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+		},
+		{
+			name: "all of it", policy: "{audiences: {denied: [aws]}}", reason: "invalid_annotations",
+			ask: ask{object: pod(mount, "audience=aws", "env=TOKEN", "expiration=5")},
+			causes: []metav1.StatusCause{
+				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/expiration]", Message: `Invalid value: "5": ` + seven},
+				{
+					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/audience]",
+					Message: `Forbidden: audience "aws": the injector's policy denies this audience in namespace "default"`,
+				},
+				{
+					Type: "FieldValueInvalid", Field: "spec.containers[0].env[0].name",
+					Message: `Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+				},
+			},
+			message: `[metadata.annotations[oidc-injector.io/expiration]: Invalid value: "5": ` + seven + `, ` +
+				`metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "aws": the injector's policy denies this audience in namespace "default", ` +
+				`spec.containers[0].env[0].name: Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them]`,
+		},
+		{
+			name: "a debug container that uses the path for another thing", policy: "{}", reason: "conflict",
+			ask: ask{
+				operation: "UPDATE", subResource: "ephemeralcontainers", oldObject: pod(debugged, "audience=vault"),
+				object: pod(strings.Replace(debugged, `"volumes":[`, `"volumes":[{"name":"other","emptyDir":{}},`, 1)+
+					`,"ephemeralContainers":[{"name":"debugger","volumeMounts":[{"name":"other","mountPath":"/var/run/secrets/tokens"}]}]`, "audience=vault"),
+			},
+			causes: []metav1.StatusCause{{
+				Type: "FieldValueInvalid", Field: "spec.ephemeralContainers[0].volumeMounts[0].mountPath",
+				Message: `Invalid value: "/var/run/secrets/tokens": container "debugger" mounts volume "other" here, which is not what annotation oidc-injector.io/audience wants here: oidc-token with audience "vault" for 3600 s`,
+			}},
+			message: `spec.ephemeralContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container "debugger" mounts volume "other" here, which is not what annotation oidc-injector.io/audience wants here: oidc-token with audience "vault" for 3600 s`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHook(configured(withPolicy(t, tt.policy)))
+			want := &admissionv1.AdmissionResponse{
+				UID: uid, Warnings: tt.warnings,
+				AuditAnnotations: map[string]string{"outcome": "denied", "reason": tt.reason},
+				Result: &metav1.Status{
+					Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: tt.message,
+					Details: &metav1.StatusDetails{Name: "app", Kind: "Pod", Causes: tt.causes},
+				},
+			}
+			if diff := cmp.Diff(want, h.admit(t, tt.ask.review())); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]int{"denied/" + tt.reason: 1}, h.counters(t)); diff != "" {
+				t.Errorf("metrics (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEachRequestIsDecidedByTheConfigurationOfItsTime(t *testing.T) {
+	t.Parallel()
+	cfg := withPolicy(t, "{audiences: {allowed: [vault]}}")
+	h := newHook(func() *config.Config { return cfg })
+	body := review("CREATE", "", pod("", "audience=aws"), "null")
+	if h.admit(t, body).Allowed {
+		t.Error("allowed by the first configuration")
+	}
+	cfg = withPolicy(t, "{audiences: {allowed: [aws]}}")
+	if !h.admit(t, body).Allowed {
+		t.Error("denied by the second configuration")
+	}
+}
+
+// The API server cuts warnings off beyond 4096 bytes in total.
+func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
+	t.Parallel()
+	annotated := make([]string, 0, 40)
+	for i := range 40 {
+		annotated = append(annotated, "x"+strings.Repeat("y", 60)+string(rune('a'+i%26))+string(rune('a'+i/26))+"=z")
+	}
+	long := strings.Repeat("ä", 2000) // as a name that no container has
+	response := newHook(configured(defaultConfig())).admit(t, review("CREATE", "", pod(`"securityContext":{"runAsUser":1000},"containers":[{"name":"`+long+`"}]`,
+		append(annotated, "audience=vault", "mount-path=/tokens", "file-mode=0400")...), "null"))
+	total := 0
+	for _, w := range response.Warnings {
+		total += len(w)
+		if len(w) > 512+len("…") {
+			t.Errorf("a warning of %d bytes", len(w))
+		}
+	}
+	if total > 4096 || len(response.Warnings) == 0 {
+		t.Errorf("%d warnings of %d bytes in total", len(response.Warnings), total)
+	}
+}
+
+// A pod can be wrong in more ways than anybody reads, and joining all of them
+// would keep the webhook busy for minutes.
+func TestADenialSaysAHundredThingsAtMost(t *testing.T) {
+	t.Parallel()
+	object := pod(`"containers":[{"name":"app","env":[`+strings.TrimSuffix(strings.Repeat(`{"name":"TOKEN"},`, 20_000), ",")+`]}]`, "audience=vault", "env=TOKEN")
+	h := newHook(configured(defaultConfig()))
+	result := h.admit(t, ask{object: object}.review()).Result
+	if n := len(result.Details.Causes); n != 100 {
+		t.Errorf("%d causes", n)
+	}
+	if end := "remove one of them] and 19900 more"; !strings.HasSuffix(result.Message, end) {
+		t.Errorf("the message of %d bytes does not end in %q", len(result.Message), end)
+	}
+	if n := strings.Count(h.log.String(), "spec.containers[0].env["); n != 100 {
+		t.Errorf("the log has %d places", n)
+	}
+}

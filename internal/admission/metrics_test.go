@@ -1,0 +1,81 @@
+package admission_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEveryCounterIsThereFromTheStart(t *testing.T) {
+	t.Parallel()
+	want := map[string]int{
+		"mutated/injected":           0,
+		"unchanged/already_injected": 0, "unchanged/not_requested": 0, "unchanged/opted_out": 0,
+		"unchanged/no_container": 0, "unchanged/unsupported": 0, "unchanged/debug_skipped": 0,
+		"denied/invalid_annotations": 0, "denied/policy": 0, "denied/conflict": 0,
+		"failed/malformed": 0, "failed/too_large": 0, "failed/panic": 0,
+	}
+	if diff := cmp.Diff(want, newHook(configured(defaultConfig())).allCounters(t)); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// The number of time series must not grow with the cluster.
+func TestNoMetricHasANameOfTheCluster(t *testing.T) {
+	t.Parallel()
+	h := newHook(configured(withPolicy(t, "{audiences: {denied: [denied]}}")))
+	for _, object := range []string{pod("", "audience=vault"), pod("", "audience=denied"), pod("", "audience="), "1", pod("")} {
+		h.post(ask{object: object, namespace: marker}.review())
+	}
+	families, err := h.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if !slices.Contains(got[family.GetName()], label.GetName()) {
+					got[family.GetName()] = append(got[family.GetName()], label.GetName())
+				}
+				if strings.Contains(label.GetValue(), marker) {
+					t.Errorf("%s has label %s", family.GetName(), label)
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string][]string{"oidc_injector_admissions_total": {"outcome", "reason"}}, got); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	if n := len(h.allCounters(t)); n != 13 {
+		t.Errorf("%d counters after some requests", n)
+	}
+}
+
+func TestTheDurationOfAnsweredReviewsIsObserved(t *testing.T) {
+	t.Parallel()
+	h := newHook(configured(defaultConfig()))
+	h.post([]byte("malformed"))
+	h.admit(t, review("CREATE", "", pod("", "audience=vault"), "null"))
+	h.admit(t, review("CREATE", "", pod("", "audience="), "null"))
+	families, err := h.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "oidc_injector_admission_duration_seconds" {
+			continue
+		}
+		histogram := family.GetMetric()[0].GetHistogram()
+		if histogram.GetSampleCount() != 2 {
+			t.Errorf("%d observations", histogram.GetSampleCount())
+		}
+		if first := histogram.GetBucket()[0].GetUpperBound(); first != 25e-6 {
+			t.Errorf("the first bucket ends at %v s", first)
+		}
+		return
+	}
+	t.Error("there is no histogram")
+}

@@ -1,0 +1,79 @@
+package admission_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/admission"
+)
+
+func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
+	t.Parallel()
+	const (
+		resource = `"resource":{"resource":"pods","version":"v1","group":""}`
+		object   = `"object":{"spec":{"containers":[{"name":"app"}]},"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}}}`
+		rest     = `"dryRun":true,"operation":"CREATE","namespace":"prod","name":"app","uid":"1"`
+		end      = `},"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`
+	)
+	for name, body := range map[string]string{
+		"the resource first": `{"request":{` + resource + `,` + object + `,` + rest + end,
+		"the object first":   `{"request":{` + object + `,` + resource + `,` + rest + end,
+		"with white space":   "{\"request\": {\r\n\t\"object\" :\n " + strings.TrimPrefix(object, `"object":`) + " , " + resource + " ,\n" + rest + end,
+		"the old object, too": `{"request":{"oldObject":{"spec":{"containers":[{"name":"app"}]}},` + object +
+			`,` + resource + `,` + rest + end,
+	} {
+		q, err := admission.ReadReview([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if q.Pod == nil || q.Pod.Annotations["oidc-injector.io/audience"] != "vault" {
+			t.Errorf("%s: pod %v", name, q.Pod)
+		}
+		if (q.OldPod != nil) != strings.Contains(name, "old") {
+			t.Errorf("%s: old pod %v", name, q.OldPod)
+		}
+		q.Pod, q.OldPod = nil, nil
+		want := &admission.Request{UID: "1", Resource: "pods", Name: "app", Namespace: "prod", Operation: admissionv1.Create, DryRun: true}
+		if diff := cmp.Diff(want, q); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestAnObjectAheadOfItsResourceMayStillBeMalformed(t *testing.T) {
+	t.Parallel()
+	const body = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"spec":"` + marker + `"},"resource":{"resource":"RESOURCE"}}}`
+	if _, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "things", 1))); err != nil {
+		t.Errorf("an object that is no pod: %v", err)
+	}
+	_, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "pods", 1)))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if diff := cmp.Diff("could not read the Pod: unexpected JSON value: unexpected string before offset 23", err.Error()); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
+
+// The API server leaves out what is empty.
+func TestFieldsThatAreAbsentOrNullAreEmpty(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1"}}`,
+		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":null,"request":{"uid":"1","resource":null,"subResource":null,` +
+			`"name":null,"namespace":null,"operation":null,"object":null,"oldObject":null,"dryRun":null,"options":null}}`,
+	} {
+		q, err := admission.ReadReview([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		if diff := cmp.Diff(&admission.Request{UID: "1"}, q); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+}

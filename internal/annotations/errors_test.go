@@ -1,0 +1,271 @@
+package annotations_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// TestDenied shows every error of the parser as the person at kubectl reads it.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	const (
+		control    = "the audience must not hold control characters"
+		expiration = "must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds"
+		file       = `must be a file name of at most 255 bytes, without '/', '\', ':', ".." or control characters`
+		fileMode   = "must be an octal mode from 0004 to 0777 that lets somebody read, such as 0440"
+		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as VAULT_TOKEN_FILE"
+		names      = "must be at most 100 container names, separated by commas, such as app,worker"
+		suffix     = "the suffix names a token: lower-case letters, digits and '-', at most 40 characters"
+	)
+	// invalid is the error of one annotation; the value is quoted as it stands.
+	invalid := func(key, value, allowed string) string {
+		return fmt.Sprintf("metadata.annotations[oidc-injector.io/%s]: Invalid value: %q: %s", key, value, allowed)
+	}
+	// with adds a key to a pod that is right otherwise.
+	with := func(key, value string) keys { return keys{"audience": "vault", key: value} }
+
+	for name, test := range map[string]struct {
+		keys keys
+		errs []string
+	}{
+		"audience: empty":             {keys{"audience": ""}, []string{invalid("audience", "", "the audience must not be empty")}},
+		"audience: blank":             {keys{"audience": " "}, []string{invalid("audience", " ", "the audience must not be empty")}},
+		"audience: line feed":         {keys{"audience": "a\nb"}, []string{invalid("audience", "a\nb", control)}},
+		"audience: NUL":               {keys{"audience": "a\x00"}, []string{invalid("audience", "a\x00", control)}},
+		"audience: C1 control":        {keys{"audience": "a\u0085b"}, []string{invalid("audience", "a\u0085b", control)}},
+		"audience: trailing new line": {keys{"audience": "vault\n"}, []string{invalid("audience", "vault\n", control)}},
+		"audience: leading blank":     {keys{"audience": " vault"}, []string{invalid("audience", " vault", "the audience must not begin or end with white space")}},
+
+		"expiration: empty":               {with("expiration", ""), []string{invalid("expiration", "", expiration)}},
+		"expiration: not a number":        {with("expiration", "soon"), []string{invalid("expiration", "soon", expiration)}},
+		"expiration: with blanks":         {with("expiration", " 7200"), []string{invalid("expiration", " 7200", expiration)}},
+		"expiration: too short":           {with("expiration", "599"), []string{invalid("expiration", "599", expiration)}},
+		"expiration: too short, duration": {with("expiration", "9m59s"), []string{invalid("expiration", "9m59s", expiration)}},
+		"expiration: too long":            {with("expiration", "86401"), []string{invalid("expiration", "86401", expiration)}},
+		"expiration: too long, duration":  {with("expiration", "25h"), []string{invalid("expiration", "25h", expiration)}},
+		"expiration: zero":                {with("expiration", "0"), []string{invalid("expiration", "0", expiration)}},
+		"expiration: negative":            {with("expiration", "-7200"), []string{invalid("expiration", "-7200", expiration)}},
+		"expiration: negative duration":   {with("expiration", "-2h"), []string{invalid("expiration", "-2h", expiration)}},
+		"expiration: a fraction":          {with("expiration", "7200.5"), []string{invalid("expiration", "7200.5", expiration)}},
+		"expiration: a fraction, seconds": {with("expiration", "7200.5s"), []string{invalid("expiration", "7200.5s", expiration)}},
+		"expiration: exponent":            {with("expiration", "1e4"), []string{invalid("expiration", "1e4", expiration)}},
+		"expiration: days":                {with("expiration", "1d"), []string{invalid("expiration", "1d", expiration)}},
+		"expiration: 2^63":                {with("expiration", "9223372036854775808"), []string{invalid("expiration", "9223372036854775808", expiration)}},
+		// Counted in nanoseconds, this one would wrap around to two hours.
+		"expiration: overflows into the range": {with("expiration", "18446751273"), []string{invalid("expiration", "18446751273", expiration)}},
+		"expiration: duration overflows":       {with("expiration", "5124095h36m"), []string{invalid("expiration", "5124095h36m", expiration)}},
+
+		"token-file: empty":          {with("token-file", ""), []string{invalid("token-file", "", file)}},
+		"token-file: a dot":          {with("token-file", "."), []string{invalid("token-file", ".", file)}},
+		"token-file: parent":         {with("token-file", ".."), []string{invalid("token-file", "..", file)}},
+		"token-file: climbs out":     {with("token-file", "../jwt"), []string{invalid("token-file", "../jwt", file)}},
+		"token-file: the kubelet's":  {with("token-file", "..data"), []string{invalid("token-file", "..data", file)}},
+		"token-file: a directory":    {with("token-file", "a/jwt"), []string{invalid("token-file", "a/jwt", file)}},
+		"token-file: a backslash":    {with("token-file", `a\jwt`), []string{invalid("token-file", `a\jwt`, file)}},
+		"token-file: a stream":       {with("token-file", "a:b"), []string{invalid("token-file", "a:b", file)}},
+		"token-file: control":        {with("token-file", "a\tb"), []string{invalid("token-file", "a\tb", file)}},
+		"token-file: long":           {with("token-file", strings.Repeat("a", 256)), []string{invalid("token-file", strings.Repeat("a", 128)+"…", file)}},
+		"token-file.b: parent":       {keys{"audience.b": "vault", "token-file.b": ".."}, []string{invalid("token-file.b", "..", file)}},
+		"file-mode: empty":           {with("file-mode", ""), []string{invalid("file-mode", "", fileMode)}},
+		"file-mode: symbolic":        {with("file-mode", "u=r"), []string{invalid("file-mode", "u=r", fileMode)}},
+		"file-mode: not octal":       {with("file-mode", "0489"), []string{invalid("file-mode", "0489", fileMode)}},
+		"file-mode: set-user-ID":     {with("file-mode", "4440"), []string{invalid("file-mode", "4440", fileMode)}},
+		"file-mode: nobody reads":    {with("file-mode", "0333"), []string{invalid("file-mode", "0333", fileMode)}},
+		"file-mode: zero":            {with("file-mode", "0"), []string{invalid("file-mode", "0", fileMode)}},
+		"file-mode: negative":        {with("file-mode", "-440"), []string{invalid("file-mode", "-440", fileMode)}},
+		"file-mode: overflows":       {with("file-mode", "40000000440"), []string{invalid("file-mode", "40000000440", fileMode)}},
+		"env: empty":                 {with("env", ""), []string{invalid("env", "", env)}},
+		"env: starts with a digit":   {with("env", "1TOKEN"), []string{invalid("env", "1TOKEN", env)}},
+		"env: an equals sign":        {with("env", "A=B"), []string{invalid("env", "A=B", env)}},
+		"env: a blank":               {with("env", "A B"), []string{invalid("env", "A B", env)}},
+		"containers: empty":          {with("containers", ""), []string{invalid("containers", "", names)}},
+		"containers: trailing comma": {with("containers", "app,"), []string{invalid("containers", "app,", names)}},
+		"containers: no comma":       {with("containers", "app worker"), []string{invalid("containers", "app worker", names)}},
+		"containers: a wildcard":     {with("containers", "*"), []string{invalid("containers", "*", names)}},
+		"skip-containers: bad name":  {with("skip-containers", "App"), []string{invalid("skip-containers", "App", names)}},
+		"inject: empty":              {with("inject", ""), []string{invalid("inject", "", `must be "true" or "false"`)}},
+		"inject: yes":                {with("inject", "yes"), []string{invalid("inject", "yes", `must be "true" or "false"`)}},
+		"inject.b: no":               {keys{"audience.b": "vault", "inject.b": "no"}, []string{invalid("inject.b", "no", `must be "true" or "false"`)}},
+
+		"containers and skip-containers": {
+			keys{"audience": "vault", "containers": "app", "skip-containers": "app"},
+			[]string{invalid("skip-containers", "app", "say either containers or skip-containers, not both")},
+		},
+		"the suffix is upper case":  {keys{"audience.AWS": "vault"}, []string{invalid("audience.AWS", "AWS", suffix)}},
+		"the suffix has an '_'":     {keys{"env.a_b": "TOKEN"}, []string{invalid("env.a_b", "a_b", suffix)}},
+		"the suffix has a dot":      {keys{"audience.a.b": "vault"}, []string{invalid("audience.a.b", "a.b", suffix)}},
+		"the suffix is empty":       {keys{"audience.": "vault"}, []string{invalid("audience.", "", suffix)}},
+		"the suffix is too long":    {keys{"audience." + strings.Repeat("a", 41): "v"}, []string{invalid("audience."+strings.Repeat("a", 41), strings.Repeat("a", 41), suffix)}},
+		"the suffix is default":     {keys{"audience.default": "vault"}, []string{invalid("audience.default", "default", "the default token has no suffix: leave it out")}},
+		"a huge value is shortened": {with("expiration", strings.Repeat("ü", 1000)), []string{invalid("expiration", strings.Repeat("ü", 64)+"…", expiration)}},
+		"no audience": {
+			keys{"expiration": "2h", "env": "TOKEN"},
+			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration, env) but has no audience"},
+		},
+		"no audience, but a suffix": {
+			keys{"audience": "vault", "token-file.aws": "jwt"},
+			[]string{"metadata.annotations[oidc-injector.io/audience.aws]: Required value: the token is described (token-file) but has no audience"},
+		},
+		"inject and no audience": {
+			keys{"inject": "true", "env": "TOKEN"},
+			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (env) but has no audience"},
+		},
+		"a profile where there are none": {keys{"profile": "vault"}, []string{invalid("profile", "vault", "the injector's configuration has no profiles")}},
+		"everything at once, in the order of the annotations": {
+			keys{"audience": "", "expiration": "1s", "token-file": "/", "mount-path": "tokens", "file-mode": "x", "env": "=", "containers": ",", "inject": "?"},
+			[]string{
+				invalid("audience", "", "the audience must not be empty"),
+				invalid("containers", ",", names),
+				invalid("env", "=", env),
+				invalid("expiration", "1s", expiration),
+				invalid("file-mode", "x", fileMode),
+				invalid("inject", "?", `must be "true" or "false"`),
+				invalid("mount-path", "tokens", "must be an absolute path, such as /var/run/secrets/tokens"),
+				invalid("token-file", "/", file),
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, warnings, errs := newParser().Parse(test.keys.on(""))
+			expect(t, "errors", test.errs, texts(errs))
+			expect(t, "warnings", nil, warnings)
+		})
+	}
+}
+
+// TestTokensThatCannotLiveSideBySide shows the errors between tokens that some
+// container may have both of.
+func TestTokensThatCannotLiveSideBySide(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		keys keys
+		os   annotations.OS
+		errs []string
+	}{
+		"the same file": {
+			keys: keys{"audience": "vault", "audience.aws": "sts", "token-file.aws": "oidc-token"},
+			errs: []string{`metadata.annotations[oidc-injector.io/token-file.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": ` +
+				`token "default" writes the same file: give one of them another token-file or mount-path`},
+		},
+		"the same file, by the default name": {
+			keys: keys{"audience": "vault", "token-file": "aws", "audience.aws": "sts"},
+			errs: []string{`metadata.annotations[oidc-injector.io/token-file.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
+				`token "default" writes the same file: give one of them another token-file or mount-path`},
+		},
+		"the same file, in some container": {
+			keys: keys{
+				"audience.a": "a", "token-file.a": "jwt", "containers.a": "app,worker",
+				"audience.b": "b", "token-file.b": "jwt", "skip-containers.b": "app",
+			},
+			errs: []string{`metadata.annotations[oidc-injector.io/token-file.b]: Invalid value: "/var/run/secrets/tokens/jwt": ` +
+				`token "a" writes the same file: give one of them another token-file or mount-path`},
+		},
+		"the same file on Windows, whose names have no case": {
+			keys: keys{"audience.a": "a", "token-file.a": "Token", "mount-path.a": `C:\Tokens`, "audience.b": "b", "token-file.b": "token", "mount-path.b": "/tokens"},
+			os:   annotations.Windows,
+			errs: []string{`metadata.annotations[oidc-injector.io/token-file.b]: Invalid value: "C:\\tokens\\token": ` +
+				`token "a" writes the same file: give one of them another token-file or mount-path`},
+		},
+		"another case elsewhere": {
+			keys: keys{"audience.a": "a", "token-file.a": "Token", "audience.b": "b", "token-file.b": "token"},
+		},
+		"two modes in one directory": {
+			keys: keys{"audience": "vault", "file-mode": "0400", "audience.aws": "sts", "file-mode.aws": "440"},
+			errs: []string{`metadata.annotations[oidc-injector.io/file-mode.aws]: Invalid value: "0440": ` +
+				`token "default" has mode 0400 in the same directory, whose files have one mode: give one of them another mount-path`},
+		},
+		"one mode and none": {
+			keys: keys{"audience": "vault", "file-mode": "0400", "audience.aws": "sts"},
+		},
+		"a directory inside another": {
+			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens/aws"},
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
+				`token "default" has mount-path /var/run/secrets/tokens: a token directory is read-only, so no other can lie inside it`},
+		},
+		"a directory around another": {
+			keys: keys{"audience.a": "a", "mount-path.a": "/t/a", "audience.b": "b", "mount-path.b": "/t"},
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.b]: Invalid value: "/t": ` +
+				`token "a" has mount-path /t/a: a token directory is read-only, so no other can lie inside it`},
+		},
+		"a directory whose name begins alike": {
+			keys: keys{"audience.a": "a", "mount-path.a": "/t/a", "audience.b": "b", "mount-path.b": "/t/ab"},
+		},
+		"one directory, another case, on Windows": {
+			keys: keys{"audience.a": "a", "mount-path.a": `C:\T`, "audience.b": "b", "mount-path.b": `c:\t\B`},
+			os:   annotations.Windows,
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.b]: Invalid value: "c:\\t\\B": ` +
+				`token "a" has mount-path C:\T: a token directory is read-only, so no other can lie inside it`},
+		},
+		"the same variable": {
+			keys: keys{"audience": "vault", "env": "TOKEN", "audience.aws": "sts", "env.aws": "TOKEN"},
+			errs: []string{`metadata.annotations[oidc-injector.io/env.aws]: Invalid value: "TOKEN": token "default" sets the same variable`},
+		},
+		"each pair, file and variable": {
+			keys: keys{
+				"audience.a": "a", "token-file.a": "jwt", "env.a": "TOKEN", "containers.a": "app",
+				"audience.b": "b", "token-file.b": "jwt", "env.b": "TOKEN", "containers.b": "worker",
+				"audience.c": "c", "token-file.c": "jwt", "env.c": "TOKEN",
+			},
+			errs: []string{
+				`metadata.annotations[oidc-injector.io/env.c]: Invalid value: "TOKEN": token "a" sets the same variable`,
+				`metadata.annotations[oidc-injector.io/env.c]: Invalid value: "TOKEN": token "b" sets the same variable`,
+				`metadata.annotations[oidc-injector.io/token-file.c]: Invalid value: "/var/run/secrets/tokens/jwt": ` +
+					`token "a" writes the same file: give one of them another token-file or mount-path`,
+				`metadata.annotations[oidc-injector.io/token-file.c]: Invalid value: "/var/run/secrets/tokens/jwt": ` +
+					`token "b" writes the same file: give one of them another token-file or mount-path`,
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, warnings, errs := newParser().Parse(test.keys.on(test.os))
+			expect(t, "errors", test.errs, texts(errs))
+			expect(t, "warnings", nil, warnings)
+		})
+	}
+}
+
+func TestTooManyTokens(t *testing.T) {
+	t.Parallel()
+	tokens := func(n int) keys {
+		k := keys{}
+		for i := range n {
+			k[fmt.Sprintf("audience.t%02d", i)] = "vault"
+		}
+		return k
+	}
+	spec, _, errs := newParser().Parse(tokens(annotations.MaxTokens).on(""))
+	expect(t, "errors", nil, texts(errs))
+	if len(spec.Tokens) != annotations.MaxTokens {
+		t.Errorf("got %d tokens", len(spec.Tokens))
+	}
+	spec, _, errs = newParser().Parse(tokens(annotations.MaxTokens + 1).on(""))
+	expect(t, "errors", []string{
+		"metadata.annotations: Forbidden: asks for 33 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32",
+	}, texts(errs))
+	if len(spec.Tokens) > annotations.MaxTokens {
+		t.Errorf("got %d tokens, more than the limit", len(spec.Tokens))
+	}
+}
+
+func TestTooManyContainerNames(t *testing.T) {
+	t.Parallel()
+	list := func(n int) string {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprintf("c%d", i)
+		}
+		return strings.Join(names, ",")
+	}
+	_, _, errs := newParser().Parse(keys{"audience": "vault", "containers": list(100)}.on(""))
+	expect(t, "errors", nil, texts(errs))
+	// Unbounded, a list of a megabyte kept the parser busy for a minute.
+	_, _, errs = newParser().Parse(keys{"audience": "vault", "containers": list(200_000)}.on(""))
+	if len(errs) != 1 {
+		t.Errorf("got %q, want one error", texts(errs))
+	}
+}

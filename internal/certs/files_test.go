@@ -1,0 +1,262 @@
+package certs_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/oidc-injector/oidc-injector/internal/certs"
+)
+
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	os.Exit(m.Run())
+}
+
+// pair is a certificate and its key in PEM.
+type pair struct{ cert, key []byte }
+
+// validity is that of all certificates here.
+var validity = struct{ from, to time.Time }{time.Now().Add(-time.Hour).Truncate(time.Second), time.Now().Add(time.Hour).Truncate(time.Second)}
+
+func newPair(t *testing.T, name string) pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: validity.from, NotAfter: validity.to,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair{
+		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
+		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}),
+	}
+}
+
+// files is a Files that runs, with its surroundings.
+type files struct {
+	*certs.Files
+	dir     string
+	log     *logBuffer
+	metrics *prometheus.Registry
+}
+
+func run(t *testing.T, dir string) *files {
+	t.Helper()
+	f := &files{dir: dir, log: &logBuffer{}, metrics: prometheus.NewRegistry()}
+	f.Files = certs.NewFiles(dir, slog.New(slog.NewTextHandler(f.log, nil)), f.metrics)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return f
+}
+
+// serves is the name in the certificate that is served now, or the error.
+func (f *files) serves() string {
+	cert, err := f.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		return err.Error()
+	}
+	return cert.Leaf.Subject.CommonName
+}
+
+func (f *files) eventuallyServes(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, "it serves "+name, func() bool { return f.serves() == name })
+}
+
+func (f *files) expiry(t *testing.T) float64 {
+	t.Helper()
+	families, err := f.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 1 || families[0].GetName() != "oidc_injector_certificate_expiration_timestamp_seconds" {
+		t.Fatalf("metrics %v", families)
+	}
+	m := families[0].GetMetric()[0]
+	if label := m.GetLabel()[0]; label.GetName() != "certificate" || label.GetValue() != "serving" {
+		t.Errorf("label %v", label)
+	}
+	return m.GetGauge().GetValue()
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Fatalf("waited in vain until %s", what)
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(line)
+}
+
+func (b *logBuffer) has(text string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Contains(b.text.String(), text)
+}
+
+// write replaces a file at once.
+func write(t *testing.T, dir, name string, content []byte) {
+	t.Helper()
+	next := filepath.Join(dir, ".next")
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestACertificateThatComesLateIsServed(t *testing.T) {
+	t.Parallel()
+	dir, one, two := t.TempDir(), newPair(t, "one"), newPair(t, "two")
+	f := run(t, dir)
+	if _, err := f.GetCertificate(&tls.ClientHelloInfo{}); !errors.Is(err, certs.ErrNotLoaded) {
+		t.Errorf("error %v", err)
+	}
+	if at := f.expiry(t); at != 0 {
+		t.Errorf("expiry %v before there is a certificate", at)
+	}
+	eventually(t, "the log says what is missing", func() bool { return f.log.has("tls.crt: no such file or directory") })
+
+	// Files that do not belong together are no pair, and the log says that, too.
+	write(t, dir, certs.CertFile, one.cert)
+	write(t, dir, certs.KeyFile, two.key)
+	eventually(t, "the log says what is wrong", func() bool { return f.log.has("private key does not match public key") })
+	if f.serves() != certs.ErrNotLoaded.Error() {
+		t.Errorf("it serves %s", f.serves())
+	}
+
+	write(t, dir, certs.KeyFile, one.key)
+	f.eventuallyServes(t, "one")
+	eventually(t, "the expiry is known", func() bool { return f.expiry(t) == float64(validity.to.Unix()) })
+	eventually(t, "the log says so", func() bool { return f.log.has(`msg="serving certificate loaded"`) && f.log.has("dnsNames=[one]") })
+	if f.log.has("PRIVATE KEY") {
+		t.Error("the log has the key")
+	}
+}
+
+func TestARotatedCertificateIsServedAndHalfAPairIsNot(t *testing.T) {
+	t.Parallel()
+	dir, one, two := t.TempDir(), newPair(t, "one"), newPair(t, "two")
+	write(t, dir, certs.CertFile, one.cert)
+	write(t, dir, certs.KeyFile, one.key)
+	f := run(t, dir)
+	f.eventuallyServes(t, "one")
+
+	for _, half := range [][]byte{two.cert, two.cert[:len(two.cert)/2], {}} {
+		write(t, dir, certs.CertFile, half)
+		for range 20 {
+			time.Sleep(5 * time.Millisecond)
+			if f.serves() != "one" {
+				t.Fatalf("it serves %s with the key of one", f.serves())
+			}
+		}
+	}
+	write(t, dir, certs.CertFile, two.cert)
+	write(t, dir, certs.KeyFile, two.key)
+	f.eventuallyServes(t, "two")
+}
+
+func TestACertificateStaysWhenItsFilesGo(t *testing.T) {
+	t.Parallel()
+	dir, one := t.TempDir(), newPair(t, "one")
+	write(t, dir, certs.CertFile, one.cert)
+	write(t, dir, certs.KeyFile, one.key)
+	f := run(t, dir)
+	f.eventuallyServes(t, "one")
+	for _, name := range []string{certs.CertFile, certs.KeyFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		time.Sleep(5 * time.Millisecond)
+		if f.serves() != "one" {
+			t.Fatalf("it serves %s", f.serves())
+		}
+	}
+}
+
+// The kubelet writes a new directory and points the link ..data to it.
+func TestTheKubeletsSwapOfLinksRotates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	publish := func(version string, p pair) {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, version), certs.CertFile, p.cert)
+		write(t, filepath.Join(dir, version), certs.KeyFile, p.key)
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("..1", newPair(t, "one"))
+	for _, name := range []string{certs.CertFile, certs.KeyFile} {
+		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := run(t, dir)
+	f.eventuallyServes(t, "one")
+	publish("..2", newPair(t, "two"))
+	if err := os.RemoveAll(filepath.Join(dir, "..1")); err != nil {
+		t.Fatal(err)
+	}
+	f.eventuallyServes(t, "two")
+	publish("..3", newPair(t, "three"))
+	f.eventuallyServes(t, "three")
+}

@@ -1,0 +1,200 @@
+package depcheck
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the prefix of the import paths of our packages.
+const module = "github.com/oidc-injector/oidc-injector/"
+
+// anyOfOurs in rule.imports allows every package of ours.
+const anyOfOurs = "*"
+
+// rule says what one package of ours may depend on, tests aside. The standard
+// library is always allowed, and so is internal/version.
+type rule struct {
+	// imports are the packages of ours that it may import directly.
+	imports []string
+	// outOfReach are paths that it must not reach, not even through others. A
+	// path stands for itself and for everything below it.
+	outOfReach []string
+	// inEveryPod marks what runs next to every workload and stays small: it
+	// reaches no module but ours and those listed in modules.
+	inEveryPod bool
+	modules    []string
+}
+
+// valuesOnly keeps a package free of I/O: values in, values out.
+var valuesOnly = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net/http"}
+
+// rules has an entry for each of our packages. An entry may be here before its
+// package is.
+var rules = map[string]rule{
+	"cmd/kubectl-oidc_injector": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
+	"cmd/login":                 {imports: []string{"internal/login"}, inEveryPod: true},
+	"cmd/webhook":               {imports: []string{"internal/annotations", "internal/config", "internal/server"}},
+
+	"internal/admission": {imports: []string{
+		"internal/annotations", "internal/config", "internal/jsonread", "internal/mutate",
+	}},
+	// No program may import what only tests need, so nobody lists it.
+	"internal/admission/admissiontest": {},
+
+	"internal/annotations": {outOfReach: valuesOnly},
+	"internal/certs":       {imports: []string{"internal/filewatch"}},
+	"internal/config":      {imports: []string{"internal/annotations", "internal/filewatch"}},
+	"internal/contract":    {},
+	"internal/depcheck":    {},
+	"internal/filewatch":   {},
+	"internal/issuer":      {},
+	"internal/jsonread":    {outOfReach: valuesOnly},
+	"internal/login":       {imports: []string{"internal/contract"}},
+	"internal/mutate": {
+		imports: []string{"internal/annotations", "internal/contract", "internal/jsonread"},
+		// k8s.io/api itself reaches net/http, without using it for I/O.
+		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
+	},
+	"internal/server": {imports: []string{
+		"internal/admission", "internal/annotations", "internal/certs", "internal/config", "internal/filewatch",
+	}},
+	"internal/version": {},
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	all := load(t)
+	for importPath, pkg := range all {
+		path, own := strings.CutPrefix(importPath, module)
+		if !own {
+			continue
+		}
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			r, known := rules[path]
+			if !known {
+				t.Fatalf("%s has no entry in the table rules of this test: add one that says which of our packages it may import", path)
+			}
+			checkImports(t, pkg, r)
+			checkReach(t, all, pkg, r)
+		})
+	}
+}
+
+// checkImports reports what pkg imports itself and r does not allow.
+func checkImports(t *testing.T, pkg goPackage, r rule) {
+	t.Helper()
+	for _, imported := range pkg.Imports {
+		if imported == "testing" {
+			t.Error("imports testing outside its tests: move the helper to a _test.go file")
+		}
+		path, own := strings.CutPrefix(imported, module)
+		if !own || path == "internal/version" || slices.Contains(r.imports, path) || slices.Contains(r.imports, anyOfOurs) {
+			continue
+		}
+		t.Errorf("imports %s, which the table rules of this test does not allow: "+
+			"turn the dependency round, or change the architecture and the table together", path)
+	}
+}
+
+// checkReach reports what pkg depends on, directly or not, against r.
+func checkReach(t *testing.T, all map[string]goPackage, pkg goPackage, r rule) {
+	t.Helper()
+	for _, path := range r.outOfReach {
+		below := func(p goPackage) bool { return p.ImportPath == path || strings.HasPrefix(p.ImportPath, path+"/") }
+		if chain := chainTo(all, pkg, below); chain != "" {
+			t.Errorf("must not reach %s: cut the chain %s", path, chain)
+		}
+	}
+	if !r.inEveryPod {
+		return
+	}
+	foreign := func(p goPackage) bool {
+		return !p.Standard && p.Module.Path != "" && !p.Module.Main && !slices.Contains(r.modules, p.Module.Path)
+	}
+	if chain := chainTo(all, pkg, foreign); chain != "" {
+		t.Errorf("runs in every pod and must stay small: cut the chain %s", chain)
+	}
+}
+
+// chainTo is a shortest path of imports from pkg to a package that matches, or
+// empty.
+func chainTo(all map[string]goPackage, pkg goPackage, match func(goPackage) bool) string {
+	importedBy := map[string]string{pkg.ImportPath: ""}
+	for queue := []string{pkg.ImportPath}; len(queue) > 0; queue = queue[1:] {
+		if at := queue[0]; at != pkg.ImportPath && match(all[at]) {
+			return linkUp(importedBy, at)
+		}
+		for _, imported := range all[queue[0]].Imports {
+			if _, seen := importedBy[imported]; !seen {
+				importedBy[imported] = queue[0]
+				queue = append(queue, imported)
+			}
+		}
+	}
+	return ""
+}
+
+// linkUp writes the chain that ends at target, importers first.
+func linkUp(importedBy map[string]string, target string) string {
+	var links []string
+	for at := target; at != ""; at = importedBy[at] {
+		links = append(links, strings.TrimPrefix(at, module))
+	}
+	slices.Reverse(links)
+	return strings.Join(links, " > ")
+}
+
+// goPackage is what this test reads of the output of go list.
+type goPackage struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Module     struct {
+		Path string
+		Main bool
+	}
+}
+
+// load lists our packages and everything they depend on, by import path.
+func load(t *testing.T) map[string]goPackage {
+	t.Helper()
+	watchSources(t)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Module", module+"...")
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+	}
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+
+	packages := map[string]goPackage{}
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg goPackage
+		if err := decoder.Decode(&pkg); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatalf("reading the output of go list: %v", err)
+		}
+		packages[pkg.ImportPath] = pkg
+	}
+}
+
+// watchSources visits the sources, because go test repeats a cached result as
+// long as the files that the test itself has looked at stay the same.
+func watchSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"../../cmd", "../../internal"} {
+		if err := filepath.WalkDir(dir, func(string, fs.DirEntry, error) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
