@@ -110,16 +110,22 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 		{"null annotations", ask{object: `{"metadata":{"annotations":null},"spec":{"containers":[{"name":"app"}]}}`}, "not_requested", nil},
 		{"others' annotations", ask{object: pod("", "example.com/audience=vault")}, "not_requested", nil},
 		{
-			"a mistyped annotation", ask{object: pod("", "audence=vault")}, "not_requested",
+			"a mistyped annotation",
+			ask{object: pod("", "audence=vault")},
+			"not_requested",
 			[]string{`unknown annotation "oidc-injector.io/audence": did you mean oidc-injector.io/audience?`},
 		},
 		{"opted out", ask{object: pod("", "audience=vault", "inject=false", "expiration=wrong")}, "opted_out", nil},
 		{
-			"for a container that there is not", ask{object: pod("", "audience=vault", "containers=other")}, "no_container",
+			"for a container that there is not",
+			ask{object: pod("", "audience=vault", "containers=other")},
+			"no_container",
 			[]string{`oidc-injector.io/containers: the pod has no container "other"`, twoTokens},
 		},
 		{
-			"a mirror pod", ask{object: pod("", "audience=vault", "kubernetes.io/config.mirror=x")}, "unsupported",
+			"a mirror pod",
+			ask{object: pod("", "audience=vault", "kubernetes.io/config.mirror=x")},
+			"unsupported",
 			[]string{"a static pod cannot have ServiceAccount tokens: none was injected"},
 		},
 		{"a mirror pod that asks for nothing", ask{object: pod("", "kubernetes.io/config.mirror=x")}, "not_requested", nil},
@@ -208,9 +214,9 @@ func TestADryRunGetsTheSameAnswer(t *testing.T) {
 		"injected": pod("", "audience=vault"), "denied": pod("", "audience="), "not requested": pod(""),
 	} {
 		h := newHook(configured(defaultConfig()))
-		real, dry := h.admit(t, ask{object: object}.review()), h.admit(t, ask{object: object, dryRun: true}.review())
-		if diff := cmp.Diff(real, dry); diff != "" {
-			t.Errorf("%s: responses (-real +dry):\n%s", name, diff)
+		live, dry := h.admit(t, ask{object: object}.review()), h.admit(t, ask{object: object, dryRun: true}.review())
+		if diff := cmp.Diff(live, dry); diff != "" {
+			t.Errorf("%s: responses (-live +dry):\n%s", name, diff)
 		}
 		if !strings.Contains(h.log.String(), "dryRun=true") {
 			t.Errorf("%s: the log does not tell a dry run:\n%s", name, h.log)

@@ -78,7 +78,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d := Decide(h.options.Config(), h.options.Version, q)
 	response, err := respond(q, &d)
 	if err != nil {
-		panic(err) // values of our own making always encode
+		h.refuse(r.Context(), w, &httpProblem{http.StatusInternalServerError, metav1.StatusReasonInternalError, Panicked, err.Error()})
+		return
 	}
 	took := time.Since(start)
 	h.metrics.count(d.Outcome, d.Reason)
@@ -90,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // httpProblem is a request that cannot be answered by a review.
 type httpProblem struct {
-	code    int
+	code    int32
 	status  metav1.StatusReason
 	reason  Reason
 	message string
@@ -129,10 +130,10 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, p *httpProb
 	h.metrics.count(Failed, p.reason)
 	h.options.Log.ErrorContext(ctx, "request refused", "code", p.code, "reason", p.reason, "message", p.message)
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(p.code)
+	w.WriteHeader(int(p.code))
 	_ = json.NewEncoder(w).Encode(metav1.Status{ // a client that went away needs no answer
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-		Status:   metav1.StatusFailure, Code: int32(p.code), Reason: p.status, Message: p.message,
+		Status:   metav1.StatusFailure, Code: p.code, Reason: p.status, Message: p.message,
 	})
 }
 

@@ -82,23 +82,28 @@ func TestReviewsAreTakenByPOSTOfJSONOnly(t *testing.T) {
 	}{
 		{
 			"GET", http.MethodGet, "application/json",
-			metav1.Status{Code: 405, Reason: metav1.StatusReasonMethodNotAllowed, Message: "send an AdmissionReview by POST"}, "POST",
+			metav1.Status{Code: 405, Reason: metav1.StatusReasonMethodNotAllowed, Message: "send an AdmissionReview by POST"},
+			"POST",
 		},
 		{
 			"PUT", http.MethodPut, "application/json",
-			metav1.Status{Code: 405, Reason: metav1.StatusReasonMethodNotAllowed, Message: "send an AdmissionReview by POST"}, "POST",
+			metav1.Status{Code: 405, Reason: metav1.StatusReasonMethodNotAllowed, Message: "send an AdmissionReview by POST"},
+			"POST",
 		},
 		{
 			"no content type", http.MethodPost, "",
-			metav1.Status{Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType, Message: "the Content-Type must be application/json"}, "",
+			metav1.Status{Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType, Message: "the Content-Type must be application/json"},
+			"",
 		},
 		{
 			"YAML", http.MethodPost, "application/yaml",
-			metav1.Status{Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType, Message: "the Content-Type must be application/json"}, "",
+			metav1.Status{Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType, Message: "the Content-Type must be application/json"},
+			"",
 		},
 		{
 			"a content type that is none", http.MethodPost, "application/json; x",
-			metav1.Status{Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType, Message: "the Content-Type must be application/json"}, "",
+			metav1.Status{Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType, Message: "the Content-Type must be application/json"},
+			"",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,7 +181,7 @@ func TestALargerReviewIsRefused(t *testing.T) {
 			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
 			Code: 413, Reason: metav1.StatusReasonRequestEntityTooLarge, Message: "the request is larger than 7340032 bytes",
 		}
-		if diff := cmp.Diff(want, status); diff != "" || response.StatusCode != 413 {
+		if diff := cmp.Diff(want, status); diff != "" || response.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s: HTTP %d, status (-want +got):\n%s", name, response.StatusCode, diff)
 		}
 	}

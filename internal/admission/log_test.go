@@ -90,7 +90,7 @@ func TestNoContentOfAPodIsLogged(t *testing.T) {
 func TestWhatAPanicSaysIsNotLogged(t *testing.T) {
 	t.Parallel()
 	for name, cause := range map[string]any{
-		"a text": marker, "an error": errText(marker), "a value": struct{ pod string }{marker}, "a pointer": &struct{ pod string }{marker},
+		"a text": marker, "an error": textError(marker), "a value": struct{ pod string }{marker}, "a pointer": &struct{ pod string }{marker},
 	} {
 		h := newHook(func() *config.Config { panic(cause) })
 		w := h.post(review("CREATE", "", pod("", "audience="+marker), "null"))
@@ -103,6 +103,6 @@ func TestWhatAPanicSaysIsNotLogged(t *testing.T) {
 	}
 }
 
-type errText string
+type textError string
 
-func (e errText) Error() string { return string(e) }
+func (e textError) Error() string { return string(e) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -50,28 +51,32 @@ func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *File
 // Run loads the certificate, as soon as there is one, and follows it until the
 // context ends. A broken or half-written pair leaves the previous one serving.
 func (f *Files) Run(ctx context.Context) error {
-	for lastError := ""; ; {
-		watcher, err := certwatcher.New(filepath.Join(f.dir, CertFile), filepath.Join(f.dir, KeyFile))
-		if err == nil {
-			watcher.RegisterCallback(f.observe)
-			f.watcher.Store(watcher)
-			err = watcher.Start(ctx)
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
+	lastError := ""
+	for ctx.Err() == nil {
 		// Said again only where the reason changes: files that come, but do not
 		// belong together, are another trouble than files that are not there.
-		if err.Error() != lastError {
+		if err := f.follow(ctx); err != nil && err.Error() != lastError {
 			lastError = err.Error()
 			f.log.Warn("serving certificate not loaded, trying again", "dir", f.dir, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(retryInterval):
 		}
 	}
+	return nil
+}
+
+// follow loads the certificate and follows it until the context ends. It returns
+// at once where there is none.
+func (f *Files) follow(ctx context.Context) error {
+	watcher, err := certwatcher.New(filepath.Join(f.dir, CertFile), filepath.Join(f.dir, KeyFile))
+	if err != nil {
+		return fmt.Errorf("could not load the serving certificate: %w", err)
+	}
+	watcher.RegisterCallback(f.observe)
+	f.watcher.Store(watcher)
+	return watcher.Start(ctx)
 }
 
 func (f *Files) observe(cert tls.Certificate) {

@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) {
 	ctrllog.SetLogger(logr.Discard())
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // pair is a certificate and its key in PEM.

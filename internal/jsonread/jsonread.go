@@ -34,7 +34,7 @@ var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(new(bytes.
 // New returns a Reader of one document, to be closed after use. Invalid UTF-8
 // and duplicate names are errors: two parsers could understand them differently.
 func New(document []byte) *Reader {
-	dec := decoders.Get().(*jsontext.Decoder)
+	dec := decoders.Get().(*jsontext.Decoder) //nolint:errcheck,forcetypeassert // nothing else is ever put there
 	dec.Reset(bytes.NewBuffer(document))
 	return &Reader{dec: dec, text: string(document)}
 }

@@ -87,7 +87,8 @@ func (in *injection) withdraw(c *container) {
 		return m.container == c
 	})
 	in.equipped = slices.DeleteFunc(in.equipped, func(name string) bool { return name == c.name })
-	in.warnOnce(fmt.Sprintf("debug container %q gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change", c.name))
+	in.warnOnce(fmt.Sprintf("debug container %q gets no token: "+
+		"the pod was created without a volume for it, and the volumes of a running pod cannot change", c.name))
 }
 
 func (p *Pod) volumeNames() []string {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -260,14 +261,12 @@ func (c *container) field() *field.Path {
 
 // wantedBy names the annotations that ask for a view's tokens.
 func (in *injection) wantedBy(v *view) string {
-	text := "annotation "
-	for i, t := range v.tokens() {
-		if i > 0 {
-			text += " and "
-		}
-		text += in.options.Prefix.Key(annotations.Audience, t.Name)
+	tokens := v.tokens()
+	keys := make([]string, 0, len(tokens))
+	for _, t := range tokens {
+		keys = append(keys, in.options.Prefix.Key(annotations.Audience, t.Name))
 	}
-	return text
+	return "annotation " + strings.Join(keys, " and ")
 }
 
 // place makes sure that the pod has a volume for the view.

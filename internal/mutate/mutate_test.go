@@ -523,6 +523,16 @@ func TestThePathsOfAPatchAreEscaped(t *testing.T) {
 		paths(outcome{result: result}))
 }
 
+func TestTooManyContainers(t *testing.T) {
+	t.Parallel()
+	spec := func(n int) string { return "containers: [" + strings.Repeat("{name: a},", n) + "]" }
+	expect(t, "errors", nil, create(t, keys{"audience": "vault"}.pod(t, spec(1000))).Errors)
+	want := []string{"spec.containers: Too many: 1001: must have at most 1000 items"}
+	raw := keys{"audience": "vault"}.pod(t, spec(1001))
+	expect(t, "errors", want, create(t, raw).Errors)
+	expect(t, "errors about a debug container", want, debug(t, raw, raw).Errors)
+}
+
 func TestPatchLeavesItsInputAlone(t *testing.T) {
 	t.Parallel()
 	raw := keys{"audience": "vault", "audience.b": "b", "containers.b": "b", "env": "TOKEN"}.pod(t, "containers: [{name: app}, {name: b}]")

@@ -21,7 +21,7 @@ func (in *injection) status() {
 	}
 	value, err := json.Marshal(status{Version: in.options.Version, Tokens: in.grantedTokens(), Containers: in.equipped})
 	if err != nil {
-		panic(err) // strings and slices of strings always marshal
+		panic(err) //nolint:forbidigo // strings and slices of strings always marshal
 	}
 	key := in.options.Prefix.Key(annotations.Status, "")
 	if in.pod.Annotations[key] != string(value) {

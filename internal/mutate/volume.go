@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -76,13 +77,13 @@ func (v *view) name() string {
 	if complete && v.dir.path == annotations.DefaultMountPath {
 		return VolumeName
 	}
-	seed := v.dir.path
+	seed := []string{v.dir.path}
 	if !complete {
 		for _, t := range v.tokens() {
-			seed += "\x00" + t.Name
+			seed = append(seed, t.Name)
 		}
 	}
-	sum := sha256.Sum256([]byte(seed))
+	sum := sha256.Sum256([]byte(strings.Join(seed, "\x00")))
 	return VolumeName + "-" + hex.EncodeToString(sum[:5])
 }
 
@@ -208,12 +209,10 @@ func isProjectionOf(existing corev1.ServiceAccountTokenProjection, t *annotation
 
 // describe tells what a view holds, for messages that name both sides.
 func (v *view) describe() string {
-	text := ""
-	for i, t := range v.tokens() {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%s with audience %q for %d s", t.File, t.Audience, t.ExpirationSeconds)
+	tokens := v.tokens()
+	files := make([]string, 0, len(tokens))
+	for _, t := range tokens {
+		files = append(files, fmt.Sprintf("%s with audience %q for %d s", t.File, t.Audience, t.ExpirationSeconds))
 	}
-	return text
+	return strings.Join(files, ", ")
 }

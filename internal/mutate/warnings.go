@@ -67,9 +67,6 @@ func (p *Pod) hasContainer(name string) bool {
 	return false
 }
 
-// maxWarnings is more than the API server passes on.
-const maxWarnings = 64
-
 func (in *injection) warnOnce(text string) {
 	if in.warned[text] {
 		return

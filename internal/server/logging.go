@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 	"io"
-	"log"
+	"log" //nolint:depguard // net/http writes to it
 	"log/slog"
 	"strings"
 

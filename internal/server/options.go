@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +60,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TLSMinVersion, "tls-min-version", "VersionTLS12", "Lowest TLS version to accept: VersionTLS12 or VersionTLS13.")
 	fs.BoolVar(&o.EnableHTTP2, "enable-http2", false, "Offer HTTP/2 to clients.")
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", `Address to serve /metrics on, over plain HTTP. "0" switches it off.`)
-	fs.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081", `Address to serve /healthz and /readyz on, over plain HTTP. "0" switches it off.`)
+	fs.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081",
+		`Address to serve /healthz and /readyz on, over plain HTTP. "0" switches it off.`)
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", 0,
 		"Time to keep serving after SIGTERM while /readyz fails already, so that the API server stops sending requests here first.")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "Lowest level to log: debug, info, warn or error.")
@@ -77,7 +79,7 @@ func (o *Options) Validate() error {
 		wrong("bind-address", o.BindAddress, "an IP address")
 	}
 	if o.Port < 1 || o.Port > 65535 {
-		wrong("port", fmt.Sprint(o.Port), "from 1 to 65535")
+		wrong("port", strconv.Itoa(o.Port), "from 1 to 65535")
 	}
 	if o.CertDir == "" {
 		wrong("cert-dir", o.CertDir, "a directory")

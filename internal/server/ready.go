@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -63,8 +62,8 @@ func (r *readiness) servedCertificate(ctx context.Context) ([]byte, error) {
 	var served []byte
 	dialer := tls.Dialer{Config: &tls.Config{
 		InsecureSkipVerify: true, //nolint:gosec // the certificate is compared with the very one that is expected
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			served = raw[0]
+		VerifyConnection: func(state tls.ConnectionState) error {
+			served = state.PeerCertificates[0].Raw
 			return nil
 		},
 	}}

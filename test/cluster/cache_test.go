@@ -61,7 +61,7 @@ func TestCacheIsFilledOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if err := entry.fill(t.Context(), []string{"a", "b"}, func(dir string, missing []string) error {
+			if err := entry.fill(t.Context(), []string{"a", "b"}, func(dir string, _ []string) error {
 				calls.Add(1)
 				return writeFiles(dir, map[string][]byte{"a": nil, "b": nil})
 			}); err != nil {

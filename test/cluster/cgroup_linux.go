@@ -75,7 +75,7 @@ func inheritCPUs(dir, name string) error {
 func removeControlGroups(name string) error {
 	dirs, err := hierarchies()
 	if err != nil {
-		return nil // there are none, then
+		return nil //nolint:nilerr // there are none, then
 	}
 	var errs []error
 	for _, dir := range dirs {

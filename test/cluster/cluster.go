@@ -271,7 +271,7 @@ func (c *Cluster) KeepLogs() {
 // test, reachable inside the namespaces as well: at the same port of 127.0.0.1
 // for the API server, and of NodeIP for pods. Without a node all are on the
 // host, so that there is nothing to do. It lasts until Stop.
-func (c *Cluster) Expose(ctx context.Context, port int) error {
+func (c *Cluster) Expose(_ context.Context, port int) error {
 	if c.node == nil {
 		return nil
 	}

@@ -379,7 +379,7 @@ func anonymous(t *testing.T, c *cluster.Cluster) *http.Client {
 
 func get(t *testing.T, client *http.Client, url string) (status int, body []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,7 +186,7 @@ func (c *Cluster) apiServerReady(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.issuer+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.issuer+"/readyz", http.NoBody)
 	if err != nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,7 +39,7 @@ func startChild(cmd command, attributes *syscall.SysProcAttr, extra ...*os.File)
 	p := &process{command: cmd, pid: child.Process.Pid, done: make(chan struct{})}
 	p.signal = func(s syscall.Signal) error {
 		err := child.Process.Signal(s)
-		if err == os.ErrProcessDone {
+		if errors.Is(err, os.ErrProcessDone) {
 			return nil
 		}
 		return err

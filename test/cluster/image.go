@@ -99,7 +99,7 @@ func (i Image) withDefaults(files map[string]string) imageConfigOfRun {
 	if i.User == "" {
 		i.User = "65532"
 	}
-	return imageConfigOfRun{Entrypoint: i.Entrypoint, User: i.User, Env: i.Env}
+	return imageConfigOfRun(i)
 }
 
 func makeLayer(files map[string]string) ([]byte, error) {

@@ -74,6 +74,7 @@ func newNamespaces(nsinit, hostname, logDir string) (*namespaces, error) {
 	return n, nil
 }
 
+//nolint:revive // two pipes have four ends
 func pipes() (requestsHere, requests, responsesHere, responses *os.File, err error) {
 	requests, requestsHere, err = os.Pipe()
 	if err != nil {

@@ -196,7 +196,7 @@ func (n *node) forwardPort() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("could not find a free port: %w", err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // a TCP listener has no other
 	target := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	inside := func(ctx context.Context) (net.Conn, error) { return n.network.dial(ctx, target) }
 	n.addForwarder(forward(listener, inside))

@@ -41,7 +41,7 @@ func bindLoopback(socket int) (port int, err error) {
 	if err != nil {
 		return 0, os.NewSyscallError("getsockname", err)
 	}
-	return address.(*unix.SockaddrInet4).Port, nil
+	return address.(*unix.SockaddrInet4).Port, nil //nolint:errcheck,forcetypeassert // it was bound to one
 }
 
 // release may be called on nil.

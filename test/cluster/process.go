@@ -44,7 +44,7 @@ var errEnded = errors.New("process ended")
 func (p *process) failure() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%w: %s: %v, the end of its log:\n%s", errEnded, p.name, p.err, tail(p.log, 2<<10))
+		return fmt.Errorf("%w: %s: %w, the end of its log:\n%s", errEnded, p.name, p.err, tail(p.log, 2<<10))
 	default:
 		return nil
 	}

@@ -159,6 +159,7 @@ func waitForConfig(t *testing.T, successful float64, behaves func(context.Contex
 
 // allowed tells, by a dry run, whether an audience is allowed.
 func allowed(t *testing.T, ns, audience string) error {
+	t.Helper()
 	_, err := kube.Client().CoreV1().Pods(ns).Create(context.WithoutCancel(t.Context()), newPod("dry", "audience="+audience), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }

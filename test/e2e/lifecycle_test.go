@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,6 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"encoding/pem"
 )
 
 // TestReinvocation registers a second webhook, called after ours, that adds a
@@ -75,7 +74,7 @@ func registerContainerAdder(t *testing.T, ns string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := webhooks.Delete(context.Background(), configuration.Name, metav1.DeleteOptions{}); err != nil {
+		if err := webhooks.Delete(context.WithoutCancel(t.Context()), configuration.Name, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	})

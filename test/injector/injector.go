@@ -93,7 +93,7 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("could not find a free port: %w", err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // a TCP listener has no other
 	return port, listener.Close()
 }
 
@@ -151,7 +151,7 @@ func (in *Injector) startProgram(ctx context.Context) error {
 	if in.log, err = os.OpenFile(in.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("could not create the webhook's log: %w", err)
 	}
-	in.program = exec.Command(binary, append(args, in.options.Args...)...) //nolint:noctx // it outlives the context of starting
+	in.program = exec.Command(binary, append(args, in.options.Args...)...)
 	in.program.Stdout, in.program.Stderr = in.log, in.log
 	if err := in.program.Start(); err != nil {
 		return fmt.Errorf("could not start the webhook: %w", err)

@@ -25,17 +25,18 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	duration := flag.Duration("duration", 3*time.Second, "How long to measure each combination.")
 	flag.Parse()
-	if err := run(ctx, *duration); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := measure(ctx, *duration)
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "load: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, duration time.Duration) (err error) {
+func measure(ctx context.Context, duration time.Duration) (err error) {
 	dir, err := os.MkdirTemp("", "oidc-injector-load-")
 	if err != nil {
 		return err

@@ -28,8 +28,9 @@ const usage = `usage:
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "toolbox:", err)
 		os.Exit(1)
 	}
@@ -39,13 +40,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
-	switch name, args := args[0], args[1:]; name {
+	switch name, rest := args[0], args[1:]; name {
 	case "sleep":
-		return sleep(ctx, args)
+		return sleep(ctx, rest)
 	case "cat":
-		return forEach(args, out, cat)
+		return forEach(rest, out, cat)
 	case "stat":
-		return forEach(args, out, stat)
+		return forEach(rest, out, stat)
 	case "id":
 		return id(out)
 	case "env":

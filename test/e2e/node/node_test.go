@@ -104,8 +104,11 @@ func (n *node) testModes(t *testing.T) {
 		{"two-users", audience, nil, []corev1.Container{user(container("a"), app), user(container("b"), side)}, map[string]string{"a": "0644 0 0", "b": "0644 0 0"}},
 		{"user-of-image", audience, nil, []corev1.Container{container("a")}, map[string]string{"a": "0644 0 0"}},
 		{
-			"root-beside-another", map[string]string{"oidc-injector.io/audience": "vault", "oidc-injector.io/containers": "a"}, nil,
-			[]corev1.Container{user(container("a"), root), user(container("b"), side)}, map[string]string{"a": "0400 0 0"},
+			"root-beside-another",
+			map[string]string{"oidc-injector.io/audience": "vault", "oidc-injector.io/containers": "a"},
+			nil,
+			[]corev1.Container{user(container("a"), root), user(container("b"), side)},
+			map[string]string{"a": "0400 0 0"},
 		},
 		{
 			"group-zero", audience, nil,
@@ -113,8 +116,11 @@ func (n *node) testModes(t *testing.T) {
 			map[string]string{"a": "0440 0 0", "b": "0440 0 0"},
 		},
 		{
-			"annotated", map[string]string{"oidc-injector.io/audience": "vault", "oidc-injector.io/file-mode": "0444"}, nil,
-			[]corev1.Container{user(container("a"), app), user(container("b"), side)}, map[string]string{"a": "0444 0 0", "b": "0444 0 0"},
+			"annotated",
+			map[string]string{"oidc-injector.io/audience": "vault", "oidc-injector.io/file-mode": "0444"},
+			nil,
+			[]corev1.Container{user(container("a"), app), user(container("b"), side)},
+			map[string]string{"a": "0444 0 0", "b": "0444 0 0"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

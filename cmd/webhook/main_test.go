@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/version"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// asMain is the variable that makes the test binary be the program.
+const asMain = "OIDC_INJECTOR_TEST_AS_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// outcome is what a user sees of a call.
+type outcome struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+func call(args ...string) outcome {
+	var stdout, stderr bytes.Buffer
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a call that gets as far as to serve ends at once
+	code := run(ctx, args, &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+func TestHelpExplainsEveryFlag(t *testing.T) {
+	golden := filepath.Join("testdata", "help.golden")
+	for _, arg := range []string{"--help", "-h"} {
+		got := call(arg)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got.Stdout), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(outcome{Stdout: string(text)}, got); diff != "" {
+			t.Errorf("webhook %s (-want +got):\n%s", arg, diff)
+		}
+	}
+}
+
+func TestTheVersionIsPrinted(t *testing.T) {
+	if diff := cmp.Diff(outcome{Stdout: version.String("webhook") + "\n"}, call("--version")); diff != "" {
+		t.Errorf("webhook --version (-want +got):\n%s", diff)
+	}
+}
+
+func TestWrongCallsAreExplained(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"--prot=9443", "error: unknown flag: --prot\nSee 'webhook --help'.\n"},
+		{"-x", "error: unknown shorthand flag: 'x' in -x\nSee 'webhook --help'.\n"},
+		{"--port", "error: flag needs an argument: --port\nSee 'webhook --help'.\n"},
+		{"--port=https", "error: invalid argument \"https\" for \"--port\" flag: strconv.ParseInt: parsing \"https\": invalid syntax\nSee 'webhook --help'.\n"},
+		{"serve", "error: unexpected argument \"serve\"\nSee 'webhook --help'.\n"},
+		{"--log-level=loud", "error: --log-level: invalid value \"loud\": must be debug, info, warn or error\nSee 'webhook --help'.\n"},
+		{
+			"--log-level=loud --port=0 --metrics-bind-address=8080 --health-probe-bind-address=8081 --bind-address=here",
+			`error: --bind-address: invalid value "here": must be an IP address
+--port: invalid value "0": must be from 1 to 65535
+--metrics-bind-address: invalid value "8080": must be host:port, :port or "0"
+--health-probe-bind-address: invalid value "8081": must be host:port, :port or "0"
+--log-level: invalid value "loud": must be debug, info, warn or error
+See 'webhook --help'.
+`,
+		},
+	} {
+		if diff := cmp.Diff(outcome{Code: 2, Stderr: tt.want}, call(strings.Fields(tt.args)...)); diff != "" {
+			t.Errorf("webhook %s (-want +got):\n%s", tt.args, diff)
+		}
+	}
+}
+
+func TestATroubleAtTheStartIsAnError(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	want := outcome{Code: 1, Stderr: "error: could not read the configuration: open " + missing + ": no such file or directory\n"}
+	if diff := cmp.Diff(want, call("--config", missing)); diff != "" {
+		t.Errorf("outcome (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnOrderlyEndIsASuccess(t *testing.T) {
+	got := call(serving(t)...)
+	if got.Code != 0 || got.Stdout != "" || !strings.Contains(got.Stderr, `"msg":"shutting down"`) {
+		t.Errorf("outcome %+v", got)
+	}
+}
+
+// serving are flags to serve on free loopback ports, without a certificate.
+func serving(t *testing.T) []string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(free(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"--bind-address=127.0.0.1", "--port=" + port, "--cert-dir=" + t.TempDir(), "--metrics-bind-address=0", "--health-probe-bind-address=" + free(t),
+	}
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestSignalsEndTheProcessWithSuccess(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		args := serving(t)
+		process := spawn(t, args...)
+		process.awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))
+		if err := process.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Wait(); err != nil {
+			t.Errorf("%s: %v\n%s", signal, err, process.output)
+		}
+	}
+}
+
+// Whoever is in a hurry sends the signal twice.
+func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
+	args := serving(t)
+	process := spawn(t, append(args, "--shutdown-delay-duration=10m")...)
+	process.awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))
+	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); !process.output.has("shutting down"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the first signal does nothing:\n%s", process.output)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	for {
+		_ = process.Process.Signal(syscall.SIGTERM) // again, until the first one's handler is gone
+		select {
+		case err := <-ended:
+			if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+				t.Errorf("it ended with: %v", err)
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// process is the program in a process of its own.
+type process struct {
+	*exec.Cmd
+	output *output
+}
+
+func spawn(t *testing.T, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+	t.Cleanup(cancel)
+	p := &process{exec.CommandContext(ctx, os.Args[0], args...), &output{}}
+	p.Env = append(os.Environ(), asMain+"=1")
+	p.Stdout, p.Stderr = p.output, p.output
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *process) awaitHealth(t *testing.T, address string) {
+	t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second}
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/healthz", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err := client.Do(r); err == nil {
+			_ = response.Body.Close()
+			return
+		}
+	}
+	t.Fatalf("the process does not serve:\n%s", p.output)
+}
+
+// output can be read while the process writes it.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func (o *output) has(text string) bool { return strings.Contains(o.String(), text) }

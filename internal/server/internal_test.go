@@ -1,0 +1,73 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// jwt is a token with a payload. Nobody looks at the rest of it.
+func jwt(payload string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
+}
+
+func TestTheAudiencesOfTheOwnToken(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, token string
+		want        []string
+	}{
+		{"one", jwt(`{"aud":"https://kubernetes.default.svc","sub":"x"}`), []string{"https://kubernetes.default.svc"}},
+		{"several", jwt(`{"aud":["https://issuer.example","k3s"],"sub":"x"}`), []string{"https://issuer.example", "k3s"}},
+		{"with a line end behind it", jwt(`{"aud":["a"]}`) + "\n", []string{"a"}},
+		{"none", jwt(`{"sub":"x"}`), nil},
+		{"null", jwt(`{"aud":null}`), nil},
+		{"an empty one", jwt(`{"aud":""}`), nil},
+		{"of another shape", jwt(`{"aud":7}`), nil},
+		{"no JSON", jwt(`hello`), nil},
+		{"no base64", "e30.!!!.c2ln", nil},
+		{"not three parts", "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"aud":"a"}`)), nil},
+		{"empty", "", nil},
+	} {
+		path := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(path, []byte(tt.token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, ownAudiences(path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	if got := ownAudiences(filepath.Join(t.TempDir(), "missing")); got != nil {
+		t.Errorf("outside a cluster: %q", got)
+	}
+}
+
+func TestWhatTheHTTPServerSaysIsAnErrorUnlessAHandshakeFailed(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	l := &standardLog{slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))}
+	for _, line := range []string{"http: TLS handshake error from 127.0.0.1:1: EOF\n", "http: Accept error: too many open files\n"} {
+		if n, err := l.Write([]byte(line)); n != len(line) || err != nil {
+			t.Errorf("wrote %d bytes: %v", n, err)
+		}
+	}
+	want := `level=DEBUG msg="http server" message="http: TLS handshake error from 127.0.0.1:1: EOF"
+level=ERROR msg="http server" message="http: Accept error: too many open files"
+`
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
