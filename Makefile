@@ -48,6 +48,13 @@ e2e: ## Run the tests against a real control plane; the first run compiles it
 	go -C test build ./...
 	go -C test test -count=1 -p=1 -v -timeout=$(E2E_TIMEOUT) ./...
 
+# The oldest release that is tested on, beside the newest.
+OLDER_KUBERNETES := v1.34.4
+
+.PHONY: e2e-older
+e2e-older: ## Run the end-to-end tests on an older Kubernetes, too
+	OIDC_INJECTOR_KUBERNETES_VERSION=$(OLDER_KUBERNETES) go -C test test -count=1 -p=1 -v -timeout=$(E2E_TIMEOUT) ./e2e/...
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each
 	hack/fuzz $(FUZZTIME)

@@ -525,10 +525,12 @@ func TestThePathsOfAPatchAreEscaped(t *testing.T) {
 
 func TestTooManyContainers(t *testing.T) {
 	t.Parallel()
-	spec := func(n int) string { return "containers: [" + strings.Repeat("{name: a},", n) + "]" }
-	expect(t, "errors", nil, create(t, keys{"audience": "vault"}.pod(t, spec(1000))).Errors)
+	spec := func(n int) string {
+		return "initContainers: [{name: i}]\nephemeralContainers: [{name: e}]\ncontainers: [" + strings.Repeat("{name: a},", n) + "]"
+	}
+	expect(t, "errors", nil, create(t, keys{"audience": "vault"}.pod(t, spec(998))).Errors)
 	want := []string{"spec.containers: Too many: 1001: must have at most 1000 items"}
-	raw := keys{"audience": "vault"}.pod(t, spec(1001))
+	raw := keys{"audience": "vault"}.pod(t, spec(999))
 	expect(t, "errors", want, create(t, raw).Errors)
 	expect(t, "errors about a debug container", want, debug(t, raw, raw).Errors)
 }

@@ -20,7 +20,6 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
@@ -53,7 +52,9 @@ func testIssuer(t *testing.T, c *cluster.Cluster) {
 	if status, _ := get(t, client, c.Issuer()+discovery); status != http.StatusForbidden {
 		t.Errorf("status %d before anybody was allowed, want %d", status, http.StatusForbidden)
 	}
-	allowDiscovery(t, c)
+	if err := c.AllowDiscovery(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var document struct {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
@@ -75,18 +76,6 @@ func testIssuer(t *testing.T, c *cluster.Cluster) {
 	}
 	if err := json.Unmarshal(body, &keys); err != nil || len(keys.Keys) != 1 || keys.Keys[0].Alg != "RS256" {
 		t.Errorf("keys are %s, want one for RS256, error %v", body, err)
-	}
-}
-
-func allowDiscovery(t *testing.T, c *cluster.Cluster) {
-	t.Helper()
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "oidc-reviewer"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}},
-	}
-	if _, err := c.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -6,9 +6,7 @@ import (
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
@@ -22,14 +20,19 @@ func TestRelyingParty(t *testing.T) {
 	if _, err := relyingparty.Discover(t.Context(), kube.Issuer(), kube.CA()); err == nil || !strings.Contains(err.Error(), "403") {
 		t.Fatalf("got error %v, want 403 for an anonymous relying party", err)
 	}
-	allowDiscovery(t)
+	if err := kube.AllowDiscovery(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var party *relyingparty.RelyingParty
 	eventually(t, "discovery allowed", func(context.Context) (err error) {
 		party, err = relyingparty.Discover(t.Context(), kube.Issuer(), kube.CA()) // not the poll's context: keys are fetched later
 		return err
 	})
 	pod := create(t, ns, newPod("app", "audience=vault", "expiration=2h"))
-	token := requestProjected(t, pod)
+	token, err := kube.RequestToken(t.Context(), pod, ours(pod.Spec.Volumes)[0].Projected.Sources[0].ServiceAccountToken)
+	if err != nil {
+		t.Fatal(err)
+	}
 	claims, err := party.Verify(t.Context(), token, "vault")
 	if err != nil {
 		t.Fatal(err)
@@ -52,35 +55,6 @@ func TestRelyingParty(t *testing.T) {
 	if err != nil || !strings.Contains(header, `"alg": "RS256"`) || !strings.Contains(header, `"kid"`) {
 		t.Errorf("header is %s, error %v", header, err)
 	}
-}
-
-func allowDiscovery(t *testing.T) {
-	t.Helper()
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "oidc-reviewer"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}},
-	}
-	if _, err := kube.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// requestProjected asks for the token that the kubelet would ask for.
-func requestProjected(t *testing.T, pod *corev1.Pod) string {
-	t.Helper()
-	projection := ours(pod.Spec.Volumes)[0].Projected.Sources[0].ServiceAccountToken
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		Audiences:         []string{projection.Audience},
-		ExpirationSeconds: projection.ExpirationSeconds,
-		BoundObjectRef:    &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
-	}}
-	response, err := kube.Client().CoreV1().ServiceAccounts(pod.Namespace).
-		CreateToken(t.Context(), pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.Status.Token
 }
 
 func checkClaims(t *testing.T, pod *corev1.Pod, claims *relyingparty.Claims) {

@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
@@ -174,7 +172,7 @@ func (d *demo) showToken(ctx context.Context) error {
 	d.out.heading("A relying party verifies it: discovery and keys over TLS, without credentials")
 	d.out.line("The operator allows discovery: kubectl create clusterrolebinding oidc-reviewer \\")
 	d.out.line("  --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated")
-	if err := d.allowDiscovery(ctx); err != nil {
+	if err := d.kube.AllowDiscovery(ctx); err != nil {
 		return err
 	}
 	claims, err := d.verify(ctx, token)
@@ -206,31 +204,11 @@ func (d *demo) requestToken(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, v := range pod.Spec.Volumes {
-		if v.Name != "oidc-token" {
-			continue
+		if v.Name == "oidc-token" {
+			return d.kube.RequestToken(ctx, pod, v.Projected.Sources[0].ServiceAccountToken)
 		}
-		projection := v.Projected.Sources[0].ServiceAccountToken
-		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-			Audiences: []string{projection.Audience}, ExpirationSeconds: projection.ExpirationSeconds,
-			BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
-		}}
-		response, err := d.kube.Client().CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", request, metav1.CreateOptions{})
-		if err != nil {
-			return "", err
-		}
-		return response.Status.Token, nil
 	}
 	return "", errors.New("the pod has no token volume")
-}
-
-func (d *demo) allowDiscovery(ctx context.Context) error {
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "oidc-reviewer"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}},
-	}
-	_, err := d.kube.Client().RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
-	return err
 }
 
 // verify waits until the API server acts by the binding.

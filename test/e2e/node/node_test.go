@@ -13,7 +13,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -58,7 +57,9 @@ func (n *node) testScenario(t *testing.T) {
 	pod := newPod("scenario", container("app"))
 	pod.Annotations = map[string]string{"oidc-injector.io/audience": "vault", "oidc-injector.io/expiration": "7200"}
 	pod = n.run(t, pod)
-	n.allowDiscovery(t)
+	if err := n.kube.AllowDiscovery(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	token := n.exec(t, pod.Name, "app", "cat", tokenPath)
 	var claims *relyingparty.Claims
 	n.eventually(t, func() error {
@@ -276,17 +277,5 @@ func (n *node) eventually(t *testing.T, condition func() error) {
 	})
 	if err != nil {
 		t.Fatalf("%v: %v", err, last)
-	}
-}
-
-func (n *node) allowDiscovery(t *testing.T) {
-	t.Helper()
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "oidc-reviewer"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}},
-	}
-	if _, err := n.kube.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
 	}
 }
