@@ -2,12 +2,14 @@ package admission_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
@@ -39,6 +41,38 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkRead compares our reading of a review, pod included, with that of
+// controller-runtime, which leaves the pod unread (docs/design/reading-reviews.md).
+func BenchmarkRead(b *testing.B) {
+	general := &ctrladmission.Webhook{Handler: ctrladmission.HandlerFunc(func(context.Context, ctrladmission.Request) ctrladmission.Response {
+		return ctrladmission.Allowed("")
+	})}
+	for _, size := range admissiontest.Sizes() {
+		body := admissiontest.Review("CREATE", "", admissiontest.Pod(size.Containers, size.Annotations), "null")
+		b.Run("ours/"+size.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := admission.ReadReview(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("controller-runtime/"+size.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			w := &responseWriter{header: http.Header{}}
+			for b.Loop() {
+				general.ServeHTTP(w, post(body))
+			}
+		})
+	}
+}
+
+func post(body []byte) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
 // BenchmarkHandler is the whole work on a request but for the network: read,
 // decide, encode, count.
 func BenchmarkHandler(b *testing.B) {
@@ -51,10 +85,8 @@ func BenchmarkHandler(b *testing.B) {
 			b.ReportAllocs()
 			w := &responseWriter{header: http.Header{}}
 			for b.Loop() {
-				r := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(body))
-				r.Header.Set("Content-Type", "application/json")
 				w.body.Reset()
-				handler.ServeHTTP(w, r)
+				handler.ServeHTTP(w, post(body))
 			}
 			var answer struct{ Response struct{ Patch []byte } }
 			if err := json.Unmarshal(w.body.Bytes(), &answer); err != nil {
