@@ -374,7 +374,7 @@ func TestADenialSaysAHundredThingsAtMost(t *testing.T) {
 	if n := len(result.Details.Causes); n != 100 {
 		t.Errorf("%d causes", n)
 	}
-	if end := "remove one of them] and 19900 more"; !strings.HasSuffix(result.Message, end) {
+	if end := "remove one of them] and more"; !strings.HasSuffix(result.Message, end) {
 		t.Errorf("the message of %d bytes does not end in %q", len(result.Message), end)
 	}
 	if n := strings.Count(h.log.String(), "spec.containers[0].env["); n != 100 {

@@ -65,8 +65,8 @@ const maxErrors = 100
 func denial(q *Request, errs field.ErrorList) *metav1.Status {
 	said := errs[:min(len(errs), maxErrors)]
 	message := said.ToAggregate().Error()
-	if more := len(errs) - len(said); more > 0 {
-		message += fmt.Sprintf(" and %d more", more)
+	if len(errs) > len(said) {
+		message += " and more"
 	}
 	causes := make([]metav1.StatusCause, 0, len(said))
 	for _, err := range said {

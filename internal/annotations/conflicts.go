@@ -8,13 +8,13 @@ import (
 
 // conflicts reports the tokens that cannot live side by side in a container.
 // Tokens whose scopes never meet may well share a file name or a variable.
-func (p *Parser) conflicts(tokens []Token, os OS) field.ErrorList {
+func conflicts(tokens []Token, os OS) field.ErrorList {
 	var errs field.ErrorList
 	for i := range tokens {
 		for j := range i {
 			a, b := &tokens[j], &tokens[i]
 			if a.Scope.Overlaps(b.Scope) {
-				errs = append(errs, p.conflict(a, b, os)...)
+				errs = append(errs, conflict(a, b, os)...)
 			}
 		}
 	}
@@ -22,25 +22,25 @@ func (p *Parser) conflicts(tokens []Token, os OS) field.ErrorList {
 }
 
 // conflict compares two tokens that some container may both have. The errors
-// point at the second one and name the first.
-func (p *Parser) conflict(a, b *Token, os OS) field.ErrorList {
+// point at the annotation of the second one, or at the profile or audience that
+// stands for it, and name the first.
+func conflict(a, b *Token, os OS) field.ErrorList {
 	var errs field.ErrorList
 	dirA, dirB := ComparablePath(a.MountPath, os), ComparablePath(b.MountPath, os)
-	at := func(key string) *field.Path { return annotationsPath.Key(p.Prefix.Key(key, b.Name)) }
 	other := fmt.Sprintf("token %q", a.DisplayName())
 	switch {
 	case dirA == dirB && sameFile(a.File, b.File, os):
-		errs = append(errs, field.Invalid(at(TokenFile), shorten(b.Path(os)),
+		errs = append(errs, field.Invalid(b.path(TokenFile), shorten(b.Path(os)),
 			fmt.Sprintf("%s writes the same file: give one of them another %s or %s", other, TokenFile, MountPath)))
 	case dirA == dirB && a.FileMode != nil && b.FileMode != nil && *a.FileMode != *b.FileMode:
-		errs = append(errs, field.Invalid(at(FileMode), fmt.Sprintf("%04o", *b.FileMode),
+		errs = append(errs, field.Invalid(b.path(FileMode), fmt.Sprintf("%04o", *b.FileMode),
 			fmt.Sprintf("%s has mode %04o in the same directory, whose files have one mode: give one of them another %s", other, *a.FileMode, MountPath)))
 	case dirA != dirB && (Within(dirA, dirB) || Within(dirB, dirA)):
-		errs = append(errs, field.Invalid(at(MountPath), shorten(b.MountPath),
+		errs = append(errs, field.Invalid(b.path(MountPath), shorten(b.MountPath),
 			fmt.Sprintf("%s has %s %s: a token directory is read-only, so no other can lie inside it", other, MountPath, shorten(a.MountPath))))
 	}
 	if a.Env != "" && a.Env == b.Env {
-		errs = append(errs, field.Invalid(at(Env), b.Env, other+" sets the same variable"))
+		errs = append(errs, field.Invalid(b.path(Env), b.Env, other+" sets the same variable"))
 	}
 	return errs
 }

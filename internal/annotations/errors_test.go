@@ -14,7 +14,7 @@ func TestDenied(t *testing.T) {
 	const (
 		control    = "the audience must not hold control characters"
 		expiration = "must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds"
-		file       = `must be a file name of at most 255 bytes, without '/', '\', ':', ".." or control characters`
+		file       = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		fileMode   = "must be an octal mode from 0004 to 0777 that lets somebody read, such as 0440"
 		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as VAULT_TOKEN_FILE"
 		names      = "must be at most 100 container names, separated by commas, such as app,worker"
@@ -153,7 +153,7 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 		},
 		"the same file, by the default name": {
 			keys: keys{"audience": "vault", "token-file": "aws", "audience.aws": "sts"},
-			errs: []string{`metadata.annotations[oidc-injector.io/token-file.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
+			errs: []string{`metadata.annotations[oidc-injector.io/audience.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
 				`token "default" writes the same file: give one of them another token-file or mount-path`},
 		},
 		"the same file, in some container": {

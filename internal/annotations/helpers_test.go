@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -62,7 +63,10 @@ func texts(errs field.ErrorList) []string {
 }
 
 // samePaths compares where errors point by what people read.
-var samePaths = cmp.Comparer(func(a, b *field.Path) bool { return a.String() == b.String() })
+var samePaths = cmp.Options{
+	cmp.Comparer(func(a, b *field.Path) bool { return a.String() == b.String() }),
+	cmpopts.IgnoreUnexported(annotations.Token{}),
+}
 
 // expect compares and takes an empty list for a missing one.
 func expect(t *testing.T, what string, want, got []string) {

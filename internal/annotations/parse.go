@@ -86,7 +86,7 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	w.applyProfiles()
 	w.limitTokens()
 	spec := Spec{Tokens: w.tokens()}
-	w.errs = append(w.errs, p.conflicts(spec.Tokens, in.OS)...)
+	w.errs = append(w.errs, conflicts(spec.Tokens, in.OS)...)
 	sortErrors(w.errs)
 	slices.Sort(w.warnings)
 	return spec, w.warnings, w.errs
@@ -106,7 +106,10 @@ func (p *Parser) size(annotations map[string]string) int {
 // setting is one value and where it came from.
 type setting struct {
 	value string
-	path  *field.Path
+	// annotation is the full name of the annotation that supplied the value,
+	// itself or by the profile that it names, and path is where it stands.
+	annotation string
+	path       *field.Path
 	// own is true where the pod wrote it, rather than a profile or the defaults.
 	own bool
 }
@@ -158,7 +161,7 @@ func (w *parsing) collect(annotations map[string]string) {
 		if _, err := strconv.ParseBool(value); key == Inject && err != nil {
 			w.errs = append(w.errs, field.Invalid(path, shorten(value), `must be "true" or "false"`))
 		}
-		w.request.set(token, key, setting{value: value, path: path, own: true})
+		w.request.set(token, key, setting{value: value, annotation: name, path: path, own: true})
 	}
 }
 
@@ -228,7 +231,7 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 		if exists || isScope(key) && scoped[name] {
 			continue
 		}
-		w.request.set(name, key, setting{value: value, path: named.path})
+		w.request.set(name, key, setting{value: value, annotation: named.annotation, path: named.path})
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 	kernelPath   = "is reserved: the kernel's file systems take no volume"
 	apiPath      = "is reserved: /var/run/secrets/kubernetes.io/serviceaccount holds the API server's own token"
 	runAPIPath   = "is reserved: /run/secrets/kubernetes.io/serviceaccount holds the API server's own token"
-	badPath      = "must not hold ':' or control characters"
+	badPath      = "must not hold ':', '$' or control characters"
 )
 
 // uncleanPath is the text for a path that is written in a roundabout way.

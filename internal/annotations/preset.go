@@ -35,12 +35,16 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 		}
 		tokens.set(token, key, setting{value: profile[full], path: at})
 	}
-	for _, token := range slices.Sorted(maps.Keys(tokens)) {
-		b := builder{settings: tokens[token], max: maxExpiration}
-		b.build(token)
+	built := make([]Token, 0, len(tokens))
+	for _, name := range slices.Sorted(maps.Keys(tokens)) {
+		b := builder{settings: tokens[name], max: maxExpiration}
+		token := b.build(name)
 		errs = append(errs, b.errs...)
+		if token.Source != nil { // without an audience it is for pods to complete
+			built = append(built, token)
+		}
 	}
-	return errs
+	return append(errs, conflicts(built, "")...)
 }
 
 // ValidateDefaults reports what is wrong with the configuration's defaults.

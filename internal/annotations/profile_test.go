@@ -210,6 +210,10 @@ func TestValidateProfile(t *testing.T) {
 				`profiles[p][profile]: Unsupported value: "profile": supported values: "audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers"`,
 			},
 		},
+		"tokens that no container could have both": {
+			profile: annotations.Preset{"audience": "vault", "env": "TOKEN", "audience.aws": "sts", "env.aws": "TOKEN"},
+			errs:    []string{`profiles[p][env.aws]: Invalid value: "TOKEN": token "default" sets the same variable`},
+		},
 		"every value is checked": {
 			profile: annotations.Preset{"audience": "", "expiration.aws": "25h", "mount-path.aws": "/", "audience.B": "b"},
 			errs: []string{

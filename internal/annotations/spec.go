@@ -39,6 +39,26 @@ type Token struct {
 	// Source is the annotation that asked for the token: its audience, or the
 	// profile that supplied the audience. Errors point at it.
 	Source *field.Path
+
+	settings settings
+}
+
+// Annotation names the annotation that a value of the token came from: the one
+// of that key, the profile that supplied it, or, for a default, the one that
+// asked for the token.
+func (t *Token) Annotation(key string) string {
+	if s, ok := t.settings[key]; ok {
+		return s.annotation
+	}
+	return t.settings[Audience].annotation
+}
+
+// path is where the annotation stands.
+func (t *Token) path(key string) *field.Path {
+	if s, ok := t.settings[key]; ok {
+		return s.path
+	}
+	return t.Source
 }
 
 // DisplayName names the token in messages: NAME, or "default".

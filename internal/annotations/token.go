@@ -32,6 +32,7 @@ func (b *builder) build(name string) Token {
 		Env:       b.env(),
 		Scope:     b.scope(),
 		Source:    b.settings[Audience].path,
+		settings:  b.settings,
 	}
 	t.ExpirationSeconds = b.expiration()
 	return t
@@ -110,13 +111,13 @@ func (b *builder) tokenFile(name string) string {
 	} else if !ok {
 		return DefaultTokenFile
 	}
-	const allowed = `must be a file name of at most 255 bytes, without '/', '\', ':', ".." or control characters`
+	const allowed = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 	switch {
 	case s.value == "", s.value == ".", len(s.value) > 255,
 		// The kubelet keeps names that begin with ".." for its own atomic
 		// writer; anywhere else they are merely suspicious.
 		strings.Contains(s.value, ".."),
-		strings.ContainsAny(s.value, `/\:`),
+		strings.ContainsAny(s.value, `/\:$`), // Kubernetes would expand $(…) in a variable
 		strings.ContainsFunc(s.value, unicode.IsControl):
 		b.invalid(s, allowed)
 	}
@@ -223,8 +224,8 @@ func mountPathProblem(value string, os OS) string {
 		return "must be an absolute path, such as " + DefaultMountPath
 	case dir != path.Clean(dir):
 		return "must be a clean path: no '.', '..', doubled or trailing '/'; this one means " + quote(path.Clean(dir))
-	case strings.Contains(dir, ":") || strings.ContainsFunc(dir, unicode.IsControl):
-		return "must not hold ':' or control characters"
+	case strings.ContainsAny(dir, ":$") || strings.ContainsFunc(dir, unicode.IsControl):
+		return "must not hold ':', '$' or control characters"
 	case len(dir) > 1024:
 		return "must be at most 1024 bytes long"
 	}

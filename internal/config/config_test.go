@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
@@ -81,7 +82,7 @@ profiles: {vault: {audience: vault, env: VAULT_JWT_FILE}}
 	}
 	got := spec.Tokens[0]
 	got.Source = nil
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(got)); diff != "" {
 		t.Errorf("token (-want +got):\n%s", diff)
 	}
 }
@@ -271,7 +272,7 @@ policy:
 		`profiles[b][expiration]: Invalid value: "5m": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
 		`policy.audiences.allowed[0]: Invalid value: " vault": ` + pattern,
 		`policy.audiences.denied[0]: Invalid value: "\tvault": ` + pattern,
-		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": ` + pattern,
+		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace`,
 		`policy.namespaces[0].audiences.allowed[0]: Invalid value: "": ` + pattern,
 		`policy.namespaces[1].namespaces: Required value: name at least one namespace or pattern`,
 		`policy.namespaces[1].audiences: Required value: a rule without allowed or denied audiences does nothing`,

@@ -122,7 +122,7 @@ func (s *PolicySpec) validate(path *field.Path) field.ErrorList {
 		if len(ns.Namespaces) == 0 {
 			errs = append(errs, field.Required(at.Child("namespaces"), "name at least one namespace or pattern"))
 		}
-		errs = append(errs, validatePatterns(ns.Namespaces, at.Child("namespaces"))...)
+		errs = append(errs, validateNamespacePatterns(ns.Namespaces, at.Child("namespaces"))...)
 		if len(ns.Audiences.Allowed)+len(ns.Audiences.Denied) == 0 {
 			errs = append(errs, field.Required(at.Child("audiences"), "a rule without allowed or denied audiences does nothing"))
 		}
@@ -133,6 +133,21 @@ func (s *PolicySpec) validate(path *field.Path) field.ErrorList {
 
 func (r *AudienceRule) validate(path *field.Path) field.ErrorList {
 	return append(validatePatterns(r.Allowed, path.Child("allowed")), validatePatterns(r.Denied, path.Child("denied"))...)
+}
+
+// namespacePattern is what can match the name of a namespace, a DNS label
+// (RFC 1123).
+var namespacePattern = regexp.MustCompile(`^[-a-z0-9*?]+$`)
+
+func validateNamespacePatterns(patterns []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, p := range patterns {
+		if !namespacePattern.MatchString(p) {
+			errs = append(errs, field.Invalid(path.Index(i), p,
+				"must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace"))
+		}
+	}
+	return errs
 }
 
 func validatePatterns(patterns []string, path *field.Path) field.ErrorList {

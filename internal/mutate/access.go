@@ -74,15 +74,15 @@ func (p *Pod) inGroup(c *container, group int64) bool {
 // file.
 func (p *Pod) readable(f file, c *container) bool {
 	user := p.user(c)
-	switch {
-	case f.mode&0o004 != 0:
+	switch { // the first class that applies decides, as in POSIX
+	case user != nil && *user == root:
 		return true
-	case f.mode&0o040 != 0 && p.inGroup(c, f.group):
-		return true
-	case user == nil:
-		return false
+	case user != nil && *user == f.owner:
+		return f.mode&0o400 != 0
+	case p.inGroup(c, f.group):
+		return f.mode&0o040 != 0
 	default:
-		return *user == root || *user == f.owner && f.mode&0o400 != 0
+		return f.mode&0o004 != 0
 	}
 }
 

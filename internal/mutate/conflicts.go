@@ -2,6 +2,7 @@ package mutate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -14,7 +15,7 @@ import (
 func (in *injection) checkMount(c *container, m *mount, v *view) {
 	at := in.mountField(c, m)
 	if m.device || m.partial {
-		in.errs = append(in.errs, field.Invalid(at, m.path, fmt.Sprintf(
+		in.fail(field.Invalid(at, m.path, fmt.Sprintf(
 			"container %q uses this path for another thing (volume %q), and %s wants the tokens there", c.name, m.volume, in.wantedBy(v))))
 		return
 	}
@@ -23,7 +24,7 @@ func (in *injection) checkMount(c *container, m *mount, v *view) {
 		return // the API server refuses a mount without a volume, in its own words
 	}
 	if !v.holds(p) {
-		in.errs = append(in.errs, field.Invalid(at, m.path, fmt.Sprintf(
+		in.fail(field.Invalid(at, m.path, fmt.Sprintf(
 			"container %q mounts volume %q here, which is not what %s wants here: %s", c.name, m.volume, in.wantedBy(v), v.describe())))
 		return
 	}
@@ -40,12 +41,12 @@ func (in *injection) checkNesting(c *container, dir *directory) {
 		theirs := annotations.ComparablePath(m.path, in.pod.OS)
 		switch {
 		case annotations.Within(theirs, ours):
-			in.errs = append(in.errs, field.Invalid(in.mountField(c, m), m.path, fmt.Sprintf(
+			in.fail(field.Invalid(in.mountField(c, m), m.path, fmt.Sprintf(
 				"container %q mounts volume %q inside %s, which %s makes a read-only directory of tokens: the container could not start",
-				c.name, m.volume, dir.path, in.options.Prefix.Key(annotations.MountPath, dir.tokens[0].Name))))
+				c.name, m.volume, dir.path, dir.tokens[0].Annotation(annotations.MountPath))))
 		case theirs != "/" && annotations.Within(ours, theirs) && in.readOnly(m.volume):
 			in.warnOnce(fmt.Sprintf(
-				"container %q: the token directory %s lies inside the read-only volume %q mounted at %s, so the container may not start",
+				"container %q: the token directory %s lies inside the read-only volume %q mounted at %q, so the container may not start",
 				c.name, dir.path, m.volume, m.path))
 		}
 	}
@@ -68,9 +69,9 @@ func (in *injection) wantedBy(v *view) string {
 	tokens := v.tokens()
 	keys := make([]string, 0, len(tokens))
 	for _, t := range tokens {
-		keys = append(keys, in.options.Prefix.Key(annotations.Audience, t.Name))
+		keys = append(keys, t.Annotation(annotations.Audience))
 	}
-	return "annotation " + strings.Join(keys, " and ")
+	return "annotation " + strings.Join(slices.Compact(keys), " and ")
 }
 
 // checkMode reports a volume whose mode contradicts the annotation.
@@ -82,10 +83,10 @@ func (in *injection) checkMode(p *projection, v *view) bool {
 	key := ""
 	for _, t := range v.tokens() {
 		if t.FileMode != nil {
-			key = in.options.Prefix.Key(annotations.FileMode, t.Name)
+			key = t.Annotation(annotations.FileMode)
 		}
 	}
-	in.errs = append(in.errs, field.Invalid(p.field().Child("projected", "defaultMode"),
+	in.fail(field.Invalid(p.field().Child("projected", "defaultMode"),
 		fmt.Sprintf("%04o", p.mode), fmt.Sprintf("volume %q holds the tokens already, but annotation %s wants mode %04o", p.name, key, *want)))
 	return false
 }

@@ -115,6 +115,16 @@ func (in *injection) result() (Result, field.ErrorList) {
 	}, nil
 }
 
+// maxErrors bounds the errors of one pod: a hostile one of 3 MB could have
+// hundreds of thousands of them.
+const maxErrors = 200
+
+func (in *injection) fail(err *field.Error) {
+	if len(in.errs) < maxErrors {
+		in.errs = append(in.errs, err)
+	}
+}
+
 // grantedTokens are the names of the tokens that some container has.
 func (in *injection) grantedTokens() []string {
 	if len(in.equipped) == 0 {
@@ -228,9 +238,9 @@ func (in *injection) setEnv(c *container, t *annotations.Token, env *list) {
 			continue
 		}
 		if e.computed || e.value != want {
-			in.errs = append(in.errs, field.Invalid(c.field().Child("env").Index(i).Child("name"), e.name, fmt.Sprintf(
+			in.fail(field.Invalid(c.field().Child("env").Index(i).Child("name"), e.name, fmt.Sprintf(
 				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them",
-				c.name, in.options.Prefix.Key(annotations.Env, t.Name), want)))
+				c.name, t.Annotation(annotations.Env), want)))
 		}
 		found = true
 	}

@@ -77,7 +77,10 @@ func TestFileMode(t *testing.T) {
 		"an annotation without effect: one user":        {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]", annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(noEffect, "0440", "0600")}},
 		"an annotation without effect: fsGroup":         {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(noEffect, "0400", "0640")}},
 		"an annotation that says what the kubelet does": {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0640", mode: "0640"},
-		"an annotation on Windows":                      {spec: "os: {name: windows}\n" + app("{}"), annotation: "0400", mode: "default", warnings: []string{"oidc-injector.io/file-mode has no effect on Windows"}},
+		"an annotation that shuts out the root group":   {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0404", mode: "0404", warnings: []string{fmt.Sprintf(byUser, "0404, user 0 and group 0")}},
+		"Windows by the node selector has no modes":     {spec: "nodeSelector: {kubernetes.io/os: windows}\n" + app("{runAsUser: 0}"), mode: "default"},
+		"Linux by name counts more than a selector":     {spec: "os: {name: linux}\nnodeSelector: {kubernetes.io/os: windows}\n" + app("{runAsUser: 0}"), mode: "0400"},
+		"an annotation on Windows":                      {spec: "os: {name: windows}\n" + app("{}"), annotation: "0400", mode: "default", warnings: []string{"oidc-injector.io/file-mode: file modes have no effect on Windows"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +125,7 @@ func TestConflicts(t *testing.T) {
 		mountAt   = "spec.containers[0].volumeMounts[0].mountPath: Invalid value: "
 		device    = `container "app" uses this path for another thing (volume "data"), and annotation oidc-injector.io/audience wants the tokens there`
 		variable  = `container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`
-		hidden    = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/mount-path makes a read-only directory of tokens: the container could not start`
+		hidden    = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only directory of tokens: the container could not start`
 	)
 	source := func(source string) string {
 		return "volumes: [{name: oidc-token, projected: {sources: [" + source + "]}}]\ncontainers: [{name: app}]"
@@ -306,7 +309,7 @@ func TestWarnings(t *testing.T) {
 	readOnly := func(volume string) string {
 		return "volumes: [{name: a, " + volume + "}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets}]}]"
 	}
-	inside := []string{`container "app": the token directory /var/run/secrets/tokens lies inside the read-only volume "a" mounted at /var/run/secrets, so the container may not start`}
+	inside := []string{`container "app": the token directory /var/run/secrets/tokens lies inside the read-only volume "a" mounted at "/var/run/secrets", so the container may not start`}
 	for name, test := range map[string]struct {
 		keys     keys
 		spec     string

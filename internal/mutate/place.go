@@ -44,7 +44,7 @@ func (in *injection) own(v *view) (*projection, bool) {
 		return nil, true
 	}
 	if !v.holds(p) {
-		in.errs = append(in.errs, field.Invalid(p.field().Child("name"), p.name, fmt.Sprintf(
+		in.fail(field.Invalid(p.field().Child("name"), p.name, fmt.Sprintf(
 			"this name belongs to the volume that %s asks for (%s), but the pod has another volume of this name: rename it", in.wantedBy(v), v.describe())))
 		return nil, false
 	}

@@ -3,6 +3,8 @@ package mutate
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/jsonread"
 )
@@ -13,7 +15,7 @@ type Pod struct {
 	// Annotations are all of metadata.annotations, or nil where the field is
 	// absent or null.
 	Annotations map[string]string
-	// OS is spec.os.name.
+	// OS is spec.os.name, or what the pod's node selector says of it.
 	OS annotations.OS
 
 	volumes             []volume
@@ -129,6 +131,7 @@ func (r podReader) metadata(pod *Pod) {
 }
 
 func (r podReader) spec(pod *Pod) {
+	selected := ""
 	r.Object(func(name string) {
 		switch name {
 		case "os":
@@ -139,6 +142,8 @@ func (r podReader) spec(pod *Pod) {
 					r.Skip()
 				}
 			})
+		case "nodeSelector":
+			selected = r.StringMap()[corev1.LabelOSStable]
 		case "securityContext":
 			pod.security = r.security()
 		case "volumes":
@@ -153,6 +158,9 @@ func (r podReader) spec(pod *Pod) {
 			r.Skip()
 		}
 	})
+	if pod.OS == "" {
+		pod.OS = annotations.OS(selected)
+	}
 }
 
 func (r podReader) volume() volume {

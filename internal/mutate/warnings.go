@@ -41,7 +41,7 @@ func (in *injection) warnAboutScopes() {
 			in.warnOnce(fmt.Sprintf("no container of the pod gets token %q", t.DisplayName()))
 		}
 		if t.FileMode != nil && in.pod.OS == annotations.Windows {
-			in.warnOnce(in.options.Prefix.Key(annotations.FileMode, t.Name) + " has no effect on Windows")
+			in.warnOnce(t.Annotation(annotations.FileMode) + ": file modes have no effect on Windows")
 		}
 	}
 }

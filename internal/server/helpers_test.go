@@ -265,6 +265,7 @@ type answer struct {
 	body   string
 	proto  string
 	server string // the name in the server's certificate
+	closes bool   // the server wants no further request on this connection
 }
 
 func (w *webhook) post(t *testing.T, client *http.Client) (answer, error) {
@@ -288,7 +289,7 @@ func (w *webhook) send(t *testing.T, client *http.Client, body io.Reader) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{response.StatusCode, string(text), response.Proto, response.TLS.PeerCertificates[0].Subject.CommonName}, nil
+	return answer{response.StatusCode, string(text), response.Proto, response.TLS.PeerCertificates[0].Subject.CommonName, response.Close}, nil
 }
 
 // expectAnswer posts a review and expects the patch.

@@ -36,6 +36,17 @@ func (r *readiness) check(ctx context.Context) error {
 	if r.stopping.Load() {
 		return errStopping
 	}
+	err := r.checkCertificate(ctx)
+	if errors.Is(err, errOtherCertificate) {
+		err = r.checkCertificate(ctx) // it was renewed between the two looks
+	}
+	return err
+}
+
+var errOtherCertificate = errors.New("the webhook's own port serves another certificate than the loaded one")
+
+// checkCertificate compares the loaded certificate with the served one.
+func (r *readiness) checkCertificate(ctx context.Context) error {
 	want, err := r.source.GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil {
 		return err
@@ -48,7 +59,7 @@ func (r *readiness) check(ctx context.Context) error {
 		return fmt.Errorf("could not connect to the webhook's own port: %w", err)
 	}
 	if !bytes.Equal(got, want.Leaf.Raw) {
-		return errors.New("the webhook's own port serves another certificate than the loaded one")
+		return errOtherCertificate
 	}
 	return nil
 }
@@ -75,6 +86,17 @@ func (r *readiness) servedCertificate(ctx context.Context) ([]byte, error) {
 		return served, nil
 	}
 	return nil, err
+}
+
+// movingOn makes clients connect anew while the program ends: an API server keeps
+// its connections, and would send the next admission here as long as they last.
+func (r *readiness) movingOn(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // probes returns the handler of /healthz and /readyz. The reason of a failure is

@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -32,7 +34,7 @@ const Path = "/mutate"
 // answered. It writes its log to w.
 func Run(ctx context.Context, o Options, w io.Writer) error {
 	log := newLogger(&o, w)
-	registry := prometheus.NewRegistry()
+	registry := newRegistry()
 	store, err := config.NewStore(config.StoreOptions{
 		Path: o.ConfigFile,
 		Environment: config.Environment{
@@ -54,9 +56,9 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	hooks := webhook.NewServer(webhook.Options{
 		Host: o.BindAddress, Port: o.Port, TLSOpts: []func(*tls.Config){o.tlsConfig(source, clients)},
 	})
-	hooks.Register(Path, admission.NewHandler(admission.Options{
+	hooks.Register(Path, ready.movingOn(admission.NewHandler(admission.Options{
 		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry,
-	}))
+	})))
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
 
 	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile)
@@ -75,6 +77,19 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 		log.Info("shutting down", "delay", o.ShutdownDelay)
 		time.Sleep(o.ShutdownDelay)
 	})
+}
+
+// newRegistry returns a registry with the metrics of the process itself.
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "oidc_injector_build_info",
+		Help:        "Which version this is; always 1.",
+		ConstLabels: prometheus.Labels{"version": version.Version(), "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
 }
 
 // metricsHandler serves our metrics beside those of controller-runtime.

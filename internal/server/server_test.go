@@ -72,12 +72,19 @@ func TestTheWebhookServesOnDuringTheShutdownDelay(t *testing.T) {
 	o := options(t)
 	o.ShutdownDelay = 4 * time.Second
 	w := started(t, o)
+	client := w.client(nil)
+	client.Transport.(*http.Transport).DisableKeepAlives = false // as an API server
+	if w.expectAnswer(t, client).closes {
+		t.Error("connections are closed before the end")
+	}
 	w.stop()
 	eventually(t, "readiness is off", func() bool {
 		_, text := w.probe(t, "/readyz")
 		return text == "not ready: shutting down\n"
 	})
-	w.expectAnswer(t, w.client(nil))
+	if !w.expectAnswer(t, client).closes {
+		t.Error("the client is not told to connect elsewhere")
+	}
 	w.expectEnd(t)
 	if !w.log.has(`msg="shutting down" delay=4s`) {
 		t.Errorf("log:\n%s", w.log)
@@ -159,6 +166,9 @@ func TestTheMetricsAreOursAndThoseOfTheLibraries(t *testing.T) {
 		"oidc_injector_config_last_reload_successful 1\n",
 		`oidc_injector_config_reloads_total{result="failure"} 0`,
 		"oidc_injector_config_last_reload_success_timestamp_seconds ",
+		`oidc_injector_build_info{goversion="go`,
+		"go_goroutines ",
+		"process_resident_memory_bytes ",
 		`controller_runtime_webhook_requests_total{code="200",webhook="/mutate"} `,
 	} {
 		if !strings.Contains(metrics, want) {
