@@ -29,8 +29,8 @@ type Request struct {
 var errNotAReview = errors.New("this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and request.uid")
 
 // ReadReview reads an AdmissionReview in JSON. The pod in it is read in the same
-// pass: a general decoder goes over it three times, which was nine tenths of
-// the time that an admission took (docs/performance.md).
+// pass: a general decoder goes over it three times, which would be three
+// quarters of an admission (docs/design/reading-reviews.md).
 //
 // Errors tell where the document is wrong, and quote nothing of it.
 func ReadReview(body []byte) (*Request, error) {
