@@ -10,13 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
@@ -158,7 +158,7 @@ func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); !process.output.has("shutting down"); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !process.output.Has("shutting down"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the first signal does nothing:\n%s", process.output)
 		}
@@ -181,14 +181,14 @@ func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 // process is the program in a process of its own.
 type process struct {
 	*exec.Cmd
-	output *output
+	output *testutil.Log
 }
 
 func spawn(t *testing.T, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	t.Cleanup(cancel)
-	p := &process{exec.CommandContext(ctx, os.Args[0], args...), &output{}}
+	p := &process{exec.CommandContext(ctx, os.Args[0], args...), &testutil.Log{}}
 	p.Env = append(os.Environ(), asMain+"=1")
 	p.Stdout, p.Stderr = p.output, p.output
 	if err := p.Start(); err != nil {
@@ -212,23 +212,3 @@ func (p *process) awaitHealth(t *testing.T, address string) {
 	}
 	t.Fatalf("the process does not serve:\n%s", p.output)
 }
-
-// output can be read while the process writes it.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-func (o *output) has(text string) bool { return strings.Contains(o.String(), text) }

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +17,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -97,13 +97,13 @@ func pod(spec string, annotated ...string) string {
 // hook is a handler with its surroundings.
 type hook struct {
 	*admission.Handler
-	log     *logBuffer
+	log     *testutil.Log
 	metrics *prometheus.Registry
 }
 
 func newHook(cfg func() *config.Config) *hook {
-	h := &hook{log: &logBuffer{}, metrics: prometheus.NewRegistry()}
-	h.Handler = admission.NewHandler(admission.Options{Config: cfg, Version: "v1.2.3", Log: h.log.logger(), Metrics: h.metrics})
+	h := &hook{log: &testutil.Log{}, metrics: prometheus.NewRegistry()}
+	h.Handler = admission.NewHandler(admission.Options{Config: cfg, Version: "v1.2.3", Log: h.log.Logger("duration"), Metrics: h.metrics})
 	return h
 }
 
@@ -189,35 +189,4 @@ func (h *hook) allCounters(t *testing.T) map[string]int {
 		}
 	}
 	return all
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(line)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// logger writes everything, without what differs from run to run.
-func (b *logBuffer) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{
-		Level: slog.LevelDebug,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey || a.Key == "duration" {
-				return slog.Attr{}
-			}
-			return a
-		},
-	}))
 }

@@ -1,7 +1,6 @@
 package certs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,8 +14,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +22,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oidc-injector/oidc-injector/internal/certs"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 func TestMain(m *testing.M) {
@@ -66,13 +64,13 @@ func newPair(t *testing.T, name string) pair {
 type files struct {
 	*certs.Files
 	dir     string
-	log     *logBuffer
+	log     *testutil.Log
 	metrics *prometheus.Registry
 }
 
 func run(t *testing.T, dir string) *files {
 	t.Helper()
-	f := &files{dir: dir, log: &logBuffer{}, metrics: prometheus.NewRegistry()}
+	f := &files{dir: dir, log: &testutil.Log{}, metrics: prometheus.NewRegistry()}
 	f.Files = certs.NewFiles(dir, slog.New(slog.NewTextHandler(f.log, nil)), f.metrics)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -97,7 +95,7 @@ func (f *files) serves() string {
 
 func (f *files) eventuallyServes(t *testing.T, name string) {
 	t.Helper()
-	eventually(t, "it serves "+name, func() bool { return f.serves() == name })
+	testutil.Eventually(t, "it serves "+name, func() bool { return f.serves() == name })
 }
 
 func (f *files) expiry(t *testing.T) float64 {
@@ -114,34 +112,6 @@ func (f *files) expiry(t *testing.T) float64 {
 		t.Errorf("label %v", label)
 	}
 	return m.GetGauge().GetValue()
-}
-
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if done() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain until %s", what)
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(line)
-}
-
-func (b *logBuffer) has(text string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Contains(b.text.String(), text)
 }
 
 // write replaces a file at once.
@@ -166,21 +136,21 @@ func TestACertificateThatComesLateIsServed(t *testing.T) {
 	if at := f.expiry(t); at != 0 {
 		t.Errorf("expiry %v before there is a certificate", at)
 	}
-	eventually(t, "the log says what is missing", func() bool { return f.log.has("tls.crt: no such file or directory") })
+	testutil.Eventually(t, "the log says what is missing", func() bool { return f.log.Has("tls.crt: no such file or directory") })
 
 	// Files that do not belong together are no pair, and the log says that, too.
 	write(t, dir, certs.CertFile, one.cert)
 	write(t, dir, certs.KeyFile, two.key)
-	eventually(t, "the log says what is wrong", func() bool { return f.log.has("private key does not match public key") })
+	testutil.Eventually(t, "the log says what is wrong", func() bool { return f.log.Has("private key does not match public key") })
 	if f.serves() != certs.ErrNotLoaded.Error() {
 		t.Errorf("it serves %s", f.serves())
 	}
 
 	write(t, dir, certs.KeyFile, one.key)
 	f.eventuallyServes(t, "one")
-	eventually(t, "the expiry is known", func() bool { return f.expiry(t) == float64(validity.to.Unix()) })
-	eventually(t, "the log says so", func() bool { return f.log.has(`msg="serving certificate loaded"`) && f.log.has("dnsNames=[one]") })
-	if f.log.has("PRIVATE KEY") {
+	testutil.Eventually(t, "the expiry is known", func() bool { return f.expiry(t) == float64(validity.to.Unix()) })
+	testutil.Eventually(t, "the log says so", func() bool { return f.log.Has(`msg="serving certificate loaded"`) && f.log.Has("dnsNames=[one]") })
+	if f.log.Has("PRIVATE KEY") {
 		t.Error("the log has the key")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // allowing is a configuration file that allows one audience.
@@ -23,16 +24,16 @@ func allowing(audience string) string {
 type followed struct {
 	*config.Store
 	path    string
-	log     *logBuffer
+	log     *testutil.Log
 	metrics *prometheus.Registry
 }
 
 func follow(t *testing.T, content string) *followed {
 	t.Helper()
-	f := &followed{path: filepath.Join(t.TempDir(), "config.yaml"), log: &logBuffer{}, metrics: prometheus.NewRegistry()}
+	f := &followed{path: filepath.Join(t.TempDir(), "config.yaml"), log: &testutil.Log{}, metrics: prometheus.NewRegistry()}
 	write(t, f.path, content)
 	store, err := config.NewStore(config.StoreOptions{
-		Path: f.path, Environment: environment(), Interval: time.Millisecond, Log: f.log.logger(), Metrics: f.metrics,
+		Path: f.path, Environment: environment(), Interval: time.Millisecond, Log: f.log.Logger(), Metrics: f.metrics,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,8 +104,8 @@ func (f *followed) metric(t *testing.T, name, label string) float64 {
 
 func TestAStoreWithoutAFileHoldsTheDefaults(t *testing.T) {
 	t.Parallel()
-	log := &logBuffer{}
-	store, err := config.NewStore(config.StoreOptions{Environment: environment(), Log: log.logger(), Metrics: prometheus.NewRegistry()})
+	log := &testutil.Log{}
+	store, err := config.NewStore(config.StoreOptions{Environment: environment(), Log: log.Logger(), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +156,12 @@ func TestANewFileIsInForceWithoutARestart(t *testing.T) {
 		t.Error("the first load has no timestamp")
 	}
 	write(t, f.path, allowing("after"))
-	eventually(t, "the new file is in force", func() bool { return f.allows("after") && !f.allows("before") })
+	testutil.Eventually(t, "the new file is in force", func() bool { return f.allows("after") && !f.allows("before") })
 	f.expectReloads(t, counted{1, 0, 1})
 	if f.lastSuccess(t) < loaded {
 		t.Error("the timestamp went back")
 	}
-	eventually(t, "the log says so", func() bool { return f.log.String() != "" })
+	testutil.Eventually(t, "the log says so", func() bool { return f.log.String() != "" })
 	if diff := cmp.Diff("level=INFO msg=\"configuration reloaded\" path="+f.path+"\n", f.log.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
@@ -176,13 +177,13 @@ func TestABrokenFileLeavesThePreviousOneInForceAndAGoodOneRecovers(t *testing.T)
 	}
 	want := `level=ERROR msg="configuration not reloaded, the previous one stays in force" path=` + f.path +
 		` error="invalid configuration: maxExpiration: Invalid value: \"1s\": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h"` + "\n"
-	eventually(t, "the log says so", func() bool { return f.log.String() != "" })
+	testutil.Eventually(t, "the log says so", func() bool { return f.log.String() != "" })
 	if diff := cmp.Diff(want, f.log.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 
 	write(t, f.path, allowing("after"))
-	eventually(t, "the good file is in force", func() bool { return f.allows("after") })
+	testutil.Eventually(t, "the good file is in force", func() bool { return f.allows("after") })
 	f.expectReloads(t, counted{1, 1, 1})
 }
 
@@ -197,7 +198,7 @@ func TestARemovedFileLeavesItInForceAndItsReturnRecovers(t *testing.T) {
 		t.Error("the configuration went away with its file")
 	}
 	want := `level=ERROR msg="configuration not reloaded, the previous one stays in force" path=` + f.path + ` error="the file is gone"` + "\n"
-	eventually(t, "the log says so", func() bool { return f.log.String() != "" })
+	testutil.Eventually(t, "the log says so", func() bool { return f.log.String() != "" })
 	if diff := cmp.Diff(want, f.log.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
@@ -231,7 +232,7 @@ func TestReadersAlwaysSeeOneWholeConfiguration(t *testing.T) {
 	for i := range 10 {
 		next := []string{"odd", "even"}[i%2]
 		write(t, f.path, allowing(next))
-		eventually(t, "the file is in force", func() bool { return f.allows(next) })
+		testutil.Eventually(t, "the file is in force", func() bool { return f.allows(next) })
 		write(t, f.path, "broken: [")
 		f.expectReloads(t, counted{float64(i + 1), float64(i + 1), 0})
 	}

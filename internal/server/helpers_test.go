@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -18,13 +17,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/oidc-injector/oidc-injector/internal/server"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // authority is a CA.
@@ -148,7 +147,7 @@ func options(t *testing.T) server.Options {
 type webhook struct {
 	server.Options
 	ca     *authority
-	log    *logBuffer
+	log    *testutil.Log
 	stop   context.CancelFunc
 	ended  chan struct{}
 	result error
@@ -159,7 +158,7 @@ type webhook struct {
 func start(t *testing.T, o server.Options) *webhook {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	w := &webhook{Options: o, ca: newAuthority(t), log: &logBuffer{}, stop: stop, ended: make(chan struct{})}
+	w := &webhook{Options: o, ca: newAuthority(t), log: &testutil.Log{}, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(w.ended)
 		w.result = server.Run(ctx, o, w.log)
@@ -227,7 +226,7 @@ func (w *webhook) probe(t *testing.T, path string) (code int, text string) {
 
 func (w *webhook) eventuallyReady(t *testing.T) {
 	t.Helper()
-	eventually(t, "the webhook is ready", func() bool {
+	testutil.Eventually(t, "the webhook is ready", func() bool {
 		code, _ := w.probe(t, "/readyz")
 		return code == http.StatusOK
 	})
@@ -310,34 +309,3 @@ func expectPatch(t *testing.T, a answer) {
 		t.Errorf("HTTP %d: %s", a.code, a.body)
 	}
 }
-
-// eventually waits for something that other goroutines bring about.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if done() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain until %s", what)
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(line)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func (b *logBuffer) has(text string) bool { return strings.Contains(b.String(), text) }

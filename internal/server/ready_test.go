@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 func TestReadinessComesWithTheCertificate(t *testing.T) {
 	w := start(t, options(t))
-	eventually(t, "the probes are served", func() bool {
+	testutil.Eventually(t, "the probes are served", func() bool {
 		code, _ := w.probe(t, "/healthz")
 		return code == http.StatusOK
 	})
@@ -29,7 +31,7 @@ func TestAWebhookWithAnExpiredCertificateIsNotReady(t *testing.T) {
 	w := start(t, options(t))
 	w.ca.issue(t, "webhook", -time.Minute).write(t, w.CertDir)
 	text := ""
-	eventually(t, "the certificate is loaded", func() bool {
+	testutil.Eventually(t, "the certificate is loaded", func() bool {
 		_, text = w.probe(t, "/readyz")
 		return !strings.Contains(text, "no serving certificate") && strings.HasPrefix(text, "not ready: ")
 	})

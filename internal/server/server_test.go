@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oidc-injector/oidc-injector/internal/server"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 const configHeader = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
@@ -35,16 +36,16 @@ func TestARequestUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
 	if _, err := io.WriteString(body, review[:len(review)/2]); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the request has arrived", func() bool {
+	testutil.Eventually(t, "the request has arrived", func() bool {
 		return strings.Contains(w.metrics(t), `controller_runtime_webhook_requests_in_flight{webhook="/mutate"} 1`)
 	})
 
 	w.stop()
-	eventually(t, "readiness is off", func() bool {
+	testutil.Eventually(t, "readiness is off", func() bool {
 		code, text := w.probe(t, "/readyz")
 		return code == http.StatusServiceUnavailable && text == "not ready: shutting down\n"
 	})
-	eventually(t, "no new connections are taken", func() bool {
+	testutil.Eventually(t, "no new connections are taken", func() bool {
 		_, err := w.post(t, w.client(nil))
 		return err != nil
 	})
@@ -78,7 +79,7 @@ func TestTheWebhookServesOnDuringTheShutdownDelay(t *testing.T) {
 		t.Error("connections are closed before the end")
 	}
 	w.stop()
-	eventually(t, "readiness is off", func() bool {
+	testutil.Eventually(t, "readiness is off", func() bool {
 		_, text := w.probe(t, "/readyz")
 		return text == "not ready: shutting down\n"
 	})
@@ -86,14 +87,14 @@ func TestTheWebhookServesOnDuringTheShutdownDelay(t *testing.T) {
 		t.Error("the client is not told to connect elsewhere")
 	}
 	w.expectEnd(t)
-	if !w.log.has(`msg="shutting down" delay=4s`) {
+	if !w.log.Has(`msg="shutting down" delay=4s`) {
 		t.Errorf("log:\n%s", w.log)
 	}
 }
 
 func TestTheEndBeforeThereIsACertificate(t *testing.T) {
 	w := start(t, options(t))
-	eventually(t, "the probes are served", func() bool {
+	testutil.Eventually(t, "the probes are served", func() bool {
 		code, _ := w.probe(t, "/healthz")
 		return code == http.StatusOK
 	})
@@ -139,9 +140,9 @@ func TestTheConfigurationChangesWithoutADroppedRequest(t *testing.T) {
 		t.Error("denied by the first configuration")
 	}
 	allow("other")
-	eventually(t, "the second configuration denies", func() bool { return !allowed() })
+	testutil.Eventually(t, "the second configuration denies", func() bool { return !allowed() })
 	write(t, o.ConfigFile, []byte("broken: ["))
-	eventually(t, "the log says that the third one is broken", func() bool { return w.log.has("configuration not reloaded") })
+	testutil.Eventually(t, "the log says that the third one is broken", func() bool { return w.log.Has("configuration not reloaded") })
 	if allowed() {
 		t.Error("a broken configuration changed something")
 	}
@@ -149,7 +150,7 @@ func TestTheConfigurationChangesWithoutADroppedRequest(t *testing.T) {
 		t.Error("the metrics do not say that the file is broken")
 	}
 	allow("vault")
-	eventually(t, "the last configuration allows", allowed)
+	testutil.Eventually(t, "the last configuration allows", allowed)
 	close(stop)
 	clients.Wait()
 }
@@ -186,7 +187,7 @@ func TestListenersCanBeSwitchedOff(t *testing.T) {
 	o.MetricsBindAddress, o.HealthProbeBindAddress = "0", "0"
 	w := start(t, o)
 	w.ca.issue(t, "webhook", time.Hour).write(t, o.CertDir)
-	eventually(t, "reviews are answered", func() bool {
+	testutil.Eventually(t, "reviews are answered", func() bool {
 		_, err := w.post(t, w.client(nil))
 		return err == nil
 	})
@@ -298,15 +299,15 @@ func TestTheLogHasNothingBelowItsLevel(t *testing.T) {
 	o := options(t)
 	o.LogLevel = "warn"
 	w := start(t, o)
-	eventually(t, "the log says that there is no certificate", func() bool {
-		return w.log.has(`level=WARN msg="serving certificate not loaded, trying again" dir=` + o.CertDir)
+	testutil.Eventually(t, "the log says that there is no certificate", func() bool {
+		return w.log.Has(`level=WARN msg="serving certificate not loaded, trying again" dir=` + o.CertDir)
 	})
 	w.ca.issue(t, "webhook", time.Hour).write(t, o.CertDir)
 	w.eventuallyReady(t)
 	w.expectAnswer(t, w.client(nil))
 	w.stop()
 	w.expectEnd(t)
-	if w.log.has("level=INFO") || w.log.has("level=DEBUG") {
+	if w.log.Has("level=INFO") || w.log.Has("level=DEBUG") {
 		t.Errorf("log:\n%s", w.log)
 	}
 }
@@ -325,7 +326,7 @@ func TestNoContentOfAReviewIsLoggedByAnyLibrary(t *testing.T) {
 	}
 	w.stop()
 	w.expectEnd(t)
-	if w.log.has(marker) || !w.log.has("outcome=mutated") || !w.log.has("outcome=denied") || !w.log.has("request refused") {
+	if w.log.Has(marker) || !w.log.Has("outcome=mutated") || !w.log.Has("outcome=denied") || !w.log.Has("request refused") {
 		t.Errorf("log:\n%s", w.log)
 	}
 }

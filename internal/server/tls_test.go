@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
@@ -28,7 +30,7 @@ func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
 		}
 	}
 	write(t, filepath.Join(w.CertDir, "tls.key"), next.key)
-	eventually(t, "new connections see the new certificate", func() bool { return w.expectAnswer(t, w.client(nil)).server == "rotated" })
+	testutil.Eventually(t, "new connections see the new certificate", func() bool { return w.expectAnswer(t, w.client(nil)).server == "rotated" })
 	w.eventuallyReady(t)
 	if metrics := w.metrics(t); !strings.Contains(metrics, `oidc_injector_certificate_expiration_timestamp_seconds{certificate="serving"} 1`) {
 		t.Errorf("the expiry is not in the metrics:\n%s", metrics)
@@ -104,14 +106,14 @@ func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
 	}))
 
 	write(t, o.ClientCAFile, []byte("garbage"))
-	eventually(t, "the log says that the file is broken", func() bool {
-		return w.log.has(`level=ERROR msg="client CA not reloaded, the previous one stays in force" path=` + o.ClientCAFile + ` error="no certificate in PEM form in it"`)
+	testutil.Eventually(t, "the log says that the file is broken", func() bool {
+		return w.log.Has(`level=ERROR msg="client CA not reloaded, the previous one stays in force" path=` + o.ClientCAFile + ` error="no certificate in PEM form in it"`)
 	})
 	w.expectAnswer(t, firstClient)
 	expectRefused("a client of another CA", secondClient)
 
 	write(t, o.ClientCAFile, second.pem)
-	eventually(t, "the log says that the file was read", func() bool { return w.log.has(`msg="client CA reloaded"`) })
+	testutil.Eventually(t, "the log says that the file was read", func() bool { return w.log.Has(`msg="client CA reloaded"`) })
 	w.expectAnswer(t, secondClient)
 	expectRefused("a client of the CA that was replaced, although it has a session to resume", firstClient)
 	if code, text := w.probe(t, "/readyz"); code != http.StatusOK {
@@ -130,13 +132,13 @@ func TestFailedHandshakesAreNoisyAtDebugLevelOnly(t *testing.T) {
 			t.Error("a client that does not know the CA got an answer")
 		}
 		if level == "debug" {
-			eventually(t, "the log has the handshake error", func() bool {
-				return w.log.has(`level=DEBUG msg="http server" message="http: TLS handshake error from 127.0.0.1:`)
+			testutil.Eventually(t, "the log has the handshake error", func() bool {
+				return w.log.Has(`level=DEBUG msg="http server" message="http: TLS handshake error from 127.0.0.1:`)
 			})
 		}
 		w.stop()
 		w.expectEnd(t)
-		if level == "info" && w.log.has("handshake") {
+		if level == "info" && w.log.Has("handshake") {
 			t.Errorf("log at level info:\n%s", w.log)
 		}
 	}
