@@ -44,7 +44,7 @@ race: ## Run the unit tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...
 
 .PHONY: e2e
-e2e: ## Run the tests against a real control plane; the first run compiles it
+e2e: ## Run the tests against a real Kubernetes; the first run compiles it
 	go -C test build ./...
 	go -C test test -count=1 -p=1 -v -timeout=$(E2E_TIMEOUT) ./...
 
@@ -73,7 +73,7 @@ cover: ## Measure the coverage of the unit tests: bin/cover.html
 ##@ See it work
 
 .PHONY: demo
-demo: ## Start a control plane and the webhook and inject a pod; DEMO=keep leaves it running
+demo: ## Start Kubernetes and the webhook and inject a pod; DEMO=keep leaves it running
 	go -C test run ./cmd/demo
 
 .PHONY: bench

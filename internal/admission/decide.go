@@ -7,7 +7,6 @@ package admission
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -89,8 +88,10 @@ type Decision struct {
 	Warnings []string
 	// Errors say everything that is wrong with a Denied pod.
 	Errors field.ErrorList
-	// Tokens and Containers name what was injected where.
-	Tokens, Containers []string
+	// Tokens are those that some container now has, and Containers the names of
+	// those containers.
+	Tokens     []annotations.Token
+	Containers []string
 }
 
 // mirrorAnnotation marks the API server's copy of a static pod, which may not
@@ -132,7 +133,7 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	if errs := slices.Concat(invalid, forbidden, conflicts); len(errs) > 0 {
 		return Decision{Outcome: Denied, Reason: denialReason(invalid, forbidden), Warnings: warnings, Errors: errs}
 	}
-	return decision(result, warnings)
+	return decision(result, spec, warnings)
 }
 
 // nothingToInject is the decision where the annotations ask for no token.
@@ -182,7 +183,11 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	if len(conflicts) > 0 {
 		return Decision{Outcome: Denied, Reason: Conflict, Warnings: warnings, Errors: conflicts}
 	}
-	return decision(result, warnings)
+	d := decision(result, spec, warnings)
+	if d.Reason == NoContainer {
+		d.Reason = DebugSkipped
+	}
+	return d
 }
 
 func checkPolicy(cfg *config.Config, namespace string, spec annotations.Spec) field.ErrorList {
@@ -196,10 +201,14 @@ func checkPolicy(cfg *config.Config, namespace string, spec annotations.Spec) fi
 	return errs
 }
 
-func decision(result mutate.Result, warnings []string) Decision {
+func decision(result mutate.Result, spec annotations.Spec, warnings []string) Decision {
 	d := Decision{
-		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: warnings,
-		Tokens: result.Tokens, Containers: result.Containers,
+		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: warnings, Containers: result.Containers,
+	}
+	for i := range spec.Tokens {
+		if slices.Contains(result.Tokens, spec.Tokens[i].DisplayName()) {
+			d.Tokens = append(d.Tokens, spec.Tokens[i])
+		}
 	}
 	if len(result.Operations) > 0 {
 		return d
@@ -212,12 +221,20 @@ func decision(result mutate.Result, warnings []string) Decision {
 }
 
 // auditAnnotations are for the API server's audit log, which puts the webhook's
-// name before each key.
+// name before each key. The API server calls again for the same pod where a
+// later webhook changed it, and takes no second value for a key: so there is a
+// key for each token, whose value is the same each time.
 func (d *Decision) auditAnnotations() map[string]string {
-	audit := map[string]string{"outcome": string(d.Outcome), "reason": string(d.Reason)}
-	if len(d.Tokens) > 0 {
-		audit["tokens"] = strings.Join(d.Tokens, ",")
-		audit["containers"] = strings.Join(d.Containers, ",")
+	audit := make(map[string]string, 1)
+	for i := range d.Tokens {
+		t := &d.Tokens[i]
+		audit["token."+t.DisplayName()] = fmt.Sprintf("audience=%s expirationSeconds=%d", t.Audience, t.ExpirationSeconds)
+	}
+	switch {
+	case d.Outcome == Denied:
+		audit["denied"] = string(d.Reason)
+	case d.Outcome == Unchanged && d.Reason != AlreadyInjected:
+		audit["skipped"] = string(d.Reason)
 	}
 	return audit
 }

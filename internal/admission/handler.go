@@ -128,7 +128,11 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *httpProblem) {
 // refuse answers with an HTTP error.
 func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, p *httpProblem) {
 	h.metrics.count(Failed, p.reason)
-	h.options.Log.ErrorContext(ctx, "request refused", "code", p.code, "reason", p.reason, "message", p.message)
+	level := slog.LevelError
+	if p.code == http.StatusMethodNotAllowed || p.code == http.StatusUnsupportedMediaType {
+		level = slog.LevelInfo // a scanner or a curious person, not an API server
+	}
+	h.options.Log.Log(ctx, level, "request refused", "code", p.code, "reason", p.reason, "message", p.message)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(int(p.code))
 	_ = json.NewEncoder(w).Encode(metav1.Status{ // a client that went away needs no answer

@@ -79,7 +79,7 @@ func denial(q *Request, errs field.ErrorList) *metav1.Status {
 		Code:    http.StatusUnprocessableEntity,
 		Reason:  metav1.StatusReasonInvalid,
 		Message: message,
-		Details: &metav1.StatusDetails{Name: q.Name, Kind: "Pod", Causes: causes},
+		Details: &metav1.StatusDetails{Name: q.Pod.Name, Kind: "Pod", Causes: causes},
 	}
 }
 

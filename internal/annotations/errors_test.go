@@ -17,7 +17,7 @@ func TestDenied(t *testing.T) {
 		file       = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		fileMode   = "must be an octal mode from 0004 to 0777 that lets somebody read, such as 0440"
 		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as VAULT_TOKEN_FILE"
-		names      = "must be at most 100 container names, separated by commas, such as app,worker"
+		names      = "must be container names, separated by commas, such as app,worker; at most 100"
 		suffix     = "the suffix names a token: lower-case letters, digits and '-', at most 40 characters"
 	)
 	// invalid is the error of one annotation; the value is quoted as it stands.
@@ -292,6 +292,6 @@ func TestTooManyContainerNames(t *testing.T) {
 	_, _, errs = newParser().Parse(keys{"audience": "vault", "containers": list(30_000)}.on(""))
 	expect(t, "errors", []string{
 		`metadata.annotations[oidc-injector.io/containers]: Invalid value: "` + list(30_000)[:128] + `…": ` +
-			"must be at most 100 container names, separated by commas, such as app,worker",
+			"must be container names, separated by commas, such as app,worker; at most 100",
 	}, texts(errs))
 }

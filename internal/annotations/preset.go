@@ -37,7 +37,7 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 	}
 	built := make([]Token, 0, len(tokens))
 	for _, name := range slices.Sorted(maps.Keys(tokens)) {
-		b := builder{settings: tokens[name], max: maxExpiration}
+		b := builder{settings: tokens[name], anyOS: true, max: maxExpiration}
 		token := b.build(name)
 		errs = append(errs, b.errs...)
 		if token.Source != nil { // without an audience it is for pods to complete
@@ -58,7 +58,7 @@ func ValidateDefaults(defaults Preset, maxExpiration time.Duration, path *field.
 		}
 		s[key] = setting{value: defaults[key], path: path.Key(key)}
 	}
-	b := builder{settings: s, max: maxExpiration}
+	b := builder{settings: s, anyOS: true, max: maxExpiration}
 	b.build("")
 	return append(errs, b.errs...)
 }

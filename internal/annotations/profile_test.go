@@ -246,7 +246,7 @@ func TestValidateDefaults(t *testing.T) {
 	expect(t, "errors", []string{
 		`defaults[audience]: Unsupported value: "audience": supported values: "expiration", "token-file", "mount-path", "file-mode", "skip-containers"`,
 		`defaults[expiration.aws]: Unsupported value: "expiration.aws": supported values: "expiration", "token-file", "mount-path", "file-mode", "skip-containers"`,
-		`defaults[skip-containers]: Invalid value: "a b": must be at most 100 container names, separated by commas, such as app,worker`,
+		`defaults[skip-containers]: Invalid value: "a b": must be container names, separated by commas, such as app,worker; at most 100`,
 		`defaults[expiration]: Invalid value: "1m": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
 	}, texts(annotations.ValidateDefaults(bad, annotations.DefaultMaxExpiration, field.NewPath("defaults"))))
 }

@@ -18,8 +18,10 @@ type builder struct {
 	settings settings
 	defaults Preset
 	os       OS
-	max      time.Duration
-	errs     field.ErrorList
+	// anyOS is true where pods of any operating system may take the values over.
+	anyOS bool
+	max   time.Duration
+	errs  field.ErrorList
 }
 
 func (b *builder) build(name string) Token {
@@ -129,7 +131,11 @@ func (b *builder) mountPath() string {
 	if !ok {
 		return DefaultMountPath
 	}
-	if problem := mountPathProblem(s.value, b.os); problem != "" {
+	problem := mountPathProblem(s.value, b.os)
+	if problem != "" && b.anyOS && mountPathProblem(s.value, Windows) == "" {
+		problem = ""
+	}
+	if problem != "" {
 		b.invalid(s, "%s", problem)
 	}
 	return s.value
@@ -185,7 +191,7 @@ func (b *builder) names(s setting) []string {
 	for name := range strings.SplitSeq(s.value, ",") {
 		name = strings.TrimSpace(name)
 		if len(names) == maxNames || len(validation.IsDNS1123Label(name)) > 0 {
-			b.invalid(s, "must be at most %d container names, separated by commas, such as app,worker", maxNames)
+			b.invalid(s, "must be container names, separated by commas, such as app,worker; at most %d", maxNames)
 			return names
 		}
 		if !slices.Contains(names, name) {
@@ -205,9 +211,14 @@ var apiTokenDirs = []string{
 // systemDirs are directories that a container cannot do without: a volume
 // mounted there would hide what is in them.
 var systemDirs = []string{
-	"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin",
-	"/sys", "/tmp", "/usr", "/var", "/var/run",
-	"/windows", "/program files", "/program files (x86)", "/programdata", "/users",
+	"/bin", "/boot", "/dev", "/etc", "/etc/pki", "/etc/ssl", "/etc/ssl/certs", "/home", "/lib", "/lib64", "/opt",
+	"/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local",
+	"/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/var", "/var/lib", "/var/run",
+}
+
+// windowsDirs are their counterparts on Windows, in lower case.
+var windowsDirs = []string{
+	"/windows", "/windows/system32", "/program files", "/program files (x86)", "/programdata", "/users",
 }
 
 // kernelDirs are file systems of the kernel: nothing can be mounted below.
@@ -229,12 +240,16 @@ func mountPathProblem(value string, os OS) string {
 	case len(dir) > 1024:
 		return "must be at most 1024 bytes long"
 	}
-	return reservedProblem(dir)
+	return reservedProblem(dir, os)
 }
 
-func reservedProblem(dir string) string {
+func reservedProblem(dir string, os OS) string {
+	system := systemDirs
+	if os == Windows {
+		system = slices.Concat(systemDirs, windowsDirs)
+	}
 	switch {
-	case dir == "/" || slices.Contains(systemDirs, dir):
+	case dir == "/" || slices.Contains(system, dir):
 		return "is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " + DefaultMountPath
 	case slices.ContainsFunc(kernelDirs, func(kernel string) bool { return Within(dir, kernel) }):
 		return "is reserved: the kernel's file systems take no volume"

@@ -35,7 +35,7 @@ type Files struct {
 	dir     string
 	log     *slog.Logger
 	watcher atomic.Pointer[certwatcher.CertWatcher]
-	expiry  prometheus.Gauge
+	expiry  *prometheus.GaugeVec
 }
 
 // NewFiles returns the source for a directory; Run makes it load.
@@ -45,7 +45,7 @@ func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *File
 		Help: "When a certificate in use expires, in seconds since the epoch.",
 	}, []string{"certificate"})
 	metrics.MustRegister(expiry)
-	return &Files{dir: dir, log: log, expiry: expiry.WithLabelValues("serving")}
+	return &Files{dir: dir, log: log, expiry: expiry}
 }
 
 // Run loads the certificate, as soon as there is one, and follows it until the
@@ -80,7 +80,7 @@ func (f *Files) follow(ctx context.Context) error {
 }
 
 func (f *Files) observe(cert tls.Certificate) {
-	f.expiry.Set(float64(cert.Leaf.NotAfter.Unix()))
+	f.expiry.WithLabelValues("serving").Set(float64(cert.Leaf.NotAfter.Unix()))
 	f.log.Info("serving certificate loaded", "notAfter", cert.Leaf.NotAfter, "dnsNames", cert.Leaf.DNSNames)
 }
 

@@ -98,11 +98,16 @@ func (f *files) eventuallyServes(t *testing.T, name string) {
 	testutil.Eventually(t, "it serves "+name, func() bool { return f.serves() == name })
 }
 
+// expiry is the value of the metric, or 0 where there is none: a value of 0 would
+// mean a certificate that expired in 1970.
 func (f *files) expiry(t *testing.T) float64 {
 	t.Helper()
 	families, err := f.metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(families) == 0 {
+		return 0
 	}
 	if len(families) != 1 || families[0].GetName() != "oidc_injector_certificate_expiration_timestamp_seconds" {
 		t.Fatalf("metrics %v", families)
@@ -110,6 +115,9 @@ func (f *files) expiry(t *testing.T) float64 {
 	m := families[0].GetMetric()[0]
 	if label := m.GetLabel()[0]; label.GetName() != "certificate" || label.GetValue() != "serving" {
 		t.Errorf("label %v", label)
+	}
+	if m.GetGauge().GetValue() == 0 {
+		t.Error("the metric says 1970")
 	}
 	return m.GetGauge().GetValue()
 }

@@ -52,9 +52,9 @@ type PolicySpec struct {
 	// Namespaces adds rules for some namespaces.
 	Namespaces []NamespaceRule `json:"namespaces,omitempty"`
 	// APIServerAudiences are the audiences that the cluster's own API server
-	// accepts (its --api-audiences, by default its issuer). A token with one of
-	// them can be used against the API server, so they are denied unless an
-	// allowed list names them literally.
+	// accepts (its --api-audiences, by default its issuer), or patterns of them. A
+	// token with one of them can be used against the API server, so they are
+	// denied unless an allowed list names them literally.
 	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
 }
 

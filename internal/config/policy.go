@@ -16,9 +16,9 @@ var wellKnownAPIServerAudiences = []string{
 	"https://kubernetes",
 	"https://kubernetes.default",
 	"https://kubernetes.default.svc",
-	"https://kubernetes.default.svc.cluster.local",
+	"https://kubernetes.default.svc.*",
 	"kubernetes.default.svc",
-	"kubernetes.default.svc.cluster.local",
+	"kubernetes.default.svc.*",
 }
 
 // Policy decides which audiences a namespace may ask for. The zero value allows
@@ -27,7 +27,7 @@ type Policy struct {
 	overall    rule
 	namespaces []namespaceRule
 	// apiServer are the API server's own audiences.
-	apiServer []string
+	apiServer []pattern
 }
 
 type rule struct{ allowed, denied []pattern }
@@ -40,7 +40,7 @@ type namespaceRule struct {
 func newPolicy(spec PolicySpec, apiServerAudiences []string) Policy {
 	p := Policy{
 		overall:   newRule(spec.Audiences),
-		apiServer: slices.Concat(wellKnownAPIServerAudiences, apiServerAudiences, spec.APIServerAudiences),
+		apiServer: newPatterns(slices.Concat(wellKnownAPIServerAudiences, apiServerAudiences, spec.APIServerAudiences)),
 	}
 	for _, ns := range spec.Namespaces {
 		p.namespaces = append(p.namespaces, namespaceRule{names: newPatterns(ns.Namespaces), rule: newRule(ns.Audiences)})
@@ -59,7 +59,7 @@ func (p *Policy) Check(namespace, audience string) string {
 	switch {
 	case matches(r.denied, audience):
 		return fmt.Sprintf("the injector's policy denies this audience in namespace %q", namespace)
-	case slices.Contains(p.apiServer, audience) && !names(r.allowed, audience):
+	case matches(p.apiServer, audience) && !names(r.allowed, audience):
 		return "this is an audience of the API server itself, which the injector's policy does not allow by name"
 	case len(r.allowed) > 0 && !matches(r.allowed, audience):
 		return fmt.Sprintf("the injector's policy allows in namespace %q: %s", namespace, texts(r.allowed))

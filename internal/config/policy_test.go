@@ -74,7 +74,8 @@ func TestThePolicyDecidesByNamespaceAndAudience(t *testing.T) {
 		{"unless it is denied", `{audiences: {allowed: ["https://kubernetes"], denied: ["*kubernetes*"]}}`, "prod", "https://kubernetes", denied},
 		{"an API server's audience of the file", `{apiServerAudiences: ["https://issuer.example"]}`, "prod", "https://issuer.example", apiServer},
 		{"an API server's audience of the program's own token", `{}`, "prod", "https://own.example", apiServer},
-		{"the API server's audiences are no patterns", `{apiServerAudiences: ["https://*"]}`, "prod", "https://vault.example", ""},
+		{"an API server's audience by a pattern", `{apiServerAudiences: ["https://*.issuer.example"]}`, "prod", "https://a.issuer.example", apiServer},
+		{"a cluster domain of its own", `{}`, "prod", "https://kubernetes.default.svc.corp.example", apiServer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

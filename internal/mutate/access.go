@@ -37,16 +37,18 @@ func (p *Pod) tokenFile(volumeMode int32) file {
 	return f
 }
 
-// onlyUser returns the user that every init and regular container runs as, or
-// nil where they differ or one does not say.
+// onlyUser returns the user that every container runs as, debug containers
+// included, or nil where they differ or one does not say.
 func (p *Pod) onlyUser() *int64 {
 	var user *int64
-	for c := range p.allContainers() {
-		u := p.user(c)
-		if u == nil || user != nil && *u != *user {
-			return nil
+	for _, list := range [][]container{p.initContainers, p.containers, p.ephemeralContainers} {
+		for i := range list {
+			u := p.user(&list[i])
+			if u == nil || user != nil && *u != *user {
+				return nil
+			}
+			user = u
 		}
-		user = u
 	}
 	return user
 }

@@ -29,7 +29,7 @@ func (in *injection) checkMount(c *container, m *mount, v *view) {
 		return
 	}
 	in.checkMode(p, v)
-	in.warnUnreadable(c, v, p.mode)
+	in.warnOfMode(c, v, p.mode)
 }
 
 // checkNesting reports mounts of the container that our read-only directory

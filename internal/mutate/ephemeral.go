@@ -33,10 +33,12 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 	}
 	for _, v := range in.views {
 		if len(v.containers) > 0 {
-			in.findVolume(v)
+			in.findVolume(v, old)
 		}
 	}
 	for _, c := range added {
+		in.warnOutOfScope(c)
+		in.warnOfUser(c, old)
 		if in.lacksVolume(c) {
 			in.withdraw(c)
 			continue
@@ -44,6 +46,25 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 		in.equip(c, in.scopeName(c))
 	}
 	return in.result()
+}
+
+// warnOutOfScope warns of a debug container that no token is meant for, which
+// is easily taken for a failure where --target was forgotten.
+func (in *injection) warnOutOfScope(c *container) {
+	if c.target == "" && !slices.Contains(in.equipped, c.name) {
+		in.warnOnce(fmt.Sprintf("debug container %q gets no token: the annotations name other containers; "+
+			"kubectl debug --target=CONTAINER shows it what CONTAINER sees", c.name))
+	}
+}
+
+// warnOfUser warns of a debug container that changes what the kubelet makes of
+// the pod's tokens: with it, the pod's containers no longer run as one user.
+func (in *injection) warnOfUser(c *container, old *Pod) {
+	if in.pod.OS == annotations.Windows || !old.tokenFile(defaultMode).fixed || in.pod.tokenFile(defaultMode).fixed {
+		return
+	}
+	in.warnOnce(fmt.Sprintf("debug container %q does not run as the user of the pod's containers: from their next renewal on, "+
+		"token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen", c.name))
 }
 
 // scopeName is the name that decides which tokens an ephemeral container gets.
@@ -55,14 +76,15 @@ func (in *injection) scopeName(c *container) string {
 	return c.target
 }
 
-// findVolume looks for a volume of the pod that holds the view's tokens.
-func (in *injection) findVolume(v *view) {
+// findVolume looks for a volume of the pod that shows the view's tokens. The
+// files are, until their next renewal, what the pod as it was makes of them.
+func (in *injection) findVolume(v *view, old *Pod) {
 	for _, name := range append([]string{v.name()}, in.pod.volumeNames()...) {
-		if p := in.existing.get(name); p != nil && v.holds(p) {
+		if p := in.existing.get(name); p != nil && v.shows(p) {
 			v.volumeName = name
 			v.prepareMount()
 			for _, c := range v.containers {
-				in.warnUnreadable(c, v, p.mode)
+				in.warnUnreadable(c, v, old.tokenFile(p.mode))
 			}
 			return
 		}

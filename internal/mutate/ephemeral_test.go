@@ -27,10 +27,17 @@ func TestDebugContainers(t *testing.T) {
 		"gets what its target gets":          {keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg, targetContainerName: app}]", paths: []string{mountIt, setIt}},
 		"does not get what its target lacks": {keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]"},
 		"is skipped with its target":         {keys: keys{"skip-containers": "worker"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]"},
-		"is out of scope without a target":   {keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg}]"},
-		"is named itself":                    {keys: keys{"containers": "app,dbg"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]", paths: []string{mountIt, setIt}},
-		"is skipped itself":                  {keys: keys{"skip-containers": "dbg"}, spec: running, added: "[{name: dbg, targetContainerName: app}]"},
-		"keeps what it has":                  {spec: running, added: "[{name: dbg, volumeMounts: [" + tokenMount + "], env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]"},
+		"is out of scope without a target": {
+			keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg}]",
+			warnings: []string{`debug container "dbg" gets no token: the annotations name other containers; kubectl debug --target=CONTAINER shows it what CONTAINER sees`},
+		},
+		"is newer than the configuration's lifetime": {
+			spec:  "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, expirationSeconds: 7200}}]}}]\ncontainers: [{name: app}]\n",
+			added: "[{name: dbg}]", paths: []string{mountIt, setIt},
+		},
+		"is named itself":   {keys: keys{"containers": "app,dbg"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]", paths: []string{mountIt, setIt}},
+		"is skipped itself": {keys: keys{"skip-containers": "dbg"}, spec: running, added: "[{name: dbg, targetContainerName: app}]"},
+		"keeps what it has": {spec: running, added: "[{name: dbg, volumeMounts: [" + tokenMount + "], env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]"},
 		"keeps other things": {
 			spec: running, added: "[{name: dbg, volumeMounts: [{name: a, mountPath: /a}], env: [{name: A}]}]",
 			paths: []string{mountIt + "/-", setIt + "/-"},
@@ -74,8 +81,12 @@ func TestDebugContainers(t *testing.T) {
 			spec:  "securityContext: {runAsUser: 1000}\nvolumes: [" + tokenVolume + "]\ncontainers: [{name: app}]\n",
 			added: "[{name: dbg, securityContext: {runAsUser: 1001}}]",
 			paths: []string{mountIt, setIt},
-			warnings: []string{`container "dbg" may not be able to read /var/run/secrets/tokens: it runs as user 1001, ` +
-				`and the file has mode 0600, user 1000 and group 0; set fsGroup or oidc-injector.io/file-mode`},
+			warnings: []string{
+				`container "dbg" may not be able to read /var/run/secrets/tokens: it runs as user 1001, ` +
+					`and the file has mode 0600, user 1000 and group 0; set fsGroup or oidc-injector.io/file-mode`,
+				`debug container "dbg" does not run as the user of the pod's containers: from their next renewal on, ` +
+					`token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen`,
+			},
 		},
 		"the path is mounted": {
 			spec: running, added: "[{name: dbg, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: x}]}]",

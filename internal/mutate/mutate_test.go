@@ -74,7 +74,7 @@ func TestFileMode(t *testing.T) {
 		"an annotation that suits the group":            {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0440", mode: "0440"},
 		"an annotation that shuts out an unknown user":  {spec: app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(byImage, "0400, user 0 and group 0")}},
 		"an annotation that shuts out a user":           {spec: app("{runAsUser: 1000}"), annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(byUser, "0440, user 0 and group 0")}},
-		"an annotation without effect: one user":        {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]", annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(noEffect, "0440", "0600")}},
+		"an annotation without effect: one user":        {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]", annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(noEffect, "0440", "0600"), `file-mode 0440 shuts container "app" out of its token as soon as somebody adds a debug container that runs as another user`}},
 		"an annotation without effect: fsGroup":         {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(noEffect, "0400", "0640")}},
 		"an annotation that says what the kubelet does": {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0640", mode: "0640"},
 		"an annotation that shuts out the root group":   {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0404", mode: "0404", warnings: []string{fmt.Sprintf(byUser, "0404, user 0 and group 0")}},

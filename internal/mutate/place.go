@@ -32,7 +32,7 @@ func (in *injection) place(v *view) {
 	}
 	v.prepareMount()
 	for _, c := range v.containers {
-		in.warnUnreadable(c, v, modeOrDefault(mode))
+		in.warnOfMode(c, v, modeOrDefault(mode))
 	}
 }
 

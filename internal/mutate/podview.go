@@ -15,6 +15,8 @@ type Pod struct {
 	// Annotations are all of metadata.annotations, or nil where the field is
 	// absent or null.
 	Annotations map[string]string
+	// Name is the pod's, or the beginning of the name that it will get.
+	Name string
 	// OS is spec.os.name, or what the pod's node selector says of it.
 	OS annotations.OS
 
@@ -121,13 +123,22 @@ type arena struct {
 }
 
 func (r podReader) metadata(pod *Pod) {
+	generated := ""
 	r.Object(func(name string) {
-		if name == "annotations" {
+		switch name {
+		case "name":
+			pod.Name = r.String()
+		case "generateName":
+			generated = r.String()
+		case "annotations":
 			pod.Annotations = r.StringMap()
-		} else {
+		default:
 			r.Skip()
 		}
 	})
+	if pod.Name == "" {
+		pod.Name = generated
+	}
 }
 
 func (r podReader) spec(pod *Pod) {

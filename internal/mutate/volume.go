@@ -191,20 +191,34 @@ func (e *existingVolumes) get(name string) *projection {
 // holds tells whether an existing volume has exactly the view's tokens, in
 // whatever order: the API server refuses two tokens of one path.
 func (v *view) holds(p *projection) bool {
-	tokens := v.tokens()
-	return p.tokensOnly && len(tokens) == len(p.tokens) && !slices.ContainsFunc(tokens, func(t *annotations.Token) bool {
-		return !slices.ContainsFunc(p.tokens, func(existing corev1.ServiceAccountTokenProjection) bool { return isProjectionOf(existing, t) })
+	return v.matches(p, func(existing *corev1.ServiceAccountTokenProjection, t *annotations.Token) bool {
+		return existing.Path == t.File && existing.Audience == t.Audience && lifetime(existing) == t.ExpirationSeconds
 	})
 }
 
-// isProjectionOf tells whether a volume's source is the token.
-func isProjectionOf(existing corev1.ServiceAccountTokenProjection, t *annotations.Token) bool {
-	const apiDefault = 3600 // core/v1 ServiceAccountTokenProjection.expirationSeconds
-	expiration := int64(apiDefault)
+// shows tells whether an existing volume has the view's tokens, of whatever
+// lifetime: that of a running pod may be older than the configuration.
+func (v *view) shows(p *projection) bool {
+	return v.matches(p, func(existing *corev1.ServiceAccountTokenProjection, t *annotations.Token) bool {
+		return existing.Path == t.File && existing.Audience == t.Audience
+	})
+}
+
+// matches tells whether the volume has a token for each of the view's, and no
+// other.
+func (v *view) matches(p *projection, same func(*corev1.ServiceAccountTokenProjection, *annotations.Token) bool) bool {
+	tokens := v.tokens()
+	return p.tokensOnly && len(tokens) == len(p.tokens) && !slices.ContainsFunc(tokens, func(t *annotations.Token) bool {
+		return !slices.ContainsFunc(p.tokens, func(existing corev1.ServiceAccountTokenProjection) bool { return same(&existing, t) })
+	})
+}
+
+// lifetime is what a volume's token is requested for, in seconds.
+func lifetime(existing *corev1.ServiceAccountTokenProjection) int64 {
 	if existing.ExpirationSeconds != nil {
-		expiration = *existing.ExpirationSeconds
+		return *existing.ExpirationSeconds
 	}
-	return t.File == existing.Path && t.Audience == existing.Audience && t.ExpirationSeconds == expiration
+	return 3600 // core/v1 ServiceAccountTokenProjection.expirationSeconds
 }
 
 // describe tells what a view holds, for messages that name both sides.

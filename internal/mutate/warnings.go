@@ -7,18 +7,25 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
-// warnUnreadable warns of a container that could not read the view's tokens,
-// as far as the pod lets us know, and of a mode that has no effect.
-func (in *injection) warnUnreadable(c *container, v *view, volumeMode int32) {
-	if in.pod.OS == annotations.Windows {
-		return
-	}
+// warnOfMode warns of a container that could not read the view's tokens in a
+// volume of this mode, as far as the pod lets us know, and of an annotated mode
+// that has no effect, or none yet.
+func (in *injection) warnOfMode(c *container, v *view, volumeMode int32) {
 	f := in.pod.tokenFile(volumeMode)
-	if want := v.fileMode(); f.fixed && want != nil && *want != f.mode {
+	if want := v.fileMode(); f.fixed && want != nil && *want != f.mode && in.pod.OS != annotations.Windows {
 		in.warnOnce(fmt.Sprintf("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or fsGroup is set",
 			*want, f.mode))
+		if later := (file{mode: *want, owner: root, group: root}); in.pod.security.fsGroup == nil && !in.pod.readable(later, c) {
+			in.warnOnce(fmt.Sprintf("file-mode %04o shuts container %q out of its token "+
+				"as soon as somebody adds a debug container that runs as another user", *want, c.name))
+		}
 	}
-	if in.pod.readable(f, c) {
+	in.warnUnreadable(c, v, f)
+}
+
+// warnUnreadable warns of a container that could not read such a file.
+func (in *injection) warnUnreadable(c *container, v *view, f file) {
+	if in.pod.OS == annotations.Windows || in.pod.readable(f, c) {
 		return
 	}
 	who := "as the user of its image"

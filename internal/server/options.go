@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type Options struct {
 	Port                   int
 	CertDir                string
 	ClientCAFile           string
+	ClientAllowedNames     []string
 	TLSMinVersion          string
 	EnableHTTP2            bool
 	MetricsBindAddress     string
@@ -57,6 +59,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"Directory with the serving certificate (tls.crt, tls.key). It is reloaded when it changes.")
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", "",
 		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients need no certificate.")
+	fs.StringSliceVar(&o.ClientAllowedNames, "client-allowed-names", nil,
+		"Common names that clients' certificates may have, comma separated; with --client-ca-file. Empty allows every certificate of that CA.")
 	fs.StringVar(&o.TLSMinVersion, "tls-min-version", "VersionTLS12", "Lowest TLS version to accept: VersionTLS12 or VersionTLS13.")
 	fs.BoolVar(&o.EnableHTTP2, "enable-http2", false, "Offer HTTP/2 to clients.")
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", `Address to serve /metrics on, over plain HTTP. "0" switches it off.`)
@@ -72,39 +76,47 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 // Validate reports everything that is wrong with the flags.
 func (o *Options) Validate() error {
 	var errs []error
-	wrong := func(flag, value, allowed string) {
-		errs = append(errs, fmt.Errorf("--%s: invalid value %q: must be %s", flag, value, allowed))
-	}
-	if o.BindAddress != "" && net.ParseIP(o.BindAddress) == nil {
-		wrong("bind-address", o.BindAddress, "an IP address")
-	}
-	if o.Port < 1 || o.Port > 65535 {
-		wrong("port", strconv.Itoa(o.Port), "from 1 to 65535")
-	}
-	if o.CertDir == "" {
-		wrong("cert-dir", o.CertDir, "a directory")
-	}
-	if _, ok := tlsVersions[o.TLSMinVersion]; !ok {
-		wrong("tls-min-version", o.TLSMinVersion, "VersionTLS12 or VersionTLS13")
-	}
-	for _, listener := range []struct{ flag, address string }{
-		{"metrics-bind-address", o.MetricsBindAddress}, {"health-probe-bind-address", o.HealthProbeBindAddress},
+	_, tlsVersion := tlsVersions[o.TLSMinVersion]
+	_, logLevel := logLevels[o.LogLevel]
+	for _, check := range []struct {
+		ok                   bool
+		flag, value, allowed string
+	}{
+		{o.BindAddress == "" || net.ParseIP(o.BindAddress) != nil, "bind-address", o.BindAddress, "an IP address"},
+		{o.Port >= 1 && o.Port <= 65535, "port", strconv.Itoa(o.Port), "from 1 to 65535"},
+		{o.CertDir != "", "cert-dir", o.CertDir, "a directory"},
+		{
+			len(o.ClientAllowedNames) == 0 || o.ClientCAFile != "", "client-allowed-names",
+			strings.Join(o.ClientAllowedNames, ","), "used together with --client-ca-file",
+		},
+		{tlsVersion, "tls-min-version", o.TLSMinVersion, "VersionTLS12 or VersionTLS13"},
+		{isAddress(o.MetricsBindAddress), "metrics-bind-address", o.MetricsBindAddress, `host:port, :port or "0"`},
+		{isAddress(o.HealthProbeBindAddress), "health-probe-bind-address", o.HealthProbeBindAddress, `host:port, :port or "0"`},
+		{o.ShutdownDelay >= 0, "shutdown-delay-duration", o.ShutdownDelay.String(), "zero or more"},
+		{logLevel, "log-level", o.LogLevel, "debug, info, warn or error"},
+		{slices.Contains(logFormats, o.LogFormat), "log-format", o.LogFormat, strings.Join(logFormats, " or ")},
+		{
+			len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) == 0, "annotation-prefix",
+			o.AnnotationPrefix, "a DNS name, such as " + annotations.DefaultPrefix,
+		},
 	} {
-		if _, _, err := net.SplitHostPort(listener.address); err != nil && listener.address != disabled {
-			wrong(listener.flag, listener.address, `host:port, :port or "0"`)
+		if !check.ok {
+			errs = append(errs, fmt.Errorf("--%s: invalid value %q: must be %s", check.flag, check.value, check.allowed))
 		}
 	}
-	if o.ShutdownDelay < 0 {
-		wrong("shutdown-delay-duration", o.ShutdownDelay.String(), "zero or more")
-	}
-	if _, ok := logLevels[o.LogLevel]; !ok {
-		wrong("log-level", o.LogLevel, "debug, info, warn or error")
-	}
-	if o.LogFormat != logFormats[0] && o.LogFormat != logFormats[1] {
-		wrong("log-format", o.LogFormat, strings.Join(logFormats, " or "))
-	}
-	if len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) > 0 {
-		wrong("annotation-prefix", o.AnnotationPrefix, "a DNS name, such as "+annotations.DefaultPrefix)
-	}
 	return errors.Join(errs...)
+}
+
+// isAddress tells whether a server can listen on it, host:port or :port, or need
+// not.
+func isAddress(address string) bool {
+	if address == disabled {
+		return true
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/oidc-injector/oidc-injector/internal/filewatch"
@@ -30,6 +31,9 @@ func (o *Options) tlsConfig(source certificateSource, clients *clientCA) func(*t
 		if clients != nil {
 			base := c.Clone()
 			base.ClientAuth = tls.RequireAndVerifyClientCert
+			if len(o.ClientAllowedNames) > 0 {
+				base.VerifyConnection = o.verifyClient
+			}
 			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 				current := base.Clone()
 				current.ClientCAs = clients.pool.Load()
@@ -37,6 +41,16 @@ func (o *Options) tlsConfig(source certificateSource, clients *clientCA) func(*t
 			}
 		}
 	}
+}
+
+// verifyClient refuses a client whose name is not an allowed one. It is called on
+// resumed connections, too.
+func (o *Options) verifyClient(state tls.ConnectionState) error {
+	name := state.PeerCertificates[0].Subject.CommonName
+	if !slices.Contains(o.ClientAllowedNames, name) {
+		return fmt.Errorf("client %q is not among the names of --client-allowed-names", name)
+	}
+	return nil
 }
 
 // clientCA is the set of CA certificates that clients must be signed by.

@@ -121,6 +121,23 @@ func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
 	}
 }
 
+func TestClientsNeedAnAllowedName(t *testing.T) {
+	ca := newAuthority(t)
+	o := options(t)
+	o.ClientCAFile, o.ClientAllowedNames = filepath.Join(t.TempDir(), "ca.crt"), []string{"kube-apiserver", "front-proxy"}
+	write(t, o.ClientCAFile, ca.pem)
+	w := started(t, o)
+	as := func(name string) *http.Client {
+		cert := ca.issue(t, name, time.Hour).certificate(t)
+		return w.client(func(c *tls.Config) { c.Certificates = []tls.Certificate{cert} })
+	}
+	w.expectAnswer(t, as("kube-apiserver"))
+	w.expectAnswer(t, as("front-proxy"))
+	if a, err := w.post(t, as("kubelet")); err == nil {
+		t.Errorf("another client of the CA got an answer: %d %s", a.code, a.body)
+	}
+}
+
 // Probes, scanners and load balancers connect and go away.
 func TestFailedHandshakesAreNoisyAtDebugLevelOnly(t *testing.T) {
 	for _, level := range []string{"debug", "info"} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
@@ -16,7 +17,19 @@ import (
 var (
 	kube    *cluster.Cluster
 	webhook *injector.Injector
+	// auditLog is the API server's audit log, a JSON object a line.
+	auditLog string
 )
+
+// auditPolicy logs who does what with pods.
+const auditPolicy = `
+apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+- level: Metadata
+  resources: [{group: "", resources: [pods, pods/ephemeralcontainers]}]
+- level: None
+`
 
 // config is the configuration in force at the beginning of each test.
 const config = `
@@ -59,7 +72,15 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	if kube, err = cluster.Start(ctx, cluster.Options{Progress: os.Stderr}); err != nil {
+	auditLog = filepath.Join(dir, "audit.log")
+	policy := filepath.Join(dir, "audit-policy.yaml")
+	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
+		return 1, err
+	}
+	kube, err = cluster.Start(ctx, cluster.Options{
+		Progress: os.Stderr, APIServerArgs: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + auditLog},
+	})
+	if err != nil {
 		return 1, err
 	}
 	defer func() {

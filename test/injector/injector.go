@@ -124,7 +124,8 @@ func Build(ctx context.Context, program, dir string) (string, error) {
 		return "", fmt.Errorf("could not find the repository: %w", err)
 	}
 	path := filepath.Join(dir, program)
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "./cmd/"+program)
+	const version = "github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test"
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X "+version, "-o", path, "./cmd/"+program)
 	build.Dir = strings.TrimSpace(string(root))
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

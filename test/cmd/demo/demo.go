@@ -136,6 +136,7 @@ func essence(pod *corev1.Pod) map[string]any {
 	var volumes []corev1.Volume
 	for _, v := range pod.Spec.Volumes {
 		if strings.HasPrefix(v.Name, ours) {
+			v.Projected.DefaultMode = nil // Kubernetes' own default
 			volumes = append(volumes, v)
 		}
 	}
