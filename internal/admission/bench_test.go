@@ -15,15 +15,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
 )
 
-// The pods of the benchmarks: those of the load test, and one that asks for
-// nothing.
-var benchmarkPods = append(admissiontest.Sizes(), admissiontest.Size{
-	Name: "passthrough-10KB", Containers: 6, Annotations: map[string]string{"example.com/other": "x"},
-})
-
 func BenchmarkDecide(b *testing.B) {
 	cfg := defaultConfig()
-	for _, p := range benchmarkPods {
+	for _, p := range admissiontest.Sizes() {
 		body := admissiontest.Review("CREATE", "", admissiontest.Pod(p.Containers, p.Annotations), "null")
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -79,7 +73,7 @@ func BenchmarkHandler(b *testing.B) {
 	handler := admission.NewHandler(admission.Options{
 		Config: configured(defaultConfig()), Version: "v0.0.0", Log: discard, Metrics: prometheus.NewRegistry(),
 	})
-	for _, p := range benchmarkPods {
+	for _, p := range admissiontest.Sizes() {
 		body := admissiontest.Review("CREATE", "", admissiontest.Pod(p.Containers, p.Annotations), "null")
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()

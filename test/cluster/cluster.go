@@ -134,6 +134,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.makeCredentials(); err != nil {
 		return err
 	}
+	if err := c.writeAdmissionConfiguration(); err != nil {
+		return err
+	}
 	if err := c.startControlPlane(ctx); err != nil {
 		return err
 	}

@@ -118,6 +118,7 @@ func (c *Cluster) newAPIServerArgs(etcdURL string) []string {
 		"--kubelet-certificate-authority=" + c.pki.file("ca.crt"),
 		"--kubelet-client-certificate=" + c.pki.file("kubelet-client.crt"),
 		"--kubelet-client-key=" + c.pki.file("kubelet-client.key"),
+		"--admission-control-config-file=" + c.state.path(admissionConfiguration),
 		"--kubelet-preferred-address-types=InternalIP",
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true",

@@ -188,7 +188,7 @@ func (p *pki) issueServers(files map[string][]byte, serverIPs []net.IP, nodeName
 			ips:   serverIPs,
 		},
 		"kubelet":        {user: "kubelet", names: []string{nodeName}, ips: []net.IP{nodeIP}},
-		"kubelet-client": {user: "kube-apiserver", groups: []string{"system:masters"}},
+		"kubelet-client": {user: ClientName, groups: []string{"system:masters"}},
 	} {
 		pair, err := p.ca.issue(id)
 		if err != nil {

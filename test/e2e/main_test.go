@@ -88,7 +88,14 @@ func run(m *testing.M) (code int, err error) {
 			err = stopErr
 		}
 	}()
-	if webhook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: config}); err != nil {
+	clientCA := filepath.Join(dir, "client-ca.crt")
+	if err := os.WriteFile(clientCA, kube.CA(), 0o600); err != nil {
+		return 1, err
+	}
+	webhook, err = injector.Start(ctx, kube, injector.Options{
+		Dir: dir, Config: config, Args: []string{"--client-ca-file=" + clientCA, "--client-allowed-names=" + cluster.ClientName},
+	})
+	if err != nil {
 		return 1, err
 	}
 	code = m.Run()

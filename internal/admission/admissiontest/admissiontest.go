@@ -13,12 +13,20 @@ type Size struct {
 	Name        string
 	Containers  int
 	Annotations map[string]string
+	// Patched tells whether the annotations ask for something.
+	Patched bool
 }
 
-// Sizes are the pods that speed is measured with, all asking for one token.
+// Sizes are the pods that speed is measured with: three that ask for a token for
+// all containers, and one that does not.
 func Sizes() []Size {
 	vault := map[string]string{"oidc-injector.io/audience": "vault"}
-	return []Size{{"small-2KB", 1, vault}, {"medium-10KB", 6, vault}, {"large-80KB", 50, vault}}
+	return []Size{
+		{"small-2KB", 1, vault, true},
+		{"medium-10KB", 6, vault, true},
+		{"large-80KB", 50, vault, true},
+		{"passthrough-10KB", 6, map[string]string{"example.com/other": "x"}, false},
+	}
 }
 
 // Review is an AdmissionReview as the API server writes it, about a pod in
