@@ -2,14 +2,12 @@ package admission_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
@@ -31,32 +29,6 @@ func BenchmarkDecide(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(len(body)), "request-B")
-		})
-	}
-}
-
-// BenchmarkRead compares our reading of a review, pod included, with that of
-// controller-runtime, which leaves the pod unread (docs/design/reading-reviews.md).
-func BenchmarkRead(b *testing.B) {
-	general := &ctrladmission.Webhook{Handler: ctrladmission.HandlerFunc(func(context.Context, ctrladmission.Request) ctrladmission.Response {
-		return ctrladmission.Allowed("")
-	})}
-	for _, size := range admissiontest.Sizes() {
-		body := admissiontest.Review("CREATE", "", admissiontest.Pod(size.Containers, size.Annotations), "null")
-		b.Run("ours/"+size.Name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := admission.ReadReview(body); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run("controller-runtime/"+size.Name, func(b *testing.B) {
-			b.ReportAllocs()
-			w := &responseWriter{header: http.Header{}}
-			for b.Loop() {
-				general.ServeHTTP(w, post(body))
-			}
 		})
 	}
 }
