@@ -19,18 +19,17 @@ const (
 // writeAdmissionConfiguration makes the API server present a certificate to all
 // webhooks (Kubernetes documentation, "Authenticate apiservers").
 func (c *Cluster) writeAdmissionConfiguration() error {
-	configuration := `apiVersion: apiserver.config.k8s.io/v1
+	configuration := fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins:
-`
-	for _, plugin := range []string{"MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"} {
-		configuration += fmt.Sprintf(`- name: %s
-  configuration:
+- name: MutatingAdmissionWebhook
+  configuration: &webhooks
     apiVersion: apiserver.config.k8s.io/v1
     kind: WebhookAdmissionConfiguration
     kubeConfigFile: %q
-`, plugin, c.state.path(webhookKubeconfig))
-	}
+- name: ValidatingAdmissionWebhook
+  configuration: *webhooks
+`, c.state.path(webhookKubeconfig))
 	kubeconfig := fmt.Sprintf(`apiVersion: v1
 kind: Config
 users:
