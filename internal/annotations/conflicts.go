@@ -2,6 +2,7 @@ package annotations
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -35,6 +36,9 @@ func conflict(a, b *Token, os OS) field.ErrorList {
 	case dirA == dirB && a.FileMode != nil && b.FileMode != nil && *a.FileMode != *b.FileMode:
 		errs = append(errs, field.Invalid(b.path(FileMode), fmt.Sprintf("%04o", *b.FileMode),
 			fmt.Sprintf("%s has mode %04o in the same directory, whose files have one mode: give one of them another %s", other, *a.FileMode, MountPath)))
+	case dirA != dirB && runDir(dirA) == runDir(dirB) && os != Windows:
+		errs = append(errs, field.Invalid(b.path(MountPath), shorten(b.MountPath),
+			fmt.Sprintf("%s has %s %s, which is the same directory where /var/run leads to /run: write both the same way", other, MountPath, shorten(a.MountPath))))
 	case dirA != dirB && (Within(dirA, dirB) || Within(dirB, dirA)):
 		errs = append(errs, field.Invalid(b.path(MountPath), shorten(b.MountPath),
 			fmt.Sprintf("%s has %s %s: a token directory is read-only, so no other can lie inside it", other, MountPath, shorten(a.MountPath))))
@@ -43,4 +47,13 @@ func conflict(a, b *Token, os OS) field.ErrorList {
 		errs = append(errs, field.Invalid(b.path(Env), b.Env, other+" sets the same variable"))
 	}
 	return errs
+}
+
+// runDir gives a directory in /var/run the name that it has in most images, in
+// which that is a link to /run.
+func runDir(dir string) string {
+	if Within(dir, "/var/run") {
+		return strings.TrimPrefix(dir, "/var")
+	}
+	return dir
 }

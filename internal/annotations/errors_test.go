@@ -151,6 +151,11 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 			errs: []string{`metadata.annotations[oidc-injector.io/token-file.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": ` +
 				`token "default" writes the same file: give one of them another token-file or mount-path`},
 		},
+		"one directory by two names": {
+			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/run/secrets/tokens"},
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/run/secrets/tokens": ` +
+				`token "default" has mount-path /var/run/secrets/tokens, which is the same directory where /var/run leads to /run: write both the same way`},
+		},
 		"the same file, by the default name": {
 			keys: keys{"audience": "vault", "token-file": "aws", "audience.aws": "sts"},
 			errs: []string{`metadata.annotations[oidc-injector.io/audience.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
