@@ -158,7 +158,7 @@ func (w *parsing) collect(annotations map[string]string) {
 				continue
 			}
 		}
-		if _, err := strconv.ParseBool(value); key == Inject && err != nil {
+		if key == Inject && !isBool(value) {
 			w.errs = append(w.errs, field.Invalid(path, shorten(value), `must be "true" or "false"`))
 		}
 		w.request.set(token, key, setting{value: value, annotation: name, path: path, own: true})
@@ -191,8 +191,17 @@ func tokenNameProblem(name string) string {
 // optsOut tells whether the token's inject annotation says false. For the
 // default token that speaks for the whole pod.
 func (w *parsing) optsOut(token string) bool {
-	yes, err := strconv.ParseBool(w.request[token][Inject].value)
+	inject, ok := w.request[token][Inject]
+	if !ok {
+		return false
+	}
+	yes, err := strconv.ParseBool(inject.value)
 	return err == nil && !yes
+}
+
+func isBool(value string) bool {
+	_, err := strconv.ParseBool(value)
+	return err == nil
 }
 
 // applyProfiles adds the keys of the named profiles; the pod's own keys win,

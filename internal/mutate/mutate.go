@@ -100,10 +100,13 @@ type missingMount struct {
 }
 
 func newInjection(pod *Pod, spec annotations.Spec, o Options) *injection {
-	return &injection{
+	in := &injection{
 		pod: pod, options: o, tokens: spec.Tokens, dirs: directories(spec.Tokens, pod.OS),
 		existing: existingVolumes{pod: pod}, volumes: list{exists: pod.hasVolumes},
 	}
+	// A volume and, in each container, a mount for each directory, and the status.
+	in.patch.reserve((len(pod.initContainers)+len(pod.containers)+1)*len(in.dirs) + 1)
+	return in
 }
 
 func (in *injection) result() (Result, field.ErrorList) {

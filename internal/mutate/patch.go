@@ -16,6 +16,16 @@ type patch struct {
 	ends       []int
 }
 
+// reserve makes room for a number of operations, bounded as everything is that a
+// pod decides.
+func (p *patch) reserve(operations int) {
+	const pointer = len("/spec/initContainers/10/volumeMounts/-")
+	operations = min(operations, 100)
+	p.operations = make([]jsonpatch.Operation, 0, operations)
+	p.ends = make([]int, 0, operations)
+	p.pointers = make([]byte, 0, operations*pointer)
+}
+
 func (p *patch) add(value any) {
 	p.operations = append(p.operations, jsonpatch.Operation{Operation: "add", Value: value})
 	p.ends = append(p.ends, len(p.pointers))

@@ -94,7 +94,7 @@ func ParsePod(raw []byte) (*Pod, error) {
 // ReadPod reads the Pod that comes next from a reader. It is incomplete where
 // the reader has an error.
 func ReadPod(from *jsonread.Reader) *Pod {
-	r := podReader{Reader: from, arena: &arena{}}
+	r := podReader{Reader: from, arena: newArena()}
 	pod := &Pod{}
 	r.Object(func(name string) {
 		switch name {
@@ -120,6 +120,11 @@ type podReader struct {
 type arena struct {
 	mounts []mount
 	env    []envVar
+}
+
+// newArena has room for what most pods have.
+func newArena() *arena {
+	return &arena{mounts: make([]mount, 0, 8), env: make([]envVar, 0, 16)}
 }
 
 func (r podReader) metadata(pod *Pod) {
