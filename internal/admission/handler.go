@@ -169,7 +169,7 @@ func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Du
 	if !h.options.Log.Enabled(ctx, level) {
 		return
 	}
-	said := d.Errors[:min(len(d.Errors), maxErrors)]
+	said := d.saidErrors()
 	fields := make([]string, 0, len(said))
 	for _, err := range said {
 		fields = append(fields, err.Field)

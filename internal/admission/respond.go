@@ -30,7 +30,7 @@ func respond(q *Request, d *Decision) ([]byte, error) {
 		response.Patch, response.PatchType = patch, &patchType
 	}
 	if !response.Allowed {
-		response.Result = denial(q, d.Errors)
+		response.Result = denial(q, d)
 	}
 	body, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
@@ -60,12 +60,15 @@ func plain(operations []jsonpatch.Operation) []operation {
 // with the square of their number.
 const maxErrors = 100
 
+// saidErrors are the errors that a denial names.
+func (d *Decision) saidErrors() field.ErrorList { return d.Errors[:min(len(d.Errors), maxErrors)] }
+
 // denial is the status of a denied request, in the form of the API server's own
 // validation errors, so that clients show each cause in a line of its own.
-func denial(q *Request, errs field.ErrorList) *metav1.Status {
-	said := errs[:min(len(errs), maxErrors)]
+func denial(q *Request, d *Decision) *metav1.Status {
+	said := d.saidErrors()
 	message := said.ToAggregate().Error()
-	if len(errs) > len(said) {
+	if len(d.Errors) > len(said) {
 		message += " and more"
 	}
 	causes := make([]metav1.StatusCause, 0, len(said))

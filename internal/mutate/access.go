@@ -1,6 +1,10 @@
 package mutate
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
 
 // file is what the kubelet makes of a projected token: who owns it and who may
 // read it.
@@ -28,8 +32,8 @@ const (
 // tokenFile tells what the kubelet makes of a token in a volume of this mode.
 func (p *Pod) tokenFile(volumeMode int32) file {
 	f := file{mode: volumeMode, owner: root, group: root}
-	if user := p.onlyUser(); user != nil {
-		f = file{mode: 0o600, owner: *user, group: root, fixed: true}
+	if p.onlyUser != nil {
+		f = file{mode: 0o600, owner: *p.onlyUser, group: root, fixed: true}
 	}
 	if group := p.security.fsGroup; group != nil {
 		f.mode, f.group, f.fixed = 0o640, *group, true
@@ -37,18 +41,15 @@ func (p *Pod) tokenFile(volumeMode int32) file {
 	return f
 }
 
-// onlyUser returns the user that every container runs as, debug containers
-// included, or nil where they differ or one does not say.
-func (p *Pod) onlyUser() *int64 {
+// findOnlyUser works out Pod.onlyUser.
+func (p *Pod) findOnlyUser() *int64 {
 	var user *int64
-	for _, list := range [][]container{p.initContainers, p.containers, p.ephemeralContainers} {
-		for i := range list {
-			u := p.user(&list[i])
-			if u == nil || user != nil && *u != *user {
-				return nil
-			}
-			user = u
+	for c := range p.allContainers() {
+		u := p.user(c)
+		if u == nil || user != nil && *u != *user {
+			return nil
 		}
+		user = u
 	}
 	return user
 }
@@ -73,8 +74,11 @@ func (p *Pod) inGroup(c *container, group int64) bool {
 }
 
 // readable tells whether the container's user is known to be able to read the
-// file.
+// file. On Windows, where POSIX modes mean nothing, everyone is.
 func (p *Pod) readable(f file, c *container) bool {
+	if p.OS == annotations.Windows {
+		return true
+	}
 	user := p.user(c)
 	switch { // the first class that applies decides, as in POSIX
 	case user != nil && *user == root:
@@ -92,6 +96,9 @@ func (p *Pod) readable(f file, c *container) bool {
 // containers can read a token, or nil where that is the default mode or where
 // the kubelet decides without it.
 func (p *Pod) tightestMode(containers []*container) *int32 {
+	if p.OS == annotations.Windows {
+		return nil
+	}
 	for _, mode := range []int32{0o400, 0o440} {
 		f := p.tokenFile(mode)
 		if f.fixed {

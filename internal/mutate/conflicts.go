@@ -80,12 +80,7 @@ func (in *injection) checkMode(p *projection, v *view) bool {
 	if want == nil || *want == p.mode {
 		return true
 	}
-	key := ""
-	for _, t := range v.tokens() {
-		if t.FileMode != nil {
-			key = t.Annotation(annotations.FileMode)
-		}
-	}
+	key := v.modeToken().Annotation(annotations.FileMode)
 	in.fail(field.Invalid(p.field().Child("projected", "defaultMode"),
 		fmt.Sprintf("%04o", p.mode), fmt.Sprintf("volume %q holds the tokens already, but annotation %s wants mode %04o", p.name, key, *want)))
 	return false

@@ -9,7 +9,6 @@ package mutate
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
@@ -46,7 +45,7 @@ func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList)
 		return Result{}, field.ErrorList{err}
 	}
 	in := newInjection(pod, spec, o)
-	for c := range pod.allContainers() {
+	for c := range pod.createdContainers() {
 		in.look(c, c.name)
 	}
 	for _, v := range in.views {
@@ -54,7 +53,7 @@ func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList)
 			in.place(v)
 		}
 	}
-	for c := range pod.allContainers() {
+	for c := range pod.createdContainers() {
 		in.equip(c, c.name)
 	}
 	in.warnAboutScopes()
@@ -145,20 +144,6 @@ func (in *injection) grantedTokens() []string {
 // granted tells whether some container has the token.
 func (in *injection) granted(t *annotations.Token) bool {
 	return slices.ContainsFunc(in.views, func(v *view) bool { return v.users > 0 && slices.Contains(v.tokens(), t) })
-}
-
-// allContainers are the init containers (native sidecars among them) and the
-// regular ones.
-func (p *Pod) allContainers() iter.Seq[*container] {
-	return func(yield func(*container) bool) {
-		for _, list := range [][]container{p.initContainers, p.containers} {
-			for i := range list {
-				if !yield(&list[i]) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // look finds out what the container has and what it lacks. Scopes are decided

@@ -57,7 +57,7 @@ func (p *projection) field() *field.Path { return field.NewPath("spec", "volumes
 // as well as one that would be made for them.
 func (in *injection) suffices(p *projection, v *view) bool {
 	f := in.pod.tokenFile(p.mode)
-	if f.fixed || in.pod.OS == annotations.Windows || in.annotatedMode(v) != nil {
+	if f.fixed || in.annotatedMode(v) != nil {
 		return true
 	}
 	return !slices.ContainsFunc(v.containers, func(c *container) bool { return !in.pod.readable(f, c) })
@@ -65,21 +65,19 @@ func (in *injection) suffices(p *projection, v *view) bool {
 
 // mode is the view's volume mode, or nil for the API server's default.
 func (in *injection) mode(v *view) *int32 {
-	switch want := in.annotatedMode(v); {
-	case want != nil:
+	if want := in.annotatedMode(v); want != nil {
 		return want
-	case in.pod.OS == annotations.Windows:
-		return nil // POSIX modes mean nothing there
-	default:
-		return in.pod.tightestMode(v.containers)
 	}
+	return in.pod.tightestMode(v.containers)
 }
 
+// annotatedMode is the mode that an annotation sets for the view's files, where
+// modes have a meaning, or nil.
 func (in *injection) annotatedMode(v *view) *int32 {
-	if in.pod.OS == annotations.Windows {
-		return nil
+	if t := v.modeToken(); t != nil && in.pod.OS != annotations.Windows {
+		return t.FileMode
 	}
-	return v.fileMode()
+	return nil
 }
 
 func modeOrDefault(mode *int32) int32 {

@@ -2,6 +2,7 @@ package mutate
 
 import (
 	"fmt"
+	"iter"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -26,6 +27,33 @@ type Pod struct {
 	containers          []container
 	ephemeralContainers []container
 	security            security
+
+	// onlyUser is the user that every container runs as, debug containers
+	// included, or nil where they differ or one does not say.
+	onlyUser *int64
+}
+
+// createdContainers are those that a pod is created with: the init containers
+// (native sidecars among them) and the regular ones.
+func (p *Pod) createdContainers() iter.Seq[*container] {
+	return each(p.initContainers, p.containers)
+}
+
+// allContainers are these and the debug containers.
+func (p *Pod) allContainers() iter.Seq[*container] {
+	return each(p.initContainers, p.containers, p.ephemeralContainers)
+}
+
+func each(lists ...[]container) iter.Seq[*container] {
+	return func(yield func(*container) bool) {
+		for _, list := range lists {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // volume is one of spec.volumes.
@@ -106,6 +134,7 @@ func ReadPod(from *jsonread.Reader) *Pod {
 			r.Skip()
 		}
 	})
+	pod.onlyUser = pod.findOnlyUser()
 	return pod
 }
 

@@ -87,11 +87,12 @@ func (v *view) name() string {
 	return VolumeName + "-" + hex.EncodeToString(sum[:5])
 }
 
-// fileMode is the mode that an annotation sets for the volume's files, or nil.
-func (v *view) fileMode() *int32 {
+// modeToken is the token whose annotation sets the mode of the volume's files,
+// or nil.
+func (v *view) modeToken() *annotations.Token {
 	for _, t := range v.tokens() {
 		if t.FileMode != nil {
-			return t.FileMode
+			return t
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package mutate
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
@@ -12,7 +11,7 @@ import (
 // that has no effect, or none yet.
 func (in *injection) warnOfMode(c *container, v *view, volumeMode int32) {
 	f := in.pod.tokenFile(volumeMode)
-	if want := v.fileMode(); f.fixed && want != nil && *want != f.mode && in.pod.OS != annotations.Windows {
+	if want := in.annotatedMode(v); f.fixed && want != nil && *want != f.mode {
 		in.warnOnce(fmt.Sprintf("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or fsGroup is set",
 			*want, f.mode))
 		if later := (file{mode: *want, owner: root, group: root}); in.pod.security.fsGroup == nil && !in.pod.readable(later, c) {
@@ -25,7 +24,7 @@ func (in *injection) warnOfMode(c *container, v *view, volumeMode int32) {
 
 // warnUnreadable warns of a container that could not read such a file.
 func (in *injection) warnUnreadable(c *container, v *view, f file) {
-	if in.pod.OS == annotations.Windows || in.pod.readable(f, c) {
+	if in.pod.readable(f, c) {
 		return
 	}
 	who := "as the user of its image"
@@ -66,8 +65,8 @@ func (in *injection) warnUnknownContainers(t *annotations.Token) {
 }
 
 func (p *Pod) hasContainer(name string) bool {
-	for _, list := range [][]container{p.initContainers, p.containers, p.ephemeralContainers} {
-		if slices.ContainsFunc(list, func(c container) bool { return c.name == name }) {
+	for c := range p.allContainers() {
+		if c.name == name {
 			return true
 		}
 	}
