@@ -29,7 +29,7 @@ plugins:
     kubeConfigFile: %q
 - name: ValidatingAdmissionWebhook
   configuration: *webhooks
-`, c.state.path(webhookKubeconfig))
+`, c.state.Path(webhookKubeconfig))
 	kubeconfig := fmt.Sprintf(`apiVersion: v1
 kind: Config
 users:
@@ -37,7 +37,7 @@ users:
   user: {client-certificate: %q, client-key: %q}
 `, c.pki.file("kubelet-client.crt"), c.pki.file("kubelet-client.key"))
 	for name, content := range map[string]string{admissionConfiguration: configuration, webhookKubeconfig: kubeconfig} {
-		if err := os.WriteFile(c.state.path(name), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(c.state.Path(name), []byte(content), 0o600); err != nil {
 			return fmt.Errorf("could not write the configuration of admission: %w", err)
 		}
 	}

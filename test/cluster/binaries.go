@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/buildcache"
 )
 
 // DefaultKubernetesVersion is built unless OIDC_INJECTOR_KUBERNETES_VERSION or
@@ -67,21 +69,21 @@ func kubernetesBinaries(ctx context.Context, options Options) (*binaries, error)
 	if options.Node {
 		names = append(names, nodePrograms...)
 	}
-	toolchain, err := goVersion(ctx)
+	toolchain, err := buildcache.GoVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
 	build := kubernetesBuild{version: options.KubernetesVersion, progress: options.Progress}
-	entry, err := newCacheEntry(options.Progress, "kubernetes-"+build.version, build.inputs(toolchain)...)
+	entry, err := buildcache.NewEntry(options.Progress, "kubernetes-"+build.version, build.inputs(toolchain)...)
 	if err != nil {
 		return nil, err
 	}
-	if err := entry.fill(ctx, names, func(dir string, missing []string) error {
+	if err := entry.Fill(ctx, names, func(dir string, missing []string) error {
 		return build.run(ctx, dir, missing)
 	}); err != nil {
 		return nil, fmt.Errorf("could not build Kubernetes %s: %w", build.version, err)
 	}
-	return &binaries{dir: entry.dir}, nil
+	return &binaries{dir: entry.Dir}, nil
 }
 
 // assetBinaries uses a folder that somebody else has filled. All but the
@@ -135,15 +137,15 @@ func (b *kubernetesBuild) run(ctx context.Context, dir string, names []string) e
 	if err := writeKubernetesModule(ctx, module, b.version); err != nil {
 		return err
 	}
-	arguments := append([]string{"build", "-v", "-o", dir + string(filepath.Separator)}, b.flags()...)
-	for _, name := range names {
-		arguments = append(arguments, packages[name])
+	programs := buildcache.Programs{
+		What:   fmt.Sprintf("Kubernetes %s: %s", b.version, strings.Join(names, ", ")),
+		Module: module,
+		Flags:  b.flags(),
 	}
-	what := fmt.Sprintf("building Kubernetes %s: %s", b.version, strings.Join(names, ", "))
-	progress := startProgress(b.progress, what)
-	err := goCommand{dir: module, output: progress}.run(ctx, arguments...)
-	progress.stop(err)
-	if err != nil {
+	for _, name := range names {
+		programs.Packages = append(programs.Packages, packages[name])
+	}
+	if err := programs.Build(ctx, b.progress, dir); err != nil {
 		return err
 	}
 	if !slices.Contains(names, "etcd") {

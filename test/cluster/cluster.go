@@ -10,23 +10,27 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/pki"
+	"github.com/oidc-injector/oidc-injector/test/internal/ports"
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
+	"github.com/oidc-injector/oidc-injector/test/internal/statedir"
 )
 
 const (
-	// startTimeout bounds every wait of Start. It is generous, as the machine
-	// may be busy with something else.
-	startTimeout = 2 * time.Minute
-
 	nodeName  = "node"
 	nodeIP    = "10.88.0.1"    // of the bridge to which pods are connected
 	podRange  = "10.88.0.0/24" // of the addresses of pods
 	serviceIP = "10.96.0.1"    // of the Service "kubernetes"
 	ipRange   = "10.96.0.0/16" // of the addresses of Services
 )
+
+// kind tells the folders of clusters from others. A node has control groups of
+// the same name.
+var kind = statedir.Kind{Name: "cluster", Remove: removeControlGroups}
 
 // Options say what to start. The zero value is a control plane alone.
 type Options struct {
@@ -71,24 +75,24 @@ func (o Options) withDefaults() Options {
 type Cluster struct {
 	options  Options
 	programs *binaries
-	state    *state
+	state    *statedir.Dir
 	logDir   string
-	pki      *pki
+	pki      *certificates
 	issuer   string
 	config   *rest.Config
 	client   *kubernetes.Clientset
 
-	starter starter       // of the processes of the control plane
-	port    *reservedPort // of the API server; nil with a node, where the forwarder holds it
-	node    *node         // nil without a node
+	starter process.Starter // of the processes of the control plane
+	port    *ports.Reserved // of the API server; nil with a node, where the forwarder holds it
+	node    *node           // nil without a node
 
-	etcd          *process
-	etcdPorts     []*reservedPort
+	etcd          *process.Process
+	etcdPorts     []*ports.Reserved
 	apiServerArgs []string
 
 	mu                           sync.Mutex
-	apiServer                    *process // nil while stopped
-	controllerManager, scheduler *process // nil where there is none
+	apiServer                    *process.Process // nil while stopped
+	controllerManager, scheduler *process.Process // nil where there is none
 	keepLogs                     bool
 
 	stop    sync.Once
@@ -109,11 +113,11 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := newState(options.StateDir)
+	state, err := statedir.New(options.StateDir, kind)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: options, programs: programs, state: state, starter: host{}}
+	c := &Cluster{options: options, programs: programs, state: state, starter: process.Host{}}
 	if err := c.start(ctx); err != nil {
 		c.KeepLogs()
 		stopErr := c.Stop()
@@ -123,7 +127,8 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	if err := c.makeLogDir(); err != nil {
+	var err error
+	if c.logDir, err = c.state.MakeLogs(c.options.LogDir); err != nil {
 		return err
 	}
 	port, err := c.prepareHost(ctx)
@@ -162,44 +167,28 @@ func (c *Cluster) prepareHost(ctx context.Context) (port int, err error) {
 		c.starter = c.node.starter()
 		return c.node.forwardPort()
 	}
-	if c.port, err = reservePort(); err != nil {
+	if c.port, err = ports.Reserve(); err != nil {
 		return 0, err
 	}
-	return c.port.number, nil
-}
-
-func (c *Cluster) makeLogDir() error {
-	c.logDir = c.options.LogDir
-	if c.logDir == "" {
-		c.logDir = c.state.path("logs")
-	}
-	dir, err := filepath.Abs(c.logDir)
-	if err != nil {
-		return fmt.Errorf("could not find the folder for logs: %w", err)
-	}
-	c.logDir = dir
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("could not create the folder for logs: %w", err)
-	}
-	return nil
+	return c.port.Number, nil
 }
 
 func (c *Cluster) makeCredentials() (err error) {
 	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(serviceIP), net.ParseIP(nodeIP)}
-	if c.pki, err = newPKI(c.state.path("pki"), ips, nodeName, net.ParseIP(nodeIP)); err != nil {
+	if c.pki, err = newPKI(c.state.Path("pki"), ips, nodeName, net.ParseIP(nodeIP)); err != nil {
 		return err
 	}
-	for name, pair := range map[string]keyPair{
+	for name, pair := range map[string]pki.KeyPair{
 		"admin":              c.pki.admin,
 		"controller-manager": c.pki.controllerManager,
 		"scheduler":          c.pki.scheduler,
 		"node":               c.pki.node,
 	} {
-		if err := writeKubeconfig(c.kubeconfig(name), c.issuer, c.pki.ca.pem, name, pair); err != nil {
+		if err := writeKubeconfig(c.kubeconfig(name), c.issuer, c.pki.ca.PEM, name, pair); err != nil {
 			return err
 		}
 	}
-	c.config = newRESTConfig(c.issuer, c.pki.ca.pem, c.pki.admin)
+	c.config = newRESTConfig(c.issuer, c.pki.ca.PEM, c.pki.admin)
 	if c.client, err = kubernetes.NewForConfig(c.config); err != nil {
 		return fmt.Errorf("could not create a client: %w", err)
 	}
@@ -207,12 +196,12 @@ func (c *Cluster) makeCredentials() (err error) {
 }
 
 func (c *Cluster) kubeconfig(user string) string {
-	return c.state.path(user + ".kubeconfig")
+	return c.state.Path(user + ".kubeconfig")
 }
 
 // command is one of the programs, logging into a file of its own.
-func (c *Cluster) command(name, path string, args ...string) command {
-	return command{name: name, path: path, args: args, log: filepath.Join(c.logDir, name+".log")}
+func (c *Cluster) command(name, path string, args ...string) process.Command {
+	return process.Command{Name: name, Path: path, Args: args, Log: filepath.Join(c.logDir, name+".log")}
 }
 
 // Kubeconfig is the path of a kubeconfig of an admin, which needs no other file.
@@ -229,7 +218,7 @@ func (c *Cluster) Client() kubernetes.Interface { return c.client }
 func (c *Cluster) Issuer() string { return c.issuer }
 
 // CA is the certificate, in PEM, by which the API server is to be verified.
-func (c *Cluster) CA() []byte { return append([]byte(nil), c.pki.ca.pem...) }
+func (c *Cluster) CA() []byte { return append([]byte(nil), c.pki.ca.PEM...) }
 
 // Version is the Kubernetes release, such as v1.37.2. It tells nothing of
 // programs from KUBEBUILDER_ASSETS.
@@ -302,30 +291,21 @@ func (c *Cluster) stopAll() error {
 	defer c.mu.Unlock()
 	var errs []error
 	// Nothing is kept, so there is no point in letting anybody finish.
-	for _, p := range []*process{c.scheduler, c.controllerManager, c.apiServer, c.etcd} {
+	for _, p := range []*process.Process{c.scheduler, c.controllerManager, c.apiServer, c.etcd} {
 		if p != nil {
-			errs = append(errs, p.stop(0))
+			errs = append(errs, p.Stop(0))
 		}
 	}
 	if c.node != nil {
 		errs = append(errs, c.node.stop())
 	}
 	for _, port := range append(c.etcdPorts, c.port) {
-		port.release()
+		port.Release()
 	}
-	if c.keepLogs && c.logDir == c.state.path("logs") {
-		errs = append(errs, c.moveLogs())
+	if c.keepLogs {
+		var err error
+		c.logDir, err = c.state.KeepLogs(c.logDir)
+		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, c.state.remove())...)
-}
-
-// moveLogs saves the logs from being removed with the rest of the state.
-func (c *Cluster) moveLogs() error {
-	id := strings.TrimPrefix(c.state.name(), statePrefix)
-	to := filepath.Join(filepath.Dir(c.state.dir), logsPrefix+id)
-	if err := os.Rename(c.logDir, to); err != nil {
-		return fmt.Errorf("could not keep the logs: %w", err)
-	}
-	c.logDir = to
-	return nil
+	return errors.Join(append(errs, c.state.Remove())...)
 }

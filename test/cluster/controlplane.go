@@ -13,6 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/ports"
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 // stopGrace is how long the API server may take to finish its requests. It
@@ -42,16 +45,16 @@ func (c *Cluster) restartControllers() (err error) {
 	return err
 }
 
-func (c *Cluster) restart(old *process, cmd command) (*process, error) {
+func (c *Cluster) restart(old *process.Process, cmd process.Command) (*process.Process, error) {
 	if old != nil {
-		if err := old.stop(0); err != nil {
+		if err := old.Stop(0); err != nil {
 			return old, err
 		}
 	}
-	return c.starter.start(cmd)
+	return c.starter.Start(cmd)
 }
 
-func (c *Cluster) controllerManagerCommand() command {
+func (c *Cluster) controllerManagerCommand() process.Command {
 	return c.command("kube-controller-manager", c.programs.path("kube-controller-manager"),
 		"--kubeconfig="+c.kubeconfig("controller-manager"),
 		"--service-account-private-key-file="+c.pki.file("sa.key"),
@@ -65,7 +68,7 @@ func (c *Cluster) controllerManagerCommand() command {
 	)
 }
 
-func (c *Cluster) schedulerCommand() command {
+func (c *Cluster) schedulerCommand() process.Command {
 	return c.command("kube-scheduler", c.programs.path("kube-scheduler"),
 		"--kubeconfig="+c.kubeconfig("scheduler"),
 		"--leader-elect=false",
@@ -74,20 +77,20 @@ func (c *Cluster) schedulerCommand() command {
 }
 
 func (c *Cluster) startEtcd() (url string, err error) {
-	client, err := reservePort()
+	client, err := ports.Reserve()
 	if err != nil {
 		return "", err
 	}
-	peer, err := reservePort()
+	peer, err := ports.Reserve()
 	if err != nil {
-		client.release()
+		client.Release()
 		return "", err
 	}
-	c.etcdPorts = []*reservedPort{client, peer}
-	url = fmt.Sprintf("http://127.0.0.1:%d", client.number)
-	peerURL := fmt.Sprintf("http://127.0.0.1:%d", peer.number)
-	c.etcd, err = c.starter.start(c.command("etcd", c.programs.path("etcd"),
-		"--data-dir="+c.state.path("etcd"),
+	c.etcdPorts = []*ports.Reserved{client, peer}
+	url = fmt.Sprintf("http://127.0.0.1:%d", client.Number)
+	peerURL := fmt.Sprintf("http://127.0.0.1:%d", peer.Number)
+	c.etcd, err = c.starter.Start(c.command("etcd", c.programs.path("etcd"),
+		"--data-dir="+c.state.Path("etcd"),
 		"--unsafe-no-fsync", // the data does not outlive the process
 		"--socket-reuse-port=true",
 		"--listen-client-urls="+url,
@@ -118,7 +121,7 @@ func (c *Cluster) newAPIServerArgs(etcdURL string) []string {
 		"--kubelet-certificate-authority=" + c.pki.file("ca.crt"),
 		"--kubelet-client-certificate=" + c.pki.file("kubelet-client.crt"),
 		"--kubelet-client-key=" + c.pki.file("kubelet-client.key"),
-		"--admission-control-config-file=" + c.state.path(admissionConfiguration),
+		"--admission-control-config-file=" + c.state.Path(admissionConfiguration),
 		"--kubelet-preferred-address-types=InternalIP",
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true",
@@ -143,13 +146,13 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 	if c.apiServer != nil {
 		return errors.New("could not start the API server: it runs")
 	}
-	p, err := c.starter.start(c.command("kube-apiserver", c.programs.path("kube-apiserver"), c.apiServerArgs...))
+	p, err := c.starter.Start(c.command("kube-apiserver", c.programs.path("kube-apiserver"), c.apiServerArgs...))
 	if err != nil {
 		return err
 	}
 	c.apiServer = p
-	if err := waitUntil(ctx, "the API server is ready", func(ctx context.Context) (bool, error) {
-		if err := errors.Join(c.etcd.failure(), p.failure()); err != nil {
+	if err := process.WaitUntil(ctx, "the API server is ready", func(ctx context.Context) (bool, error) {
+		if err := errors.Join(c.etcd.Failure(), p.Failure()); err != nil {
 			return false, err
 		}
 		return c.apiServerReady(ctx), nil
@@ -166,7 +169,7 @@ func (c *Cluster) StopAPIServer() error {
 	if c.apiServer == nil {
 		return nil
 	}
-	if err := c.apiServer.stop(stopGrace); err != nil {
+	if err := c.apiServer.Stop(stopGrace); err != nil {
 		return err
 	}
 	c.apiServer = nil
@@ -199,26 +202,6 @@ func (c *Cluster) apiServerReady(ctx context.Context) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// waitUntil polls until the condition holds. A failing condition is polled no more.
-func waitUntil(ctx context.Context, what string, condition func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		done, err := condition(ctx)
-		if err != nil {
-			return fmt.Errorf("could not wait until %s: %w", what, err)
-		}
-		if done {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("could not wait until %s: %w", what, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
 // rootCAConfigMap is published into each namespace by the controller manager.
 const rootCAConfigMap = "kube-root-ca.crt"
 
@@ -239,8 +222,8 @@ func (c *Cluster) waitForNamespace(ctx context.Context, name string) error {
 	if controllerManager == nil {
 		return c.fillNamespace(ctx, name)
 	}
-	return waitUntil(ctx, "namespace "+name+" is ready", func(ctx context.Context) (bool, error) {
-		if err := controllerManager.failure(); err != nil {
+	return process.WaitUntil(ctx, "namespace "+name+" is ready", func(ctx context.Context) (bool, error) {
+		if err := controllerManager.Failure(); err != nil {
 			return false, err
 		}
 		_, err := c.client.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
@@ -256,7 +239,7 @@ func (c *Cluster) waitForNamespace(ctx context.Context, name string) error {
 
 // fillNamespace does what the controller manager would do.
 func (c *Cluster) fillNamespace(ctx context.Context, name string) error {
-	if err := waitUntil(ctx, "namespace "+name+" exists", func(ctx context.Context) (bool, error) {
+	if err := process.WaitUntil(ctx, "namespace "+name+" exists", func(ctx context.Context) (bool, error) {
 		_, err := c.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return false, nil
@@ -272,7 +255,7 @@ func (c *Cluster) fillNamespace(ctx context.Context, name string) error {
 	}
 	rootCA := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: rootCAConfigMap},
-		Data:       map[string]string{"ca.crt": string(c.pki.ca.pem)},
+		Data:       map[string]string{"ca.crt": string(c.pki.ca.PEM)},
 	}
 	_, err = c.client.CoreV1().ConfigMaps(name).Create(ctx, rootCA, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/buildcache"
 )
 
 // debianPackages hold the parts of a node that are not Kubernetes' own. runc
@@ -28,18 +30,18 @@ func nodeRoot(ctx context.Context, progress io.Writer) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("could not find out the distribution: %w", err)
 	}
-	entry, err := newCacheEntry(progress, "packages", append([]string{string(release), runtime.GOARCH}, debianPackages...)...)
+	entry, err := buildcache.NewEntry(progress, "packages", append([]string{string(release), runtime.GOARCH}, debianPackages...)...)
 	if err != nil {
 		return "", err
 	}
-	err = entry.fill(ctx, []string{"root"}, func(dir string, _ []string) error {
+	err = entry.Fill(ctx, []string{"root"}, func(dir string, _ []string) error {
 		fmt.Fprintf(progress, "cluster: unpacking packages: %s\n", strings.Join(debianPackages, ", "))
 		return unpackPackages(ctx, dir)
 	})
 	if err != nil {
 		return "", fmt.Errorf("could not unpack the packages of the node: %w", err)
 	}
-	return filepath.Join(entry.dir, "root"), nil
+	return filepath.Join(entry.Dir, "root"), nil
 }
 
 func unpackPackages(ctx context.Context, dir string) error {

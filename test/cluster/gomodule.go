@@ -5,27 +5,26 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/buildcache"
 )
 
 // pinned holds go.mod and go.sum of the releases that are built reproducibly.
-// They do not bear these names, as the go command takes a folder with a go.mod
-// out of the module that surrounds it, and of what it can embed.
 //
 //go:embed modules
 var pinned embed.FS
 
 func pinnedModule(version string) (mod, sum []byte, found bool) {
-	mod, err := pinned.ReadFile("modules/" + version + ".mod")
+	files, err := fs.Sub(pinned, "modules")
 	if err != nil {
 		return nil, nil, false
 	}
-	sum, err = pinned.ReadFile("modules/" + version + ".sum")
-	return mod, sum, err == nil
+	return buildcache.Module(files, version)
 }
 
 // writeKubernetesModule writes a module from which the programs of a release
@@ -35,27 +34,15 @@ func writeKubernetesModule(ctx context.Context, dir, version string) error {
 	if !found {
 		return resolveModule(ctx, dir, version)
 	}
-	return writeFiles(dir, map[string][]byte{"go.mod": mod, "go.sum": sum})
+	return buildcache.WriteFiles(dir, map[string][]byte{"go.mod": mod, "go.sum": sum})
 }
 
 // PinModule resolves the module of a release into files of a folder, which is
 // to be test/cluster/modules.
 func PinModule(ctx context.Context, dir, version string) error {
-	temporary, err := os.MkdirTemp("", "oidc-injector-module-")
-	if err != nil {
-		return fmt.Errorf("could not create a temporary folder: %w", err)
-	}
-	defer os.RemoveAll(temporary)
-	if err := resolveModule(ctx, temporary, version); err != nil {
-		return err
-	}
-	files := map[string][]byte{}
-	for _, kind := range []string{"mod", "sum"} {
-		if files[version+"."+kind], err = os.ReadFile(filepath.Join(temporary, "go."+kind)); err != nil {
-			return fmt.Errorf("could not read the module: %w", err)
-		}
-	}
-	return writeFiles(dir, files)
+	return buildcache.PinModule(dir, version, func(dir string) error {
+		return resolveModule(ctx, dir, version)
+	})
 }
 
 // resolveModule writes go.mod and go.sum of a module from which the programs
@@ -65,13 +52,7 @@ func resolveModule(ctx context.Context, dir, version string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFiles(dir, map[string][]byte{
-		"go.mod":      kubernetes.dependent(version),
-		"programs.go": importPrograms(),
-	}); err != nil {
-		return err
-	}
-	return goCommand{dir: dir}.run(ctx, "mod", "tidy")
+	return buildcache.ResolveModule(ctx, dir, kubernetes.dependent(version), slices.Sorted(maps.Values(packages)))
 }
 
 // goMod is the part of `go mod edit -json` that is of interest here.
@@ -83,8 +64,8 @@ type goMod struct {
 }
 
 func readKubernetesModule(ctx context.Context, version string) (*goMod, error) {
-	command := goCommand{dir: os.TempDir()}
-	out, err := command.stdout(ctx, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
+	command := buildcache.GoCommand{Dir: os.TempDir()}
+	out, err := command.Stdout(ctx, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +73,7 @@ func readKubernetesModule(ctx context.Context, version string) (*goMod, error) {
 	if err := json.Unmarshal(out, &download); err != nil {
 		return nil, fmt.Errorf("could not parse the place of a go.mod: %w", err)
 	}
-	if out, err = command.stdout(ctx, "mod", "edit", "-json", download.GoMod); err != nil {
+	if out, err = command.Stdout(ctx, "mod", "edit", "-json", download.GoMod); err != nil {
 		return nil, err
 	}
 	var mod goMod
@@ -127,30 +108,4 @@ func (m *goMod) dependent(version string) []byte {
 	}
 	out.WriteString(")\n")
 	return []byte(out.String())
-}
-
-// importPrograms is a Go file by which `go mod tidy` learns what is built. It
-// is never compiled, as programs cannot be imported.
-func importPrograms() []byte {
-	var out strings.Builder
-	out.WriteString("//go:build never\n\npackage programs\n\nimport (\n")
-	for _, path := range slices.Sorted(maps.Values(packages)) {
-		fmt.Fprintf(&out, "\t_ %q\n", path)
-	}
-	out.WriteString(")\n")
-	return []byte(out.String())
-}
-
-// writeFiles writes files named by paths relative to a folder.
-func writeFiles(dir string, files map[string][]byte) error {
-	for name, content := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("could not create a folder: %w", err)
-		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			return fmt.Errorf("could not write a file: %w", err)
-		}
-	}
-	return nil
 }

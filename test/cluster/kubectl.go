@@ -37,7 +37,7 @@ func (c *Cluster) KubectlWithInput(ctx context.Context, input io.Reader, args ..
 	cmd.Env = append(os.Environ(),
 		"KUBECONFIG="+c.Kubeconfig(),
 		// What the user has at home is about other clusters.
-		"KUBECACHEDIR="+c.state.path("kubectl-cache"),
+		"KUBECACHEDIR="+c.state.Path("kubectl-cache"),
 		"KUBERC=off",
 	)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &stdout, &stderr

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 const namespaceFlags = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
@@ -15,7 +17,7 @@ const namespaceFlags = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLON
 // namespaces are private mount, process, network, host name and IPC namespaces
 // with nsinit as their first process, which starts all others there.
 type namespaces struct {
-	init      *process
+	init      *process.Process
 	requests  *os.File
 	responses *os.File
 
@@ -44,7 +46,7 @@ type response struct {
 // pending is a process along with the response to the request that starts it.
 type pending struct {
 	id      int
-	process *process
+	process *process.Process
 	started chan response
 }
 
@@ -55,10 +57,10 @@ func newNamespaces(nsinit, hostname, logDir string) (*namespaces, error) {
 	}
 	defer requests.Close()
 	defer responses.Close()
-	attributes := childAttributes()
+	attributes := process.ChildAttributes()
 	attributes.Cloneflags = namespaceFlags
-	cmd := command{name: "nsinit", path: nsinit, args: []string{hostname}, log: filepath.Join(logDir, "nsinit.log")}
-	first, err := startChild(cmd, attributes, requests, responses)
+	cmd := process.Command{Name: "nsinit", Path: nsinit, Args: []string{hostname}, Log: filepath.Join(logDir, "nsinit.log")}
+	first, err := process.StartChild(cmd, attributes, requests, responses)
 	if err != nil {
 		requestsHere.Close()
 		responsesHere.Close()
@@ -89,37 +91,37 @@ func pipes() (requestsHere, requests, responsesHere, responses *os.File, err err
 	return requestsHere, requests, responsesHere, responses, nil
 }
 
-func (n *namespaces) start(cmd command) (*process, error) {
-	env := cmd.env
+// Start starts a process inside.
+func (n *namespaces) Start(cmd process.Command) (*process.Process, error) {
+	env := cmd.Env
 	if env == nil {
 		env = os.Environ()
 	}
 	p := n.register(cmd)
-	r := request{ID: p.id, Path: cmd.path, Args: cmd.args, Env: env, Log: cmd.log}
+	r := request{ID: p.id, Path: cmd.Path, Args: cmd.Args, Env: env, Log: cmd.Log}
 	if err := n.send(r); err != nil {
 		return nil, err
 	}
 	select {
 	case r := <-p.started:
 		if r.Error != "" {
-			return nil, fmt.Errorf("could not start %s: %s", cmd.name, r.Error)
+			return nil, fmt.Errorf("could not start %s: %s", cmd.Name, r.Error)
 		}
 		return p.process, nil
-	case <-n.init.done:
-		return nil, fmt.Errorf("could not start %s: %w", cmd.name, n.init.failure())
+	case <-n.init.Done():
+		return nil, fmt.Errorf("could not start %s: %w", cmd.Name, n.init.Failure())
 	}
 }
 
-func (n *namespaces) register(cmd command) *pending {
+func (n *namespaces) register(cmd process.Command) *pending {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lastID++
 	id := n.lastID
 	p := &pending{id: id, started: make(chan response, 1)}
-	p.process = &process{command: cmd, done: make(chan struct{})}
-	p.process.signal = func(s syscall.Signal) error {
+	p.process = process.New(cmd, func(s syscall.Signal) error {
 		return n.send(request{ID: id, Signal: int(s)})
-	}
+	})
 	n.processes[id] = p
 	return p
 }
@@ -142,11 +144,11 @@ func (n *namespaces) receive(decoder *json.Decoder) {
 		}
 		n.dispatch(r)
 	}
-	<-n.init.done
+	<-n.init.Done()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range n.processes {
-		p.process.end("the namespaces ended")
+		p.end("the namespaces ended")
 	}
 	n.processes = nil
 }
@@ -163,16 +165,17 @@ func (n *namespaces) dispatch(r response) {
 	}
 	if r.Ended != "" || r.Error != "" {
 		delete(n.processes, r.ID)
-		p.process.end(r.Ended)
+		p.end(r.Ended)
 	}
 }
 
 // end takes the words of os/exec, by which "exit status 0" is no error.
-func (p *process) end(how string) {
+func (p *pending) end(how string) {
+	var err error
 	if how != "exit status 0" {
-		p.err = errors.New(how)
+		err = errors.New(how)
 	}
-	close(p.done)
+	p.process.End(err)
 }
 
 // stop ends all processes and thereby the namespaces. The kernel lets the
@@ -180,5 +183,5 @@ func (p *process) end(how string) {
 func (n *namespaces) stop() error {
 	defer n.requests.Close()
 	defer n.responses.Close()
-	return n.init.stop(0)
+	return n.init.Stop(0)
 }

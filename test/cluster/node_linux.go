@@ -16,6 +16,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/buildcache"
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 // masked are folders of the machine that the processes of a node write to.
@@ -39,7 +42,7 @@ type node struct {
 	namespaces *namespaces
 	network    *network
 
-	containerd, kubelet *process
+	containerd, kubelet *process.Process
 	imagesReady         chan error // gets what became of containerd and the first images
 	background          sync.WaitGroup
 
@@ -98,7 +101,7 @@ func newNode(ctx context.Context, c *Cluster) (*node, error) {
 		return nil, err
 	}
 	n.c = c
-	if err := checkMasks(c.state.dir, c.logDir, c.programs.dir, n.root, n.own); err != nil {
+	if err := checkMasks(c.state.Root, c.logDir, c.programs.dir, n.root, n.own); err != nil {
 		return nil, err
 	}
 	if err := n.prepare(ctx); err != nil {
@@ -123,13 +126,13 @@ func checkMasks(used ...string) error {
 }
 
 func (n *node) prepare(ctx context.Context) (err error) {
-	if err := makeControlGroups(n.c.state.name()); err != nil {
+	if err := makeControlGroups(n.c.state.Name()); err != nil {
 		return err
 	}
 	if n.namespaces, err = newNamespaces(filepath.Join(n.own, "nsinit"), nodeName, n.c.logDir); err != nil {
 		return err
 	}
-	if n.network, err = openNetwork(n.namespaces.init.pid); err != nil {
+	if n.network, err = openNetwork(n.namespaces.init.PID); err != nil {
 		return err
 	}
 	if err := n.setUpNetwork(ctx); err != nil {
@@ -157,12 +160,12 @@ func (n *node) setUpNetwork(ctx context.Context) error {
 }
 
 func (n *node) setUpMounts(ctx context.Context) error {
-	private := n.c.state.path("node")
+	private := n.c.state.Path("node")
 	files := map[string][]byte{"var/log/pods/.keep": nil, "var/lib/.keep": nil}
 	for setting, value := range kernelSettings {
 		files[filepath.Join("settings", setting)] = []byte(value + "\n")
 	}
-	if err := writeFiles(private, files); err != nil {
+	if err := buildcache.WriteFiles(private, files); err != nil {
 		return err
 	}
 	for setting := range kernelSettings {
@@ -184,10 +187,10 @@ func (n *node) run(ctx context.Context, name string, args ...string) error {
 	if err != nil {
 		return fmt.Errorf("could not find a program: %w", err)
 	}
-	return run(ctx, n.namespaces, n.c.command(filepath.Base(name), path, args...))
+	return process.Run(ctx, n.namespaces, n.c.command(filepath.Base(name), path, args...))
 }
 
-func (n *node) starter() starter { return n.namespaces }
+func (n *node) starter() process.Starter { return n.namespaces }
 
 // forwardPort finds a port that is free on the host and will be the API
 // server's inside the namespaces, and connects the two.
@@ -272,8 +275,8 @@ func (c *Cluster) startNode(ctx context.Context) (err error) {
 }
 
 func (c *Cluster) waitForNode(ctx context.Context) error {
-	return waitUntil(ctx, "the node is ready", func(ctx context.Context) (bool, error) {
-		if err := errors.Join(c.node.containerd.failure(), c.node.kubelet.failure()); err != nil {
+	return process.WaitUntil(ctx, "the node is ready", func(ctx context.Context) (bool, error) {
+		if err := errors.Join(c.node.containerd.Failure(), c.node.kubelet.Failure()); err != nil {
 			return false, err
 		}
 		node, err := c.client.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})

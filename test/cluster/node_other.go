@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"net"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 // node has no implementation here; NodeSupported keeps it from being used.
@@ -19,7 +21,7 @@ func NodeSupported() error { return errNoNode }
 func newNodePrograms(context.Context, Options) (*node, error) { return nil, errNoNode }
 func newNode(context.Context, *Cluster) (*node, error)        { return nil, errNoNode }
 
-func (*node) starter() starter                               { return host{} }
+func (*node) starter() process.Starter                       { return process.Host{} }
 func (*node) forwardPort() (int, error)                      { return 0, errNoNode }
 func (*node) expose(int) error                               { return errNoNode }
 func (*node) dial(context.Context, string) (net.Conn, error) { return nil, errNoNode }

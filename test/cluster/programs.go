@@ -11,12 +11,13 @@ import (
 	"slices"
 
 	"github.com/oidc-injector/oidc-injector/test/cmd"
+	"github.com/oidc-injector/oidc-injector/test/internal/buildcache"
 )
 
 // ownPrograms builds the small programs of package cmd and returns the folder
 // in which they are.
 func ownPrograms(ctx context.Context, progress io.Writer) (dir string, err error) {
-	toolchain, err := goVersion(ctx)
+	toolchain, err := buildcache.GoVersion(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -27,24 +28,24 @@ func ownPrograms(ctx context.Context, progress io.Writer) (dir string, err error
 		inputs = append(inputs, name, cmd.Sources[name])
 		files[filepath.Join(name, "main.go")] = []byte(cmd.Sources[name])
 	}
-	entry, err := newCacheEntry(progress, "programs", inputs...)
+	entry, err := buildcache.NewEntry(progress, "programs", inputs...)
 	if err != nil {
 		return "", err
 	}
-	err = entry.fill(ctx, names, func(dir string, _ []string) error {
+	err = entry.Fill(ctx, names, func(dir string, _ []string) error {
 		return buildPrograms(ctx, dir, files)
 	})
 	if err != nil {
 		return "", fmt.Errorf("could not build the programs of the node: %w", err)
 	}
-	return entry.dir, nil
+	return entry.Dir, nil
 }
 
 func buildPrograms(ctx context.Context, dir string, files map[string][]byte) error {
 	source := filepath.Join(dir, "source")
-	if err := writeFiles(source, files); err != nil {
+	if err := buildcache.WriteFiles(source, files); err != nil {
 		return err
 	}
 	out := dir + string(os.PathSeparator)
-	return goCommand{dir: source}.run(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./...")
+	return buildcache.GoCommand{Dir: source}.Run(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./...")
 }

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/buildcache"
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 const (
@@ -34,20 +37,20 @@ func (n *node) program(name string) string {
 }
 
 func (n *node) startContainerd(ctx context.Context) (err error) {
-	config := n.c.state.path("node", "containerd.toml")
-	if err := writeFiles(n.c.state.path("node"), map[string][]byte{
+	config := n.c.state.Path("node", "containerd.toml")
+	if err := buildcache.WriteFiles(n.c.state.Path("node"), map[string][]byte{
 		"containerd.toml":        n.containerdConfig(),
 		"cni/10-bridge.conflist": cniConfig(),
 	}); err != nil {
 		return err
 	}
 	cmd := n.c.command("containerd", n.program("containerd"), "--config="+config)
-	cmd.env = n.environment()
-	if n.containerd, err = n.namespaces.start(cmd); err != nil {
+	cmd.Env = n.environment()
+	if n.containerd, err = n.namespaces.Start(cmd); err != nil {
 		return err
 	}
-	if err := waitUntil(ctx, "containerd answers", func(ctx context.Context) (bool, error) {
-		if err := n.containerd.failure(); err != nil {
+	if err := process.WaitUntil(ctx, "containerd answers", func(ctx context.Context) (bool, error) {
+		if err := n.containerd.Failure(); err != nil {
 			return false, err
 		}
 		return n.ctr(ctx, "version") == nil, nil
@@ -68,7 +71,7 @@ func (n *node) ctr(ctx context.Context, args ...string) error {
 }
 
 func (n *node) loadImage(ctx context.Context, ref string, files map[string]string, image Image) error {
-	archive, err := os.CreateTemp(n.c.state.dir, "image-*.tar")
+	archive, err := os.CreateTemp(n.c.state.Root, "image-*.tar")
 	if err != nil {
 		return fmt.Errorf("could not create the archive of an image: %w", err)
 	}
@@ -98,7 +101,7 @@ state = "/run/containerd"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = %q
     conf_dir = %q
-`, containerdSocket, pauseImage, filepath.Join(n.root, "usr/lib/cni"), n.c.state.path("node", "cni"))
+`, containerdSocket, pauseImage, filepath.Join(n.root, "usr/lib/cni"), n.c.state.Path("node", "cni"))
 }
 
 func cniConfig() []byte {
@@ -118,17 +121,17 @@ func (n *node) startKubelet() (err error) {
 	if err != nil {
 		return fmt.Errorf("could not encode the configuration of the kubelet: %w", err)
 	}
-	if err := writeFiles(n.c.state.path("node"), map[string][]byte{"kubelet.json": config}); err != nil {
+	if err := buildcache.WriteFiles(n.c.state.Path("node"), map[string][]byte{"kubelet.json": config}); err != nil {
 		return err
 	}
 	cmd := n.c.command("kubelet", n.c.programs.path("kubelet"),
-		"--config="+n.c.state.path("node", "kubelet.json"),
+		"--config="+n.c.state.Path("node", "kubelet.json"),
 		"--kubeconfig="+n.c.kubeconfig("node"),
 		"--hostname-override="+nodeName,
 		"--node-ip="+nodeIP,
 	)
-	cmd.env = n.environment()
-	n.kubelet, err = n.namespaces.start(cmd)
+	cmd.Env = n.environment()
+	n.kubelet, err = n.namespaces.Start(cmd)
 	return err
 }
 
@@ -147,7 +150,7 @@ func (n *node) kubeletConfig() map[string]any {
 		"tlsCertFile":       n.c.pki.file("kubelet.crt"),
 		"tlsPrivateKeyFile": n.c.pki.file("kubelet.key"),
 		"cgroupDriver":      "cgroupfs",
-		"cgroupRoot":        "/" + n.c.state.name(),
+		"cgroupRoot":        "/" + n.c.state.Name(),
 		"failCgroupV1":      false,
 		"failSwapOn":        false,
 		"oomScoreAdj":       0, // lowering it takes CAP_SYS_RESOURCE

@@ -1,4 +1,4 @@
-package cluster
+package process
 
 import (
 	"errors"
@@ -10,44 +10,42 @@ import (
 	"syscall"
 )
 
-// host starts processes as children of this one.
-type host struct{}
+// Host starts processes as children of this one.
+type Host struct{}
 
-func (host) start(cmd command) (*process, error) {
-	return startChild(cmd, childAttributes())
+// Start starts a command.
+func (Host) Start(cmd Command) (*Process, error) {
+	return StartChild(cmd, ChildAttributes())
 }
 
-// startChild starts a command with the given attributes and no inherited files
+// StartChild starts a command with the given attributes and no inherited files
 // beside its log and those in extra, which become file descriptors 3, 4, and on.
-func startChild(cmd command, attributes *syscall.SysProcAttr, extra ...*os.File) (*process, error) {
-	log, err := os.OpenFile(cmd.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+func StartChild(cmd Command, attributes *syscall.SysProcAttr, extra ...*os.File) (*Process, error) {
+	log, err := os.OpenFile(cmd.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("could not open the log of %s: %w", cmd.name, err)
+		return nil, fmt.Errorf("could not open the log of %s: %w", cmd.Name, err)
 	}
 	defer log.Close()
 
-	child := exec.Command(cmd.path, cmd.args...)
-	child.Env = cmd.env
+	child := exec.Command(cmd.Path, cmd.Args...)
+	child.Env = cmd.Env
 	child.Stdout, child.Stderr = log, log
 	child.ExtraFiles = extra
 	child.SysProcAttr = attributes
 	onLastingThread(func() { err = child.Start() })
 	if err != nil {
-		return nil, fmt.Errorf("could not start %s: %w", cmd.name, err)
+		return nil, fmt.Errorf("could not start %s: %w", cmd.Name, err)
 	}
 
-	p := &process{command: cmd, pid: child.Process.Pid, done: make(chan struct{})}
-	p.signal = func(s syscall.Signal) error {
+	p := New(cmd, func(s syscall.Signal) error {
 		err := child.Process.Signal(s)
 		if errors.Is(err, os.ErrProcessDone) {
 			return nil
 		}
 		return err
-	}
-	go func() {
-		p.err = child.Wait()
-		close(p.done)
-	}()
+	})
+	p.PID = child.Process.Pid
+	go func() { p.End(child.Wait()) }()
 	return p, nil
 }
 

@@ -1,4 +1,4 @@
-package cluster
+package buildcache
 
 import (
 	"bytes"
@@ -12,26 +12,30 @@ import (
 	"time"
 )
 
-// goCommand runs the go command in a module of its own.
-type goCommand struct {
-	dir    string
-	output io.Writer // of what it writes to stderr, in addition to errors
+// GoCommand runs the go command in a module of its own.
+type GoCommand struct {
+	// Dir is the folder of the module.
+	Dir string
+	// Output gets what the command writes to stderr, in addition to errors.
+	Output io.Writer
 }
 
-func (g goCommand) run(ctx context.Context, arguments ...string) error {
-	_, err := g.stdout(ctx, arguments...)
+// Run runs the go command. The error has the end of what it wrote to stderr.
+func (g GoCommand) Run(ctx context.Context, arguments ...string) error {
+	_, err := g.Stdout(ctx, arguments...)
 	return err
 }
 
-func (g goCommand) stdout(ctx context.Context, arguments ...string) ([]byte, error) {
+// Stdout is Run, and returns what the command wrote to stdout.
+func (g GoCommand) Stdout(ctx context.Context, arguments ...string) ([]byte, error) {
 	var stdout bytes.Buffer
 	errorTail := &tailWriter{size: 4 << 10}
 	cmd := exec.CommandContext(ctx, "go", arguments...)
-	cmd.Dir = g.dir
+	cmd.Dir = g.Dir
 	cmd.Env = goEnvironment()
 	cmd.Stdout, cmd.Stderr = &stdout, errorTail
-	if g.output != nil {
-		cmd.Stderr = io.MultiWriter(errorTail, g.output)
+	if g.Output != nil {
+		cmd.Stderr = io.MultiWriter(errorTail, g.Output)
 	}
 	// Without it the go command's own children would go on compiling.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -48,10 +52,10 @@ func goEnvironment() []string {
 	return append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 }
 
-// goVersion is the version of the go command, such as go1.26.8.
-func goVersion(ctx context.Context) (string, error) {
+// GoVersion is the version of the go command, such as go1.26.8.
+func GoVersion(ctx context.Context) (string, error) {
 	// Outside of any module, as a go.mod can switch the toolchain.
-	out, err := goCommand{dir: os.TempDir()}.stdout(ctx, "env", "GOVERSION")
+	out, err := GoCommand{Dir: os.TempDir()}.Stdout(ctx, "env", "GOVERSION")
 	return strings.TrimSpace(string(out)), err
 }
 

@@ -1,4 +1,6 @@
-package cluster
+// Package buildcache builds programs from Go modules, once, into folders that
+// live from run to run.
+package buildcache
 
 import (
 	"context"
@@ -15,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cacheDir is where built programs and unpacked packages live from run to run.
-func cacheDir() (string, error) {
+// cacheRoot is where built programs and unpacked packages live from run to run.
+func cacheRoot() (string, error) {
 	if dir := os.Getenv("OIDC_INJECTOR_CACHE"); dir != "" {
 		return filepath.Abs(dir)
 	}
@@ -27,24 +29,26 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "oidc-injector"), nil
 }
 
-// cacheEntry is a folder of the cache which is filled once.
-type cacheEntry struct {
-	dir      string
+// Entry is a folder of the cache which is filled once.
+type Entry struct {
+	// Dir is the path of the folder.
+	Dir string
+
 	progress io.Writer
 }
 
-// newCacheEntry names the folder after what its content depends on: whatever
-// changes the content has to be among the inputs.
-func newCacheEntry(progress io.Writer, name string, inputs ...string) (*cacheEntry, error) {
-	dir, err := cacheDir()
+// NewEntry names the folder after what its content depends on: whatever changes
+// the content has to be among the inputs.
+func NewEntry(progress io.Writer, name string, inputs ...string) (*Entry, error) {
+	dir, err := cacheRoot()
 	if err != nil {
 		return nil, err
 	}
-	return &cacheEntry{dir: filepath.Join(dir, name+"-"+cacheKey(inputs...)), progress: progress}, nil
+	return &Entry{Dir: filepath.Join(dir, name+"-"+Key(inputs...)), progress: progress}, nil
 }
 
-// cacheKey depends on every input and on where one ends and the next begins.
-func cacheKey(inputs ...string) string {
+// Key depends on every input and on where one ends and the next begins.
+func Key(inputs ...string) string {
 	hash := sha256.New()
 	for _, input := range inputs {
 		fmt.Fprintf(hash, "%d:%s", len(input), input)
@@ -52,14 +56,14 @@ func cacheKey(inputs ...string) string {
 	return hex.EncodeToString(hash.Sum(nil))[:16]
 }
 
-// fill makes sure that the folder has the named entries. Those that are
+// Fill makes sure that the folder has the named entries. Those that are
 // missing are made by create in a temporary folder beside it and appear by
 // renaming, so that an interrupted run leaves nothing half done.
-func (e *cacheEntry) fill(ctx context.Context, names []string, create func(dir string, missing []string) error) error {
+func (e *Entry) Fill(ctx context.Context, names []string, create func(dir string, missing []string) error) error {
 	if missing := e.missing(names); len(missing) == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+	if err := os.MkdirAll(e.Dir, 0o755); err != nil {
 		return fmt.Errorf("could not create a cache folder: %w", err)
 	}
 	// Go tests each package in a process of its own: the second one waits.
@@ -72,7 +76,7 @@ func (e *cacheEntry) fill(ctx context.Context, names []string, create func(dir s
 	if len(missing) == 0 {
 		return nil
 	}
-	dir, err := os.MkdirTemp(e.dir, ".new-")
+	dir, err := os.MkdirTemp(e.Dir, ".new-")
 	if err != nil {
 		return fmt.Errorf("could not create a temporary folder: %w", err)
 	}
@@ -81,16 +85,16 @@ func (e *cacheEntry) fill(ctx context.Context, names []string, create func(dir s
 		return err
 	}
 	for _, name := range missing {
-		if err := os.Rename(filepath.Join(dir, name), filepath.Join(e.dir, name)); err != nil {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(e.Dir, name)); err != nil {
 			return fmt.Errorf("could not put %s into the cache: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (e *cacheEntry) missing(names []string) (missing []string) {
+func (e *Entry) missing(names []string) (missing []string) {
 	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(e.dir, name)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(e.Dir, name)); errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, name)
 		}
 	}
@@ -98,8 +102,8 @@ func (e *cacheEntry) missing(names []string) (missing []string) {
 }
 
 // lock waits until no other process fills the folder.
-func (e *cacheEntry) lock(ctx context.Context) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(e.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+func (e *Entry) lock(ctx context.Context) (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(e.Dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("could not open a lock file: %w", err)
 	}
@@ -112,7 +116,7 @@ func (e *cacheEntry) lock(ctx context.Context) (unlock func(), err error) {
 			file.Close()
 			return nil, fmt.Errorf("could not lock %s: %w", file.Name(), err)
 		case !told:
-			fmt.Fprintf(e.progress, "cluster: waiting for another process which fills %s\n", e.dir)
+			fmt.Fprintf(e.progress, "cache: waiting for another process which fills %s\n", e.Dir)
 		}
 		select {
 		case <-ctx.Done():

@@ -1,4 +1,4 @@
-package cluster
+package buildcache
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 // progressInterval is how often a long build tells that it is alive.
 const progressInterval = 15 * time.Second
 
-// progress turns the output of `go build -v`, a line for each compiled package,
+// Progress turns the output of `go build -v`, a line for each compiled package,
 // into a line now and then.
-type progress struct {
+type Progress struct {
 	out     io.Writer
 	what    string
 	started time.Time
@@ -26,15 +26,16 @@ type progress struct {
 	count   int
 }
 
-func startProgress(out io.Writer, what string) *progress {
-	p := &progress{out: out, what: what, started: time.Now(), done: make(chan struct{})}
-	fmt.Fprintf(out, "cluster: %s; this takes minutes the first time\n", what)
+// StartProgress says what is being built, and then that it still is, until Stop.
+func StartProgress(out io.Writer, what string) *Progress {
+	p := &Progress{out: out, what: what, started: time.Now(), done: make(chan struct{})}
+	fmt.Fprintf(out, "cache: %s; this takes minutes the first time\n", what)
 	p.stopped.Go(p.report)
 	return p
 }
 
 // Write counts lines that are nothing but an import path.
-func (p *progress) Write(text []byte) (int, error) {
+func (p *Progress) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.partial = append(p.partial, text...)
@@ -50,7 +51,7 @@ func (p *progress) Write(text []byte) (int, error) {
 	}
 }
 
-func (p *progress) report() {
+func (p *Progress) report() {
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	for {
@@ -63,15 +64,16 @@ func (p *progress) report() {
 	}
 }
 
-func (p *progress) say(state string) {
+func (p *Progress) say(state string) {
 	p.mu.Lock()
 	count := p.count
 	p.mu.Unlock()
 	elapsed := time.Since(p.started).Round(time.Second)
-	fmt.Fprintf(p.out, "cluster: %s: %s, %d packages compiled, %s\n", p.what, state, count, elapsed)
+	fmt.Fprintf(p.out, "cache: %s: %s, %d packages compiled, %s\n", p.what, state, count, elapsed)
 }
 
-func (p *progress) stop(err error) {
+// Stop says what became of it.
+func (p *Progress) Stop(err error) {
 	close(p.done)
 	p.stopped.Wait()
 	if err != nil {

@@ -1,9 +1,9 @@
-package cluster
+package process
 
 import "syscall"
 
-// childAttributes make a child die with this process, however that ends, and
+// ChildAttributes make a child die with this process, however that ends, and
 // keep the Ctrl-C of a terminal from it, so that Stop can end all in order.
-func childAttributes() *syscall.SysProcAttr {
+func ChildAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }

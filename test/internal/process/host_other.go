@@ -1,11 +1,11 @@
 //go:build !linux
 
-package cluster
+package process
 
 import "syscall"
 
-// childAttributes keep the Ctrl-C of a terminal from a child, so that Stop can
+// ChildAttributes keep the Ctrl-C of a terminal from a child, so that Stop can
 // end all in order. Only Linux can tie the life of a child to its parent's.
-func childAttributes() *syscall.SysProcAttr {
+func ChildAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true}
 }

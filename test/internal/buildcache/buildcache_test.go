@@ -1,0 +1,77 @@
+package buildcache
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestKeyTellsInputsApart(t *testing.T) {
+	if Key("ab", "c") == Key("a", "bc") {
+		t.Error("the key does not depend on where an input ends")
+	}
+}
+
+func TestCacheIsFilledOnce(t *testing.T) {
+	t.Setenv("OIDC_INJECTOR_CACHE", t.TempDir())
+	var calls atomic.Int32
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			entry, err := NewEntry(io.Discard, "test", "input")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := entry.Fill(t.Context(), []string{"a", "b"}, func(dir string, _ []string) error {
+				calls.Add(1)
+				return WriteFiles(dir, map[string][]byte{"a": nil, "b": nil})
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if calls.Load() != 1 {
+		t.Errorf("filled %d times, want once", calls.Load())
+	}
+}
+
+func TestCacheKeepsNothingOfAFailure(t *testing.T) {
+	t.Setenv("OIDC_INJECTOR_CACHE", t.TempDir())
+	entry, err := NewEntry(io.Discard, "test", "input")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure := errors.New("failed half-way")
+	err = entry.Fill(t.Context(), []string{"a", "b"}, func(dir string, _ []string) error {
+		return errors.Join(WriteFiles(dir, map[string][]byte{"a": nil}), failure)
+	})
+	if !errors.Is(err, failure) {
+		t.Errorf("got error %v, want %v", err, failure)
+	}
+	if missing := entry.missing([]string{"a", "b"}); !slices.Equal(missing, []string{"a", "b"}) {
+		t.Errorf("missing is %q, want both", missing)
+	}
+	left, err := filepath.Glob(filepath.Join(entry.Dir, ".new-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left %q, error %v", left, err)
+	}
+}
+
+func TestProgressCountsPackagesOnly(t *testing.T) {
+	p := StartProgress(io.Discard, "building")
+	for _, part := range []string{"k8s.io/api/core/v1\nk8s.io", "/utils/ptr\n# k8s.io/broken\n", "a.go:1:2: error\ngo: downloading x v1\n"} {
+		if _, err := io.WriteString(p, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Stop(nil)
+	if p.count != 2 {
+		t.Errorf("counted %d packages, want 2", p.count)
+	}
+}
