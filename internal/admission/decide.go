@@ -57,7 +57,8 @@ const (
 
 	// InvalidAnnotations: an annotation cannot be granted as it is written.
 	InvalidAnnotations Reason = "invalid_annotations"
-	// PolicyDenied: the policy does not allow an audience.
+	// PolicyDenied: the policy does not allow an audience or an address, or the
+	// configuration allows no logins.
 	PolicyDenied Reason = "policy"
 	// Conflict: the annotations contradict what the pod says itself.
 	Conflict Reason = "conflict"
@@ -88,9 +89,10 @@ type Decision struct {
 	Warnings []string
 	// Errors say everything that is wrong with a Denied pod.
 	Errors field.ErrorList
-	// Tokens are those that some container now has, and Containers the names of
-	// those containers.
+	// Tokens and Logins are those that some container now has, and Containers the
+	// names of those containers.
 	Tokens     []annotations.Token
+	Logins     []annotations.Login
 	Containers []string
 }
 
@@ -128,10 +130,10 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 		warnings = append(warnings, "a static pod cannot have ServiceAccount tokens: none was injected")
 		return Decision{Outcome: Unchanged, Reason: Unsupported, Warnings: warnings}
 	}
-	result, conflicts := mutate.Patch(q.Pod, spec, mutate.Options{Prefix: cfg.Parser.Prefix, Version: version})
+	result, conflicts := mutate.Patch(q.Pod, spec, mutateOptions(cfg, version))
 	warnings = append(warnings, result.Warnings...)
 	if errs := slices.Concat(invalid, forbidden, conflicts); len(errs) > 0 {
-		return Decision{Outcome: Denied, Reason: denialReason(invalid, forbidden), Warnings: warnings, Errors: errs}
+		return Decision{Outcome: Denied, Reason: denialReason(invalid, errs), Warnings: warnings, Errors: errs}
 	}
 	return decision(result, spec, warnings)
 }
@@ -143,7 +145,7 @@ func nothingToInject(spec annotations.Spec, warnings []string, problems int) (De
 		return Decision{}, false
 	case spec.OptedOut:
 		return Decision{Outcome: Unchanged, Reason: OptedOut}, true
-	case len(spec.Tokens) == 0:
+	case len(spec.Tokens)+len(spec.Logins) == 0:
 		return Decision{Outcome: Unchanged, Reason: NotRequested, Warnings: warnings}, true
 	default:
 		return Decision{}, false
@@ -152,11 +154,12 @@ func nothingToInject(spec annotations.Spec, warnings []string, problems int) (De
 
 // denialReason names the first cause, in the order in which an author would
 // take them: wrong annotations, then the policy, then the rest of the pod.
-func denialReason(invalid, forbidden field.ErrorList) Reason {
+func denialReason(invalid, all field.ErrorList) Reason {
+	forbidden := func(err *field.Error) bool { return err.Type == field.ErrorTypeForbidden }
 	switch {
 	case len(invalid) > 0:
 		return InvalidAnnotations
-	case len(forbidden) > 0:
+	case slices.ContainsFunc(all, forbidden):
 		return PolicyDenied
 	default:
 		return Conflict
@@ -178,7 +181,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 		}
 		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
 	}
-	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutate.Options{Prefix: cfg.Parser.Prefix, Version: version})
+	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version))
 	warnings = append(warnings, result.Warnings...)
 	if len(conflicts) > 0 {
 		return Decision{Outcome: Denied, Reason: Conflict, Warnings: warnings, Errors: conflicts}
@@ -190,12 +193,26 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	return d
 }
 
+func mutateOptions(cfg *config.Config, version string) mutate.Options {
+	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: cfg.Login}
+}
+
 func checkPolicy(cfg *config.Config, namespace string, spec annotations.Spec) field.ErrorList {
 	var errs field.ErrorList
 	for i := range spec.Tokens {
 		t := &spec.Tokens[i]
 		if problem := cfg.Policy.Check(namespace, t.Audience); problem != "" {
 			errs = append(errs, field.Forbidden(t.Source, fmt.Sprintf("audience %q: %s", t.Audience, problem)))
+		}
+	}
+	for i := range spec.Logins {
+		l := &spec.Logins[i]
+		endpoint, wrong := annotations.ParseEndpoint(l.URL())
+		if wrong != "" {
+			continue // which is an error of the annotations
+		}
+		if problem := cfg.Policy.CheckLogin(namespace, endpoint); problem != "" {
+			errs = append(errs, field.Forbidden(l.URLPath(), fmt.Sprintf("address %q: %s", l.URL(), problem)))
 		}
 	}
 	return errs
@@ -208,6 +225,11 @@ func decision(result mutate.Result, spec annotations.Spec, warnings []string) De
 	for i := range spec.Tokens {
 		if slices.Contains(result.Tokens, spec.Tokens[i].DisplayName()) {
 			d.Tokens = append(d.Tokens, spec.Tokens[i])
+		}
+	}
+	for i := range spec.Logins {
+		if slices.Contains(result.Logins, spec.Logins[i].DisplayName()) {
+			d.Logins = append(d.Logins, spec.Logins[i])
 		}
 	}
 	if len(result.Operations) > 0 {
@@ -223,12 +245,16 @@ func decision(result mutate.Result, spec annotations.Spec, warnings []string) De
 // auditAnnotations are for the API server's audit log, which puts the webhook's
 // name before each key. The API server calls again for the same pod where a
 // later webhook changed it, and takes no second value for a key: so there is a
-// key for each token, whose value is the same each time.
+// key for each token and login, whose value is the same each time.
 func (d *Decision) auditAnnotations() map[string]string {
 	audit := make(map[string]string, 1)
 	for i := range d.Tokens {
 		t := &d.Tokens[i]
 		audit["token."+t.DisplayName()] = fmt.Sprintf("audience=%s expirationSeconds=%d", t.Audience, t.ExpirationSeconds)
+	}
+	for i := range d.Logins {
+		l := &d.Logins[i]
+		audit["login."+l.DisplayName()] = fmt.Sprintf("method=%s address=%s", l.Method, l.URL())
 	}
 	switch {
 	case d.Outcome == Denied:

@@ -25,6 +25,14 @@ func FuzzParse(f *testing.F) {
 	f.Add("profile.x", "mixed", "profile", "unknown", "expiration.x", "1", false)
 	f.Add("audience.\x00", "v", "expiratoin.\u202e", "5124095h36m", "", "x", false)
 	f.Add("containers", "a", "skip-containers", "b", "audience", "a b", false)
+	f.Add("profile", "login", "login-role", "demo", "login-ca-secret", "a/b", false)
+	f.Add("profile", "login", "login-mount-path", "/var/run/oidc-login", "login-env", "VAULT_ADDR", true)
+	f.Add("profile", "login", "login.ca", "jwt-bearer", "login-issuer.ca", "https://[::1]:8200/a", false)
+	f.Add("audience", "sts", "login", "token-exchange", "login-issuer", "https://a@b", false)
+	f.Add("audience", "a", "login", "client-assertion", "login-address", "HTTPS://H.:443//", false)
+	f.Add("profile.x", "login", "login-file.x", "ca.crt", "login-token.x", "\x1b[2J", false)
+	f.Add("login.x", "vault", "login-mount.x", "a/../..", "login-mode", "init", false)
+	f.Add("profile", "login", "login-namespace", "$(A)", "env", "VAULT_TOKEN_FILE", false)
 	f.Fuzz(func(t *testing.T, key1, value1, key2, value2, key3, value3 string, windows bool) {
 		k := keys{key1: value1, key2: value2, key3: value3}
 		os := annotations.OS("")
@@ -37,6 +45,7 @@ func FuzzParse(f *testing.F) {
 
 		again, warningsAgain, errsAgain := p.Parse(k.on(os))
 		expectTokens(t, spec.Tokens, again.Tokens)
+		expectLogins(t, spec.Logins, again.Logins)
 		expect(t, "warnings of a second call", warnings, warningsAgain)
 		expect(t, "errors of a second call", texts(errs), texts(errsAgain))
 
@@ -48,13 +57,17 @@ func FuzzParse(f *testing.F) {
 		for _, err := range errs {
 			checkPointsAtAnnotation(t, k, err.Field)
 		}
-		for i := range spec.Tokens {
-			if len(errs) == 0 {
-				checkToken(t, &spec.Tokens[i], os)
-			}
+		if spec.OptedOut && len(spec.Tokens)+len(spec.Logins)+len(warnings)+len(errs) > 0 {
+			t.Errorf("opted out, and yet %v, %v, %q, %q", spec.Tokens, spec.Logins, warnings, texts(errs))
 		}
-		if spec.OptedOut && len(spec.Tokens)+len(warnings)+len(errs) > 0 {
-			t.Errorf("opted out, and yet %v, %q, %q", spec.Tokens, warnings, texts(errs))
+		if len(errs) > 0 {
+			return
+		}
+		for i := range spec.Tokens {
+			checkToken(t, &spec.Tokens[i], os)
+		}
+		for i := range spec.Logins {
+			checkLogin(t, &spec.Logins[i], spec, os)
 		}
 	})
 }
@@ -73,7 +86,7 @@ func checkPointsAtAnnotation(t *testing.T, k keys, at string) {
 		return
 	}
 	key, token, _ := strings.Cut(key, ".")
-	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env"}, key) {
+	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env", "login", "login-address", "login-issuer"}, key) {
 		t.Errorf("error at %q, which is neither there nor missing", at)
 	}
 	for other := range k {
@@ -107,6 +120,43 @@ func checkToken(t *testing.T, token *annotations.Token, os annotations.OS) {
 	for what, wrong := range problems {
 		if wrong {
 			t.Errorf("accepted with a wrong %s: %s", what, cmp.Diff(annotations.Token{}, *token, samePaths))
+		}
+	}
+}
+
+// checkLogin wants a login that was accepted to be within all bounds.
+func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, os annotations.OS) {
+	t.Helper()
+	token := slices.IndexFunc(spec.Tokens, func(t annotations.Token) bool { return t.Name == login.Token })
+	if token < 0 {
+		t.Fatalf("login %q has no token", login.DisplayName())
+	}
+	apart := func(dir string) bool {
+		return !annotations.Within(dir, login.MountPath) && !annotations.Within(login.MountPath, dir)
+	}
+	u, wrong := annotations.ParseEndpoint(login.URL())
+	vault := login.Method == "vault"
+	passedOn := login.Role + login.Mount + login.Namespace + login.ClientID + login.Scope + login.Resource + login.TargetAudience
+	problems := map[string]bool{
+		"system":     os == annotations.Windows,
+		"method":     !slices.Contains([]string{"vault", "token-exchange", "jwt-bearer", "client-assertion"}, login.Method),
+		"mode":       login.Mode != "sidecar" && login.Mode != "init",
+		"format":     login.Format != "raw" && login.Format != "json" && login.Format != "env",
+		"address":    wrong != "" || (login.Address == "") == (login.Issuer == "") || vault && login.Address == "" || u.User != nil || u.RawQuery != "",
+		"variable":   len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
+		"path":       login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
+		"directory":  !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
+		"file":       login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
+		"CA":         login.CA != nil && (login.CA.Name == "" || login.CA.Key == "" || !apart("/var/run/oidc-login/ca")),
+		"text":       strings.ContainsFunc(passedOn, unicode.IsControl),
+		"mount":      vault && (login.Mount != path.Clean(login.Mount) || path.IsAbs(login.Mount) || strings.HasPrefix(login.Mount, "..")),
+		"parameters": vault && login.ClientID+login.Scope+login.Resource+login.TargetAudience != "" || !vault && login.Role+login.Mount+login.Namespace != "",
+		"source":     login.Source == nil || login.URLPath() == nil,
+		"scope":      login.Containers.Only != nil && login.Containers.Skip != nil,
+	}
+	for what, wrong := range problems {
+		if wrong {
+			t.Errorf("accepted with a wrong %s: %s", what, cmp.Diff(annotations.Login{}, *login, samePaths))
 		}
 	}
 }

@@ -65,7 +65,7 @@ func texts(errs field.ErrorList) []string {
 // samePaths compares where errors point by what people read.
 var samePaths = cmp.Options{
 	cmp.Comparer(func(a, b *field.Path) bool { return a.String() == b.String() }),
-	cmpopts.IgnoreUnexported(annotations.Token{}),
+	cmpopts.IgnoreUnexported(annotations.Token{}, annotations.Login{}),
 }
 
 // expect compares and takes an empty list for a missing one.

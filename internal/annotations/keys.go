@@ -1,16 +1,20 @@
 // Package annotations defines the pod annotations that users write, and turns
-// them into a [Spec]: the list of projected ServiceAccount tokens a pod asks
-// for. It is pure: values in, values out, no Kubernetes client, no clock.
+// them into a [Spec]: the projected ServiceAccount tokens and the logins that a
+// pod asks for. It is pure: values in, values out, no Kubernetes client, no clock.
 package annotations
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // DefaultPrefix is the prefix of every annotation, unless --annotation-prefix
 // says otherwise.
 const DefaultPrefix = "oidc-injector.io"
 
 // The keys behind the prefix. Each but Status also takes a suffix ".NAME",
-// which makes it speak of the further token NAME instead of the default one.
+// which makes it speak of the further token, and login, NAME instead of the
+// default one.
 const (
 	// Audience is the token's `aud` claim. Its presence asks for the token.
 	Audience = "audience"
@@ -36,14 +40,70 @@ const (
 	Status = "status"
 )
 
+// The keys of a login, by which a container exchanges a token at a relying
+// party. They take the same suffixes.
+const (
+	// LoginMethod is how to log in. Its presence asks for the login.
+	LoginMethod = "login"
+	// LoginToken names the token that the login uses.
+	LoginToken = "login-token"
+	// LoginAddress is the URL of Vault, or of an OAuth token endpoint.
+	LoginAddress = "login-address"
+	// LoginIssuer is the URL of an OAuth issuer, whose metadata tells its token
+	// endpoint.
+	LoginIssuer = "login-issuer"
+	// LoginRole is the role of Vault's JWT auth method.
+	LoginRole = "login-role"
+	// LoginMount is the path at which that auth method is mounted.
+	LoginMount = "login-mount"
+	// LoginNamespace is a Vault namespace.
+	LoginNamespace = "login-namespace"
+	// LoginCAConfigMap and LoginCASecret name the object, and the key in it, that
+	// holds the certificate authorities of the relying party.
+	LoginCAConfigMap = "login-ca-configmap"
+	LoginCASecret    = "login-ca-secret"
+	// LoginMode is a sidecar that keeps the login fresh, or an init container.
+	LoginMode = "login-mode"
+	// LoginMountPath is the absolute directory that holds the result.
+	LoginMountPath = "login-mount-path"
+	// LoginFile is the name of the result's file in that directory.
+	LoginFile = "login-file"
+	// LoginFormat is the format of the result.
+	LoginFormat = "login-format"
+	// LoginEnv names the variable that gets the result's full path.
+	LoginEnv = "login-env"
+	// LoginClientID, LoginScope, LoginResource and LoginTargetAudience are the
+	// OAuth parameters client_id, scope, resource and audience.
+	LoginClientID       = "login-client-id"
+	LoginScope          = "login-scope"
+	LoginResource       = "login-resource"
+	LoginTargetAudience = "login-target-audience"
+)
+
 // tokenKeys are the keys that describe a token, in the order in which errors
 // and documentation list them.
 var tokenKeys = []string{
 	Audience, Expiration, TokenFile, MountPath, FileMode, Env, Containers, SkipContainers,
 }
 
+// The keys that describe a login: those of every login, and those of some
+// methods only.
+var (
+	commonLoginKeys = []string{
+		LoginMethod, LoginToken, LoginAddress, LoginCAConfigMap, LoginCASecret,
+		LoginMode, LoginMountPath, LoginFile, LoginFormat, LoginEnv,
+	}
+	vaultLoginKeys = []string{LoginRole, LoginMount, LoginNamespace}
+	oauthLoginKeys = []string{LoginIssuer, LoginClientID, LoginScope, LoginResource, LoginTargetAudience}
+
+	loginKeys = slices.Concat(commonLoginKeys, vaultLoginKeys, oauthLoginKeys)
+)
+
+// presetKeys are the keys that a profile may have.
+var presetKeys = slices.Concat(tokenKeys, loginKeys)
+
 // inputKeys are all keys that users may write.
-var inputKeys = append([]string{Profile, Inject}, tokenKeys...)
+var inputKeys = slices.Concat([]string{Profile, Inject}, presetKeys)
 
 // Prefix is the part of an annotation's name before the slash.
 type Prefix string

@@ -19,6 +19,10 @@ const (
 	// MaxTokens bounds the tokens of one pod, so that a hostile pod cannot
 	// make the checks between tokens expensive.
 	MaxTokens = 32
+	// MaxLogins bounds the logins of one pod, each of which is a container: also
+	// because each may bring a bundle of certificate authorities with it, and the
+	// API server stores no pod of more than 1.5 MB.
+	MaxLogins = 8
 
 	// maxSize bounds our annotations, in bytes: the API server takes no more of
 	// all of a pod's, but looks only after its webhooks
@@ -60,7 +64,7 @@ type Parser struct {
 	MaxExpiration time.Duration
 }
 
-// Input is the part of a pod that decides which tokens it asks for.
+// Input is the part of a pod that decides what it asks for.
 type Input struct {
 	// Annotations are the pod's; those that are not ours are passed over.
 	Annotations map[string]string
@@ -85,8 +89,9 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	w.limitTokens()
 	w.applyProfiles()
 	w.limitTokens()
-	spec := Spec{Tokens: w.tokens()}
-	w.errs = append(w.errs, conflicts(spec.Tokens, in.OS)...)
+	var spec Spec
+	w.build(&spec)
+	w.errs = append(w.errs, conflicts(spec, in.OS)...)
 	sortErrors(w.errs)
 	slices.Sort(w.warnings)
 	return spec, w.warnings, w.errs
@@ -106,6 +111,8 @@ func (p *Parser) size(annotations map[string]string) int {
 // setting is one value and where it came from.
 type setting struct {
 	value string
+	// name is the suffix, empty for the default token and login.
+	name string
 	// annotation is the full name of the annotation that supplied the value,
 	// itself or by the profile that it names, and path is where it stands.
 	annotation string
@@ -114,8 +121,33 @@ type setting struct {
 	own bool
 }
 
-// settings are the values of one token, by key.
+// settings are the values of one token and its login, by key.
 type settings map[string]setting
+
+// annotation names the annotation that the value of a key came from, or, for a
+// default, the one that asked for the whole.
+func (s settings) annotation(key, asked string) string { return s.or(key, asked).annotation }
+
+// path is where that annotation stands.
+func (s settings) path(key, asked string) *field.Path { return s.or(key, asked).path }
+
+func (s settings) or(key, other string) setting {
+	if own, ok := s[key]; ok {
+		return own
+	}
+	return s[other]
+}
+
+// among returns those of the keys that are set, in their order.
+func (s settings) among(keys []string) []string {
+	var set []string
+	for _, key := range keys {
+		if _, ok := s[key]; ok {
+			set = append(set, key)
+		}
+	}
+	return set
+}
 
 // request is all that a pod asks for, by token name.
 type request map[string]settings
@@ -161,7 +193,7 @@ func (w *parsing) collect(annotations map[string]string) {
 		if key == Inject && !isBool(value) {
 			w.errs = append(w.errs, field.Invalid(path, shorten(value), `must be "true" or "false"`))
 		}
-		w.request.set(token, key, setting{value: value, annotation: name, path: path, own: true})
+		w.request.set(token, key, setting{value: value, name: token, annotation: name, path: path, own: true})
 	}
 }
 
@@ -173,7 +205,11 @@ func (w *parsing) unknownKey(name, key, token string) string {
 		}
 		return fmt.Sprintf("unknown annotation %s: did you mean %s?", quote(name), w.Prefix.Key(near, token))
 	}
-	return fmt.Sprintf("unknown annotation %s: the keys are %s", quote(name), strings.Join(inputKeys, ", "))
+	known := slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"})
+	if strings.HasPrefix(key, LoginMethod) {
+		known = loginKeys
+	}
+	return fmt.Sprintf("unknown annotation %s: the keys are %s", quote(name), strings.Join(known, ", "))
 }
 
 // tokenNameProblem says what is wrong with a suffix; empty when nothing is.
@@ -228,20 +264,26 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 			"this profile describes several tokens, so it goes without a suffix: "+w.Prefix.Key(Profile, "")))
 		return
 	}
-	scoped := w.scoped()
-	for full, value := range profile {
-		key, name, suffixed := strings.Cut(full, ".")
-		if !suffixed {
-			name = token
+	added := make([]string, 0, len(profile)) // set only then: the profile's own keys replace none of each other
+	for full := range profile {
+		if name, key := profileKey(full, token); !w.decided(name, key) {
+			added = append(added, full)
 		}
-		// Containers named before replace the profile's skip-containers, and the
-		// other way round: side by side they would contradict each other.
-		_, exists := w.request[name][key]
-		if exists || isScope(key) && scoped[name] {
-			continue
-		}
-		w.request.set(name, key, setting{value: value, annotation: named.annotation, path: named.path})
 	}
+	for _, full := range added {
+		name, key := profileKey(full, token)
+		w.request.set(name, key, setting{value: profile[full], name: name, annotation: named.annotation, path: named.path})
+	}
+}
+
+// profileKey takes a profile's key apart. One without a suffix is about the token
+// that the profile was named for.
+func profileKey(full, token string) (name, key string) {
+	key, name, suffixed := strings.Cut(full, ".")
+	if !suffixed {
+		name = token
+	}
+	return name, key
 }
 
 // severalTokens tells whether the preset speaks of a token by its name.
@@ -254,16 +296,20 @@ func (p Preset) severalTokens() bool {
 	return false
 }
 
-// scoped tells for which tokens containers are named so far, by the pod or by
-// a profile that wins over the next one.
-func (w *parsing) scoped() map[string]bool {
-	scoped := make(map[string]bool, len(w.request))
-	for token, s := range w.request {
-		_, only := s[Containers]
-		_, skip := s[SkipContainers]
-		scoped[token] = only || skip
-	}
-	return scoped
+// rivals are keys that stand for each other, so that the one that a pod writes
+// replaces the one of its profile: side by side they would contradict each other.
+var rivals = map[string]string{
+	Containers: SkipContainers, SkipContainers: Containers,
+	LoginCAConfigMap: LoginCASecret, LoginCASecret: LoginCAConfigMap,
+	LoginAddress: LoginIssuer, LoginIssuer: LoginAddress,
+}
+
+// decided tells whether a key or its rival was set before the profile at hand,
+// by the pod or by a profile that wins over it.
+func (w *parsing) decided(name, key string) bool {
+	_, same := w.request[name][key]
+	_, rival := w.request[name][rivals[key]]
+	return same || rival
 }
 
 func isScope(key string) bool { return key == Containers || key == SkipContainers }
@@ -287,44 +333,76 @@ func (w *parsing) limitTokens() {
 	}
 }
 
-// tokens builds the tokens that the request holds.
-func (w *parsing) tokens() []Token {
-	names := slices.Sorted(maps.Keys(w.request))
-	tokens := make([]Token, 0, len(names))
+// build fills in the tokens and logins that the request holds.
+func (w *parsing) build(spec *Spec) {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(w.request)), w.optsOut)
+	spec.Tokens = make([]Token, 0, len(names))
+	logins := 0
 	for _, name := range names {
-		if name != "" && w.optsOut(name) {
-			continue
+		b := builder{
+			prefix: w.Prefix, settings: w.request[name], defaults: w.Defaults, os: w.os, max: w.MaxExpiration,
+			incomplete: w.profileMissing,
 		}
-		b := builder{settings: w.request[name], defaults: w.Defaults, os: w.os, max: w.MaxExpiration}
 		token := b.build(name)
-		w.errs = append(w.errs, b.errs...)
 		if token.Source != nil {
-			tokens = append(tokens, token)
+			spec.Tokens = append(spec.Tokens, token)
 		} else {
 			w.missingAudience(name)
 		}
+		if _, asked := b.settings[LoginMethod]; !asked {
+			w.missingLogin(name)
+		} else if logins++; logins <= MaxLogins {
+			spec.Logins = append(spec.Logins, b.login(name, token.Scope))
+		}
+		w.errs = append(w.errs, b.errs...)
 	}
-	return tokens
+	if logins > MaxLogins {
+		w.errs = append(w.errs, field.Forbidden(annotationsPath,
+			fmt.Sprintf("asks for %d logins by %s.NAME: a pod may have at most %d", logins, w.Prefix.Key(LoginMethod, ""), MaxLogins)))
+	}
+	for i := range spec.Logins {
+		w.findToken(&spec.Logins[i], spec.Tokens)
+	}
 }
 
-// missingAudience speaks of a token that is described but not asked for.
+// findToken sets the token of a login, or reports that there is none.
+func (w *parsing) findToken(l *Login, tokens []Token) {
+	err := l.findToken(tokens, w.Prefix)
+	if err == nil || w.profileMissing {
+		return
+	}
+	said := func(other *field.Error) bool { return other.Field == err.Field }
+	if !slices.ContainsFunc(w.errs, said) { // by missingAudience, or of the value itself
+		w.errs = append(w.errs, err)
+	}
+}
+
+// missingAudience speaks of a token that is described but not asked for. The
+// containers may be those of a login that uses another token.
 func (w *parsing) missingAudience(name string) {
-	var keys []string
-	for _, key := range tokenKeys {
-		if _, ok := w.request[name][key]; ok {
-			keys = append(keys, key)
-		}
+	s := w.request[name]
+	keys := s.among(tokenKeys)
+	if _, login := s[LoginMethod]; login {
+		keys = slices.DeleteFunc(keys, isScope)
 	}
 	audience := w.Prefix.Key(Audience, name)
-	switch inject, only := w.request[name][Inject]; {
+	switch inject, only := s[Inject]; {
 	case w.profileMissing:
 		// Said already; the profile might have had the audience.
 	case len(keys) > 0:
 		w.errs = append(w.errs, field.Required(annotationsPath.Key(audience),
 			fmt.Sprintf("the token is described (%s) but has no audience", strings.Join(keys, ", "))))
-	case only && (name != "" || len(w.request) == 1):
+	case only && len(s) == 1 && (name != "" || len(w.request) == 1):
 		w.warnings = append(w.warnings, fmt.Sprintf("%s asks for nothing by itself: set %s or %s",
 			inject.path, audience, w.Prefix.Key(Profile, name)))
+	}
+}
+
+// missingLogin speaks of a login that is described but not asked for.
+func (w *parsing) missingLogin(name string) {
+	if keys := w.request[name].among(loginKeys); len(keys) > 0 && !w.profileMissing {
+		w.errs = append(w.errs, field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
+			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "), strings.Join(methods, ", "))))
 	}
 }
 

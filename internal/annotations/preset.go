@@ -7,10 +7,17 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
 )
 
-// defaultKeys are the keys that make sense for every token of a cluster.
-var defaultKeys = []string{Expiration, TokenFile, MountPath, FileMode, SkipContainers}
+// defaultKeys are the keys that make sense for every token or login of a
+// cluster. Of the addresses, that of Vault is one: OAuth logins have no default,
+// so that no token goes to a server that was meant for another protocol.
+var defaultKeys = []string{
+	Expiration, TokenFile, MountPath, FileMode, SkipContainers,
+	LoginAddress, LoginMount, LoginNamespace, LoginCAConfigMap, LoginMode, LoginMountPath, LoginFile, LoginFormat,
+}
 
 // ValidateProfile reports what is wrong with a profile of the configuration:
 // with its keys, and with each value by the rules of a pod's own annotations.
@@ -23,8 +30,8 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 	for _, full := range slices.Sorted(maps.Keys(profile)) {
 		key, token, suffixed := strings.Cut(full, ".")
 		at := path.Key(full)
-		if !slices.Contains(tokenKeys, key) {
-			errs = append(errs, field.NotSupported(at, full, tokenKeys))
+		if !slices.Contains(presetKeys, key) {
+			errs = append(errs, field.NotSupported(at, full, presetKeys))
 			continue
 		}
 		if suffixed {
@@ -33,18 +40,43 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 				continue
 			}
 		}
-		tokens.set(token, key, setting{value: profile[full], path: at})
+		tokens.set(token, key, setting{value: profile[full], name: token, path: at})
 	}
-	built := make([]Token, 0, len(tokens))
+	var built Spec
 	for _, name := range slices.Sorted(maps.Keys(tokens)) {
-		b := builder{settings: tokens[name], anyOS: true, max: maxExpiration}
+		// What is missing is for pods to complete.
+		b := builder{settings: tokens[name], anyOS: true, max: maxExpiration, incomplete: true}
 		token := b.build(name)
-		errs = append(errs, b.errs...)
-		if token.Source != nil { // without an audience it is for pods to complete
-			built = append(built, token)
+		if token.Source != nil {
+			built.Tokens = append(built.Tokens, token)
 		}
+		b.presetLogin(name, token.Scope, &built)
+		errs = append(errs, b.errs...)
+	}
+	for i := range built.Logins {
+		// Which may fail, as the pod may bring the token.
+		_ = built.Logins[i].findToken(built.Tokens, "")
 	}
 	return append(errs, conflicts(built, "")...)
+}
+
+// presetLogin checks the login keys of a profile or of the defaults. Those
+// without a method are checked as those of Vault, or else of OAuth.
+func (b *builder) presetLogin(name string, containers Scope, built *Spec) {
+	if len(b.settings.among(loginKeys)) == 0 {
+		return
+	}
+	if _, asked := b.settings[LoginMethod]; asked {
+		built.Logins = append(built.Logins, b.login(name, containers))
+		return
+	}
+	method := contract.MethodVault
+	if len(b.settings.among(oauthLoginKeys)) > 0 {
+		method = contract.MethodTokenExchange
+	}
+	b.settings = maps.Clone(b.settings)
+	b.settings[LoginMethod] = setting{value: method, name: name, path: b.settings[b.settings.among(loginKeys)[0]].path}
+	b.login(name, containers)
 }
 
 // ValidateDefaults reports what is wrong with the configuration's defaults.
@@ -58,7 +90,8 @@ func ValidateDefaults(defaults Preset, maxExpiration time.Duration, path *field.
 		}
 		s[key] = setting{value: defaults[key], path: path.Key(key)}
 	}
-	b := builder{settings: s, anyOS: true, max: maxExpiration}
-	b.build("")
+	b := builder{settings: s, anyOS: true, max: maxExpiration, incomplete: true}
+	token := b.build("")
+	b.presetLogin("", token.Scope, &Spec{})
 	return append(errs, b.errs...)
 }

@@ -9,6 +9,16 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
+// The lists of keys as errors show them.
+const (
+	presetKeys = `"audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers", ` +
+		`"login", "login-token", "login-address", "login-ca-configmap", "login-ca-secret", "login-mode", "login-mount-path", ` +
+		`"login-file", "login-format", "login-env", "login-role", "login-mount", "login-namespace", ` +
+		`"login-issuer", "login-client-id", "login-scope", "login-resource", "login-target-audience"`
+	defaultKeys = `"expiration", "token-file", "mount-path", "file-mode", "skip-containers", ` +
+		`"login-address", "login-mount", "login-namespace", "login-ca-configmap", "login-mode", "login-mount-path", "login-file", "login-format"`
+)
+
 // profiles are those of the tests below.
 func profiles() map[string]annotations.Preset {
 	return map[string]annotations.Preset{
@@ -18,6 +28,9 @@ func profiles() map[string]annotations.Preset {
 		"clouds": {
 			"audience.aws": "sts.amazonaws.com", "env.aws": "AWS_WEB_IDENTITY_TOKEN_FILE", "containers.aws": "app",
 			"audience.azure": "api://AzureADTokenExchange", "env.azure": "AZURE_FEDERATED_TOKEN_FILE",
+		},
+		"login": {
+			"audience": "vault", "login": "vault", "login-address": "https://vault.example.com:8200", "login-ca-configmap": "vault-ca",
 		},
 		"mixed":    {"audience": "vault", "audience.aws": "sts.amazonaws.com"},
 		"fragment": {"expiration": "2h"},
@@ -148,12 +161,12 @@ func TestProfileErrors(t *testing.T) {
 		"unknown": {
 			keys: keys{"profile": "valt", "expiration": "2h"},
 			errs: []string{`metadata.annotations[oidc-injector.io/profile]: Unsupported value: "valt": ` +
-				`supported values: "clouds", "fragment", "mesh", "mixed", "vault", "worker", "wrong"`},
+				`supported values: "clouds", "fragment", "login", "mesh", "mixed", "vault", "worker", "wrong"`},
 		},
 		"unknown, for one token": {
 			keys: keys{"audience": "vault", "profile.aws": ""},
 			errs: []string{`metadata.annotations[oidc-injector.io/profile.aws]: Unsupported value: "": ` +
-				`supported values: "clouds", "fragment", "mesh", "mixed", "vault", "worker", "wrong"`},
+				`supported values: "clouds", "fragment", "login", "mesh", "mixed", "vault", "worker", "wrong"`},
 		},
 		"without an audience": {
 			keys: keys{"profile": "fragment"},
@@ -205,9 +218,9 @@ func TestValidateProfile(t *testing.T) {
 		"keys that are not a token's": {
 			profile: annotations.Preset{"audience": "vault", "profile": "x", "inject": "true", "audiense.aws": "y"},
 			errs: []string{
-				`profiles[p][audiense.aws]: Unsupported value: "audiense.aws": supported values: "audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers"`,
-				`profiles[p][inject]: Unsupported value: "inject": supported values: "audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers"`,
-				`profiles[p][profile]: Unsupported value: "profile": supported values: "audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers"`,
+				`profiles[p][audiense.aws]: Unsupported value: "audiense.aws": supported values: ` + presetKeys,
+				`profiles[p][inject]: Unsupported value: "inject": supported values: ` + presetKeys,
+				`profiles[p][profile]: Unsupported value: "profile": supported values: ` + presetKeys,
 			},
 		},
 		"tokens that no container could have both": {
@@ -244,8 +257,8 @@ func TestValidateDefaults(t *testing.T) {
 
 	bad := annotations.Preset{"audience": "vault", "expiration": "1m", "expiration.aws": "2h", "skip-containers": "a b"}
 	expect(t, "errors", []string{
-		`defaults[audience]: Unsupported value: "audience": supported values: "expiration", "token-file", "mount-path", "file-mode", "skip-containers"`,
-		`defaults[expiration.aws]: Unsupported value: "expiration.aws": supported values: "expiration", "token-file", "mount-path", "file-mode", "skip-containers"`,
+		`defaults[audience]: Unsupported value: "audience": supported values: ` + defaultKeys,
+		`defaults[expiration.aws]: Unsupported value: "expiration.aws": supported values: ` + defaultKeys,
 		`defaults[skip-containers]: Invalid value: "a b": must be container names, separated by commas, such as app,worker; at most 100`,
 		`defaults[expiration]: Invalid value: "1m": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
 	}, texts(annotations.ValidateDefaults(bad, annotations.DefaultMaxExpiration, field.NewPath("defaults"))))

@@ -10,11 +10,13 @@ import (
 
 // Spec is what a pod's annotations ask for.
 type Spec struct {
-	// OptedOut is true where `inject: "false"` was said; Tokens is empty then.
+	// OptedOut is true where `inject: "false"` was said; the lists are empty then.
 	OptedOut bool
 	// Tokens are the projected tokens, the default one first, then by name.
 	// There are at most MaxTokens.
 	Tokens []Token
+	// Logins are the exchanges of these tokens, in the same order.
+	Logins []Login
 }
 
 // Token is one projected ServiceAccount token.
@@ -46,27 +48,19 @@ type Token struct {
 // Annotation names the annotation that a value of the token came from: the one
 // of that key, the profile that supplied it, or, for a default, the one that
 // asked for the token.
-func (t *Token) Annotation(key string) string {
-	if s, ok := t.settings[key]; ok {
-		return s.annotation
-	}
-	return t.settings[Audience].annotation
-}
+func (t *Token) Annotation(key string) string { return t.settings.annotation(key, Audience) }
 
 // path is where the annotation stands.
-func (t *Token) path(key string) *field.Path {
-	if s, ok := t.settings[key]; ok {
-		return s.path
-	}
-	return t.Source
-}
+func (t *Token) path(key string) *field.Path { return t.settings.path(key, Audience) }
 
 // DisplayName names the token in messages: NAME, or "default".
-func (t *Token) DisplayName() string {
-	if t.Name == "" {
+func (t *Token) DisplayName() string { return displayName(t.Name) }
+
+func displayName(name string) string {
+	if name == "" {
 		return defaultTokenName
 	}
-	return t.Name
+	return name
 }
 
 // Path returns the token file's full path in a container of the given

@@ -13,15 +13,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// builder turns the settings of one token into a Token.
+// builder turns the settings of one name into a Token and a Login.
 type builder struct {
+	prefix   Prefix
 	settings settings
 	defaults Preset
 	os       OS
 	// anyOS is true where pods of any operating system may take the values over.
 	anyOS bool
 	max   time.Duration
-	errs  field.ErrorList
+	// incomplete is true where what is missing may be supplied later, or was to be
+	// supplied by something that is missing itself.
+	incomplete bool
+	errs       field.ErrorList
 }
 
 func (b *builder) build(name string) Token {
@@ -113,17 +117,25 @@ func (b *builder) tokenFile(name string) string {
 	} else if !ok {
 		return DefaultTokenFile
 	}
-	const allowed = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
-	switch {
-	case s.value == "", s.value == ".", len(s.value) > 255,
-		// The kubelet keeps names that begin with ".." for its own atomic
-		// writer; anywhere else they are merely suspicious.
-		strings.Contains(s.value, ".."),
-		strings.ContainsAny(s.value, `/\:$`), // Kubernetes would expand $(…) in a variable
-		strings.ContainsFunc(s.value, unicode.IsControl):
-		b.invalid(s, allowed)
+	if !isFileName(s.value) {
+		b.invalid(s, "%s", fileNameAllowed)
 	}
 	return s.value
+}
+
+const fileNameAllowed = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
+
+func isFileName(value string) bool {
+	switch {
+	case value == "", value == ".", len(value) > 255,
+		// The kubelet keeps names that begin with ".." for its own atomic
+		// writer; anywhere else they are merely suspicious.
+		strings.Contains(value, ".."),
+		strings.ContainsAny(value, `/\:$`), // Kubernetes would expand $(…) in a variable
+		strings.ContainsFunc(value, unicode.IsControl):
+		return false
+	}
+	return true
 }
 
 func (b *builder) mountPath() string {
@@ -131,8 +143,13 @@ func (b *builder) mountPath() string {
 	if !ok {
 		return DefaultMountPath
 	}
-	problem := mountPathProblem(s.value, b.os)
-	if problem != "" && b.anyOS && mountPathProblem(s.value, Windows) == "" {
+	return b.directory(s)
+}
+
+// directory checks a mount path.
+func (b *builder) directory(s setting) string {
+	problem := mountPathProblem(s.value, b.os, DefaultMountPath)
+	if problem != "" && b.anyOS && mountPathProblem(s.value, Windows, DefaultMountPath) == "" {
 		problem = ""
 	}
 	if problem != "" {
@@ -161,6 +178,11 @@ func (b *builder) env() string {
 	if !ok {
 		return ""
 	}
+	return b.variable(s)
+}
+
+// variable checks the name of a variable.
+func (b *builder) variable(s setting) string {
 	if problems := validation.IsEnvVarName(s.value); len(problems) > 0 {
 		b.invalid(s, "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as VAULT_TOKEN_FILE")
 	}
@@ -224,15 +246,16 @@ var windowsDirs = []string{
 // kernelDirs are file systems of the kernel: nothing can be mounted below.
 var kernelDirs = []string{"/dev", "/proc", "/sys"}
 
-// mountPathProblem says what is wrong with a mount path; empty when nothing is.
-func mountPathProblem(value string, os OS) string {
+// mountPathProblem says what is wrong with a mount path, and gives an example of
+// a good one; empty when nothing is wrong.
+func mountPathProblem(value string, os OS, example string) string {
 	dir := value
 	if os == Windows {
 		_, dir = slashed(value)
 	}
 	switch {
 	case !strings.HasPrefix(dir, "/"):
-		return "must be an absolute path, such as " + DefaultMountPath
+		return "must be an absolute path, such as " + example
 	case dir != path.Clean(dir):
 		return "must be a clean path: no '.', '..', doubled or trailing '/'; this one means " + quote(path.Clean(dir))
 	case strings.ContainsAny(dir, ":$") || strings.ContainsFunc(dir, unicode.IsControl):
@@ -240,17 +263,17 @@ func mountPathProblem(value string, os OS) string {
 	case len(dir) > 1024:
 		return "must be at most 1024 bytes long"
 	}
-	return reservedProblem(dir, os)
+	return reservedProblem(dir, os, example)
 }
 
-func reservedProblem(dir string, os OS) string {
+func reservedProblem(dir string, os OS, example string) string {
 	system := systemDirs
 	if os == Windows {
 		system = slices.Concat(systemDirs, windowsDirs)
 	}
 	switch {
 	case dir == "/" || slices.Contains(system, dir):
-		return "is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " + DefaultMountPath
+		return "is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " + example
 	case slices.ContainsFunc(kernelDirs, func(kernel string) bool { return Within(dir, kernel) }):
 		return "is reserved: the kernel's file systems take no volume"
 	}

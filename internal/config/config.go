@@ -1,5 +1,5 @@
 // Package config reads the injector's configuration file: the defaults, the
-// named profiles and the audience policy of a cluster.
+// named profiles, the login container and the policy of a cluster.
 //
 // A file is decoded strictly and checked as a whole, and every problem is
 // reported with its path. What comes out is a [Config], ready for use and
@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
 // The type of the configuration file.
@@ -29,9 +30,8 @@ const (
 type InjectorConfig struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// Defaults are annotations without their prefix (expiration, token-file,
-	// mount-path, file-mode, skip-containers) that hold for every token whose
-	// pod and profile do not say otherwise.
+	// Defaults are annotations without their prefix that hold for every token and
+	// every login whose pod and profile do not say otherwise.
 	Defaults annotations.Preset `json:"defaults,omitempty"`
 	// MaxExpiration is the longest lifetime of a token, as a Go duration; 24h
 	// where it is empty. The API server may shorten it further
@@ -40,15 +40,20 @@ type InjectorConfig struct {
 	// Profiles are named sets of annotations without their prefix, which a pod
 	// takes over with the one annotation `profile`.
 	Profiles map[string]annotations.Preset `json:"profiles,omitempty"`
-	// Policy says which audiences may be asked for.
+	// Login is the container that logs in.
+	Login LoginSpec `json:"login,omitzero"`
+	// Policy says which audiences may be asked for, and where pods may log in.
 	Policy PolicySpec `json:"policy,omitzero"`
 }
 
-// PolicySpec is the audience policy of the configuration file. In patterns,
-// '*' stands for any text and '?' for one character.
+// PolicySpec is the policy of the configuration file. In patterns, '*' stands
+// for any text and '?' for one character.
 type PolicySpec struct {
 	// Audiences holds for every namespace.
-	Audiences AudienceRule `json:"audiences,omitzero"`
+	Audiences Rule `json:"audiences,omitzero"`
+	// LoginAddresses are those that the tokens of login containers may be sent
+	// to, in every namespace: URLs, see [Policy.CheckLogin].
+	LoginAddresses Rule `json:"loginAddresses,omitzero"`
 	// Namespaces adds rules for some namespaces.
 	Namespaces []NamespaceRule `json:"namespaces,omitempty"`
 	// APIServerAudiences are the audiences that the cluster's own API server
@@ -58,9 +63,9 @@ type PolicySpec struct {
 	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
 }
 
-// AudienceRule lists patterns. What is denied stays denied; where anything is
-// allowed, nothing else is.
-type AudienceRule struct {
+// Rule lists patterns. What is denied stays denied; where anything is allowed,
+// nothing else is.
+type Rule struct {
 	Allowed []string `json:"allowed,omitempty"`
 	Denied  []string `json:"denied,omitempty"`
 }
@@ -68,15 +73,18 @@ type AudienceRule struct {
 // NamespaceRule is a rule for the namespaces whose names match one of the
 // patterns. Its lists add to those that hold for every namespace.
 type NamespaceRule struct {
-	Namespaces []string     `json:"namespaces"`
-	Audiences  AudienceRule `json:"audiences"`
+	Namespaces     []string `json:"namespaces"`
+	Audiences      Rule     `json:"audiences,omitzero"`
+	LoginAddresses Rule     `json:"loginAddresses,omitzero"`
 }
 
 // Config is a checked configuration.
 type Config struct {
 	// Parser reads annotations by the configuration's defaults and profiles.
 	Parser annotations.Parser
-	// Policy decides on audiences.
+	// Login is what login containers are made of.
+	Login mutate.LoginContainer
+	// Policy decides on audiences and on addresses.
 	Policy Policy
 }
 
@@ -116,6 +124,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			Profiles:      file.Profiles,
 			MaxExpiration: maxExpiration,
 		},
+		Login:  file.Login.compile(),
 		Policy: newPolicy(file.Policy, env.APIServerAudiences),
 	}
 }
@@ -138,6 +147,7 @@ func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
 	}
 	errs = append(errs, annotations.ValidateDefaults(c.Defaults, maxExpiration, field.NewPath("defaults"))...)
 	errs = append(errs, c.validateProfiles(maxExpiration)...)
+	errs = append(errs, c.Login.validate(field.NewPath("login"))...)
 	return maxExpiration, append(errs, c.Policy.validate(field.NewPath("policy"))...)
 }
 

@@ -12,6 +12,16 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
+// The lists of keys as errors show them.
+const (
+	presetKeys = `"audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers", ` +
+		`"login", "login-token", "login-address", "login-ca-configmap", "login-ca-secret", "login-mode", "login-mount-path", ` +
+		`"login-file", "login-format", "login-env", "login-role", "login-mount", "login-namespace", ` +
+		`"login-issuer", "login-client-id", "login-scope", "login-resource", "login-target-audience"`
+	defaultKeys = `"expiration", "token-file", "mount-path", "file-mode", "skip-containers", ` +
+		`"login-address", "login-mount", "login-namespace", "login-ca-configmap", "login-mode", "login-mount-path", "login-file", "login-format"`
+)
+
 func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default(config.Environment{Prefix: "tokens.example.com"})
@@ -196,7 +206,7 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a default that is not for every token", header + "defaults: {audience: vault}\n",
-			`invalid configuration: defaults[audience]: Unsupported value: "audience": supported values: "expiration", "token-file", "mount-path", "file-mode", "skip-containers"`,
+			`invalid configuration: defaults[audience]: Unsupported value: "audience": supported values: ` + defaultKeys,
 		},
 		{
 			"a default over the maximum", header + "defaults: {expiration: 2h}\nmaxExpiration: 1h\n",
@@ -217,7 +227,7 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a rule without audiences", header + "policy: {namespaces: [{namespaces: [prod]}]}\n",
-			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule without allowed or denied audiences does nothing`,
+			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule without allowed or denied audiences or loginAddresses does nothing`,
 		},
 		{
 			"an empty API server audience", header + "policy: {apiServerAudiences: ['']}\n",
@@ -266,16 +276,16 @@ policy:
 		`invalid configuration: [apiVersion: Unsupported value: "v1": supported values: "config.oidc-injector.io/v1alpha1"`,
 		`kind: Unsupported value: "Config": supported values: "InjectorConfig"`,
 		`maxExpiration: Invalid value: "1s": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h`,
-		`defaults[env]: Unsupported value: "env": supported values: "expiration", "token-file", "mount-path", "file-mode", "skip-containers"`,
+		`defaults[env]: Unsupported value: "env": supported values: ` + defaultKeys,
 		`defaults[expiration]: Invalid value: "soon": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
-		`profiles[a][audiense]: Unsupported value: "audiense": supported values: "audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers"`,
+		`profiles[a][audiense]: Unsupported value: "audiense": supported values: ` + presetKeys,
 		`profiles[b][expiration]: Invalid value: "5m": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
 		`policy.audiences.allowed[0]: Invalid value: " vault": ` + pattern,
 		`policy.audiences.denied[0]: Invalid value: "\tvault": ` + pattern,
 		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace`,
 		`policy.namespaces[0].audiences.allowed[0]: Invalid value: "": ` + pattern,
 		`policy.namespaces[1].namespaces: Required value: name at least one namespace or pattern`,
-		`policy.namespaces[1].audiences: Required value: a rule without allowed or denied audiences does nothing`,
+		`policy.namespaces[1].audiences: Required value: a rule without allowed or denied audiences or loginAddresses does nothing`,
 		`policy.apiServerAudiences[0]: Invalid value: "a\nb": ` + pattern + `]`,
 	}
 	if diff := cmp.Diff(strings.Join(want, ", "), err.Error()); diff != "" {

@@ -17,6 +17,9 @@ func FuzzParse(f *testing.F) {
 		header + "maxExpiration: 30m\ndefaults: {expiration: 20m, file-mode: \"0440\", mount-path: /a/b, token-file: t, skip-containers: a}\n",
 		header + "profiles:\n  p: {audience: vault, env: A, containers: app}\n  q: {audience.a: x, audience.b: y, mount-path.b: /c}\n",
 		header + "policy:\n  audiences: {allowed: ['*', 'a?c'], denied: ['(']}\n  namespaces: [{namespaces: ['*'], audiences: {allowed: [x]}}]\n  apiServerAudiences: [s]\n",
+		header + "policy: {loginAddresses: {allowed: ['https://*.a:*/b?', 'http://[::*]', '*'], denied: ['https://A.:443/']}}\n",
+		header + "profiles: {p: {audience: a, login: vault, login-address: 'https://a', login-ca-secret: a/b}, q: {login-scope.x: b}}\ndefaults: {login-mount: k, login-mode: init}\n",
+		header + "login: {image: a, resources: {requests: {cpu: 1m}, limits: {memory: 1e99}}, caBundle: '-----BEGIN', env: {A: b}}\n",
 		header + "---\na: b\n",
 		header + "policy: {audiences: {denied: [!!binary /w==]}}\n",
 		"a: &a [*a]\n",
@@ -35,6 +38,14 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("maxExpiration %s", cfg.Parser.MaxExpiration)
 		}
 		cfg.Policy.Check("default", "vault")
+		for _, address := range []string{"https://vault.example.com:8200/a", "http://[::1]", "https://10.0.0.1"} {
+			checkLogin(t, &cfg.Policy, address)
+		}
+		for name, limit := range cfg.Login.Resources.Limits {
+			if request := cfg.Login.Resources.Requests[name]; request.Cmp(limit) > 0 {
+				t.Errorf("a request of %s %s is over its limit, %s", request.String(), name, limit.String())
+			}
+		}
 		spec, _, errs := cfg.Parser.Parse(annotations.Input{Annotations: map[string]string{"oidc-injector.io/audience": "vault"}})
 		if len(errs) > 0 || len(spec.Tokens) != 1 {
 			t.Errorf("an ordinary pod is refused: %v", errs)

@@ -21,10 +21,12 @@ var wellKnownAPIServerAudiences = []string{
 	"kubernetes.default.svc.*",
 }
 
-// Policy decides which audiences a namespace may ask for. The zero value allows
-// all of them.
+// Policy decides which audiences a namespace may ask for, and to which addresses
+// its login containers may send tokens. The zero value allows all audiences, and
+// all addresses with https.
 type Policy struct {
 	overall    rule
+	addresses  addressRule
 	namespaces []namespaceRule
 	// apiServer are the API server's own audiences.
 	apiServer []pattern
@@ -35,20 +37,24 @@ type rule struct{ allowed, denied []pattern }
 type namespaceRule struct {
 	names []pattern
 	rule
+	addresses addressRule
 }
 
 func newPolicy(spec PolicySpec, apiServerAudiences []string) Policy {
 	p := Policy{
 		overall:   newRule(spec.Audiences),
+		addresses: newAddressRule(spec.LoginAddresses),
 		apiServer: newPatterns(slices.Concat(wellKnownAPIServerAudiences, apiServerAudiences, spec.APIServerAudiences)),
 	}
 	for _, ns := range spec.Namespaces {
-		p.namespaces = append(p.namespaces, namespaceRule{names: newPatterns(ns.Namespaces), rule: newRule(ns.Audiences)})
+		p.namespaces = append(p.namespaces, namespaceRule{
+			names: newPatterns(ns.Namespaces), rule: newRule(ns.Audiences), addresses: newAddressRule(ns.LoginAddresses),
+		})
 	}
 	return p
 }
 
-func newRule(spec AudienceRule) rule {
+func newRule(spec Rule) rule {
 	return rule{allowed: newPatterns(spec.Allowed), denied: newPatterns(spec.Denied)}
 }
 
@@ -116,22 +122,23 @@ func texts(patterns []pattern) string {
 }
 
 func (s *PolicySpec) validate(path *field.Path) field.ErrorList {
-	errs := s.Audiences.validate(path.Child("audiences"))
+	errs := append(s.Audiences.validate(path.Child("audiences")), s.LoginAddresses.validateAddresses(path.Child("loginAddresses"))...)
 	for i, ns := range s.Namespaces {
 		at := path.Child("namespaces").Index(i)
 		if len(ns.Namespaces) == 0 {
 			errs = append(errs, field.Required(at.Child("namespaces"), "name at least one namespace or pattern"))
 		}
 		errs = append(errs, validateNamespacePatterns(ns.Namespaces, at.Child("namespaces"))...)
-		if len(ns.Audiences.Allowed)+len(ns.Audiences.Denied) == 0 {
-			errs = append(errs, field.Required(at.Child("audiences"), "a rule without allowed or denied audiences does nothing"))
+		if len(ns.Audiences.Allowed)+len(ns.Audiences.Denied)+len(ns.LoginAddresses.Allowed)+len(ns.LoginAddresses.Denied) == 0 {
+			errs = append(errs, field.Required(at.Child("audiences"), "a rule without allowed or denied audiences or loginAddresses does nothing"))
 		}
 		errs = append(errs, ns.Audiences.validate(at.Child("audiences"))...)
+		errs = append(errs, ns.LoginAddresses.validateAddresses(at.Child("loginAddresses"))...)
 	}
 	return append(errs, validatePatterns(s.APIServerAudiences, path.Child("apiServerAudiences"))...)
 }
 
-func (r *AudienceRule) validate(path *field.Path) field.ErrorList {
+func (r *Rule) validate(path *field.Path) field.ErrorList {
 	return append(validatePatterns(r.Allowed, path.Child("allowed")), validatePatterns(r.Denied, path.Child("denied"))...)
 }
 

@@ -1,6 +1,7 @@
 package mutate
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -27,6 +28,8 @@ const (
 	// that names none (core/v1 ProjectedVolumeSource.defaultMode).
 	defaultMode int32 = 0o644
 	root        int64 = 0
+	// nobody is neither a user nor a group.
+	nobody int64 = -1
 )
 
 // tokenFile tells what the kubelet makes of a token in a volume of this mode.
@@ -42,9 +45,13 @@ func (p *Pod) tokenFile(volumeMode int32) file {
 }
 
 // findOnlyUser works out Pod.onlyUser.
-func (p *Pod) findOnlyUser() *int64 {
+func (p *Pod) findOnlyUser() *int64 { return p.commonUser(p.allContainers()) }
+
+// commonUser is the user that all of the containers run as, or nil where they
+// differ or one does not say.
+func (p *Pod) commonUser(containers iter.Seq[*container]) *int64 {
 	var user *int64
-	for c := range p.allContainers() {
+	for c := range containers {
 		u := p.user(c)
 		if u == nil || user != nil && *u != *user {
 			return nil

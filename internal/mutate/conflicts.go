@@ -32,10 +32,10 @@ func (in *injection) checkMount(c *container, m *mount, v *view) {
 	in.warnOfMode(c, v, p.mode)
 }
 
-// checkNesting reports mounts of the container that our read-only directory
-// would make impossible, or that would make ours impossible.
-func (in *injection) checkNesting(c *container, dir *directory) {
-	ours := dir.comparable
+// checkNesting reports mounts of the container that a read-only directory of
+// ours would make impossible, or that would make ours impossible. The directory
+// is given as it was written and in its comparable form.
+func (in *injection) checkNesting(c *container, dir, ours, annotation string) {
 	for i := range c.mounts {
 		m := &c.mounts[i]
 		theirs := annotations.ComparablePath(m.path, in.pod.OS)
@@ -43,11 +43,11 @@ func (in *injection) checkNesting(c *container, dir *directory) {
 		case annotations.Within(theirs, ours):
 			in.fail(field.Invalid(in.mountField(c, m), m.path, fmt.Sprintf(
 				"container %q mounts volume %q inside %s, which %s makes a read-only directory of tokens: the container could not start",
-				c.name, m.volume, dir.path, dir.tokens[0].Annotation(annotations.MountPath))))
+				c.name, m.volume, dir, annotation)))
 		case theirs != "/" && annotations.Within(ours, theirs) && in.readOnly(m.volume):
 			in.warnOnce(fmt.Sprintf(
 				"container %q: the token directory %s lies inside the read-only volume %q mounted at %q, so the container may not start",
-				c.name, dir.path, m.volume, m.path))
+				c.name, dir, m.volume, m.path))
 		}
 	}
 }

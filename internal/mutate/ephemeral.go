@@ -9,9 +9,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
-// PatchEphemeral returns the operations that give the tokens to the ephemeral
-// containers that an update of pods/ephemeralcontainers adds to a running pod.
-// Only they may change: a pod's volumes and annotations are fixed by then, so
+// PatchEphemeral returns the operations that give the tokens and the results of
+// logins to the ephemeral containers that an update of pods/ephemeralcontainers
+// adds to a running pod. Only they may change: a pod's volumes and annotations are fixed by then, so
 // a debug container gets what the pod has, and a warning says what it lacks.
 //
 // A debug container sees what the container sees that it targets (kubectl debug
@@ -29,6 +29,7 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 		}
 	}
 	for _, c := range added {
+		in.showResults(c)
 		in.look(c, in.scopeName(c))
 	}
 	for _, v := range in.views {
@@ -46,6 +47,27 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 		in.equip(c, in.scopeName(c))
 	}
 	return in.result()
+}
+
+// showResults lets a debug container read the results of logins that the
+// container reads, or writes, which decides for it, as far as the pod has them.
+func (in *injection) showResults(c *container) {
+	scopeName := in.scopeName(c)
+	does := in.loginOf(scopeName)
+	for _, l := range in.logins {
+		if does == nil && !l.Containers.Includes(scopeName) || does != nil && does != l {
+			continue
+		}
+		if p := in.existing.get(l.volumeName); p == nil || !p.memory {
+			in.warnOnce(fmt.Sprintf("debug container %q gets no result of login %q: "+
+				"the pod was created without a volume for it, and the volumes of a running pod cannot change", c.name, l.DisplayName()))
+			continue
+		}
+		l.readers = append(l.readers, c)
+		if l.container != nil {
+			in.warnUnreadableResult(c, l)
+		}
+	}
 }
 
 // warnOutOfScope warns of a debug container that no token is meant for, which
@@ -70,7 +92,8 @@ func (in *injection) warnOfUser(c *container, old *Pod) {
 // scopeName is the name that decides which tokens an ephemeral container gets.
 func (in *injection) scopeName(c *container) string {
 	named := func(t annotations.Token) bool { return slices.Contains(t.Scope.Names(), c.name) }
-	if c.target == "" || slices.ContainsFunc(in.tokens, named) {
+	namedByLogin := func(l *login) bool { return slices.Contains(l.Containers.Names(), c.name) }
+	if c.target == "" || slices.ContainsFunc(in.tokens, named) || slices.ContainsFunc(in.logins, namedByLogin) {
 		return c.name
 	}
 	return c.target
@@ -109,6 +132,9 @@ func (in *injection) withdraw(c *container) {
 		return m.container == c
 	})
 	in.equipped = slices.DeleteFunc(in.equipped, func(name string) bool { return name == c.name })
+	for _, l := range in.logins {
+		l.readers = slices.DeleteFunc(l.readers, func(reader *container) bool { return reader == c })
+	}
 	in.warnOnce(fmt.Sprintf("debug container %q gets no token: "+
 		"the pod was created without a volume for it, and the volumes of a running pod cannot change", c.name))
 }

@@ -9,6 +9,8 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
@@ -16,13 +18,27 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
-var options = mutate.Options{Prefix: annotations.DefaultPrefix, Version: "v0.0.0-test"}
+var options = mutate.Options{
+	Prefix: annotations.DefaultPrefix, Version: "v0.0.0-test",
+	Login: mutate.LoginContainer{
+		Image: "oidc-login:test", ImagePullPolicy: corev1.PullIfNotPresent,
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("5m"), corev1.ResourceMemory: resource.MustParse("16Mi")},
+			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")},
+		},
+		Env: []corev1.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy.example.com:3128"}},
+	},
+}
 
 var parser = annotations.Parser{
 	Prefix:        annotations.DefaultPrefix,
 	MaxExpiration: annotations.DefaultMaxExpiration,
 	Profiles: map[string]annotations.Preset{
-		"vault": {"audience": "vault", "expiration": "2h", "env": "VAULT_TOKEN_FILE", "skip-containers": "istio-proxy"},
+		"vault": {"audience": "vault", "expiration": "2h", "env": "VAULT_JWT_FILE", "skip-containers": "istio-proxy"},
+		"vault-login": {
+			"audience": "vault", "login": "vault", "login-address": "https://vault.example.com:8200", "login-role": "demo",
+			"login-ca-configmap": "vault-ca",
+		},
 		"clouds": {
 			"audience.aws": "sts.amazonaws.com", "env.aws": "AWS_WEB_IDENTITY_TOKEN_FILE",
 			"audience.azure": "api://AzureADTokenExchange", "env.azure": "AZURE_FEDERATED_TOKEN_FILE",
@@ -44,7 +60,15 @@ type outcome struct {
 // create is what happens to a pod that is created.
 func create(t *testing.T, raw []byte) outcome {
 	t.Helper()
-	return inject(t, raw, mutate.Patch)
+	return createWith(t, raw, options)
+}
+
+// createWith is the same with other options.
+func createWith(t *testing.T, raw []byte, o mutate.Options) outcome {
+	t.Helper()
+	return inject(t, raw, func(pod *mutate.Pod, spec annotations.Spec, _ mutate.Options) (mutate.Result, field.ErrorList) {
+		return mutate.Patch(pod, spec, o)
+	})
 }
 
 // debug is what happens to a pod that gets further ephemeral containers.

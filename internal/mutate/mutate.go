@@ -1,5 +1,5 @@
-// Package mutate computes the patch that gives a pod the tokens its
-// annotations ask for.
+// Package mutate computes the patch that gives a pod the tokens and the logins
+// that its annotations ask for.
 //
 // The patch is made of `add` operations whose indices come from a minimal view
 // of the raw pod. Nothing is marshalled again, so fields that this code does
@@ -8,7 +8,7 @@
 package mutate
 
 import (
-	"fmt"
+	"iter"
 	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
@@ -24,6 +24,8 @@ type Options struct {
 	Prefix annotations.Prefix
 	// Version is the program's version, recorded in the status annotation.
 	Version string
+	// Login is what login containers are made of.
+	Login LoginContainer
 }
 
 // Result is what [Patch] and [PatchEphemeral] found.
@@ -33,19 +35,21 @@ type Result struct {
 	Operations []jsonpatch.Operation
 	// Warnings are for the person at kubectl.
 	Warnings []string
-	// Tokens are the names of the tokens that some container now has, and
-	// Containers those containers' names: both in the order of the pod.
-	Tokens, Containers []string
+	// Tokens are the names of the tokens that some container now has, Logins those
+	// of the logins, and Containers the names of the containers that have any of
+	// them: all in the order of the pod.
+	Tokens, Logins, Containers []string
 }
 
-// Patch returns the operations that add the Spec's tokens to a pod that is
-// being created. Where there are errors, the operations must not be used.
+// Patch returns the operations that add the Spec's tokens and logins to a pod
+// that is being created. Where there are errors, the operations must not be used.
 func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
 	if err := pod.tooManyContainers(); err != nil {
 		return Result{}, field.ErrorList{err}
 	}
 	in := newInjection(pod, spec, o)
-	for c := range pod.createdContainers() {
+	in.addLogins()
+	for c := range in.containers() {
 		in.look(c, c.name)
 	}
 	for _, v := range in.views {
@@ -53,23 +57,14 @@ func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList)
 			in.place(v)
 		}
 	}
-	for c := range pod.createdContainers() {
+	in.placeLogins()
+	for c := range in.containers() {
 		in.equip(c, c.name)
 	}
+	in.insertLogins()
 	in.warnAboutScopes()
 	in.status()
 	return in.result()
-}
-
-// maxContainers bounds the containers of one pod, so that a hostile pod cannot
-// make the work on it expensive. No node could run as many.
-const maxContainers = 1000
-
-func (p *Pod) tooManyContainers() *field.Error {
-	if n := len(p.initContainers) + len(p.containers) + len(p.ephemeralContainers); n > maxContainers {
-		return field.TooMany(field.NewPath("spec", "containers"), n, maxContainers)
-	}
-	return nil
 }
 
 // injection is the work on one pod.
@@ -78,10 +73,12 @@ type injection struct {
 	options Options
 	tokens  []annotations.Token
 	dirs    []*directory
+	logins  []*login
 
 	views  []*view
 	mounts []missingMount
-	// equipped are the containers that have, or get, at least one token.
+	// equipped are the containers that have, or get, at least one token or the
+	// result of a login; the login containers themselves are not among them.
 	equipped []string
 
 	existing existingVolumes
@@ -98,13 +95,42 @@ type missingMount struct {
 	view      *view
 }
 
+// containers are those that the pod will be created with: the login containers
+// that are added, and the pod's own.
+func (in *injection) containers() iter.Seq[*container] {
+	return func(yield func(*container) bool) {
+		for _, l := range in.logins {
+			if l.added != nil && !yield(l.container) {
+				return
+			}
+		}
+		for c := range in.pod.createdContainers() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// maxContainers bounds the containers of one pod, so that a hostile pod cannot
+// make the work on it expensive. No node could run as many.
+const maxContainers = 1000
+
+func (p *Pod) tooManyContainers() *field.Error {
+	if n := len(p.initContainers) + len(p.containers) + len(p.ephemeralContainers); n > maxContainers {
+		return field.TooMany(field.NewPath("spec", "containers"), n, maxContainers)
+	}
+	return nil
+}
+
 func newInjection(pod *Pod, spec annotations.Spec, o Options) *injection {
 	in := &injection{
 		pod: pod, options: o, tokens: spec.Tokens, dirs: directories(spec.Tokens, pod.OS),
 		existing: existingVolumes{pod: pod}, volumes: list{exists: pod.hasVolumes},
 	}
+	in.findLogins(spec.Logins)
 	// A volume and, in each container, a mount for each directory, and the status.
-	in.patch.reserve((len(pod.initContainers)+len(pod.containers)+1)*len(in.dirs) + 1)
+	in.patch.reserve((len(pod.initContainers)+len(pod.containers)+1)*(len(in.dirs)+4*len(in.logins)) + 1)
 	return in
 }
 
@@ -113,7 +139,8 @@ func (in *injection) result() (Result, field.ErrorList) {
 		return Result{Warnings: in.warnings}, in.errs
 	}
 	return Result{
-		Operations: in.patch.finish(), Warnings: in.warnings, Tokens: in.grantedTokens(), Containers: in.equipped,
+		Operations: in.patch.finish(), Warnings: in.warnings, Containers: in.equipped,
+		Tokens: in.grantedTokens(), Logins: in.grantedLogins(),
 	}, nil
 }
 
@@ -141,6 +168,17 @@ func (in *injection) grantedTokens() []string {
 	return names
 }
 
+// grantedLogins are the names of the logins whose result some container reads.
+func (in *injection) grantedLogins() []string {
+	var names []string
+	for _, l := range in.logins {
+		if len(l.readers) > 0 {
+			names = append(names, l.DisplayName())
+		}
+	}
+	return names
+}
+
 // granted tells whether some container has the token.
 func (in *injection) granted(t *annotations.Token) bool {
 	return slices.ContainsFunc(in.views, func(v *view) bool { return v.users > 0 && slices.Contains(v.tokens(), t) })
@@ -149,9 +187,9 @@ func (in *injection) granted(t *annotations.Token) bool {
 // look finds out what the container has and what it lacks. Scopes are decided
 // by the name scopeName.
 func (in *injection) look(c *container, scopeName string) {
-	equipped := false
+	equipped := slices.ContainsFunc(in.logins, func(l *login) bool { return slices.Contains(l.readers, c) })
 	for _, dir := range in.dirs {
-		members := dir.members(scopeName)
+		members := in.members(dir, scopeName)
 		if members == 0 {
 			continue
 		}
@@ -162,20 +200,22 @@ func (in *injection) look(c *container, scopeName string) {
 			in.checkMount(c, m, v)
 			continue
 		}
-		in.checkNesting(c, dir)
+		in.checkNesting(c, dir.path, dir.comparable, dir.tokens[0].Annotation(annotations.MountPath))
 		v.containers = append(v.containers, c)
 		in.mounts = append(in.mounts, missingMount{c, v})
 	}
-	if equipped {
+	if equipped && in.loginOf(c.name) == nil {
 		in.equipped = append(in.equipped, c.name)
 	}
 }
 
-// members returns which tokens of the directory a container sees, as bits.
-func (d *directory) members(container string) uint32 {
+// members returns which tokens of the directory a container sees, as bits: one
+// that does a login the token of that, others those whose scope has the name.
+func (in *injection) members(d *directory, scopeName string) uint32 {
 	var bits uint32
+	does := in.loginOf(scopeName)
 	for i, t := range d.tokens {
-		if t.Scope.Includes(container) {
+		if does == nil && t.Scope.Includes(scopeName) || does != nil && does.token == t {
 			bits |= 1 << i
 		}
 	}
@@ -204,37 +244,37 @@ func (in *injection) mountAt(c *container, dir *directory) *mount {
 
 // equip adds the mounts and variables that the container lacks.
 func (in *injection) equip(c *container, scopeName string) {
-	mounts := list{exists: c.hasMounts}
+	does := in.loginOf(scopeName)
+	if does != nil && does.added != nil {
+		in.equipLogin(does)
+		return
+	}
+	mounts, env := list{exists: c.hasMounts}, list{exists: c.hasEnv}
 	for ; len(in.mounts) > 0 && in.mounts[0].container == c; in.mounts = in.mounts[1:] {
 		v := in.mounts[0].view
 		in.patch.container(c).pointer("volumeMounts").appendTo(&mounts, v.mount, v.mountList)
 	}
-	env := list{exists: c.hasEnv}
+	for _, l := range in.logins {
+		if slices.Contains(l.readers, c) && in.lookForResult(c, l) {
+			m := corev1.VolumeMount{Name: l.volumeName, MountPath: l.MountPath, ReadOnly: true}
+			in.patch.container(c).pointer("volumeMounts").appendTo(&mounts, m, []corev1.VolumeMount{m})
+		}
+	}
+	if does != nil {
+		return // the variables are for workloads
+	}
 	for i := range in.tokens {
 		if t := &in.tokens[i]; t.Env != "" && t.Scope.Includes(scopeName) {
-			in.setEnv(c, t, &env)
+			in.setEnv(c, variable{name: t.Env, value: t.Path(in.pod.OS), annotation: t.Annotation(annotations.Env)}, &env)
 		}
 	}
+	in.setLoginEnv(c, &env)
 }
 
-// setEnv adds the token's variable, unless the container has it already.
-func (in *injection) setEnv(c *container, t *annotations.Token, env *list) {
-	want, found := t.Path(in.pod.OS), false
-	for i := range c.env { // to the end: of variables with one name the last one counts
-		e := &c.env[i]
-		if e.name != t.Env {
-			continue
-		}
-		if e.computed || e.value != want {
-			in.fail(field.Invalid(c.field().Child("env").Index(i).Child("name"), e.name, fmt.Sprintf(
-				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them",
-				c.name, t.Annotation(annotations.Env), want)))
-		}
-		found = true
+// equipLogin adds the mount of its token to a login container that is new.
+func (in *injection) equipLogin(l *login) {
+	for ; len(in.mounts) > 0 && in.mounts[0].container == l.container; in.mounts = in.mounts[1:] {
+		v := in.mounts[0].view
+		l.added.VolumeMounts = append(l.added.VolumeMounts, corev1.VolumeMount{Name: v.volumeName, MountPath: v.dir.path, ReadOnly: true})
 	}
-	if found {
-		return
-	}
-	v := corev1.EnvVar{Name: t.Env, Value: want}
-	in.patch.container(c).pointer("env").appendTo(env, v, []corev1.EnvVar{v})
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // patch collects add operations (RFC 6902 section 4.1). All JSON pointers
@@ -60,6 +61,21 @@ func (p *patch) appendTo(l *list, one, listOfOne any) {
 	}
 	l.exists = true
 	p.add(listOfOne)
+}
+
+// insert puts containers before all others of the list spec.name, in their
+// order. Operations that follow would find the others at other indices.
+func (p *patch) insert(exists bool, name string, containers []*corev1.Container) {
+	if len(containers) == 0 {
+		return
+	}
+	if !exists {
+		p.pointer("spec", name).add(containers)
+		return
+	}
+	for i, c := range containers {
+		p.pointer("spec", name, strconv.Itoa(i)).add(c)
+	}
 }
 
 // annotation adds or replaces one of the pod's annotations.

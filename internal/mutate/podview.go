@@ -24,6 +24,7 @@ type Pod struct {
 	volumes             []volume
 	hasVolumes          bool
 	initContainers      []container
+	hasInitContainers   bool
 	containers          []container
 	ephemeralContainers []container
 	security            security
@@ -71,6 +72,8 @@ type container struct {
 	index int
 	// target is the container whose process namespace an ephemeral one joins.
 	target string
+	// sidecar is true where an init container runs on (restartPolicy Always).
+	sidecar bool
 
 	mounts    []mount
 	hasMounts bool
@@ -193,12 +196,12 @@ func (r podReader) spec(pod *Pod) {
 			pod.security = r.security()
 		case "volumes":
 			pod.hasVolumes = r.Array(func(int) { pod.volumes = append(pod.volumes, r.volume()) })
-		case "initContainers":
-			pod.initContainers = r.containers(name)
+		case initContainers:
+			pod.initContainers, pod.hasInitContainers = r.containers(name)
 		case "containers":
-			pod.containers = r.containers(name)
+			pod.containers, _ = r.containers(name)
 		case "ephemeralContainers":
-			pod.ephemeralContainers = r.containers(name)
+			pod.ephemeralContainers, _ = r.containers(name)
 		default:
 			r.Skip()
 		}
@@ -222,9 +225,8 @@ func (r podReader) volume() volume {
 	return v
 }
 
-func (r podReader) containers(list string) []container {
-	var cs []container
-	r.Array(func(i int) {
+func (r podReader) containers(list string) (cs []container, exists bool) {
+	exists = r.Array(func(i int) {
 		if r.Null() {
 			r.Skip() // nothing can be added to it
 			return
@@ -233,8 +235,11 @@ func (r podReader) containers(list string) []container {
 		r.container(&c)
 		cs = append(cs, c)
 	})
-	return cs
+	return cs, exists
 }
+
+// initContainers is the list of init containers and native sidecars.
+const initContainers = "initContainers"
 
 func (r podReader) container(c *container) {
 	firstMount, firstEnv := len(r.mounts), len(r.env)
@@ -252,6 +257,8 @@ func (r podReader) container(c *container) {
 			c.hasEnv = r.Array(func(int) { r.env = append(r.env, r.envVar()) })
 		case "securityContext":
 			c.security = r.security()
+		case "restartPolicy":
+			c.sidecar = r.String() == string(corev1.ContainerRestartPolicyAlways)
 		default:
 			r.Skip()
 		}

@@ -30,19 +30,22 @@ var pods = flag.Uint64("pods", 2000, "how many random pods to check")
 func TestRandomPods(t *testing.T) {
 	t.Parallel()
 	const shards = 4
-	var denied atomic.Uint64
+	var denied, logins atomic.Uint64
 	t.Cleanup(func() {
 		// Otherwise the rest is checked for too few pods.
-		if denied.Load() > *pods/4 {
-			t.Errorf("%d of %d random pods are denied", denied.Load(), *pods)
+		if denied.Load() > *pods/4 || logins.Load() < *pods/4 {
+			t.Errorf("of %d random pods %d are denied, and %d log in", *pods, denied.Load(), logins.Load())
 		}
 	})
 	for shard := range uint64(shards) {
 		t.Run(fmt.Sprintf("shard %d", shard), func(t *testing.T) {
 			t.Parallel()
 			for seed := shard; seed < *pods; seed += shards {
-				if !checkRandomPod(t, seed) {
+				switch got := checkRandomPod(t, seed); {
+				case len(got.Errors) > 0:
 					denied.Add(1)
+				case len(got.result.Logins) > 0:
+					logins.Add(1)
 				}
 				if t.Failed() {
 					t.Fatalf("seed %d", seed)
@@ -52,8 +55,8 @@ func TestRandomPods(t *testing.T) {
 	}
 }
 
-// checkRandomPod is false where the pod is denied.
-func checkRandomPod(t *testing.T, seed uint64) bool {
+// checkRandomPod returns what becomes of the pod by the first call.
+func checkRandomPod(t *testing.T, seed uint64) outcome {
 	t.Helper()
 	r := newRandom(seed)
 	tree := r.pod()
@@ -70,7 +73,7 @@ func checkRandomPod(t *testing.T, seed uint64) bool {
 	expect(t, "warnings of the pod written in another way", got.Warnings, again.Warnings)
 	if len(got.Errors) > 0 {
 		checkErrors(t, got)
-		return false
+		return got
 	}
 	checkPatched(t, first, got)
 	checkDebugging(t, r, got.Pod)
@@ -84,10 +87,10 @@ func checkRandomPod(t *testing.T, seed uint64) bool {
 	second := create(t, later)
 	if len(second.Errors) > 0 {
 		checkErrors(t, second) // the new containers may contradict the annotations
-		return true
+		return got
 	}
 	checkPatched(t, later, second)
-	return true
+	return got
 }
 
 // checkDebugging adds an ephemeral container to an injected pod. It gets what
@@ -99,7 +102,7 @@ func checkDebugging(t *testing.T, r random, running []byte) {
 	delete(debugger, "volumeMounts") // they might contradict the annotations, as
 	delete(debugger, "env")          // those of any container
 	if !r.chance(3) {
-		scope = pick(r, "c0", "c1")
+		scope = pick(r, "c0", "c1", "oidc-login", "oidc-login-aws")
 		debugger["targetContainerName"] = scope
 	}
 	tree["spec"].(object)["ephemeralContainers"] = []any{debugger}
@@ -112,6 +115,7 @@ func checkDebugging(t *testing.T, r random, running []byte) {
 		return // as in checkPatched
 	}
 	want, _, _ := wanted(pod, scope)
+	checkDebugResults(t, pod, scope, got)
 	if slices.ContainsFunc(got.Warnings, func(w string) bool { return strings.HasPrefix(w, `debug container "dbg" gets no token: `) }) {
 		want = map[string]grant{}
 		expect(t, "paths that change in vain", nil, paths(got))
@@ -140,7 +144,9 @@ func (r random) takeAway(spec object) {
 				if items, ok := c.(object)[key].([]any); ok && r.chance(4) {
 					c.(object)[key] = slices.DeleteFunc(items, func(item any) bool {
 						name, _ := item.(object)["name"].(string)
-						return strings.HasPrefix(name, "oidc-token") || strings.HasPrefix(name, "TOKEN_")
+						// Without its result a login container would not be one.
+						result := strings.HasPrefix(name, "oidc-login") && item.(object)["readOnly"] == true
+						return result || strings.HasPrefix(name, "oidc-token") || strings.HasPrefix(name, "TOKEN_") || strings.HasPrefix(name, "VAULT_")
 					})
 				}
 			}
@@ -164,6 +170,7 @@ func checkPatched(t *testing.T, raw []byte, got outcome) {
 	}
 	checkTokens(t, before, after, got)
 	checkReadable(t, after, got)
+	checkLogins(t, before, after, got)
 }
 
 func checkWarnings(t *testing.T, got outcome) {
@@ -242,6 +249,9 @@ func undo(t *testing.T, v any, path []string) any {
 		if err != nil || i >= len(v) {
 			t.Fatalf("the patch reaches into element %q of %d", name, len(v))
 		}
+		if len(path) == 1 {
+			return slices.Delete(v, i, i+1)
+		}
 		v[i] = undo(t, v[i], path[1:])
 		return v
 	default:
@@ -287,7 +297,8 @@ func checkTokens(t *testing.T, before, after *corev1.Pod, got outcome) {
 	granted := map[string]bool{}
 	for _, c := range containersOf(after) {
 		want, names, env := wanted(after, c.Name)
-		if len(want) > 0 {
+		_, logsIn := loginsOf(after)[c.Name]
+		if !logsIn && (len(want) > 0 || len(resultsOf(after, c.Name)) > 0) {
 			equipped = append(equipped, c.Name)
 		}
 		maps.Copy(granted, names)
@@ -380,6 +391,7 @@ func wanted(pod *corev1.Pod, container string) (tokens map[string]grant, names m
 	if no("oidc-injector.io/inject") {
 		return tokens, names, env
 	}
+	login, logsIn := loginsOf(pod)[container]
 	for key, audience := range pod.Annotations {
 		suffix, ok := strings.CutPrefix(key, "oidc-injector.io/audience")
 		if !ok || suffix != "" && suffix[0] != '.' || no("oidc-injector.io/inject"+suffix) {
@@ -399,7 +411,7 @@ func wanted(pod *corev1.Pod, container string) (tokens map[string]grant, names m
 			}
 			return false
 		}
-		if get("containers", "") != "" && !listed("containers") || listed("skip-containers") {
+		if logsIn && login.token != suffix || !logsIn && (get("containers", "") != "" && !listed("containers") || listed("skip-containers")) {
 			continue
 		}
 		name, file := "default", "oidc-token"
@@ -409,7 +421,7 @@ func wanted(pod *corev1.Pod, container string) (tokens map[string]grant, names m
 		dir, file := get("mount-path", "/var/run/secrets/tokens"), get("token-file", file)
 		tokens[clean(pod, dir+"/"+file)] = grant{audience, seconds(get("expiration", "3600"))}
 		names[name] = true
-		if variable := get("env", ""); variable != "" {
+		if variable := get("env", ""); variable != "" && !logsIn {
 			env[variable] = dir + "/" + file
 			if windows {
 				value := strings.ReplaceAll(dir+`\`+file, "/", `\`)
@@ -447,7 +459,7 @@ func checkReadable(t *testing.T, pod *corev1.Pod, got outcome) {
 		annotated = annotated || strings.HasPrefix(key, "oidc-injector.io/file-mode")
 	}
 	for _, warning := range got.Warnings {
-		if match := unreadableWarning.FindStringSubmatch(warning); match != nil && !slices.Contains(warned, match[1]) {
+		if match := unreadableWarning.FindStringSubmatch(warning); match != nil && !aboutResult(warning) && !slices.Contains(warned, match[1]) {
 			warned = append(warned, match[1])
 		}
 	}
@@ -476,31 +488,11 @@ func checkReadable(t *testing.T, pod *corev1.Pod, got outcome) {
 // mayRead tells whether a container may read the tokens of a volume. Where the
 // pod does not say who runs in it, it is somebody without rights.
 func mayRead(pod *corev1.Pod, c corev1.Container, volume string) bool {
-	const nobody = 12345
-	podContext := pod.Spec.SecurityContext
-	if podContext == nil {
-		podContext = &corev1.PodSecurityContext{}
-	}
-	or := func(ids ...*int64) int64 {
-		for _, id := range ids {
-			if id != nil {
-				return *id
-			}
-		}
-		return nobody
-	}
+	podContext := podContextOf(pod)
 	user := func(c corev1.Container) int64 {
-		if c.SecurityContext == nil {
-			return or(podContext.RunAsUser)
-		}
-		return or(c.SecurityContext.RunAsUser, podContext.RunAsUser)
+		return or(nobody, contextOf(c).RunAsUser, podContext.RunAsUser)
 	}
-	uid, groups := user(c), slices.Clone(podContext.SupplementalGroups)
-	if c.SecurityContext == nil {
-		groups = append(groups, or(podContext.RunAsGroup))
-	} else {
-		groups = append(groups, or(c.SecurityContext.RunAsGroup, podContext.RunAsGroup))
-	}
+	uid, groups := user(c), append(slices.Clone(podContext.SupplementalGroups), or(nobody, contextOf(c).RunAsGroup, podContext.RunAsGroup))
 
 	v := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
 	if v < 0 || pod.Spec.Volumes[v].Projected == nil {
@@ -518,6 +510,38 @@ func mayRead(pod *corev1.Pod, c corev1.Container, volume string) bool {
 		mode, group = 0o640, *fsGroup
 		groups = append(groups, *fsGroup)
 	}
+	return permits(mode, owner, group, uid, groups)
+}
+
+// nobody is the user and the group of containers of which the pod does not say.
+const nobody int64 = 12345
+
+func podContextOf(pod *corev1.Pod) *corev1.PodSecurityContext {
+	if c := pod.Spec.SecurityContext; c != nil {
+		return c
+	}
+	return &corev1.PodSecurityContext{}
+}
+
+func contextOf(c corev1.Container) *corev1.SecurityContext {
+	if c.SecurityContext != nil {
+		return c.SecurityContext
+	}
+	return &corev1.SecurityContext{}
+}
+
+// or is the first of the numbers that is there.
+func or(otherwise int64, ids ...*int64) int64 {
+	for _, id := range ids {
+		if id != nil {
+			return *id
+		}
+	}
+	return otherwise
+}
+
+// permits is the kernel's permission check for reading.
+func permits(mode int32, owner, group, uid int64, groups []int64) bool {
 	switch {
 	case uid == 0:
 		return true

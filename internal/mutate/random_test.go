@@ -56,7 +56,15 @@ func (r random) annotations(containers []string, windows bool) object {
 				all["oidc-injector.io/"+key+suffix] = value
 			}
 		}
-		if suffix != "" && r.chance(2) {
+		if !windows && r.chance(3) {
+			r.login(i, func(n int, key string, values ...string) { set(n, key, pick(r, values...)) })
+			if suffix != "" && r.chance(3) {
+				if r.chance(2) {
+					set(1, pick(r, "containers", "skip-containers"), pick(r, containers...))
+				}
+				continue // it uses the default token
+			}
+		} else if suffix != "" && r.chance(2) {
 			continue
 		}
 		set(1, "audience", pick(r, "vault", "sts.amazonaws.com", `https://ü.example/"a"?b=<c>`))
@@ -75,6 +83,26 @@ func (r random) annotations(containers []string, windows bool) object {
 		all["oidc-injector.io/status"] = "{}"
 	}
 	return all
+}
+
+// login asks for a login that contradicts no token.
+func (r random) login(i int, set func(n int, key string, values ...string)) {
+	if r.chance(3) {
+		set(1, "login", "token-exchange", "jwt-bearer", "client-assertion")
+		set(1, pick(r, "login-address", "login-issuer"), "https://login.example.com")
+		set(3, "login-scope", "a $(b)", "ü")
+	} else {
+		set(1, "login", "vault")
+		set(1, "login-address", "https://vault.example.com:8200", "https://v")
+		set(3, "login-namespace", "a$b", "team")
+	}
+	set(4, "login-mode", "init", "sidecar")
+	set(3, "login-mount-path", fmt.Sprintf("/login%d", i), fmt.Sprintf("/vault/login %d", i))
+	set(4, "login-file", "t", "access.json")
+	set(4, "login-env", fmt.Sprintf("LOGIN_%d", i))
+	set(4, "login-format", "json", "env")
+	set(4, pick(r, "login-ca-configmap", "login-ca-secret"), "ca", "ca/root.pem")
+	set(6, "login-token", "default")
 }
 
 // containers returns containers, and appends their names.
@@ -111,6 +139,9 @@ func (r random) container(name string) object {
 	if r.chance(30) {
 		env = append(env, r.sprinkle(object{"name": "TOKEN_0", pick(r, "value", "x-value"): "/x"}))
 	}
+	if r.chance(10) {
+		env = append(env, r.sprinkle(object{"name": pick(r, "VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_NAMESPACE", "VAULT_CACERT"), "value": "x"}))
+	}
 	r.list(c, "env", env)
 	return r.sprinkle(c)
 }
@@ -121,7 +152,7 @@ func (r random) volumes() []any {
 		object{"name": "kube-api-access", "projected": object{"sources": []any{object{"serviceAccountToken": object{"path": "token"}}}}},
 	}
 	if r.chance(30) {
-		list = append(list, object{"name": "oidc-token", "emptyDir": object{}})
+		list = append(list, object{"name": pick(r, "oidc-token", "oidc-login"), "emptyDir": object{}})
 	}
 	for _, v := range list {
 		r.sprinkle(v.(object))

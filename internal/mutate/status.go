@@ -11,6 +11,7 @@ import (
 type status struct {
 	Version    string   `json:"version"`
 	Tokens     []string `json:"tokens"`
+	Logins     []string `json:"logins,omitempty"`
 	Containers []string `json:"containers"`
 }
 
@@ -19,7 +20,9 @@ func (in *injection) status() {
 	if len(in.equipped) == 0 || len(in.errs) > 0 {
 		return
 	}
-	value, err := json.Marshal(status{Version: in.options.Version, Tokens: in.grantedTokens(), Containers: in.equipped})
+	value, err := json.Marshal(status{
+		Version: in.options.Version, Tokens: in.grantedTokens(), Logins: in.grantedLogins(), Containers: in.equipped,
+	})
 	if err != nil {
 		panic(err) //nolint:forbidigo // strings and slices of strings always marshal
 	}

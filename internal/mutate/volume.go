@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/contract"
 )
 
 // VolumeName is the name of the volume for the default mount path. Every other
@@ -119,7 +120,8 @@ func (v *view) prepareMount() {
 	v.mount, v.mountList = m, []corev1.VolumeMount{m}
 }
 
-// projection is an existing volume, as far as it can be compared with a view.
+// projection is an existing volume, as far as it can be compared with a view or
+// with a volume of a login.
 type projection struct {
 	index  int
 	name   string
@@ -127,6 +129,11 @@ type projection struct {
 	tokens []corev1.ServiceAccountTokenProjection
 	// tokensOnly is false where the volume holds anything but tokens.
 	tokensOnly bool
+	// memory is true for an emptyDir in memory.
+	memory bool
+	// ca is the entry of a ConfigMap or Secret that the volume shows under the
+	// contract's name, or nil where it shows anything else.
+	ca *annotations.CASource
 	// readOnly is true where the kubelet mounts the volume read-only whatever
 	// the mount says, so that no directory can be made in it.
 	readOnly bool
@@ -143,6 +150,8 @@ func decodeProjection(index int, name, raw string) *projection {
 		return p
 	}
 	p.readOnly = v.ConfigMap != nil || v.Secret != nil || v.Projected != nil || v.DownwardAPI != nil
+	p.memory = v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory
+	p.ca = caSource(&v)
 	if v.Projected == nil {
 		return p
 	}
@@ -158,6 +167,22 @@ func decodeProjection(index int, name, raw string) *projection {
 		p.tokens = append(p.tokens, *source.ServiceAccountToken)
 	}
 	return p
+}
+
+func caSource(v *corev1.Volume) *annotations.CASource {
+	ca := &annotations.CASource{}
+	var items []corev1.KeyToPath
+	switch {
+	case v.ConfigMap != nil:
+		ca.Name, items = v.ConfigMap.Name, v.ConfigMap.Items
+	case v.Secret != nil:
+		ca.Secret, ca.Name, items = true, v.Secret.SecretName, v.Secret.Items
+	}
+	if len(items) != 1 || items[0].Path != contract.CAFileName {
+		return nil
+	}
+	ca.Key = items[0].Key
+	return ca
 }
 
 // existingVolumes finds the pod's volumes by name, and decodes those that are

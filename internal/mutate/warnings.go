@@ -2,6 +2,7 @@ package mutate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
@@ -27,12 +28,16 @@ func (in *injection) warnUnreadable(c *container, v *view, f file) {
 	if in.pod.readable(f, c) {
 		return
 	}
-	who := "as the user of its image"
-	if user := in.pod.user(c); user != nil {
-		who = fmt.Sprintf("as user %d", *user)
-	}
 	in.warnOnce(fmt.Sprintf("container %q may not be able to read %s: it runs %s, and the file has mode %04o, user %d and group %d; set fsGroup or %s",
-		c.name, v.dir.path, who, f.mode, f.owner, f.group, in.options.Prefix.Key(annotations.FileMode, v.tokens()[0].Name)))
+		c.name, v.dir.path, in.pod.runsAs(c), f.mode, f.owner, f.group, in.options.Prefix.Key(annotations.FileMode, v.tokens()[0].Name)))
+}
+
+// runsAs says as whom a container runs.
+func (p *Pod) runsAs(c *container) string {
+	if user := p.user(c); user != nil {
+		return fmt.Sprintf("as user %d", *user)
+	}
+	return "as the user of its image"
 }
 
 // warnAboutScopes warns of container names that the pod does not have, of
@@ -40,9 +45,7 @@ func (in *injection) warnUnreadable(c *container, v *view, f file) {
 func (in *injection) warnAboutScopes() {
 	for i := range in.tokens {
 		t := &in.tokens[i]
-		if t.Scope.Written {
-			in.warnUnknownContainers(t)
-		}
+		in.warnUnknownContainers(t.Scope, t.Name)
 		if !in.granted(t) {
 			in.warnOnce(fmt.Sprintf("no container of the pod gets token %q", t.DisplayName()))
 		}
@@ -50,27 +53,34 @@ func (in *injection) warnAboutScopes() {
 			in.warnOnce(t.Annotation(annotations.FileMode) + ": file modes have no effect on Windows")
 		}
 	}
+	for _, l := range in.logins {
+		in.warnUnknownContainers(l.Containers, l.Name)
+	}
 }
 
-func (in *injection) warnUnknownContainers(t *annotations.Token) {
+func (in *injection) warnUnknownContainers(scope annotations.Scope, suffix string) {
+	if !scope.Written {
+		return
+	}
 	key := annotations.SkipContainers
-	if t.Scope.Only != nil {
+	if scope.Only != nil {
 		key = annotations.Containers
 	}
-	for _, name := range t.Scope.Names() {
-		if !in.pod.hasContainer(name) {
-			in.warnOnce(fmt.Sprintf("%s: the pod has no container %q", in.options.Prefix.Key(key, t.Name), name))
+	for _, name := range scope.Names() {
+		if !in.hasContainer(name) {
+			in.warnOnce(fmt.Sprintf("%s: the pod has no container %q", in.options.Prefix.Key(key, suffix), name))
 		}
 	}
 }
 
-func (p *Pod) hasContainer(name string) bool {
-	for c := range p.allContainers() {
+// hasContainer tells whether the pod has, or gets, a container of this name.
+func (in *injection) hasContainer(name string) bool {
+	for c := range in.pod.allContainers() {
 		if c.name == name {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(in.logins, func(l *login) bool { return l.containerName == name })
 }
 
 func (in *injection) warnOnce(text string) {
