@@ -1,0 +1,124 @@
+// Login exchanges a projected ServiceAccount token for a token of Vault, OpenBao
+// or an OAuth authorization server, and keeps that fresh in a file.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/login"
+	"github.com/oidc-injector/oidc-injector/internal/version"
+)
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+const program = "oidc-login"
+
+func main() {
+	beSmall()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	// The first signal ends the program in order, the second one at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// beSmall trades speed, of which nothing here needs any, for memory: one thread
+// of Go code, whatever the size of the node, and a heap that is collected at
+// 1 MiB instead of 4.
+func beSmall() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
+}
+
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	options := login.NewOptions(environ)
+	if len(args) > 0 {
+		switch args[0] {
+		case "ready":
+			return ready(ctx, options, args[1:], stdout, stderr)
+		case "version":
+			args = []string{"--version"}
+		}
+	}
+	flags := newFlags()
+	options.AddFlags(flags)
+	printVersion := flags.Bool("version", false, "")
+	if code, ended := parse(flags, args, stdout, stderr); ended {
+		return code
+	}
+	if *printVersion {
+		fmt.Fprintln(stdout, version.String(program))
+		return exitOK
+	}
+	config, err := options.Config()
+	if err != nil {
+		login.Terminate(options.TerminationLog(), err.Error())
+		return usageError(stderr, err)
+	}
+	if err := login.Run(ctx, config, stderr); err != nil {
+		fmt.Fprintf(stderr, "error: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}
+
+func ready(ctx context.Context, options *login.Options, args []string, stdout, stderr io.Writer) int {
+	flags := newFlags()
+	options.AddFlags(flags, contract.OutputFile)
+	var wait time.Duration
+	flags.DurationVar(&wait, "wait", 0, "")
+	if code, ended := parse(flags, args, stdout, stderr); ended {
+		return code
+	}
+	ok, line := login.Ready(ctx, options.OutputFile(), wait)
+	fmt.Fprintln(stdout, line)
+	if !ok {
+		return exitError
+	}
+	return exitOK
+}
+
+func newFlags() *flag.FlagSet {
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // what is wrong is said once, below
+	flags.Usage = func() {}
+	return flags
+}
+
+// parse reads the flags, and tells whether that was all there was to do.
+func parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, ended bool) {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		login.Help(stdout)
+		return exitOK, true
+	case err != nil:
+		return usageError(stderr, err), true
+	case flags.NArg() > 0:
+		return usageError(stderr, fmt.Errorf("unexpected argument %q", flags.Arg(0))), true
+	}
+	return 0, false
+}
+
+func usageError(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "error: %v\nSee '%s --help'.\n", err, program)
+	return exitUsage
+}

@@ -1,0 +1,114 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+)
+
+// ClassOf is the class of an HTTP status that is no success.
+func ClassOf(status int) failure.Class {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return failure.RateLimited
+	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusPreconditionFailed, status == http.StatusTooEarly:
+		return failure.Server
+	case status >= 400:
+		return failure.Denied
+	default:
+		return failure.Protocol
+	}
+}
+
+// Refused is the failure that an answer reports. The words are those of the
+// relying party, as they are; where it has none, its page is shown.
+func (r Request) Refused(response Response, class failure.Class, words ...string) error {
+	if len(words) == 0 {
+		words = []string{excerpt(response)}
+	}
+	quoted := make([]string, 0, maxWords)
+	for _, said := range words[:min(len(words), maxWords)] {
+		quoted = append(quoted, secret.Quote(said, r.Secrets...))
+	}
+	return &failure.Error{
+		Class: class, Doing: r.Doing, Cause: fmt.Errorf("%d: %s", response.Status, strings.Join(quoted, "; ")),
+		RetryAfter: RetryAfter(response.Header.Get("Retry-After"), time.Now()),
+	}
+}
+
+// maxWords is how many of several errors are shown.
+const maxWords = 3
+
+// Decode reads the JSON object of an answer.
+func (r Request) Decode(response Response, into any) error {
+	err := json.Unmarshal(response.Body, into)
+	if err == nil {
+		return nil
+	}
+	// The text of a syntax error may quote a character of the answer, but no
+	// more; that of a type error names the field and quotes a number at most.
+	return r.Fail(failure.Protocol, fmt.Errorf("%d: the answer is not the expected JSON: %s: %s",
+		response.Status, secret.Redact(err.Error(), r.Secrets...), secret.Quote(excerpt(response), r.Secrets...)))
+}
+
+// excerpt is what there is to read in an answer: of an HTML page its title.
+func excerpt(response Response) string {
+	body := bytes.TrimSpace(response.Body)
+	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if (err == nil && kind == "text/html") || bytes.HasPrefix(body, []byte("<")) {
+		body = []byte("HTML page: " + pageTitle(string(body)))
+	}
+	if len(body) == 0 {
+		return http.StatusText(response.Status)
+	}
+	return strings.Join(strings.Fields(string(body)), " ")
+}
+
+// pageTitle is the title of an HTML page, or its text where it has none.
+func pageTitle(page string) string {
+	if _, after, ok := strings.Cut(page, "<title>"); ok {
+		title, _, _ := strings.Cut(after, "</title>")
+		return title
+	}
+	var text strings.Builder
+	inTag := false
+	for _, c := range page {
+		switch {
+		case c == '<':
+			inTag = true
+		case c == '>':
+			inTag = false
+			text.WriteByte(' ')
+		case !inTag:
+			text.WriteRune(c)
+		}
+	}
+	return text.String()
+}
+
+// maxRetryAfter bounds how long a relying party can keep a client away.
+const maxRetryAfter = time.Hour
+
+// RetryAfter reads the header of that name: seconds or a date (RFC 9110 section
+// 10.2.3). What cannot be read asks for nothing.
+func RetryAfter(value string, now time.Time) time.Duration {
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), maxRetryAfter)
+}

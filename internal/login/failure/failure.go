@@ -1,0 +1,58 @@
+// Package failure says why a step of a login did not work: in words for whoever
+// owns the pod, and as a class for counters and for the schedule.
+package failure
+
+import (
+	"errors"
+	"time"
+)
+
+// Class is what kind of failure it is. The classes are label values of metrics,
+// so there are few, and they stay.
+type Class string
+
+// The classes.
+const (
+	Network     Class = "network"      // no connection, or one that broke
+	TLS         Class = "tls"          // a certificate or a handshake
+	Timeout     Class = "timeout"      // no answer in time
+	RateLimited Class = "rate_limited" // 429
+	Server      Class = "server"       // 5xx
+	Sealed      Class = "sealed"       // Vault is sealed or has no active node
+	Denied      Class = "denied"       // a 4xx that does not heal by itself
+	Protocol    Class = "protocol"     // an answer that is none
+	JWT         Class = "jwt"          // the JWT file is missing, broken or expired
+	Output      Class = "output"       // the result could not be written
+)
+
+// Classes lists all classes.
+func Classes() []Class {
+	return []Class{Network, TLS, Timeout, RateLimited, Server, Sealed, Denied, Protocol, JWT, Output}
+}
+
+// Error is a failed step.
+type Error struct {
+	Class Class
+	// Doing completes "could not …", such as "log in to Vault at https://vault:8200".
+	Doing string
+	// Cause is the reason. Words of another party are quoted in it, and hold no
+	// token.
+	Cause error
+	// RetryAfter is how long the other party asks to be left alone, if it does.
+	RetryAfter time.Duration
+}
+
+// Error says what could not be done and why, in one line.
+func (e *Error) Error() string { return "could not " + e.Doing + ": " + e.Cause.Error() }
+
+// Unwrap is the reason.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Of returns what is known of a failure. An error that nobody classified counts
+// as one of the network, which is tried again soon.
+func Of(err error) (Class, time.Duration) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Class, e.RetryAfter
+	}
+	return Network, 0
+}

@@ -1,0 +1,35 @@
+package failure
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+)
+
+func TestAFailureSaysWhatAndWhy(t *testing.T) {
+	err := fmt.Errorf("outer: %w", &Error{Class: Denied, Doing: "log in", Cause: io.EOF, RetryAfter: time.Second})
+	if got, want := err.Error(), "outer: could not log in: EOF"; got != want {
+		t.Errorf("%q instead of %q", got, want)
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Error("the cause is lost")
+	}
+	if class, after := Of(err); class != Denied || after != time.Second {
+		t.Errorf("%s, %s", class, after)
+	}
+	if class, after := Of(io.EOF); class != Network || after != 0 {
+		t.Errorf("unclassified: %s, %s", class, after)
+	}
+}
+
+func TestTheClassesAreDistinct(t *testing.T) {
+	seen := map[Class]bool{}
+	for _, class := range Classes() {
+		if class == "" || seen[class] {
+			t.Errorf("class %q", class)
+		}
+		seen[class] = true
+	}
+}

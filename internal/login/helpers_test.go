@@ -1,0 +1,208 @@
+package login
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/login/status"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
+)
+
+// party is a relying party that does what a test wants, and keeps what it was
+// asked.
+type party struct {
+	mu     sync.Mutex
+	asked  []string
+	logins int
+	alive  map[secret.Text]bool
+
+	lease           time.Duration
+	batch           bool
+	login, renewal  func() error // an error to answer with
+	renewed         func() exchange.Credential
+	revocation      func(ctx context.Context) error
+	started         time.Time
+	forgetQuestions bool
+}
+
+func newTestParty() *party {
+	none := func() error { return nil }
+	return &party{
+		alive: map[secret.Text]bool{}, lease: time.Hour, login: none, renewal: none,
+		revocation: func(context.Context) error { return nil }, started: time.Now(),
+	}
+}
+
+func (p *party) note(what string) {
+	if !p.forgetQuestions {
+		p.asked = append(p.asked, fmt.Sprintf("%s %s", time.Since(p.started).Round(100*time.Millisecond), what))
+	}
+}
+
+func (p *party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.note("login " + jwt.Reveal()[len(jwt)-4:])
+	if err := ctx.Err(); err != nil {
+		return exchange.Credential{}, err
+	}
+	if err := p.login(); err != nil {
+		return exchange.Credential{}, err
+	}
+	p.logins++
+	token := secret.Text(fmt.Sprintf("hvs.number%d", p.logins))
+	p.alive[token] = true
+	return exchange.Credential{
+		Token: token, Lease: p.lease, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: []string{"default"},
+	}, nil
+}
+
+func (p *party) Renew(_ context.Context, token secret.Text) (exchange.Credential, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.note("renew " + short(token))
+	if err := p.renewal(); err != nil {
+		return exchange.Credential{}, err
+	}
+	if p.renewed != nil {
+		return p.renewed(), nil
+	}
+	return exchange.Credential{Token: token, Lease: p.lease, Renewable: true, Revocable: true}, nil
+}
+
+func (p *party) Revoke(ctx context.Context, token secret.Text) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.note("revoke " + short(token))
+	delete(p.alive, token)
+	return p.revocation(ctx)
+}
+
+func short(token secret.Text) string { return strings.TrimPrefix(token.Reveal(), "hvs.number") }
+
+func (p *party) questions() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	asked := p.asked
+	p.asked = nil
+	return asked
+}
+
+func (p *party) set(change func(*party)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+// onlyLogin hides what some relying parties cannot do.
+type onlyLogin struct{ exchanger }
+
+func denied() error {
+	return &failure.Error{Class: failure.Denied, Doing: "log in to Vault at https://v", Cause: fmt.Errorf(`400: "no"`)}
+}
+
+func unreachable() error {
+	return &failure.Error{Class: failure.Network, Doing: "log in to Vault at https://v", Cause: fmt.Errorf("connection refused")}
+}
+
+// fixture is a login in a directory of its own.
+type fixture struct {
+	*login
+	dir    string
+	output testutil.Log
+	party  *party
+}
+
+func newFixture(t *testing.T, change func(*Config)) *fixture {
+	t.Helper()
+	f := &fixture{dir: t.TempDir(), party: newTestParty()}
+	f.login = f.start(t, change)
+	f.rotate(t, "one")
+	t.Cleanup(func() {
+		if text := f.output.String(); strings.Contains(text, "hvs.") || strings.Contains(text, "eyJ") {
+			t.Errorf("a token is in the log:\n%s", text)
+		}
+	})
+	return f
+}
+
+// start makes a login of the next run of the container.
+func (f *fixture) start(t *testing.T, change func(*Config)) *login {
+	t.Helper()
+	config := Config{
+		Method: contract.MethodVault, Mode: contract.ModeSidecar, Address: &url.URL{Scheme: "https", Host: "v"}, Mount: "jwt",
+		JWTFile: filepath.Join(f.dir, "jwt"), OutputFile: filepath.Join(f.dir, "token"), OutputFormat: contract.FormatRaw, OutputMode: 0o440,
+		RequestTimeout: time.Minute, RevokeOnExit: true, LogLevel: slog.LevelDebug,
+	}
+	if change != nil {
+		change(&config)
+	}
+	l := newLogin(config, f.output.Logger("expires", "expired", "version", "jwtFile", "outputFile"))
+	l.party = f.party
+	middle(l)
+	return l
+}
+
+// rotate replaces the JWT. The last four characters of its signature are of the
+// name.
+func (f *fixture) rotate(t *testing.T, name string) {
+	t.Helper()
+	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	text := encode(`{"alg":"RS256"}`) + "." + encode(fmt.Sprintf(`{"iat":1000,"name":%q}`, name)) + ".sig-" + ("____" + name)[len(name):]
+	path := filepath.Join(f.dir, "jwt")
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs it in the background until stop is called, which returns its error.
+func (f *fixture) run(t *testing.T) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.login.run(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// token is what a workload finds.
+func (f *fixture) token(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(f.config.OutputFile)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// ready is what a probe finds.
+func (f *fixture) ready() (bool, string) { return status.Of(f.config.OutputFile, time.Now()) }
+
+var testURL = &url.URL{Scheme: "https", Host: "v"}
+
+// certificate is one in PEM.
+func certificate(t *testing.T) string {
+	t.Helper()
+	cert, _ := testutil.IssueCertificate(t, &x509.Certificate{SerialNumber: big.NewInt(1)}, nil, nil)
+	return string(cert)
+}

@@ -1,0 +1,120 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+)
+
+// endpoint is the token endpoint, discovered where it was not given. What was
+// discovered is used until an exchange fails.
+func (s *Server) endpoint(ctx context.Context) (*url.URL, error) {
+	if s.Endpoint != nil {
+		return s.Endpoint, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.discovered != nil {
+		return s.discovered, nil
+	}
+	endpoint, err := s.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.discovered = endpoint
+	return endpoint, nil
+}
+
+func (s *Server) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.discovered = nil
+}
+
+// discover asks for the metadata of OpenID Connect Discovery, and, where the
+// server has none, for those of RFC 8414.
+func (s *Server) discover(ctx context.Context) (*url.URL, error) {
+	first, second := metadataURLs(s.Issuer)
+	endpoint, err := s.metadata(ctx, first)
+	if class, _ := failure.Of(err); err == nil || class != failure.Denied {
+		return endpoint, err
+	}
+	endpoint, err8414 := s.metadata(ctx, second)
+	if err8414 == nil {
+		return endpoint, nil
+	}
+	class, retryAfter := failure.Of(err8414)
+	return nil, &failure.Error{
+		Class: class, RetryAfter: retryAfter,
+		Doing: "find the token endpoint of the issuer " + s.Issuer.String(), Cause: fmt.Errorf("%w; %w", err, err8414),
+	}
+}
+
+// metadataURLs are where metadata are published: OpenID Connect Discovery 1.0
+// section 4 appends to the issuer, RFC 8414 section 3.1 inserts before its path.
+func metadataURLs(issuer *url.URL) (openID, rfc8414 *url.URL) {
+	path := strings.TrimRight(issuer.Path, "/")
+	first, second := *issuer, *issuer
+	first.RawPath, second.RawPath = "", ""
+	first.Path = path + "/.well-known/openid-configuration"
+	second.Path = "/.well-known/oauth-authorization-server" + path
+	return &first, &second
+}
+
+// metadata fetches one document and returns the token endpoint in it.
+func (s *Server) metadata(ctx context.Context, source *url.URL) (*url.URL, error) {
+	request := exchange.Request{
+		Doing: "read the metadata of the issuer at " + source.String(), Method: http.MethodGet, URL: source, Header: http.Header{},
+	}
+	response, err := s.Client.Do(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return readMetadata(request, s.Issuer, response)
+}
+
+func readMetadata(request exchange.Request, issuer *url.URL, response exchange.Response) (*url.URL, error) {
+	if response.Status != http.StatusOK {
+		return nil, request.Refused(response, exchange.ClassOf(response.Status))
+	}
+	var document struct {
+		Issuer        string `json:"issuer"`
+		TokenEndpoint string `json:"token_endpoint"`
+	}
+	if err := request.Decode(response, &document); err != nil {
+		return nil, err
+	}
+	// RFC 8414 section 3.3: identical, character by character.
+	if want := issuer.String(); document.Issuer != want {
+		return nil, request.Fail(failure.Protocol, fmt.Errorf("it names the issuer %s, which has to be exactly %q",
+			secret.Quote(document.Issuer), want))
+	}
+	endpoint, err := tokenEndpoint(issuer, document.TokenEndpoint)
+	if err != nil {
+		return nil, request.Fail(failure.Protocol, err)
+	}
+	return endpoint, nil
+}
+
+// tokenEndpoint reads the URL of a token endpoint. A fragment is forbidden by
+// RFC 6749 section 3.2, and the JWT must not go out less safely than it could.
+func tokenEndpoint(issuer *url.URL, text string) (*url.URL, error) {
+	endpoint, err := url.Parse(text)
+	switch {
+	case text == "":
+		return nil, errors.New("it has no token_endpoint")
+	case err != nil || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "",
+		endpoint.Scheme != "https" && endpoint.Scheme != "http":
+		return nil, fmt.Errorf("its token_endpoint %s is not a URL of an endpoint", secret.Quote(text))
+	case endpoint.Scheme != "https" && issuer.Scheme == "https":
+		return nil, fmt.Errorf("its token_endpoint %s is not https, while the issuer is", secret.Quote(text))
+	}
+	return endpoint, nil
+}

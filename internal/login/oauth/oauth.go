@@ -1,0 +1,209 @@
+// Package oauth exchanges a JWT for an access token at an OAuth authorization
+// server: by RFC 8693 (token exchange), or by RFC 7523 as an authorization grant
+// (section 2.1) or as the authentication of a client (section 2.2).
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+)
+
+// The identifiers of the grants and token types.
+const (
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, no credential
+	grantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"     //nolint:gosec // a name, no credential
+	grantClientCredentials = "client_credentials"
+	assertionJWTBearer     = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" //nolint:gosec // a name, no credential
+	typeJWT                = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// Server is an authorization server. Exactly one of Endpoint and Issuer is set.
+type Server struct {
+	Client *exchange.Client
+	// Endpoint is the URL of the token endpoint.
+	Endpoint *url.URL
+	// Issuer is the server's identifier, whose metadata name the endpoint.
+	Issuer *url.URL
+	// Method is contract.MethodTokenExchange, MethodJWTBearer or
+	// MethodClientAssertion.
+	Method string
+	// ClientID, Scope, Resources and Audiences are sent as they are where they
+	// are set. Several resources and audiences are repeated parameters, as RFC
+	// 8693 section 2.1 has it.
+	ClientID, Scope      string
+	Resources, Audiences []string
+
+	mu         sync.Mutex
+	discovered *url.URL
+}
+
+// Login exchanges a JWT for an access token.
+func (s *Server) Login(ctx context.Context, jwt secret.Text) (exchange.Credential, error) {
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return exchange.Credential{}, err
+	}
+	credential, err := s.exchange(ctx, endpoint, jwt)
+	if err != nil {
+		s.forget() // the endpoint may have moved
+	}
+	return credential, err
+}
+
+func (s *Server) exchange(ctx context.Context, endpoint *url.URL, jwt secret.Text) (exchange.Credential, error) {
+	request := exchange.Request{
+		Doing: "get a token at " + endpoint.String(), Method: http.MethodPost, URL: endpoint,
+		Header:  http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+		Body:    []byte(s.form(jwt).Encode()),
+		Secrets: []secret.Text{jwt},
+	}
+	response, err := s.Client.Do(ctx, request)
+	if err != nil {
+		return exchange.Credential{}, err
+	}
+	return read(request, response, s.Method)
+}
+
+// read takes the credential out of an answer.
+func read(request exchange.Request, response exchange.Response, method string) (exchange.Credential, error) {
+	if response.Status < 200 || response.Status > 299 {
+		return exchange.Credential{}, refused(request, response)
+	}
+	var a answer
+	if err := request.Decode(response, &a); err != nil {
+		return exchange.Credential{}, err
+	}
+	if a.Error != "" { // some servers report errors with status 200
+		return exchange.Credential{}, refused(request, response)
+	}
+	credential, err := a.credential(method)
+	if err != nil {
+		return exchange.Credential{}, request.Fail(failure.Protocol, err)
+	}
+	return credential, nil
+}
+
+// form is the request's body.
+func (s *Server) form(jwt secret.Text) url.Values {
+	form := url.Values{}
+	switch s.Method {
+	case contract.MethodTokenExchange: // RFC 8693 section 2.1
+		form.Set("grant_type", grantTokenExchange)
+		form.Set("subject_token", jwt.Reveal())
+		form.Set("subject_token_type", typeJWT)
+	case contract.MethodJWTBearer: // RFC 7523 section 2.1
+		form.Set("grant_type", grantJWTBearer)
+		form.Set("assertion", jwt.Reveal())
+	case contract.MethodClientAssertion: // RFC 7523 section 2.2
+		form.Set("grant_type", grantClientCredentials)
+		form.Set("client_assertion_type", assertionJWTBearer)
+		form.Set("client_assertion", jwt.Reveal())
+	}
+	for name, value := range map[string]string{"client_id": s.ClientID, "scope": s.Scope} {
+		if value != "" {
+			form.Set(name, value)
+		}
+	}
+	for name, values := range map[string][]string{"resource": s.Resources, "audience": s.Audiences} {
+		if len(values) > 0 {
+			form[name] = values
+		}
+	}
+	return form
+}
+
+// answer is that of RFC 6749 sections 5.1 and 5.2 and of RFC 8693 section 2.2.
+// A refresh token is left alone: the JWT is what proves the identity, each time.
+type answer struct {
+	AccessToken     secret.Text     `json:"access_token"`
+	TokenType       string          `json:"token_type"`
+	IssuedTokenType string          `json:"issued_token_type"`
+	ExpiresIn       json.RawMessage `json:"expires_in"`
+	Scope           string          `json:"scope"`
+
+	Error string `json:"error"`
+}
+
+// DefaultLease is assumed where the server does not say how long a token lasts,
+// which RFC 6749 allows. Short enough for what is common, long enough not to be
+// a burden.
+const DefaultLease = 5 * time.Minute
+
+// Answers with status 200 that are of no use.
+var (
+	errNoToken  = errors.New("the answer has no access_token")
+	errBadToken = errors.New("access_token is not a token: it has characters that cannot be sent, or is too long")
+	errNoType   = errors.New("the answer has no token_type")
+	errNoIssued = errors.New("the answer has no issued_token_type, which RFC 8693 requires: is this endpoint one for token exchange?")
+	errExpires  = errors.New("expires_in is not a positive number of seconds")
+)
+
+func (a answer) credential(method string) (exchange.Credential, error) {
+	lease, ok := a.lease()
+	switch {
+	case a.AccessToken == "":
+		return exchange.Credential{}, errNoToken
+	case !a.AccessToken.Usable():
+		return exchange.Credential{}, errBadToken
+	case a.TokenType == "":
+		return exchange.Credential{}, errNoType
+	case method == contract.MethodTokenExchange && a.IssuedTokenType == "":
+		return exchange.Credential{}, errNoIssued
+	case !ok:
+		return exchange.Credential{}, errExpires
+	}
+	return exchange.Credential{
+		Token: a.AccessToken, Lease: lease,
+		TokenType: a.TokenType, IssuedTokenType: a.IssuedTokenType, Scope: a.Scope,
+	}, nil
+}
+
+// lease reads expires_in: a number, or, from some servers, a number in quotes.
+func (a answer) lease() (time.Duration, bool) {
+	if len(a.ExpiresIn) == 0 || string(a.ExpiresIn) == "null" {
+		return DefaultLease, true
+	}
+	seconds, err := strconv.ParseFloat(strings.Trim(string(a.ExpiresIn), `"`), 64)
+	lease := exchange.Seconds(seconds)
+	return lease, err == nil && lease > 0
+}
+
+// refused is the failure that the server reports, by RFC 6749 section 5.2.
+func refused(request exchange.Request, response exchange.Response) error {
+	var said struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		URI         string `json:"error_uri"`
+	}
+	class := exchange.ClassOf(response.Status)
+	if json.Unmarshal(response.Body, &said) != nil || said.Error == "" {
+		return request.Refused(response, class)
+	}
+	switch {
+	case class == failure.Protocol: // an error with a status of success
+		class = failure.Denied
+	case class == failure.Denied && (said.Error == "temporarily_unavailable" || said.Error == "server_error"):
+		class = failure.Server
+	case class == failure.Denied && said.Error == "slow_down":
+		class = failure.RateLimited
+	}
+	words := []string{said.Error}
+	for _, more := range []string{said.Description, said.URI} {
+		if more != "" {
+			words = append(words, more)
+		}
+	}
+	return request.Refused(response, class, words...)
+}

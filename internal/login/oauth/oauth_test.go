@@ -1,0 +1,412 @@
+package oauth
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+)
+
+const jwt = secret.Text("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ")
+
+// party is an authorization server that keeps what it sees and answers by path.
+type party struct {
+	*httptest.Server
+	seen    []string
+	forms   []url.Values
+	answers map[string]string // "STATUS BODY" by path
+}
+
+func serve(tb testing.TB, answers map[string]string) *party {
+	tb.Helper()
+	p := &party{answers: answers}
+	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			tb.Errorf("body %q: %v", body, err)
+		}
+		p.seen = append(p.seen, r.Method+" "+r.RequestURI+" "+r.Header.Get("Content-Type")+" "+r.Header.Get("Accept"))
+		p.forms = append(p.forms, form)
+		answer, ok := p.answers[r.URL.Path]
+		if !ok {
+			answer = "404 "
+		}
+		status, body2, _ := strings.Cut(answer, " ")
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Location", "https://elsewhere.example/")
+		var code int
+		_ = json.Unmarshal([]byte(status), &code)
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, strings.ReplaceAll(body2, "ISSUER", p.URL))
+	}))
+	tb.Cleanup(p.Close)
+	return p
+}
+
+// client is a client of the server with a token endpoint of the given path.
+func (p *party) client(tb testing.TB, method, path string) *Server {
+	tb.Helper()
+	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	return &Server{
+		Client: &exchange.Client{TLS: exchange.TLS{CA: exchange.NewCA("", string(bundle))}, Timeout: 10 * time.Second, UserAgent: "test"},
+		Method: method, Endpoint: parse(tb, p.URL+path),
+	}
+}
+
+func parse(tb testing.TB, address string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return u
+}
+
+const good = `{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"rt","scope":"a b",` +
+	`"issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`
+
+func TestTheRequestOnTheWire(t *testing.T) {
+	all := func(s *Server) {
+		s.ClientID, s.Scope, s.Resources, s.Audiences = "app", "a b", []string{"https://r/1", "https://r/2"}, []string{"x", "y"}
+	}
+	none := func(*Server) {}
+	for _, tt := range []struct {
+		method string
+		change func(*Server)
+		want   url.Values
+	}{
+		{contract.MethodTokenExchange, none, url.Values{
+			"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
+			"subject_token":      {jwt.Reveal()},
+			"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+		}},
+		{contract.MethodTokenExchange, all, url.Values{
+			"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
+			"subject_token":      {jwt.Reveal()},
+			"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+			"client_id":          {"app"}, "scope": {"a b"}, "resource": {"https://r/1", "https://r/2"}, "audience": {"x", "y"},
+		}},
+		{contract.MethodJWTBearer, none, url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {jwt.Reveal()},
+		}},
+		{contract.MethodJWTBearer, all, url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {jwt.Reveal()},
+			"client_id": {"app"}, "scope": {"a b"}, "resource": {"https://r/1", "https://r/2"}, "audience": {"x", "y"},
+		}},
+		{contract.MethodClientAssertion, none, url.Values{
+			"grant_type":            {"client_credentials"},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			"client_assertion":      {jwt.Reveal()},
+		}},
+		{contract.MethodClientAssertion, all, url.Values{
+			"grant_type":            {"client_credentials"},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			"client_assertion":      {jwt.Reveal()},
+			"client_id":             {"app"}, "scope": {"a b"}, "resource": {"https://r/1", "https://r/2"}, "audience": {"x", "y"},
+		}},
+	} {
+		p := serve(t, map[string]string{"/token": "200 " + good})
+		server := p.client(t, tt.method, "/token?tenant=1")
+		tt.change(server)
+		if _, err := server.Login(t.Context(), jwt); err != nil {
+			t.Errorf("%s: %v", tt.method, err)
+		}
+		if diff := cmp.Diff([]string{"POST /token?tenant=1 application/x-www-form-urlencoded application/json"}, p.seen); diff != "" {
+			t.Errorf("%s: request (-want +got):\n%s", tt.method, diff)
+		}
+		if diff := cmp.Diff([]url.Values{tt.want}, p.forms); diff != "" {
+			t.Errorf("%s: form (-want +got):\n%s", tt.method, diff)
+		}
+	}
+}
+
+func TestWhatTheServerGives(t *testing.T) {
+	full := exchange.Credential{
+		Token: "at", Lease: time.Hour, TokenType: "Bearer", Scope: "a b", IssuedTokenType: "urn:ietf:params:oauth:token-type:access_token",
+	}
+	for _, tt := range []struct {
+		name, from, to string
+		change         func(*exchange.Credential)
+	}{
+		{"everything", "", "", func(*exchange.Credential) {}},
+		{"a number in quotes", "3600", `"3600"`, func(*exchange.Credential) {}},
+		{"part of a second", "3600", "0.25", func(c *exchange.Credential) { c.Lease = 250 * time.Millisecond }},
+		{"no lifetime", `"expires_in":3600,`, "", func(c *exchange.Credential) { c.Lease = DefaultLease }},
+		{"a lifetime of null", `3600`, "null", func(c *exchange.Credential) { c.Lease = DefaultLease }},
+		{"no scope", `"scope":"a b",`, "", func(c *exchange.Credential) { c.Scope = "" }},
+	} {
+		p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, tt.from, tt.to, 1)})
+		got, err := p.client(t, contract.MethodTokenExchange, "/").Login(t.Context(), jwt)
+		want := full
+		tt.change(&want)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
+		}
+	}
+}
+
+func TestWhatTheServerRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer string
+		class        failure.Class
+		want         string
+	}{
+		{"a code", `400 {"error":"invalid_grant"}`, failure.Denied, `400: "invalid_grant"`},
+		{
+			"all fields", `401 {"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity","error_uri":"https://e/7"}`, failure.Denied,
+			`401: "invalid_client"; "AADSTS700213: No matching federated identity"; "https://e/7"`,
+		},
+		{"an echo", `400 {"error":"invalid_grant","error_description":"bad ` + jwt.Reveal() + `"}`, failure.Denied, `"bad [redacted]"`},
+		{"for a moment", `400 {"error":"temporarily_unavailable"}`, failure.Server, `400: "temporarily_unavailable"`},
+		{"too fast", `400 {"error":"slow_down"}`, failure.RateLimited, `400: "slow_down"`},
+		{"429", `429 {"error":"x"}`, failure.RateLimited, `429: "x"`},
+		{"an error of success", `200 {"error":"bad_verification_code"}`, failure.Denied, `200: "bad_verification_code"`},
+		{"another format", `400 {"message":"no"}`, failure.Denied, `400: "{\"message\":\"no\"}"`},
+		{"a broken server", `500 `, failure.Server, `500: "Internal Server Error"`},
+		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right?`},
+		{"no JSON", `200 access_token=at`, failure.Protocol, "the answer is not the expected JSON"},
+		{"no token", `200 {"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
+		{"a broken token", `200 {"access_token":"a\nb","token_type":"Bearer"}`, failure.Protocol, "access_token is not a token"},
+		{"no type", `200 {"access_token":"at"}`, failure.Protocol, "the answer has no token_type"},
+		{"no issued type", `200 {"access_token":"at","token_type":"Bearer"}`, failure.Protocol, "the answer has no issued_token_type, which RFC 8693 requires"},
+		{"expired", `200 ` + strings.Replace(good, "3600", "0", 1), failure.Protocol, "expires_in is not a positive number of seconds"},
+		{"less than nothing", `200 ` + strings.Replace(good, "3600", "-1", 1), failure.Protocol, "expires_in is not a positive"},
+		{"not a number", `200 ` + strings.Replace(good, "3600", `"NaN"`, 1), failure.Protocol, "expires_in is not a positive"},
+		{"not a time", `200 ` + strings.Replace(good, "3600", `{}`, 1), failure.Protocol, "expires_in is not a positive"},
+	} {
+		p := serve(t, map[string]string{"/token": tt.answer})
+		_, err := p.client(t, contract.MethodTokenExchange, "/token").Login(t.Context(), jwt)
+		check(t, tt.name, err, tt.class, "could not get a token at "+p.URL+"/token: ", tt.want)
+	}
+}
+
+func check(t *testing.T, name string, err error, class failure.Class, parts ...string) {
+	t.Helper()
+	e, ok := errors.AsType[*failure.Error](err)
+	if !ok {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	if e.Class != class {
+		t.Errorf("%s: class %s instead of %s", name, e.Class, class)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: no %q in %q", name, part, err)
+		}
+	}
+	if strings.Contains(err.Error(), "eyJ") {
+		t.Errorf("%s: a token is shown: %v", name, err)
+	}
+}
+
+func TestOnlyTokenExchangeHasAnIssuedType(t *testing.T) {
+	for _, method := range []string{contract.MethodJWTBearer, contract.MethodClientAssertion} {
+		p := serve(t, map[string]string{"/": `200 {"access_token":"at","token_type":"Bearer"}`})
+		if _, err := p.client(t, method, "/").Login(t.Context(), jwt); err != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}
+
+const (
+	oidc    = "/.well-known/openid-configuration"
+	rfc8414 = "/.well-known/oauth-authorization-server"
+)
+
+func TestTheEndpointIsFound(t *testing.T) {
+	for _, tt := range []struct {
+		name, path string
+		answers    map[string]string
+		want       []string
+	}{
+		{
+			"OpenID Connect", "",
+			map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token"}`},
+			[]string{"GET " + oidc, "POST /token"},
+		},
+		{
+			"a path is in front", "/realms/a",
+			map[string]string{"/realms/a" + oidc: `200 {"issuer":"ISSUER/realms/a","token_endpoint":"ISSUER/token"}`},
+			[]string{"GET /realms/a" + oidc, "POST /token"},
+		},
+		{
+			"a slash at the end counts", "/a/",
+			map[string]string{"/a" + oidc: `200 {"issuer":"ISSUER/a/","token_endpoint":"ISSUER/token"}`},
+			[]string{"GET /a" + oidc, "POST /token"},
+		},
+		{
+			"RFC 8414", "",
+			map[string]string{rfc8414: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token"}`},
+			[]string{"GET " + oidc, "GET " + rfc8414, "POST /token"},
+		},
+		{
+			"RFC 8414 with a path behind", "/tenant/a",
+			map[string]string{rfc8414 + "/tenant/a": `200 {"issuer":"ISSUER/tenant/a","token_endpoint":"ISSUER/token"}`},
+			[]string{"GET /tenant/a" + oidc, "GET " + rfc8414 + "/tenant/a", "POST /token"},
+		},
+	} {
+		tt.answers["/token"] = "200 " + good
+		p := serve(t, tt.answers)
+		server := p.client(t, contract.MethodTokenExchange, "")
+		server.Endpoint, server.Issuer = nil, parse(t, p.URL+tt.path)
+		// What was found is used again.
+		for range 2 {
+			if _, err := server.Login(t.Context(), jwt); err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+		}
+		var got []string
+		for _, line := range p.seen {
+			got = append(got, strings.Join(strings.Fields(line)[:2], " "))
+		}
+		if diff := cmp.Diff(append(tt.want, "POST /token"), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
+	p := serve(t, map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good, "/new": "200 " + good})
+	server := p.client(t, contract.MethodTokenExchange, "")
+	server.Endpoint, server.Issuer = nil, parse(t, p.URL)
+	if _, err := server.Login(t.Context(), jwt); err != nil {
+		t.Fatal(err)
+	}
+	p.answers[oidc], p.answers["/old"] = strings.Replace(p.answers[oidc], "old", "new", 1), "404 "
+	if _, err := server.Login(t.Context(), jwt); err == nil {
+		t.Error("the old endpoint works")
+	}
+	if _, err := server.Login(t.Context(), jwt); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetadataThatAreNotTrusted(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		answers map[string]string
+		class   failure.Class
+		want    []string
+	}{
+		{
+			"another issuer",
+			map[string]string{oidc: `200 {"issuer":"ISSUER/","token_endpoint":"ISSUER/token"}`},
+			failure.Protocol,
+			[]string{"could not read the metadata of the issuer at ", `it names the issuer "ISSUER/", which has to be exactly "ISSUER"`},
+		},
+		{"no issuer", map[string]string{oidc: `200 {"token_endpoint":"ISSUER/token"}`}, failure.Protocol, []string{`it names the issuer ""`}},
+		{"no endpoint", map[string]string{oidc: `200 {"issuer":"ISSUER"}`}, failure.Protocol, []string{"it has no token_endpoint"}},
+		{
+			"an endpoint without TLS",
+			map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"http://x/token"}`},
+			failure.Protocol,
+			[]string{`its token_endpoint "http://x/token" is not https, while the issuer is`},
+		},
+		{
+			"a path",
+			map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"/token"}`},
+			failure.Protocol,
+			[]string{`its token_endpoint "/token" is not a URL of an endpoint`},
+		},
+		{
+			"a fragment",
+			map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"https://x/#y"}`},
+			failure.Protocol,
+			[]string{`is not a URL of an endpoint`},
+		},
+		{"no JSON", map[string]string{oidc: `200 <html>`}, failure.Protocol, []string{"the answer is not the expected JSON"}},
+		{"a broken server", map[string]string{oidc: `503 `}, failure.Server, []string{`503: "Service Unavailable"`}},
+		{
+			"nowhere",
+			map[string]string{},
+			failure.Denied,
+			[]string{"could not find the token endpoint of the issuer ISSUER: could not read the metadata of the issuer at ISSUER" + oidc + `: 404: "Not Found"; could not read`, rfc8414},
+		},
+		{
+			"nowhere for the moment",
+			map[string]string{rfc8414: `429 `},
+			failure.RateLimited,
+			[]string{"could not find the token endpoint"},
+		},
+	} {
+		p := serve(t, tt.answers)
+		server := p.client(t, contract.MethodTokenExchange, "")
+		server.Endpoint, server.Issuer = nil, parse(t, p.URL)
+		_, err := server.Login(t.Context(), jwt)
+		for _, want := range tt.want {
+			check(t, tt.name, err, tt.class, strings.ReplaceAll(want, "ISSUER", p.URL))
+		}
+		if slices := strings.Join(p.seen, " "); strings.Contains(slices, "POST") {
+			t.Errorf("%s: the JWT was sent: %s", tt.name, slices)
+		}
+	}
+}
+
+// Whatever a server answers is either a token that can be used, or an error of
+// bounded size without a token.
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, good)
+	f.Add(400, `{"error":"invalid_grant","error_description":"`+jwt.Reveal()+`"}`)
+	f.Add(200, `{"access_token":"x","token_type":"y","expires_in":"1e999"}`)
+	f.Add(200, `{"error":"x"}`)
+	f.Add(502, "<title>x</title>")
+	f.Fuzz(func(t *testing.T, status int, text string) {
+		r := exchange.Request{Doing: "test", Secrets: []secret.Text{jwt}}
+		credential, err := read(r, exchange.Response{Status: status, Body: []byte(text)}, contract.MethodTokenExchange)
+		if err == nil {
+			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 || status > 299 {
+				t.Errorf("credential %+v", credential)
+			}
+			return
+		}
+		if text := err.Error(); len(text) > 4000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// Metadata never lead a JWT away from TLS.
+func FuzzMetadata(f *testing.F) {
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://c/token"}`)
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"http://c/token"}`)
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://u:p@c/token#x"}`)
+	f.Add(`{"issuer":"https://A/b","token_endpoint":"//c"}`)
+	issuer := &url.URL{Scheme: "https", Host: "a", Path: "/b"}
+	f.Fuzz(func(t *testing.T, text string) {
+		r := exchange.Request{Doing: "test"}
+		endpoint, err := readMetadata(r, issuer, exchange.Response{Status: 200, Body: []byte(text)})
+		if err == nil && (endpoint.Scheme != "https" || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "") {
+			t.Errorf("endpoint %s", endpoint)
+		}
+		if err != nil && (len(err.Error()) > 4000 || strings.ContainsAny(err.Error(), "\n\x1b")) {
+			t.Errorf("%q", err)
+		}
+	})
+}
+
+func BenchmarkLogin(b *testing.B) {
+	p := serve(b, map[string]string{"/": "200 " + good})
+	server := p.client(b, contract.MethodTokenExchange, "/")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := server.Login(b.Context(), jwt); err != nil {
+			b.Fatal(err)
+		}
+		p.seen, p.forms = p.seen[:0], p.forms[:0]
+	}
+}

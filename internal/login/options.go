@@ -1,0 +1,323 @@
+package login
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+)
+
+// Config is what the options say.
+type Config struct {
+	Method, Mode    string
+	JWTFile         string
+	Address, Issuer *url.URL
+
+	// Of Vault.
+	Role, Mount, Namespace string
+	// Of OAuth.
+	ClientID, Scope      string
+	Resources, Audiences []string
+
+	OutputFile, OutputFormat string
+	OutputMode               fs.FileMode
+
+	CAFile, CABundle, CAOutputFile string
+	ClientCert, ClientKey          string
+	TLSServerName                  string
+
+	Timeout, RequestTimeout time.Duration
+	RevokeOnExit            bool
+	ListenAddress           string
+	TerminationLog          string
+	LogFormat               string
+	LogLevel                slog.Level
+}
+
+// Options are the options as they were given: by flags, else in the environment,
+// else their defaults.
+type Options struct {
+	environ map[string]string
+	flags   map[contract.Option]string
+}
+
+// NewOptions takes what the environment says, in the form of os.Environ. An
+// empty variable counts as none.
+func NewOptions(environ []string) *Options {
+	o := &Options{environ: map[string]string{}, flags: map[contract.Option]string{}}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, contract.EnvPrefix) && value != "" {
+			o.environ[name] = value
+		}
+	}
+	return o
+}
+
+// AddFlags defines the flags: all, or those that are named. They are read as
+// text, so that Config can report everything that is wrong at once.
+func (o *Options) AddFlags(fs *flag.FlagSet, names ...contract.Option) {
+	for _, option := range options {
+		if len(names) == 0 || slices.Contains(names, option.name) {
+			fs.Var(&textFlag{o, option}, string(option.name), "")
+		}
+	}
+}
+
+// textFlag is an option as a flag.
+type textFlag struct {
+	options *Options
+	option  option
+}
+
+// String is the text of the option, as the package flag wants it.
+func (f *textFlag) String() string { return "" }
+
+// Set takes the text of the option.
+func (f *textFlag) Set(text string) error {
+	f.options.flags[f.option.name] = text
+	return nil
+}
+
+// IsBoolFlag lets a boolean be given without a value.
+func (f *textFlag) IsBoolFlag() bool { return f.option.value == boolValue }
+
+// text is the value of an option and the name under which it was given.
+func (o *Options) text(option option) (text, source string) {
+	if text, ok := o.flags[option.name]; ok {
+		return text, "--" + string(option.name)
+	}
+	if text, ok := o.environ[option.name.Env()]; ok {
+		return text, option.name.Env()
+	}
+	return option.initial, ""
+}
+
+// OutputFile is that option alone.
+func (o *Options) OutputFile() string { return o.only(contract.OutputFile) }
+
+// TerminationLog is that option alone.
+func (o *Options) TerminationLog() string { return o.only(contract.TerminationLog) }
+
+func (o *Options) only(name contract.Option) string {
+	i := slices.IndexFunc(options, func(option option) bool { return option.name == name })
+	text, _ := o.text(options[i])
+	return text
+}
+
+// Unknown lists variables that look like options and are none, but not those
+// that Kubernetes makes of a Service with such a name.
+func (o *Options) Unknown() []string {
+	var unknown []string
+	for name := range o.environ {
+		known := slices.ContainsFunc(options, func(option option) bool { return option.name.Env() == name })
+		if !known && !strings.Contains(name, "_SERVICE_") && !strings.Contains(name, "_PORT") {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// Config makes a configuration of the options, or reports everything that is
+// wrong with them.
+func (o *Options) Config() (Config, error) {
+	var c Config
+	var errs []error
+	given := map[contract.Option]bool{}
+	for _, option := range options {
+		text, source := o.text(option)
+		given[option.name] = source != "" && text != ""
+		if text == "" {
+			continue
+		}
+		if err := option.set(&c, text); err != nil {
+			errs = append(errs, fmt.Errorf("%s: invalid value %s: %w", source, shorten(text), err))
+		}
+	}
+	errs = append(errs, c.check(given)...)
+	return c, errors.Join(errs...)
+}
+
+// shorten quotes a value, of which a bundle of certificates is too long to show.
+func shorten(text string) string {
+	const most = 80
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strconv.Quote(text)
+}
+
+// check reports what does not fit together.
+func (c *Config) check(given map[contract.Option]bool) []error {
+	var errs []error
+	report := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	for _, option := range options {
+		report(given[option.name] && !option.usedBy(c.Method), "--%s: is of no use with the method %s", option.name, c.Method)
+	}
+	vault := c.Method == contract.MethodVault
+	report(vault && !given[contract.Address], "--address: is missing: the URL of Vault, such as https://vault.example:8200")
+	report(vault && c.Address != nil && c.Address.RawQuery != "", "--address: must have no query, as it is the URL of Vault")
+	report(!vault && c.Method != "" && given[contract.Address] == given[contract.Issuer],
+		"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer")
+	report(given[contract.CAFile] && given[contract.CABundle], "--ca-file, --ca-bundle: only one of them can be given")
+	report(given[contract.CAOutputFile] && !given[contract.CAFile] && !given[contract.CABundle],
+		"--ca-output-file: needs --ca-file or --ca-bundle")
+	report(given[contract.CAOutputFile] && filepath.Clean(c.CAOutputFile) == filepath.Clean(c.OutputFile),
+		"--ca-output-file: is the output file")
+	report(given[contract.ClientCert] != given[contract.ClientKey], "--client-cert, --client-key: only both together are of use")
+	return errs
+}
+
+// option is one option.
+type option struct {
+	name contract.Option
+	// value is what --help calls its value.
+	value   string
+	initial string
+	// set parses the text. Its error completes "invalid value …: ".
+	set func(c *Config, text string) error
+	// methods use the option; none means all.
+	methods []string
+	help    string
+}
+
+func (o option) usedBy(method string) bool {
+	return len(o.methods) == 0 || method == "" || slices.Contains(o.methods, method)
+}
+
+// boolValue marks options that can be given as a flag without a value.
+const boolValue = "true|false"
+
+var (
+	vaultOnly = []string{contract.MethodVault}
+	oauthOnly = []string{contract.MethodTokenExchange, contract.MethodJWTBearer, contract.MethodClientAssertion}
+	methods   = append(vaultOnly[:1:1], oauthOnly...)
+	modes     = []string{contract.ModeSidecar, contract.ModeInit}
+	formats   = []string{contract.FormatRaw, contract.FormatJSON, contract.FormatEnv}
+	logForms  = []string{logText, logJSON}
+)
+
+func anyText(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		*field(c) = text
+		return nil
+	}
+}
+
+func oneOf(field func(*Config) *string, allowed []string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		if !slices.Contains(allowed, text) {
+			return fmt.Errorf("must be %s or %s", strings.Join(allowed[:len(allowed)-1], ", "), allowed[len(allowed)-1])
+		}
+		*field(c) = text
+		return nil
+	}
+}
+
+func list(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		*field(c) = strings.Fields(text)
+		return nil
+	}
+}
+
+// webURL reads a URL to send a JWT to.
+func webURL(field func(*Config) **url.URL) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		u, err := url.Parse(text)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+			return errors.New("must be a URL that begins with https:// or http://")
+		case u.User != nil:
+			return errors.New("must have no user and no password")
+		case u.Fragment != "":
+			return errors.New("must have no fragment")
+		}
+		*field(c) = u
+		return nil
+	}
+}
+
+func duration(field func(*Config) *time.Duration, least time.Duration) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < least {
+			return fmt.Errorf("must be a duration such as 90s or 2m, of at least %s", least)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+func setMount(c *Config, text string) error {
+	c.Mount = strings.Trim(text, "/")
+	for segment := range strings.SplitSeq(c.Mount, "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "?#") {
+			return errors.New("must be the path of an auth method, without auth/, such as jwt")
+		}
+	}
+	return nil
+}
+
+// setOutputMode allows no execution, and no writing to others: nobody but the
+// program has any business there.
+func setOutputMode(c *Config, text string) error {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode&0o400 == 0 || mode&^0o644 != 0 {
+		return errors.New("must be an octal mode with 0400 and with no more than 0644")
+	}
+	c.OutputMode = fs.FileMode(mode)
+	return nil
+}
+
+func setBundle(c *Config, text string) error {
+	if !exchange.HasCertificate([]byte(text)) {
+		return errors.New("must have a certificate in PEM")
+	}
+	c.CABundle = text
+	return nil
+}
+
+func setRevoke(c *Config, text string) error {
+	revoke, err := strconv.ParseBool(text)
+	if err != nil {
+		return errors.New("must be true or false")
+	}
+	c.RevokeOnExit = revoke
+	return nil
+}
+
+func setListen(c *Config, text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("must be host:port or :port")
+	}
+	c.ListenAddress = text
+	return nil
+}
+
+func setLogLevel(c *Config, text string) error {
+	if err := c.LogLevel.UnmarshalText([]byte(text)); err != nil || strings.ContainsAny(text, "+-") {
+		return errors.New("must be debug, info, warn or error")
+	}
+	return nil
+}

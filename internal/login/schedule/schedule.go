@@ -1,0 +1,282 @@
+// Package schedule decides what a login does next, and when. It holds no clock
+// and does nothing: times come in with events, and a plan comes out.
+package schedule
+
+import (
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+)
+
+// Action is what to do next.
+type Action int
+
+// The actions.
+const (
+	Login  Action = iota // exchange the JWT for a token
+	Renew                // renew the token
+	Write                // write the token, or what is new about it
+	Expire               // the token has ended: remove it
+)
+
+// Plan is an action, and how long to wait for it.
+type Plan struct {
+	Do  Action
+	In  time.Duration
+	Why Reason
+}
+
+// Reason is why a login is due.
+type Reason string
+
+// The reasons.
+const (
+	Start    Reason = "start"
+	Due      Reason = "two thirds of the lease are over"
+	Rotated  Reason = "the JWT has changed"
+	Refused  Reason = "the renewal was refused"
+	MaxTTL   Reason = "the lease stops growing"
+	Expired  Reason = "the token has expired"
+	noReason Reason = ""
+)
+
+// The numbers of the schedule.
+const (
+	// renewAt is when in a lease it is renewed, give or take spread, so that
+	// pods that started together do not come back together.
+	renewAt, spread = 2.0 / 3, 0.1
+	// grows is the part of the first lease that a renewal has to give; with less
+	// the token nears its end, whatever is done.
+	grows = 0.9
+
+	// backoffFirst doubles with each failure in a row up to backoffMost. What does
+	// not heal by itself is tried at a slower pace from the beginning, but less
+	// so as long as the workload still waits for its first token.
+	backoffFirst     = time.Second
+	backoffDenied    = 30 * time.Second
+	backoffDeniedNew = 5 * time.Second
+	backoffMost      = 5 * time.Minute
+	backoffSpread    = 0.25
+	// writeMost is backoffMost for writing, which burdens nobody.
+	writeMost = 30 * time.Second
+	// lastCall is how soon at the earliest a failed exchange is repeated because
+	// the token is about to end.
+	lastCall = 5 * time.Second
+	// pause is between two exchanges at least, whatever lease a server gives.
+	pause = 500 * time.Millisecond
+)
+
+// State is what is known. Its methods return the state after an event and leave
+// the old one as it is. Times may be wall clock readings, monotonic ones, or
+// both; see [Elapsed].
+type State struct {
+	rand func() float64
+
+	// The token, if there is one.
+	held      bool
+	renewable bool
+	since     time.Time
+	lease     time.Duration // 0: for ever
+	first     time.Duration // the lease that the login gave
+	due       time.Duration // after since
+
+	login     Reason // why a login is due, if it is due now
+	exchanged time.Time
+	failing   wait
+	asked     bool // the other side asked for the wait
+
+	unwritten bool
+	writing   wait
+}
+
+// wait is a pause after failures in a row.
+type wait struct {
+	count int
+	since time.Time
+	delay time.Duration
+}
+
+func (w wait) left(now time.Time) time.Duration { return w.delay - Elapsed(w.since, now) }
+
+// New is the state at the start: a login is due. The function returns random
+// numbers from 0 to 1.
+func New(rand func() float64) State { return State{rand: rand, login: Start} }
+
+// Found is New with a token in place already, by an earlier run, that lasts for
+// left; 0 means for ever. Nothing is known of it but that, so a login is due.
+func Found(rand func() float64, now time.Time, left time.Duration) State {
+	return State{rand: rand, login: Start, held: true, since: now, lease: left}
+}
+
+// Elapsed is the time between two readings of the clock, by the wall or by the
+// monotonic clock, whichever says more: the latter stands still while a machine
+// sleeps, the former may be set back.
+func Elapsed(since, now time.Time) time.Duration {
+	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
+}
+
+// Next says what to do next.
+func (s State) Next(now time.Time) Plan {
+	next := s.exchange(now)
+	if s.unwritten {
+		next = sooner(Plan{Do: Write, In: s.writing.left(now)}, next)
+	}
+	if s.held && s.lease > 0 {
+		next = sooner(Plan{Do: Expire, In: s.lease - Elapsed(s.since, now)}, next)
+	}
+	next.In = max(next.In, 0)
+	return next
+}
+
+// sooner is the plan that is due first; the first one where both are due.
+func sooner(a, b Plan) Plan {
+	if a.In <= 0 || a.In <= b.In {
+		return a
+	}
+	return b
+}
+
+// never is longer than any process lives.
+const never = 100 * 365 * 24 * time.Hour
+
+// exchange is the next login or renewal.
+func (s State) exchange(now time.Time) Plan {
+	plan := Plan{Do: Login, Why: s.login}
+	if s.login == noReason {
+		plan = Plan{Do: Login, In: never, Why: Due}
+		if s.lease > 0 {
+			plan.In = s.due - Elapsed(s.since, now)
+		}
+		if s.renewable {
+			plan = Plan{Do: Renew, In: plan.In}
+		}
+	}
+	plan.In = max(plan.In, s.failing.left(now), pause-Elapsed(s.exchanged, now))
+	return plan
+}
+
+// LoggedIn notes a new token, whose lease began at since. A lease of 0 lasts for
+// ever.
+func (s State) LoggedIn(since time.Time, lease time.Duration, renewable bool) State {
+	s.first = lease
+	return s.leased(since, lease, renewable)
+}
+
+// Renewed notes a renewal. Where the lease stops growing, a login is due.
+func (s State) Renewed(since time.Time, lease time.Duration, renewable bool) State {
+	s = s.leased(since, lease, renewable)
+	if lease > 0 && (s.first == 0 || lease.Seconds() < grows*s.first.Seconds()) {
+		s.login = MaxTTL
+	}
+	return s
+}
+
+func (s State) leased(since time.Time, lease time.Duration, renewable bool) State {
+	s.held, s.since, s.lease, s.renewable = true, since, lease, renewable
+	s.due = time.Duration(float64(lease) * renewAt * s.between(spread))
+	s.login, s.failing, s.asked = noReason, wait{}, false
+	s.exchanged = since
+	s.unwritten, s.writing = true, wait{}
+	return s
+}
+
+// LoginFailed notes that a login failed.
+func (s State) LoginFailed(now time.Time, class failure.Class, retryAfter time.Duration) State {
+	return s.failed(now, class, retryAfter)
+}
+
+// RenewFailed notes that a renewal failed. Where the answer was no, a login is
+// due.
+func (s State) RenewFailed(now time.Time, class failure.Class, retryAfter time.Duration) State {
+	if isFinal(class) {
+		s.login = Refused
+		s.exchanged = now
+		return s
+	}
+	return s.failed(now, class, retryAfter)
+}
+
+func (s State) failed(now time.Time, class failure.Class, retryAfter time.Duration) State {
+	s.exchanged = now
+	first := backoffFirst
+	switch {
+	case isFinal(class) && s.held:
+		first = backoffDenied
+	case isFinal(class):
+		first = backoffDeniedNew
+	}
+	s.failing = s.backOff(now, s.failing.count, first, backoffMost)
+	s.asked = retryAfter > 0
+	s.failing.delay = max(s.failing.delay, retryAfter)
+	if s.held && s.lease > 0 && !s.asked && !isFinal(class) {
+		left := s.lease - Elapsed(s.since, now)
+		s.failing.delay = min(s.failing.delay, max(left/2, lastCall))
+	}
+	return s
+}
+
+// isFinal tells whether the same request will get the same answer until
+// somebody changes something.
+func isFinal(class failure.Class) bool { return class == failure.Denied || class == failure.Protocol }
+
+// backOff is the wait after the failure that follows count others.
+func (s State) backOff(now time.Time, count int, first, most time.Duration) wait {
+	delay := first
+	for range count {
+		delay = min(2*delay, most)
+	}
+	delay = min(time.Duration(float64(delay)*s.between(backoffSpread)), most)
+	return wait{count: count + 1, since: now, delay: delay}
+}
+
+// between is a random number around 1.
+func (s State) between(spread float64) float64 { return 1 - spread + 2*spread*s.rand() }
+
+// JWTChanged notes that the JWT is a new one: a login is due, so that an
+// identity that no longer exists does not live on by renewals. What failed with
+// the old one is tried again at once, unless the other side asked to wait.
+func (s State) JWTChanged() State {
+	if s.login == noReason {
+		s.login = Rotated
+	}
+	return s.Retry()
+}
+
+// Retry notes that what failed may work now.
+func (s State) Retry() State {
+	if !s.asked {
+		s.failing.delay = 0
+	}
+	return s
+}
+
+// Ended notes that the token has expired and was removed.
+func (s State) Ended() State {
+	s.held, s.unwritten, s.lease = false, false, 0
+	s.login = Expired
+	return s
+}
+
+// Written notes that the token is in place.
+func (s State) Written() State {
+	s.unwritten, s.writing = false, wait{}
+	return s
+}
+
+// WriteFailed notes that the token could not be written. It is kept and written
+// later, as another login would help nobody.
+func (s State) WriteFailed(now time.Time) State {
+	s.writing = s.backOff(now, s.writing.count, backoffFirst, writeMost)
+	return s
+}
+
+// Retries tells how many exchanges have failed in a row, and how long it is to
+// the next one.
+func (s State) Retries(now time.Time) (failures int, next time.Duration) {
+	return s.failing.count, max(s.exchange(now).In, 0)
+}
+
+// WriteRetries tells the same of writing.
+func (s State) WriteRetries(now time.Time) (failures int, next time.Duration) {
+	return s.writing.count, max(s.writing.left(now), 0)
+}

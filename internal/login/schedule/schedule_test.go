@@ -1,0 +1,294 @@
+package schedule
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+)
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func at(d time.Duration) time.Time { return start.Add(d) }
+
+// middle makes all that is random lie in the middle of its range.
+func middle() float64 { return 0.5 }
+
+func held(lease time.Duration, renewable bool) State {
+	return New(middle).LoggedIn(start, lease, renewable).Written()
+}
+
+func TestWhatComesNext(t *testing.T) {
+	const hour = time.Hour
+	for _, tt := range []struct {
+		name  string
+		state State
+		now   time.Time
+		want  Plan
+	}{
+		{"at the start", New(middle), start, Plan{Do: Login, Why: Start}},
+		{"a new token is written", New(middle).LoggedIn(start, hour, true), start, Plan{Do: Write}},
+		{"renew at two thirds", held(hour, true), start, Plan{Do: Renew, In: 40 * time.Minute}},
+		{"and not before", held(hour, true), at(30 * time.Minute), Plan{Do: Renew, In: 10 * time.Minute}},
+		{"then", held(hour, true), at(41 * time.Minute), Plan{Do: Renew}},
+		{"log in again where it cannot be renewed", held(hour, false), start, Plan{Do: Login, In: 40 * time.Minute, Why: Due}},
+		{"a token for ever", held(0, true), at(1000 * hour), Plan{Do: Renew, In: never}},
+		{"but a new JWT", held(0, true).JWTChanged(), at(hour), Plan{Do: Login, Why: Rotated}},
+		{"a renewal is written", held(hour, true).Renewed(at(hour/2), hour, true), at(hour / 2), Plan{Do: Write}},
+		{"and renewed", held(hour, true).Renewed(at(hour/2), hour, true).Written(), at(hour / 2), Plan{Do: Renew, In: 40 * time.Minute}},
+		{
+			"a lease a little shorter grows",
+			held(hour, true).Renewed(at(hour/2), 55*time.Minute, true).Written(), at(hour / 2),
+			Plan{Do: Renew, In: 55 * time.Minute * 2 / 3},
+		},
+		{
+			"a lease that stops growing",
+			held(hour, true).Renewed(at(hour/2), 50*time.Minute, true).Written(), at(hour/2 + time.Second),
+			Plan{Do: Login, Why: MaxTTL},
+		},
+		{
+			"a little shorter each time", held(hour, true).Renewed(at(hour/2), 55*time.Minute, true).Written().
+				Renewed(at(hour), 50*time.Minute, true).Written(), at(hour + time.Second), Plan{Do: Login, Why: MaxTTL},
+		},
+		{"a lease from for ever to an hour", held(0, true).Renewed(start, hour, true).Written(), at(time.Second), Plan{Do: Login, Why: MaxTTL}},
+		{
+			"a renewal that was the last", held(hour, true).Renewed(at(hour/2), hour, false).Written(),
+			at(hour / 2),
+			Plan{Do: Login, In: 40 * time.Minute, Why: Due},
+		},
+		{
+			"a refused renewal", held(hour, true).RenewFailed(at(40*time.Minute), failure.Denied, 0),
+			at(40 * time.Minute),
+			Plan{Do: Login, In: pause, Why: Refused},
+		},
+		{
+			"a garbled renewal", held(hour, true).RenewFailed(at(40*time.Minute), failure.Protocol, 0),
+			at(40*time.Minute + pause),
+			Plan{Do: Login, Why: Refused},
+		},
+		{
+			"a renewal that got no answer", held(hour, true).RenewFailed(at(40*time.Minute), failure.Network, 0),
+			at(40 * time.Minute),
+			Plan{Do: Renew, In: time.Second},
+		},
+		{
+			"no renewal any more once a login is due",
+			held(hour, true).JWTChanged().LoginFailed(at(40*time.Minute), failure.Denied, 0), at(40 * time.Minute),
+			Plan{Do: Login, In: 30 * time.Second, Why: Rotated},
+		},
+		{"the end", held(hour, true), at(hour), Plan{Do: Expire}},
+		{"after the end", held(hour, true).Ended(), at(hour), Plan{Do: Login, Why: Expired}},
+		{
+			"the end comes before the next attempt",
+			held(hour, true).LoginFailed(at(59*time.Minute), failure.Network, 10*time.Minute), at(59 * time.Minute),
+			Plan{Do: Expire, In: time.Minute},
+		},
+		{"a clock that was set back", held(hour, true), at(-time.Minute), Plan{Do: Renew, In: 41 * time.Minute}},
+		{"a failed write", New(middle).LoggedIn(start, hour, true).WriteFailed(start), start, Plan{Do: Write, In: time.Second}},
+		{
+			"a lease of nearly nothing", held(time.Millisecond, false).Ended(), at(time.Millisecond),
+			Plan{Do: Login, In: pause - time.Millisecond, Why: Expired},
+		},
+		{"a token found at the start", Found(middle, start, hour), start, Plan{Do: Login, Why: Start}},
+		{
+			"a token found, and no login", Found(middle, start, hour).LoginFailed(start, failure.Network, hour), at(hour),
+			Plan{Do: Expire},
+		},
+		{
+			"a token found that is for ever", Found(middle, start, 0).LoginFailed(start, failure.Network, 0), start,
+			Plan{Do: Login, In: time.Second, Why: Start},
+		},
+		{"a new JWT at the start", New(middle).JWTChanged(), start, Plan{Do: Login, Why: Start}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.state.Next(tt.now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestHowLongToWaitAfterFailures(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		state State
+		class failure.Class
+		after time.Duration
+		want  []string
+	}{
+		{"at the start", New(middle), failure.Network, 0, []string{"1s", "2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "4m16s", "5m0s", "5m0s"}},
+		{"the JWT is missing", New(middle), failure.JWT, 0, []string{"1s", "2s", "4s"}},
+		{"denied at the start", New(middle), failure.Denied, 0, []string{"5s", "10s", "20s", "40s", "1m20s", "2m40s", "5m0s", "5m0s"}},
+		{"garbled at the start", New(middle), failure.Protocol, 0, []string{"5s", "10s"}},
+		{"denied with a token", held(24*time.Hour, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s", "2m0s", "4m0s", "5m0s", "5m0s"}},
+		{"denied for ever", held(0, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s"}},
+		{"asked to wait", New(middle), failure.RateLimited, 7 * time.Second, []string{"7s", "7s", "7s", "8s"}},
+		{"near the end", held(20*time.Second, true).JWTChanged(), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
+		{"near the end, but denied", held(20*time.Second, true).JWTChanged(), failure.Denied, 0, []string{"30s"}},
+		{"near the end, but asked to wait", held(20*time.Second, true).JWTChanged(), failure.Server, time.Minute, []string{"1m0s"}},
+	} {
+		now, state := start, tt.state
+		var got []string
+		for range tt.want {
+			state = state.LoginFailed(now, tt.class, tt.after)
+			failures, wait := state.Retries(now)
+			if failures != len(got)+1 {
+				t.Errorf("%s: %d failures", tt.name, failures)
+			}
+			got = append(got, wait.String())
+			now = now.Add(wait)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestWritesAreRepeatedSoon(t *testing.T) {
+	state := New(middle).LoggedIn(start, time.Hour, true)
+	var got []string
+	for range 7 {
+		state = state.WriteFailed(start)
+		_, wait := state.WriteRetries(start)
+		got = append(got, wait.String())
+	}
+	if diff := cmp.Diff([]string{"1s", "2s", "4s", "8s", "16s", "30s", "30s"}, got); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+	if failures, _ := state.Written().WriteRetries(start); failures != 0 {
+		t.Errorf("%d failures after a success", failures)
+	}
+}
+
+func TestAChangeIsTriedAtOnce(t *testing.T) {
+	now := at(time.Minute)
+	for _, class := range failure.Classes() {
+		denied := held(time.Hour, true).LoginFailed(now, class, 0)
+		if _, wait := denied.JWTChanged().Retries(now.Add(pause)); wait != 0 {
+			t.Errorf("%s: a new JWT waits %s", class, wait)
+		}
+		if _, wait := denied.LoginFailed(now, class, time.Minute).JWTChanged().Retries(now); wait != time.Minute {
+			t.Errorf("%s: somebody who asked to wait is asked again after %s", class, wait)
+		}
+	}
+}
+
+func TestAnEventLeavesTheOldStateAlone(t *testing.T) {
+	state := held(time.Hour, true)
+	before := state.Next(start)
+	state.LoginFailed(start, failure.Network, 0)
+	state.RenewFailed(start, failure.Denied, 0)
+	state.JWTChanged()
+	state.Ended()
+	if diff := cmp.Diff(before, state.Next(start)); diff != "" {
+		t.Errorf("it was edited (-before +after):\n%s", diff)
+	}
+}
+
+func TestWhatIsRandomStaysInItsRange(t *testing.T) {
+	for _, tt := range []struct {
+		random               float64
+		renewal, first, last time.Duration
+	}{
+		{0, 36 * time.Minute, 750 * time.Millisecond, 225 * time.Second},
+		{0.999999, 44 * time.Minute, 1250 * time.Millisecond, 300 * time.Second},
+	} {
+		rand := func() float64 { return tt.random }
+		near := func(what string, got, want time.Duration) {
+			if diff := (got - want).Abs(); diff > 10*time.Millisecond {
+				t.Errorf("%s with %v: %s instead of %s", what, tt.random, got, want)
+			}
+		}
+		near("renewal", New(rand).LoggedIn(start, time.Hour, true).Written().Next(start).In, tt.renewal)
+		state := New(rand).LoginFailed(start, failure.Network, 0)
+		_, first := state.Retries(start)
+		near("first", first, tt.first)
+		for range 20 {
+			state = state.LoginFailed(start, failure.Network, 0)
+		}
+		_, last := state.Retries(start)
+		near("last", last, tt.last)
+	}
+}
+
+// The monotonic clock stands still while a machine sleeps; the other one may be
+// set back. Whichever has gone further is believed.
+func TestTimeGoesOnInAnyCase(t *testing.T) {
+	now := time.Now()
+	// A time with both readings, of which only the wall clock is an hour ahead.
+	slept := now.Add(time.Hour).Round(0)
+	if got := Elapsed(now, slept); got != time.Hour {
+		t.Errorf("after a sleep: %s", got)
+	}
+	later := now.Add(time.Minute)
+	if got := Elapsed(now, later); got != time.Minute {
+		t.Errorf("after a minute: %s", got)
+	}
+	if got := held(time.Hour, true).Next(at(2 * time.Hour)); got.Do != Expire || got.In != 0 {
+		t.Errorf("after a sleep beyond the lease: %+v", got)
+	}
+}
+
+// Whatever happens, exchanges keep their distance, and a token that ends is
+// removed in time.
+func FuzzSchedule(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+	f.Add([]byte{0, 0, 200, 1, 30, 2, 2, 2, 255, 3, 77, 4, 90})
+	f.Fuzz(func(t *testing.T, events []byte) {
+		i := 0
+		next := func() int {
+			if i++; i > len(events) {
+				return 0
+			}
+			return int(events[i-1])
+		}
+		rand := func() float64 { return float64(next()) / 256 }
+		state, now, exchanged := New(rand), start, start.Add(-time.Hour)
+		var ends time.Time
+		for i < len(events) {
+			plan := state.Next(now)
+			if plan.In < 0 {
+				t.Fatalf("a wait of %s", plan.In)
+			}
+			if !ends.IsZero() && now.Add(plan.In).After(ends) {
+				t.Fatalf("%+v sleeps through the end at %s", plan, ends.Sub(now))
+			}
+			now = now.Add(plan.In)
+			if plan.Do == Login || plan.Do == Renew {
+				if now.Sub(exchanged) < pause {
+					t.Fatalf("%+v after %s", plan, now.Sub(exchanged))
+				}
+				exchanged = now
+			}
+			class := failure.Classes()[next()%len(failure.Classes())]
+			lease := []time.Duration{0, time.Millisecond, time.Second, time.Hour, 365 * 24 * time.Hour}[next()%5]
+			good := next()%2 == 0
+			switch {
+			case plan.Do == Expire:
+				state, ends = state.Ended(), time.Time{}
+			case plan.Do == Write && good:
+				state = state.Written()
+			case plan.Do == Write:
+				state = state.WriteFailed(now)
+			case good && plan.Do == Renew:
+				state, ends = state.Renewed(now, lease, next()%2 == 0), end(now, lease)
+			case good:
+				state, ends = state.LoggedIn(now, lease, next()%2 == 0), end(now, lease)
+			case plan.Do == Renew:
+				state = state.RenewFailed(now, class, time.Duration(next())*time.Second)
+			default:
+				state = state.LoginFailed(now, class, time.Duration(next())*time.Second)
+			}
+			if next()%7 == 0 {
+				state = state.JWTChanged()
+			}
+		}
+	})
+}
+
+func end(now time.Time, lease time.Duration) time.Time {
+	if lease == 0 {
+		return time.Time{}
+	}
+	return now.Add(lease)
+}
