@@ -55,24 +55,30 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		switch args[0] {
 		case "ready":
 			return ready(ctx, options, args[1:], stdout, stderr)
-		case "version":
-			args = []string{"--version"}
+		case "version", "help":
+			args = []string{"--" + args[0]}
 		}
 	}
 	flags := newFlags()
 	options.AddFlags(flags)
 	printVersion := flags.Bool("version", false, "")
-	if code, ended := parse(flags, args, stdout, stderr); ended {
-		return code
+	fail := func(err error) int {
+		login.Terminate(options.TerminationLog(), err.Error())
+		return usageError(stderr, err)
 	}
-	if *printVersion {
+	switch err := parse(flags, args); {
+	case errors.Is(err, flag.ErrHelp):
+		login.Help(stdout)
+		return exitOK
+	case err != nil:
+		return fail(err)
+	case *printVersion:
 		fmt.Fprintln(stdout, version.String(program))
 		return exitOK
 	}
 	config, err := options.Config()
 	if err != nil {
-		login.Terminate(options.TerminationLog(), err.Error())
-		return usageError(stderr, err)
+		return fail(err)
 	}
 	if err := login.Run(ctx, config, stderr); err != nil {
 		fmt.Fprintf(stderr, "error: %v\n", err)
@@ -86,8 +92,12 @@ func ready(ctx context.Context, options *login.Options, args []string, stdout, s
 	options.AddFlags(flags, contract.OutputFile)
 	var wait time.Duration
 	flags.DurationVar(&wait, "wait", 0, "")
-	if code, ended := parse(flags, args, stdout, stderr); ended {
-		return code
+	switch err := parse(flags, args); {
+	case errors.Is(err, flag.ErrHelp):
+		login.Help(stdout)
+		return exitOK
+	case err != nil:
+		return usageError(stderr, err)
 	}
 	ok, line := login.Ready(ctx, options.OutputFile(), wait)
 	fmt.Fprintln(stdout, line)
@@ -104,18 +114,15 @@ func newFlags() *flag.FlagSet {
 	return flags
 }
 
-// parse reads the flags, and tells whether that was all there was to do.
-func parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, ended bool) {
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		login.Help(stdout)
-		return exitOK, true
-	case err != nil:
-		return usageError(stderr, err), true
-	case flags.NArg() > 0:
-		return usageError(stderr, fmt.Errorf("unexpected argument %q", flags.Arg(0))), true
+// parse reads the flags, and nothing else is allowed.
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
-	return 0, false
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return nil
 }
 
 func usageError(stderr io.Writer, err error) int {

@@ -13,9 +13,16 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
 )
 
+// benchmarked are pods of all sizes, and one of them with a login.
+func benchmarked() []admissiontest.Size {
+	return append(admissiontest.Sizes(), admissiontest.Size{Name: "login-10KB", Containers: 6, Patched: true, Annotations: map[string]string{
+		"oidc-injector.io/audience": "vault", "oidc-injector.io/login": "vault", "oidc-injector.io/login-address": "https://vault.example.com:8200",
+	}})
+}
+
 func BenchmarkDecide(b *testing.B) {
-	cfg := defaultConfig()
-	for _, p := range admissiontest.Sizes() {
+	cfg := loginConfig(b)
+	for _, p := range benchmarked() {
 		body := admissiontest.Review("CREATE", "", admissiontest.Pod(p.Containers, p.Annotations), "null")
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -43,9 +50,9 @@ func post(body []byte) *http.Request {
 // decide, encode, count.
 func BenchmarkHandler(b *testing.B) {
 	handler := admission.NewHandler(admission.Options{
-		Config: configured(defaultConfig()), Version: "v0.0.0", Log: discard, Metrics: prometheus.NewRegistry(),
+		Config: configured(loginConfig(b)), Version: "v0.0.0", Log: discard, Metrics: prometheus.NewRegistry(),
 	})
-	for _, p := range admissiontest.Sizes() {
+	for _, p := range benchmarked() {
 		body := admissiontest.Review("CREATE", "", admissiontest.Pod(p.Containers, p.Annotations), "null")
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()

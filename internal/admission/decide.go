@@ -145,7 +145,7 @@ func nothingToInject(spec annotations.Spec, warnings []string, problems int) (De
 		return Decision{}, false
 	case spec.OptedOut:
 		return Decision{Outcome: Unchanged, Reason: OptedOut}, true
-	case len(spec.Tokens)+len(spec.Logins) == 0:
+	case len(spec.Tokens) == 0: // nor for a login, which would need one
 		return Decision{Outcome: Unchanged, Reason: NotRequested, Warnings: warnings}, true
 	default:
 		return Decision{}, false

@@ -20,13 +20,15 @@ func FuzzReadReview(f *testing.F) {
 		string(review("CREATE", "", pod("", "audience=vault", "env="+marker), "null")),
 		string(review("UPDATE", "ephemeralcontainers", pod(debugged+debugger, "audience=vault"), pod(debugged))),
 		string(ask{operation: "DELETE", oldObject: pod("")}.review()),
+		string(review("CREATE", "", pod("", append(vaultLogin, "login-role="+marker)...), "null")),
+		string(review("UPDATE", "ephemeralcontainers", pod(debugged+debugger, vaultLogin...), pod(debugged))),
 		string(ask{group: "apps", resource: "deployments", object: `{"spec":"` + marker + `"}`, dryRun: true}.review()),
 		`{"request":{"object":{"spec":{"containers":null}},"resource":{"resource":"pods"},"uid":"\u00e4","operation":"CREATE"},"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`,
 		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"` + marker + `":[`,
 	} {
 		f.Add([]byte(seed))
 	}
-	cfg := defaultConfig()
+	cfg := loginConfig(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		q, err := admission.ReadReview(body)
 		if err != nil {

@@ -176,6 +176,6 @@ func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Du
 	}
 	h.options.Log.Log(ctx, level, "admission", "outcome", d.Outcome, "reason", d.Reason,
 		"uid", q.UID, "operation", q.Operation, "namespace", q.Namespace, "name", q.Name, "dryRun", q.DryRun,
-		"tokens", len(d.Tokens), "containers", len(d.Containers), "warnings", len(d.Warnings),
+		"tokens", len(d.Tokens), "logins", len(d.Logins), "containers", len(d.Containers), "warnings", len(d.Warnings),
 		"errors", fields, "duration", took.String())
 }

@@ -42,6 +42,19 @@ func withPolicy(t *testing.T, policy string) *config.Config {
 	return cfg
 }
 
+// loginConfig is a configuration with which pods can log in.
+func loginConfig(t testing.TB) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse([]byte("apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"+
+		"login: {image: 'oidc-login:1', imagePullPolicy: IfNotPresent}\n"+
+		"policy: {loginAddresses: {allowed: ['https://*.example.com:8200', 'https://login.example.com']}}\n"),
+		config.Environment{Prefix: annotations.DefaultPrefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
 const uid = "7f0a6c2e-3d5b-4f0e-9a51-0c6f6f0e7a11"
 
 // review is an AdmissionReview as the API server writes it.

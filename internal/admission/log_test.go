@@ -24,10 +24,10 @@ func TestEachDecisionHasOneLineInTheLog(t *testing.T) {
 		h.admit(t, a.review())
 	}
 	h.post([]byte("{"))
-	want := `level=DEBUG msg=admission outcome=mutated reason=injected uid=` + uid + ` operation=CREATE namespace=prod name=app dryRun=false tokens=1 containers=1 warnings=0 errors=[]
-level=DEBUG msg=admission outcome=unchanged reason=not_requested uid=` + uid + ` operation=CREATE namespace=default name=app dryRun=true tokens=0 containers=0 warnings=1 errors=[]
-level=INFO msg=admission outcome=denied reason=invalid_annotations uid=` + uid + ` operation=CREATE namespace=default name=app dryRun=false tokens=0 containers=0 warnings=0 errors="[metadata.annotations[oidc-injector.io/audience] metadata.annotations[oidc-injector.io/expiration]]"
-level=DEBUG msg=admission outcome=unchanged reason=unsupported uid=` + uid + ` operation=DELETE namespace=default name=app dryRun=false tokens=0 containers=0 warnings=0 errors=[]
+	want := `level=DEBUG msg=admission outcome=mutated reason=injected uid=` + uid + ` operation=CREATE namespace=prod name=app dryRun=false tokens=1 logins=0 containers=1 warnings=0 errors=[]
+level=DEBUG msg=admission outcome=unchanged reason=not_requested uid=` + uid + ` operation=CREATE namespace=default name=app dryRun=true tokens=0 logins=0 containers=0 warnings=1 errors=[]
+level=INFO msg=admission outcome=denied reason=invalid_annotations uid=` + uid + ` operation=CREATE namespace=default name=app dryRun=false tokens=0 logins=0 containers=0 warnings=0 errors="[metadata.annotations[oidc-injector.io/audience] metadata.annotations[oidc-injector.io/expiration]]"
+level=DEBUG msg=admission outcome=unchanged reason=unsupported uid=` + uid + ` operation=DELETE namespace=default name=app dryRun=false tokens=0 logins=0 containers=0 warnings=0 errors=[]
 level=ERROR msg="request refused" code=400 reason=malformed message="could not read the AdmissionReview: the JSON document ends too early"
 `
 	if diff := cmp.Diff(want, h.log.String()); diff != "" {
@@ -55,6 +55,15 @@ func TestNoContentOfAPodIsLogged(t *testing.T) {
 			"denied for its annotations", string(review("CREATE", "", pod(spec, "audience="+marker+" ", "expiration="+marker, "mount-path="+marker,
 				"token-file=/"+marker, "file-mode="+marker, "env=-"+marker, "containers=-"+marker, "profile="+marker, "inject="+marker), "null")),
 			"denied/invalid_annotations",
+		},
+		{
+			"denied for its login", string(review("CREATE", "", pod(spec, "audience="+marker, "login="+marker, "login-address=https://"+marker+"@"+marker,
+				"login-role="+marker+" ", "login-token="+marker, "login-file=/"+marker, "login-ca-secret="+marker+"/", "login-env=-"+marker), "null")),
+			"denied/invalid_annotations",
+		},
+		{
+			"denied for the address of its login", string(review("CREATE", "", pod(spec, "audience="+marker, "login=vault", "login-address=http://"+marker), "null")),
+			"denied/policy",
 		},
 		{"denied by the policy", string(review("CREATE", "", pod("", "audience=denied-"+marker), "null")), "denied/policy"},
 		{"denied for a conflict", string(review("CREATE", "", pod(spec, "audience="+marker, "env=TOKEN"), "null")), "denied/conflict"},

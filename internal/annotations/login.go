@@ -2,7 +2,6 @@ package annotations
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
@@ -141,7 +140,7 @@ func (b *builder) login(name string, containers Scope) Login {
 		b.oauth(&l)
 	}
 	l.Env = b.loginEnv(&l)
-	if b.os == Windows && !b.anyOS {
+	if b.os == Windows {
 		b.errs = append(b.errs, field.Forbidden(l.Source, "logins are for Linux pods: the login container is a Linux program"))
 	}
 	return l
@@ -151,7 +150,7 @@ func (b *builder) vault(l *Login) {
 	if s, ok := b.get(LoginAddress); ok {
 		l.Address = b.endpoint(s)
 	} else {
-		b.missing(LoginAddress, "the login needs the address of Vault, such as https://vault.example.com:8200")
+		b.missing(l, LoginAddress, "the login needs the address of Vault, such as https://vault.example.com:8200")
 	}
 	l.Role = b.text(LoginRole)
 	l.Mount = b.vaultMount()
@@ -169,7 +168,7 @@ func (b *builder) oauth(l *Login) {
 	case hasIssuer:
 		l.Issuer = b.endpoint(issuer)
 	default:
-		b.missing(LoginIssuer, fmt.Sprintf("the login needs the issuer, such as https://login.example.com, or its token endpoint as %s", LoginAddress))
+		b.missing(l, LoginIssuer, fmt.Sprintf("the login needs the issuer, such as https://login.example.com, or its token endpoint as %s", LoginAddress))
 	}
 	l.ClientID = b.text(LoginClientID)
 	l.Scope = b.text(LoginScope)
@@ -230,9 +229,9 @@ func (l *Login) findToken(tokens []Token, prefix Prefix) *field.Error {
 }
 
 // missing reports a key that the login cannot do without.
-func (b *builder) missing(key, detail string) {
+func (b *builder) missing(l *Login, key, detail string) {
 	if !b.incomplete {
-		b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(key, b.settings[LoginMethod].name)), detail))
+		b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(key, l.Name)), detail))
 	}
 }
 
@@ -318,14 +317,10 @@ func isHost(hostport string) bool {
 	if at := strings.LastIndexByte(hostport, ':'); at > strings.LastIndexByte(hostport, ']') {
 		host, port = hostport[:at], hostport[at+1:]
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil || port[0] == '0' {
 		return false
 	}
-	if inner, ok := strings.CutPrefix(host, "["); ok {
-		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
-		return err == nil && ip.Is6()
-	}
-	return hostName.MatchString(host)
+	return strings.HasPrefix(host, "[") || hostName.MatchString(host) // what is in brackets was checked by url.Parse
 }
 
 // hostName is wider than DNS is, as there are names with underscores. A dot at
@@ -367,7 +362,8 @@ func (b *builder) caSource(s setting, secret bool) *CASource {
 		key = contract.CAFileName
 	}
 	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsConfigMapKey(key)) > 0 {
-		b.invalid(s, "must be the name of an object of the pod's namespace, and a key of it if that is not %s, such as vault-ca or vault-ca/tls.crt", contract.CAFileName)
+		b.invalid(s, "must be the name of an object of the pod's namespace, and a key of it if that is not %s, such as vault-ca or vault-ca/tls.crt",
+			contract.CAFileName)
 	}
 	return &CASource{Secret: secret, Name: name, Key: key}
 }

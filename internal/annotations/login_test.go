@@ -207,6 +207,10 @@ func TestLoginsDenied(t *testing.T) {
 		"login: empty":       {keys: vault("login", ""), errs: unsupported("login", "", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`)},
 		"login: true":        {keys: vault("login", "true"), errs: unsupported("login", "true", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`)},
 		"login: in capitals": {keys: vault("login", "Vault"), errs: unsupported("login", "Vault", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`)},
+		"login: mistyped, with keys of some methods": {
+			keys: vaultKeys.and(keys{"login": "valt", "login-role": "demo", "login-scope": "a"}),
+			errs: unsupported("login", "valt", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`),
+		},
 		"login-mode: daemon": {keys: vault("login-mode", "daemon"), errs: unsupported("login-mode", "daemon", `"sidecar", "init"`)},
 		"login-mode: empty":  {keys: vault("login-mode", ""), errs: unsupported("login-mode", "", `"sidecar", "init"`)},
 		"login-format: yaml": {keys: vault("login-format", "yaml"), errs: unsupported("login-format", "yaml", `"raw", "json", "env"`)},
@@ -429,6 +433,13 @@ func TestLoginsThatCannotLiveSideBySide(t *testing.T) {
 		"a token in a variable of Vault's clients": {
 			keys: vaultKeys.and(keys{"env": "VAULT_ADDR"}),
 			errs: []string{invalid("env", "VAULT_ADDR", forClients)},
+		},
+		"a token of others in a variable of Vault's clients": {
+			keys: vaultKeys.and(keys{"containers": "app", "audience.x": "x", "containers.x": "worker", "env.x": "VAULT_ADDR"}),
+		},
+		"a second login with Vault in a variable of Vault's clients, said once": {
+			keys: second(keys{"login-env.b": "VAULT_ADDR"}),
+			errs: []string{invalid("login-env.b", "VAULT_ADDR", `login "b" sets this variable for Vault's clients: choose another`)},
 		},
 		"another login in a variable of Vault's clients": {
 			keys: vaultKeys.and(keys{"login.b": "jwt-bearer", "login-issuer.b": "https://a", "login-env.b": "VAULT_CACERT"}),

@@ -111,8 +111,6 @@ func (p *Parser) size(annotations map[string]string) int {
 // setting is one value and where it came from.
 type setting struct {
 	value string
-	// name is the suffix, empty for the default token and login.
-	name string
 	// annotation is the full name of the annotation that supplied the value,
 	// itself or by the profile that it names, and path is where it stands.
 	annotation string
@@ -193,7 +191,7 @@ func (w *parsing) collect(annotations map[string]string) {
 		if key == Inject && !isBool(value) {
 			w.errs = append(w.errs, field.Invalid(path, shorten(value), `must be "true" or "false"`))
 		}
-		w.request.set(token, key, setting{value: value, name: token, annotation: name, path: path, own: true})
+		w.request.set(token, key, setting{value: value, annotation: name, path: path, own: true})
 	}
 }
 
@@ -272,7 +270,7 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 	}
 	for _, full := range added {
 		name, key := profileKey(full, token)
-		w.request.set(name, key, setting{value: profile[full], name: name, annotation: named.annotation, path: named.path})
+		w.request.set(name, key, setting{value: profile[full], annotation: named.annotation, path: named.path})
 	}
 }
 
@@ -349,10 +347,13 @@ func (w *parsing) build(spec *Spec) {
 		} else {
 			w.missingAudience(name)
 		}
-		if _, asked := b.settings[LoginMethod]; !asked {
+		if _, asked := b.settings[LoginMethod]; asked {
+			logins++
+			if logins <= MaxLogins {
+				spec.Logins = append(spec.Logins, b.login(name, token.Scope))
+			}
+		} else {
 			w.missingLogin(name)
-		} else if logins++; logins <= MaxLogins {
-			spec.Logins = append(spec.Logins, b.login(name, token.Scope))
 		}
 		w.errs = append(w.errs, b.errs...)
 	}

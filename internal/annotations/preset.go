@@ -40,7 +40,7 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 				continue
 			}
 		}
-		tokens.set(token, key, setting{value: profile[full], name: token, path: at})
+		tokens.set(token, key, setting{value: profile[full], path: at})
 	}
 	var built Spec
 	for _, name := range slices.Sorted(maps.Keys(tokens)) {
@@ -75,7 +75,7 @@ func (b *builder) presetLogin(name string, containers Scope, built *Spec) {
 		method = contract.MethodTokenExchange
 	}
 	b.settings = maps.Clone(b.settings)
-	b.settings[LoginMethod] = setting{value: method, name: name, path: b.settings[b.settings.among(loginKeys)[0]].path}
+	b.settings[LoginMethod] = setting{value: method, path: b.settings[b.settings.among(loginKeys)[0]].path}
 	b.login(name, containers)
 }
 

@@ -107,16 +107,14 @@ func caBundleProblem(bundle string) string {
 	if len(bundle) > maxCABundle {
 		return fmt.Sprintf("must be at most %d bytes", maxCABundle)
 	}
-	rest, found := []byte(bundle), 0
-	for block := (*pem.Block)(nil); ; found++ {
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
+	found := 0
+	for block, rest := pem.Decode([]byte(bundle)); block != nil; block, rest = pem.Decode(rest) {
+		found++
 		if block.Type != "CERTIFICATE" {
 			return fmt.Sprintf("must hold certificates only, and has a %s", block.Type)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Sprintf("certificate %d cannot be read: %v", found+1, err)
+			return fmt.Sprintf("certificate %d cannot be read: %v", found, err)
 		}
 	}
 	// What is broken is passed over by the decoder: a private key, it may be.

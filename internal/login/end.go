@@ -9,15 +9,17 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 )
 
-// revokeOne revokes a token that is of no use any more, if it has not ended. It
-// is tried once: the token ends by itself.
+// revokeOne revokes a token that is of no use any more, if it has not ended. A
+// failure is no reason to keep on trying: the token ends by itself.
 func (l *login) revokeOne(ctx context.Context, t *token) {
 	if l.config.Mode != contract.ModeSidecar || !t.alive(time.Now()) {
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	l.revoke(limited, t)
+	if !l.revoke(limited, t) {
+		l.tokens.unrevoked = t
+	}
 }
 
 // revoke revokes a token, and tells whether that worked.
@@ -27,7 +29,7 @@ func (l *login) revoke(ctx context.Context, t *token) bool {
 		return false
 	}
 	if err := party.Revoke(ctx, t.text); err != nil {
-		l.log.Warn("a token was not revoked and ends by itself", "err", err.Error())
+		l.log.Warn("a token was not revoked", "err", err.Error())
 		return false
 	}
 	l.log.Info("revoked a token")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -113,11 +114,11 @@ func (p *party) set(change func(*party)) {
 type onlyLogin struct{ exchanger }
 
 func denied() error {
-	return &failure.Error{Class: failure.Denied, Doing: "log in to Vault at https://v", Cause: fmt.Errorf(`400: "no"`)}
+	return &failure.Error{Class: failure.Denied, Doing: "log in to Vault at https://v", Cause: errors.New(`400: "no"`)}
 }
 
 func unreachable() error {
-	return &failure.Error{Class: failure.Network, Doing: "log in to Vault at https://v", Cause: fmt.Errorf("connection refused")}
+	return &failure.Error{Class: failure.Network, Doing: "log in to Vault at https://v", Cause: errors.New("connection refused")}
 }
 
 // fixture is a login in a directory of its own.

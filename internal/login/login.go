@@ -134,6 +134,9 @@ func newParty(c Config, client *exchange.Client) exchanger {
 func (l *login) run(ctx context.Context) error {
 	l.log.Info("starting", "version", version.Version(), "method", l.config.Method, "mode", l.config.Mode,
 		"address", l.address(), "jwtFile", l.config.JWTFile, "outputFile", l.config.OutputFile)
+	for _, name := range l.config.Unknown {
+		l.log.Warn("a variable looks like an option and is none", "name", name)
+	}
 	if l.config.Address != nil && l.config.Address.Scheme == "http" || l.config.Issuer != nil && l.config.Issuer.Scheme == "http" {
 		l.log.Warn("the connection is not encrypted, and whoever listens can use the tokens", "address", l.address())
 	}

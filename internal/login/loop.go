@@ -123,10 +123,14 @@ func (l *login) look(now time.Time) {
 	if l.stamp.Same(stamp) {
 		return
 	}
-	l.stamp = stamp
 	jwt, err := jwtfile.Read(l.config.JWTFile, now)
-	if err != nil || jwt.Sum == l.sum {
+	if err != nil {
 		return // a login that is due says what is wrong with it
+	}
+	l.stamp = stamp
+	if jwt.Sum == l.sum {
+		l.state = l.state.Retry() // it may have been missing
+		return
 	}
 	if l.sum != [sha256.Size]byte{} {
 		l.log.Info("the JWT has changed", "expires", stampOf(jwt.Times.Expires))

@@ -46,7 +46,7 @@ func (r *report) writeMetrics(w io.Writer, now time.Time) {
 	defer r.mu.Unlock()
 	m := exposition{w}
 	m.family("oidc_login_build_info", "gauge", "The version of the program; always 1.")
-	m.sample("oidc_login_build_info", "version="+strconv.Quote(version.Version())+",goversion="+strconv.Quote(runtime.Version()), 1)
+	m.sample("oidc_login_build_info", versionLabels(), 1)
 	ready, _ := r.status.Say(now)
 	m.single("oidc_login_ready", "gauge", "Whether a valid token is in place.", boolean(ready))
 	if r.status.InPlace && !r.status.Expires.IsZero() {
@@ -71,6 +71,10 @@ func (r *report) writeMetrics(w io.Writer, now time.Time) {
 	for _, class := range failure.Classes() {
 		m.sample("oidc_login_last_error", label(class), boolean(r.status.Failing != nil && r.status.Failing.Class == class))
 	}
+}
+
+func versionLabels() string {
+	return "version=" + strconv.Quote(version.Version()) + ",goversion=" + strconv.Quote(runtime.Version())
 }
 
 // exposition writes the text format. A reader that went away is nobody's loss,

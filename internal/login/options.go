@@ -43,6 +43,9 @@ type Config struct {
 	TerminationLog          string
 	LogFormat               string
 	LogLevel                slog.Level
+
+	// Unknown are variables that look like options and are none.
+	Unknown []string
 }
 
 // Options are the options as they were given: by flags, else in the environment,
@@ -116,9 +119,9 @@ func (o *Options) only(name contract.Option) string {
 	return text
 }
 
-// Unknown lists variables that look like options and are none, but not those
+// unknown lists variables that look like options and are none, but not those
 // that Kubernetes makes of a Service with such a name.
-func (o *Options) Unknown() []string {
+func (o *Options) unknown() []string {
 	var unknown []string
 	for name := range o.environ {
 		known := slices.ContainsFunc(options, func(option option) bool { return option.name.Env() == name })
@@ -133,7 +136,7 @@ func (o *Options) Unknown() []string {
 // Config makes a configuration of the options, or reports everything that is
 // wrong with them.
 func (o *Options) Config() (Config, error) {
-	var c Config
+	c := Config{Unknown: o.unknown()}
 	var errs []error
 	given := map[contract.Option]bool{}
 	for _, option := range options {
@@ -142,7 +145,11 @@ func (o *Options) Config() (Config, error) {
 		if text == "" {
 			continue
 		}
-		if err := option.set(&c, text); err != nil {
+		err := option.set(&c, text)
+		switch {
+		case errors.Is(err, errUserInfo): // its value is not to be shown
+			errs = append(errs, fmt.Errorf("%s: %w", source, err))
+		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: invalid value %s: %w", source, shorten(text), err))
 		}
 	}
@@ -237,6 +244,8 @@ func list(field func(*Config) *[]string) func(*Config, string) error {
 	}
 }
 
+var errUserInfo = errors.New("must have no user and no password")
+
 // webURL reads a URL to send a JWT to.
 func webURL(field func(*Config) **url.URL) func(*Config, string) error {
 	return func(c *Config, text string) error {
@@ -245,7 +254,7 @@ func webURL(field func(*Config) **url.URL) func(*Config, string) error {
 		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
 			return errors.New("must be a URL that begins with https:// or http://")
 		case u.User != nil:
-			return errors.New("must have no user and no password")
+			return errUserInfo
 		case u.Fragment != "":
 			return errors.New("must have no fragment")
 		}

@@ -99,15 +99,22 @@ func (l *login) hold(credential exchange.Credential, start time.Time) {
 // failed notes a failure where people look for it: log, counters and status.
 func (l *login) failed(ctx context.Context, step string, err error, attempt int, next time.Duration) {
 	class, _ := failure.Of(err)
+	attempt = max(attempt, 1) // a renewal that is refused is not tried again, and so not counted
 	level := slog.LevelError
 	if ready, _ := l.status.Say(time.Now()); ready {
 		level = slog.LevelWarn
 	}
-	l.log.Log(ctx, level, "a step has failed", "step", step, "class", string(class), "err", err.Error(),
-		"attempt", attempt, "next", next.Round(time.Millisecond).String())
+	attributes := []any{
+		"step", step, "class", string(class), "err", err.Error(), "attempt", attempt, "next", next.Round(time.Millisecond).String(),
+	}
+	if class.Final() {
+		l.log.Log(ctx, level, "refused, which does not heal by itself", attributes...)
+	} else {
+		l.log.Log(ctx, level, "a step has failed", attributes...)
+	}
 	l.report.update(func(r *report) { r.failures[class]++ })
 	l.say(func(s *status.Status) {
-		s.Failing = &status.Failing{Class: class, Text: err.Error(), Attempt: max(attempt, 1), NextTime: time.Now().Add(next).Round(0)}
+		s.Failing = &status.Failing{Class: class, Text: err.Error(), Attempt: attempt, NextTime: time.Now().Add(next).Round(0)}
 	})
 }
 

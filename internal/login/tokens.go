@@ -19,6 +19,9 @@ type tokens struct {
 	// whether there is such a one.
 	coming  *token
 	waiting bool
+	// unrevoked could not be revoked when it was superseded; it is tried again
+	// at the end.
+	unrevoked *token
 }
 
 // token is a token and its end; zero means never, or not known.
@@ -66,7 +69,7 @@ func (t *tokens) renewed(ends time.Time) {
 // all are the tokens that have not ended.
 func (t *tokens) all(now time.Time) []*token {
 	var alive []*token
-	for _, one := range []*token{t.coming, t.placed, t.previous} {
+	for _, one := range []*token{t.coming, t.placed, t.previous, t.unrevoked} {
 		if one.alive(now) {
 			alive = append(alive, one)
 		}

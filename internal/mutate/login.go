@@ -123,7 +123,7 @@ func (in *injection) loginContainer(l *login) *corev1.Container {
 		Name:            l.container.name,
 		Image:           settings.Image,
 		ImagePullPolicy: settings.ImagePullPolicy,
-		Env:             append(in.loginEnv(l), settings.Env...),
+		Env:             append(in.loginEnv(l), in.furtherEnv(l)...),
 		Resources:       settings.Resources,
 		SecurityContext: in.loginSecurity(l),
 		VolumeMounts:    []corev1.VolumeMount{{Name: l.volumeName, MountPath: l.MountPath}},
@@ -214,6 +214,17 @@ func (in *injection) loginEnv(l *login) []corev1.EnvVar {
 	}
 	set(contract.CAOutputFile, l.CAPath())
 	return env
+}
+
+// furtherEnv are the variables of the configuration. A pod's containers share its
+// address, so that only the first of its logins can listen.
+func (in *injection) furtherEnv(l *login) []corev1.EnvVar {
+	env := in.options.Login.Env
+	first := slices.IndexFunc(in.logins, func(l *login) bool { return len(l.readers) > 0 })
+	if l == in.logins[first] {
+		return env
+	}
+	return slices.DeleteFunc(slices.Clone(env), func(e corev1.EnvVar) bool { return e.Name == contract.ListenAddress.Env() })
 }
 
 // placeLogins makes sure that the pod has the volumes of the logins.

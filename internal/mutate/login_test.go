@@ -212,6 +212,10 @@ func TestLoginConflicts(t *testing.T) {
 			keys: keys{"login-ca-configmap": "ca"}, spec: "volumes: [{name: oidc-login-ca, configMap: {name: ca, items: [{key: ca.crt, path: tls.crt}]}}]\n" + app,
 			errs: []string{`spec.volumes[0].name: Invalid value: "oidc-login-ca": ` + volume},
 		},
+		"a further key": {
+			keys: keys{"login-ca-configmap": "ca"}, spec: "volumes: [{name: oidc-login-ca, configMap: {name: ca, items: [{key: ca.crt, path: ca.crt}, {key: a, path: a}]}}]\n" + app,
+			errs: []string{`spec.volumes[0].name: Invalid value: "oidc-login-ca": ` + volume},
+		},
 		"the whole ConfigMap": {
 			keys: keys{"login-ca-configmap": "ca"}, spec: "volumes: [{name: oidc-login-ca, configMap: {name: ca}}]\n" + app,
 			errs: []string{`spec.volumes[0].name: Invalid value: "oidc-login-ca": ` + volume},
@@ -363,7 +367,8 @@ func TestLoginWarnings(t *testing.T) {
 		},
 		"a reader that is not there": {keys{"containers": "app,worker"}, app, []string{`oidc-injector.io/containers: the pod has no container "worker"`}},
 		"a reader of a login without a token that is not there": {
-			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "containers.x": "app,worker"}, app,
+			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "containers.x": "app,worker"},
+			app,
 			[]string{`oidc-injector.io/containers.x: the pod has no container "worker"`},
 		},
 		"a token for the login container only": {jwtForLogin.and(keys{"containers.jwt": "oidc-login"}), app, nil},
@@ -371,7 +376,8 @@ func TestLoginWarnings(t *testing.T) {
 			jwtForLogin.and(keys{"skip-containers.jwt": "oidc-login"}), app, nil,
 		},
 		"a token for the container of another login": {
-			keys{"audience.x": "x", "containers.x": "oidc-login-x"}, app,
+			keys{"audience.x": "x", "containers.x": "oidc-login-x"},
+			app,
 			[]string{`oidc-injector.io/containers.x: the pod has no container "oidc-login-x"`, `no container of the pod gets token "x"`},
 		},
 		"another address":           {nil, "containers: [{name: app, env: [{name: VAULT_ADDR, value: x}]}]", []string{fmt.Sprintf(ownValue, "VAULT_ADDR", "login-address")}},
@@ -388,31 +394,37 @@ func TestLoginWarnings(t *testing.T) {
 			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-role.x": "x"}, app, nil,
 		},
 		"two logins with two Vaults": {
-			keys{"login.x": "vault", "login-address.x": "https://x"}, app,
+			keys{"login.x": "vault", "login-address.x": "https://x"},
+			app,
 			[]string{`container "app" logs in to Vault in several ways: its VAULT_ADDR and the like are those of login "default", not of login "x"`},
 		},
 		"two logins with two namespaces": {
-			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-namespace.x": "x"}, app,
+			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-namespace.x": "x"},
+			app,
 			[]string{`container "app" logs in to Vault in several ways: its VAULT_ADDR and the like are those of login "default", not of login "x"`},
 		},
 		"two logins with two authorities": {
-			keys{"login-ca-secret": "a", "login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-ca-secret.x": "b"}, app,
+			keys{"login-ca-secret": "a", "login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-ca-secret.x": "b"},
+			app,
 			[]string{`container "app" logs in to Vault in several ways: its VAULT_ADDR and the like are those of login "default", not of login "x"`},
 		},
 		"two logins, one with an authority": {
-			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-ca-secret.x": "b"}, app,
+			keys{"login.x": "vault", "login-address.x": "https://vault.example.com:8200", "login-ca-secret.x": "b"},
+			app,
 			[]string{`container "app" logs in to Vault in several ways: its VAULT_ADDR and the like are those of login "default", not of login "x"`},
 		},
 		"two logins with Vault, of two containers": {
 			keys{"containers": "app", "login.x": "vault", "login-address.x": "https://x", "containers.x": "b"}, "containers: [{name: app}, {name: b}]", nil,
 		},
 		"inside a read-only volume": {
-			keys{"login-mount-path": "/c/d"}, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /c}]}]",
+			keys{"login-mount-path": "/c/d"},
+			"volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /c}]}]",
 			[]string{`container "app": the token directory /c/d lies inside the read-only volume "a" mounted at "/c", so the container may not start`},
 		},
 		// The login container cannot read the token either.
 		"a mode that shuts the login out": {
-			keys{"file-mode": "0400"}, "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: b}]",
+			keys{"file-mode": "0400"},
+			"containers: [{name: app, securityContext: {runAsUser: 0}}, {name: b}]",
 			[]string{
 				`container "oidc-login" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`,
 				`container "b" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`,
@@ -476,12 +488,14 @@ func TestCertificateAuthorities(t *testing.T) {
 			nil, with, map[string]string{"OIDC_LOGIN_CA_BUNDLE": "PEM $$(A)\n", "OIDC_LOGIN_CA_OUTPUT_FILE": "/var/run/secrets/login/ca.crt"}, "",
 		},
 		"a ConfigMap": {
-			keys{"login-ca-configmap": "ca/a.pem"}, with,
+			keys{"login-ca-configmap": "ca/a.pem"},
+			with,
 			map[string]string{"OIDC_LOGIN_CA_FILE": "/var/run/oidc-login/ca/ca.crt", "OIDC_LOGIN_CA_OUTPUT_FILE": "/var/run/secrets/login/ca.crt"},
 			`{"name":"oidc-login-ca","configMap":{"name":"ca","items":[{"key":"a.pem","path":"ca.crt"}]}}`,
 		},
 		"a Secret": {
-			keys{"login-ca-secret": "ca"}, options,
+			keys{"login-ca-secret": "ca"},
+			options,
 			map[string]string{"OIDC_LOGIN_CA_FILE": "/var/run/oidc-login/ca/ca.crt", "OIDC_LOGIN_CA_OUTPUT_FILE": "/var/run/secrets/login/ca.crt"},
 			`{"name":"oidc-login-ca","secret":{"secretName":"ca","items":[{"key":"ca.crt","path":"ca.crt"}]}}`,
 		},
@@ -533,6 +547,23 @@ func TestWithoutAnImageThereIsNoLogin(t *testing.T) {
 	expect(t, "errors about a container that is there", nil, got.Errors)
 	got = createWith(t, vaultKeys.and(keys{"containers": "b"}).pod(t, "containers: [{name: app}]"), mutate.Options{Prefix: annotations.DefaultPrefix})
 	expect(t, "errors about a login that nobody reads", nil, got.Errors)
+}
+
+// TestOnlyTheFirstLoginListens since the containers of a pod share its address.
+func TestOnlyTheFirstLoginListens(t *testing.T) {
+	t.Parallel()
+	o := options
+	o.Login.Env = []corev1.EnvVar{{Name: "OIDC_LOGIN_LISTEN_ADDRESS", Value: ":8080"}, {Name: "HTTPS_PROXY", Value: "http://proxy"}}
+	k := vaultKeys.and(keys{
+		"containers": "missing", "login.x": "vault", "login-address.x": "https://x", "login.y": "vault", "login-address.y": "https://x",
+	})
+	pod := typed(t, createWith(t, k.pod(t, "containers: [{name: app}]"), o).Pod)
+	for name, want := range map[string]string{"oidc-login-x": ":8080", "oidc-login-y": ""} {
+		env := envOf(find(t, pod, name))
+		if env["OIDC_LOGIN_LISTEN_ADDRESS"] != want || env["HTTPS_PROXY"] == "" {
+			t.Errorf("container %s has %v", name, env)
+		}
+	}
 }
 
 // TestContainersAddedBetweenCallsReadTheResult has pods to which another webhook

@@ -133,7 +133,7 @@ func differingVariable(has []envVar, wants []corev1.EnvVar) string {
 		}
 	}
 	for _, want := range wants {
-		if contract.WrittenByWebhook(want.Name) && !slices.ContainsFunc(has, func(e envVar) bool { return e.name == want.Name }) {
+		if !slices.ContainsFunc(has, func(e envVar) bool { return e.name == want.Name }) {
 			return want.Name
 		}
 	}
@@ -147,7 +147,7 @@ func resultMode(e *envVar) (int32, bool) {
 		return 0, false
 	}
 	mode, err := strconv.ParseUint(e.value, 8, 31)
-	return int32(mode), err == nil && mode <= 0o777 //nolint:gosec // 31 bits
+	return int32(mode), err == nil && mode <= 0o777
 }
 
 // warnUnreadableResult warns of a container that cannot read the result of a

@@ -22,12 +22,12 @@ type Pod struct {
 	OS annotations.OS
 
 	volumes             []volume
-	hasVolumes          bool
 	initContainers      []container
-	hasInitContainers   bool
 	containers          []container
 	ephemeralContainers []container
 	security            security
+
+	hasVolumes, hasInitContainers bool
 
 	// onlyUser is the user that every container runs as, debug containers
 	// included, or nil where they differ or one does not say.
@@ -72,14 +72,14 @@ type container struct {
 	index int
 	// target is the container whose process namespace an ephemeral one joins.
 	target string
+
+	mounts   []mount
+	env      []envVar
+	security security
+
+	hasMounts, hasEnv bool
 	// sidecar is true where an init container runs on (restartPolicy Always).
 	sidecar bool
-
-	mounts    []mount
-	hasMounts bool
-	env       []envVar
-	hasEnv    bool
-	security  security
 }
 
 // mount is one of a container's volumeMounts, or one of its volumeDevices.

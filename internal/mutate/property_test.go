@@ -145,8 +145,8 @@ func (r random) takeAway(spec object) {
 					c.(object)[key] = slices.DeleteFunc(items, func(item any) bool {
 						name, _ := item.(object)["name"].(string)
 						// Without its result a login container would not be one.
-						result := strings.HasPrefix(name, "oidc-login") && item.(object)["readOnly"] == true
-						return result || strings.HasPrefix(name, "oidc-token") || strings.HasPrefix(name, "TOKEN_") || strings.HasPrefix(name, "VAULT_")
+						isResult, _ := item.(object)["readOnly"].(bool)
+						return isResult && strings.HasPrefix(name, "oidc-login") || strings.HasPrefix(name, "oidc-token") || strings.HasPrefix(name, "TOKEN_") || strings.HasPrefix(name, "VAULT_")
 					})
 				}
 			}

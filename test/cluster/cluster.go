@@ -244,6 +244,15 @@ func (c *Cluster) NodeIP() string {
 	return nodeIP
 }
 
+// NodePath is the path by which this process finds a file of the node, such as
+// one below /var/lib/kubelet. Without a node it is the path itself.
+func (c *Cluster) NodePath(path string) string {
+	if c.node == nil {
+		return path
+	}
+	return c.node.path(path)
+}
+
 // LogDir is the folder with one log for each program. Unless Options.LogDir
 // was given, it is gone after Stop, or moved if KeepLogs was called.
 func (c *Cluster) LogDir() string {

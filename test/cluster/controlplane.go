@@ -184,6 +184,15 @@ func (c *Cluster) RestartAPIServer(ctx context.Context) error {
 	return c.StartAPIServer(ctx)
 }
 
+// RestartKubelet stops and starts the kubelet. The pods of the node go on, and
+// it has forgotten what it kept in memory, such as their ServiceAccount tokens.
+func (c *Cluster) RestartKubelet(ctx context.Context) error {
+	if c.node == nil {
+		return errors.New("could not restart the kubelet: there is no node")
+	}
+	return c.node.restartKubelet(ctx)
+}
+
 func (c *Cluster) apiServerReady(ctx context.Context) bool {
 	// The client proper would retry and wait on its own account.
 	client, err := rest.HTTPClientFor(c.config)

@@ -44,7 +44,7 @@
 //
 //	cluster.RequireNode(t)
 //	c := cluster.StartForTest(t, cluster.Options{Node: true})
-//	image := cluster.ToolboxImage // sleep, cat, stat, id, env; it is always there
+//	image := cluster.ToolboxImage // sleep, cat, stat, touch, id, env; it is always there
 //
 // # Addresses
 //
@@ -65,6 +65,9 @@
 //
 // After RestartAPIServer the controllers work at once, but the kubelet, which is
 // not restarted, may take half a minute until it hears of new pods.
+//
+// RestartKubelet makes the kubelet forget the tokens that it has, so that it
+// rotates those of all pods at once.
 //
 // # Binaries
 //

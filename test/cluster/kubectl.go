@@ -12,7 +12,7 @@ import (
 )
 
 // ToolboxImage is always on the node. Its only program is /toolbox, which is
-// also the entrypoint: sleep, cat, stat, id, env. It runs as user 65532.
+// also the entrypoint: sleep, cat, stat, touch, id, env. It runs as user 65532.
 const ToolboxImage = "localhost/oidc-injector/toolbox:test"
 
 // KubectlPath is the path of kubectl of the cluster's version.

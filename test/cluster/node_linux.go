@@ -146,7 +146,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 func (n *node) setUpNetwork(ctx context.Context) error {
 	for _, args := range []string{
 		"link set lo up",
-		"link add br0 type bridge",
+		// Without an address of its own it has one of its ports', which come and go
+		// with the pods, and the others would look for the old one for seconds.
+		"link add br0 address 0a:58:0a:58:00:01 type bridge",
 		"addr add " + nodeIP + "/24 dev br0",
 		"addr add " + serviceIP + "/32 dev br0",
 		"link set br0 up",
@@ -239,6 +241,11 @@ func (n *node) addForwarder(f *forwarder) {
 
 func (n *node) dial(ctx context.Context, address string) (net.Conn, error) {
 	return n.network.dial(ctx, address)
+}
+
+// path is that of a file of the node in the mount namespace of this process.
+func (n *node) path(path string) string {
+	return filepath.Join("/proc", strconv.Itoa(n.namespaces.init.PID), "root", path)
 }
 
 func (n *node) stop() error {

@@ -27,6 +27,9 @@ func (*node) expose(int) error                               { return errNoNode 
 func (*node) dial(context.Context, string) (net.Conn, error) { return nil, errNoNode }
 func (*node) stop() error                                    { return nil }
 
+func (*node) restartKubelet(context.Context) error { return errNoNode }
+func (*node) path(path string) string              { return path }
+
 func (*node) loadImage(context.Context, string, map[string]string, Image) error { return errNoNode }
 
 func (c *Cluster) startNode(context.Context) error   { return errNoNode }

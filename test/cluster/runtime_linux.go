@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 const (
 	pauseImage       = "localhost/oidc-injector/pause:test"
 	containerdSocket = "/run/containerd/containerd.sock"
+	kubeletPort      = "10250"
 )
 
 // environment lets containerd find the programs and libraries of its packages.
@@ -133,6 +135,26 @@ func (n *node) startKubelet() (err error) {
 	cmd.Env = n.environment()
 	n.kubelet, err = n.namespaces.Start(cmd)
 	return err
+}
+
+// restartKubelet leaves the pods alone, as the containers are not its children.
+func (n *node) restartKubelet(ctx context.Context) error {
+	if err := n.kubelet.Stop(stopGrace); err != nil {
+		return err
+	}
+	if err := n.startKubelet(); err != nil {
+		return err
+	}
+	return process.WaitUntil(ctx, "the kubelet listens", func(ctx context.Context) (bool, error) {
+		if err := n.kubelet.Failure(); err != nil {
+			return false, err
+		}
+		conn, err := n.dial(ctx, net.JoinHostPort(nodeIP, kubeletPort))
+		if err != nil {
+			return false, nil //nolint:nilerr // not yet
+		}
+		return true, conn.Close()
+	})
 }
 
 func (n *node) kubeletConfig() map[string]any {

@@ -2,13 +2,17 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"time"
 
+	jose "github.com/go-jose/go-jose/v4"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/keyutil"
 )
 
 // AllowDiscovery lets anybody read the issuer's discovery document and keys, as
@@ -45,4 +49,37 @@ func (c *Cluster) RequestToken(ctx context.Context, pod *corev1.Pod, projection 
 		return "", fmt.Errorf("could not request a token: %w", err)
 	}
 	return response.Status.Token, nil
+}
+
+// ShortenToken returns a token of the cluster with another end, signed by the
+// cluster's own key: an API server issues none for less than ten minutes.
+func (c *Cluster) ShortenToken(token string, expires time.Time) (string, error) {
+	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return "", fmt.Errorf("could not parse a token: %w", err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &claims); err != nil {
+		return "", fmt.Errorf("could not parse the claims of a token: %w", err)
+	}
+	claims["exp"] = expires.Unix()
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("could not encode the claims of a token: %w", err)
+	}
+	key, err := keyutil.PrivateKeyFromFile(c.pki.file("sa.key"))
+	if err != nil {
+		return "", fmt.Errorf("could not read the key for tokens: %w", err)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: signed.Signatures[0].Header.KeyID},
+	}, nil)
+	if err != nil {
+		return "", fmt.Errorf("could not prepare to sign a token: %w", err)
+	}
+	short, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("could not sign a token: %w", err)
+	}
+	return short.CompactSerialize()
 }

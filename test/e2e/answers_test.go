@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 // TestDenialNamesEverythingThatIsWrong shows the texts that people see.
@@ -92,7 +94,7 @@ func TestPolicy(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	ns := namespace(t, "warnings")
-	client, seen := clientWithWarnings(t)
+	client, seen := podtest.ClientWithWarnings(t, kube)
 	pod := newPod("app", "audience=vault", "expiraton=2h", "skip-containers=porxy", "file-mode=0400")
 	pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{RunAsUser: new(int64(1000))}
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
@@ -106,8 +108,7 @@ func TestWarnings(t *testing.T) {
 		`oidc-injector.io/skip-containers: the pod has no container "porxy"`,
 	}
 	slices.Sort(want)
-	slices.Sort(seen.texts)
-	if diff := cmp.Diff(want, seen.texts); diff != "" {
+	if diff := cmp.Diff(want, seen.Texts()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }

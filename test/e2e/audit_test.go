@@ -11,13 +11,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 // TestAudit reads in the API server's audit log what was injected, also where
 // our webhook was called twice for one pod.
 func TestAudit(t *testing.T) {
 	ns := namespace(t, "audit")
-	registerContainerAdder(t, ns)
+	podtest.RegisterContainerAdder(t, kube, ns)
 	create(t, ns, newPod("app", "audience=vault", "audience.aws=sts.amazonaws.com", "expiration.aws=2h"))
 	want := map[string]string{
 		"pods.oidc-injector.io/token.default": "audience=vault expirationSeconds=3600",

@@ -4,17 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/oidc-injector/oidc-injector/test/injector"
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 const statusAnnotation = "oidc-injector.io/status"
@@ -28,48 +23,25 @@ func namespace(t *testing.T, name string) string {
 	return name
 }
 
-// annotations gives each key of "key=value" our prefix.
-func annotations(pairs ...string) map[string]string {
-	m := map[string]string{}
-	for _, pair := range pairs {
-		key, value, _ := strings.Cut(pair, "=")
-		m["oidc-injector.io/"+key] = value
-	}
-	return m
-}
-
 // newPod has one container "app" and the given annotations.
-func newPod(name string, pairs ...string) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations(pairs...)},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
-	}
-}
+func newPod(name string, pairs ...string) *corev1.Pod { return podtest.New(name, pairs...) }
 
 func create(t *testing.T, namespace string, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
-	created, err := kube.Client().CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return created
+	return podtest.Create(t, kube, namespace, pod)
 }
 
 // createError creates a pod that must be refused and returns the error's text.
 func createError(t *testing.T, namespace string, pod *corev1.Pod) string {
 	t.Helper()
-	_, err := kube.Client().CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{})
-	if err == nil {
-		t.Fatalf("pod %s was created, want it denied", pod.Name)
-	}
-	return err.Error()
+	return podtest.CreateError(t, kube, namespace, pod)
 }
 
 // tokens describes the token files that a container sees, as
 // "path audience seconds", in order.
 func tokens(pod *corev1.Pod, container string) []string {
 	var seen []string
-	for _, c := range allContainers(pod) {
+	for _, c := range podtest.Containers(pod) {
 		if c.Name != container {
 			continue
 		}
@@ -96,25 +68,8 @@ func volumeTokens(pod *corev1.Pod, m corev1.VolumeMount) []string {
 	return seen
 }
 
-func allContainers(pod *corev1.Pod) []corev1.Container {
-	all := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers)
-	for _, e := range pod.Spec.EphemeralContainers {
-		all = append(all, corev1.Container(e.EphemeralContainerCommon))
-	}
-	return all
-}
-
 // env returns the value of a container's variable.
-func env(pod *corev1.Pod, container, name string) string {
-	for _, c := range allContainers(pod) {
-		for _, e := range c.Env {
-			if c.Name == container && e.Name == name {
-				return e.Value
-			}
-		}
-	}
-	return ""
-}
+func env(pod *corev1.Pod, container, name string) string { return podtest.Env(pod, container, name) }
 
 // counter reads one of the webhook's counters.
 func counter(t *testing.T, name string, labels ...string) float64 {
@@ -128,39 +83,5 @@ func counter(t *testing.T, name string, labels ...string) float64 {
 
 func eventually(t *testing.T, what string, condition func(ctx context.Context) error) {
 	t.Helper()
-	var last error
-	// Not the test's own context, which is over when its cleanups run.
-	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		last = condition(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v: %v", what, err, last)
-	}
-}
-
-// warnings collects the admission warnings that a client gets.
-type warnings struct {
-	mu    sync.Mutex
-	texts []string
-}
-
-// HandleWarningHeader is called by client-go for each warning.
-func (w *warnings) HandleWarningHeader(_ int, _, text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.texts = append(w.texts, text)
-}
-
-// clientWithWarnings is a client that remembers its warnings.
-func clientWithWarnings(t *testing.T) (kubernetes.Interface, *warnings) {
-	t.Helper()
-	w := &warnings{}
-	config := kube.RESTConfig()
-	config.WarningHandler = w
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client, w
+	podtest.Eventually(t, what, condition)
 }

@@ -20,13 +20,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/cert"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
+	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
+	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 const (
@@ -58,17 +58,14 @@ type Injector struct {
 	metrics int
 	probes  int
 
-	program *exec.Cmd
-	log     *os.File
-	ended   chan struct{}
-	endErr  error
+	program *process.Process
 	stop    sync.Once
 }
 
 // Start builds the webhook, runs it on the loopback and waits until it is ready
 // and registered. Without a cluster (nil) it only runs.
 func Start(ctx context.Context, c *cluster.Cluster, o Options) (*Injector, error) {
-	in := &Injector{cluster: c, options: o, ended: make(chan struct{})}
+	in := &Injector{cluster: c, options: o}
 	for _, port := range []*int{&in.port, &in.metrics, &in.probes} {
 		var err error
 		if *port, err = freePort(ctx); err != nil {
@@ -116,7 +113,11 @@ func (in *Injector) writeFiles() error {
 	return nil
 }
 
-// Build builds a program of this repository into a folder and returns its path.
+// tags are the build tags that programs are released with; see the Makefile.
+var tags = map[string]string{"login": "nethttpomithttp2"}
+
+// Build builds a program of this repository, as it is released, into a folder
+// and returns its path.
 func Build(ctx context.Context, program, dir string) (string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/oidc-injector/oidc-injector")
 	root, err := list.Output()
@@ -125,7 +126,7 @@ func Build(ctx context.Context, program, dir string) (string, error) {
 	}
 	path := filepath.Join(dir, program)
 	const version = "github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test"
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X "+version, "-o", path, "./cmd/"+program)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags[program], "-ldflags", "-s -w -X "+version, "-o", path, "./cmd/"+program)
 	build.Dir = strings.TrimSpace(string(root))
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -149,19 +150,10 @@ func (in *Injector) startProgram(ctx context.Context) error {
 	if in.options.Config != "" {
 		args = append(args, "--config="+in.path("config.yaml"))
 	}
-	if in.log, err = os.OpenFile(in.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
-		return fmt.Errorf("could not create the webhook's log: %w", err)
-	}
-	in.program = exec.Command(binary, append(args, in.options.Args...)...)
-	in.program.Stdout, in.program.Stderr = in.log, in.log
-	if err := in.program.Start(); err != nil {
-		return fmt.Errorf("could not start the webhook: %w", err)
-	}
-	go func() {
-		in.endErr = in.program.Wait()
-		close(in.ended)
-	}()
-	return nil
+	in.program, err = process.Host{}.Start(process.Command{
+		Name: "webhook", Path: binary, Args: append(args, in.options.Args...), Log: in.LogPath(),
+	})
+	return err
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
@@ -184,8 +176,8 @@ func (in *Injector) waitReady(ctx context.Context) error {
 	last := errors.New("not asked yet")
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
 		select {
-		case <-in.ended:
-			return false, fmt.Errorf("the webhook ended: %w: %s", in.endErr, in.Log())
+		case <-in.program.Done():
+			return false, in.program.Failure()
 		default:
 		}
 		_, last = get(ctx, "http://"+loopback(in.probes)+"/readyz")
@@ -248,30 +240,11 @@ func (in *Injector) Counter(ctx context.Context, name string, labels ...string) 
 	if err != nil {
 		return 0, fmt.Errorf("could not read the webhook's metrics: %w", err)
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	value, err := metrics.Value(body, name, labels...)
 	if err != nil {
-		return 0, fmt.Errorf("could not parse the webhook's metrics: %w", err)
+		return 0, fmt.Errorf("could not read the webhook's metrics: %w", err)
 	}
-	family, ok := families[name]
-	if !ok {
-		return 0, fmt.Errorf("the webhook has no metric %s", name)
-	}
-	sum := 0.0
-	for _, metric := range family.GetMetric() {
-		matching := 0
-		for _, pair := range metric.GetLabel() {
-			for i := 0; i+1 < len(labels); i += 2 {
-				if pair.GetName() == labels[i] && pair.GetValue() == labels[i+1] {
-					matching += 2
-				}
-			}
-		}
-		if matching == len(labels) {
-			sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
-		}
-	}
-	return sum, nil
+	return value, nil
 }
 
 // Stop ends the webhook in order and takes its registration back. The error
@@ -282,7 +255,7 @@ func (in *Injector) Stop() error {
 		if in.cluster != nil {
 			err = in.unregister()
 		}
-		err = errors.Join(err, in.Terminate(), in.log.Close())
+		err = errors.Join(err, in.Terminate())
 	})
 	return err
 }
@@ -290,25 +263,19 @@ func (in *Injector) Stop() error {
 // Terminate ends the program by SIGTERM and leaves its registration, as if its
 // node had gone.
 func (in *Injector) Terminate() error {
-	select {
-	case <-in.ended:
-		return nil
-	default:
-	}
-	if err := in.program.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("could not end the webhook: %w", err)
+	if err := in.program.Signal(syscall.SIGTERM); err != nil {
+		return err
 	}
 	select {
-	case <-in.ended:
-		return in.endErr
+	case <-in.program.Done():
+		return in.program.ExitError()
 	case <-time.After(stopTimeout):
-		return errors.Join(errors.New("the webhook did not end by itself"), in.program.Process.Kill())
+		return errors.Join(errors.New("the webhook did not end by itself"), in.program.Stop(0))
 	}
 }
 
 // Restart runs the program again, after Terminate, at the same port.
 func (in *Injector) Restart(ctx context.Context) error {
-	in.ended = make(chan struct{})
 	if err := in.startProgram(ctx); err != nil {
 		return err
 	}

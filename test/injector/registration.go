@@ -3,6 +3,8 @@ package injector
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -87,8 +89,11 @@ func (in *Injector) waitRegistered(ctx context.Context) error {
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
 		created, err := in.cluster.Client().CoreV1().Pods(namespace).
 			Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		last = err
-		return err == nil && created.Annotations[prefix+"/"+annotations.Status] != "", nil
+		if last = err; err != nil {
+			// A policy that allows few audiences denies this one, which shows as much.
+			return strings.Contains(err.Error(), strconv.Quote(WebhookName)+" denied the request"), nil
+		}
+		return created.Annotations[prefix+"/"+annotations.Status] != "", nil
 	})
 	if err != nil {
 		return fmt.Errorf("could not wait for the API server to call the webhook: %w (last: %w)", err, last)

@@ -53,10 +53,10 @@ func (r Request) Decode(response Response, into any) error {
 	if err == nil {
 		return nil
 	}
-	// The text of a syntax error may quote a character of the answer, but no
-	// more; that of a type error names the field and quotes a number at most.
+	// The text of a syntax error quotes a character of the answer, that of a type
+	// error a number, however long.
 	return r.Fail(failure.Protocol, fmt.Errorf("%d: the answer is not the expected JSON: %s: %s",
-		response.Status, secret.Redact(err.Error(), r.Secrets...), secret.Quote(excerpt(response), r.Secrets...)))
+		response.Status, secret.Cut(secret.Redact(err.Error(), r.Secrets...)), secret.Quote(excerpt(response), r.Secrets...)))
 }
 
 // excerpt is what there is to read in an answer: of an HTML page its title.

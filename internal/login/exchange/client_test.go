@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
-	"log"
 	"log/slog"
 	"math/big"
 	"net"
@@ -31,18 +30,18 @@ import (
 const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
 // serve runs a TLS server, and makes a client that trusts it and a request to it.
-func serve(t *testing.T, handler http.HandlerFunc) (*Client, Request, *httptest.Server) {
+func serve(t *testing.T, handler http.HandlerFunc, configure ...func(*httptest.Server)) (*Client, Request, *httptest.Server) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = silent()
+	for _, change := range configure {
+		change(server)
+	}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // its clients are meant to fail
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	client := &Client{TLS: TLS{CA: NewCA("", bundle(server))}, Timeout: 10 * time.Second, UserAgent: "test"}
 	return client, request(t, server.URL), server
 }
-
-// silent is for servers whose clients are meant to fail.
-func silent() *log.Logger { return slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) }
 
 func bundle(server *httptest.Server) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
@@ -74,7 +73,7 @@ func TestARequestIsSentAsItIs(t *testing.T) {
 		w.Header().Set("X-Answer", "yes")
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "answer")
-	})
+	}, func(server *httptest.Server) { server.EnableHTTP2 = true })
 	response, err := client.Do(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +188,7 @@ func TestWhyThereIsNoAnswer(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 	old := httptest.NewUnstartedServer(http.NotFoundHandler())
-	old.Config.ErrorLog = silent()
+	old.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // its clients are meant to fail
 	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	old.StartTLS()
 	t.Cleanup(old.Close)
@@ -336,10 +335,9 @@ func TestANewCACountsAtOnceAndABrokenOneDoesNot(t *testing.T) {
 func TestAClientCertificateIsReadForEachConnection(t *testing.T) {
 	t.Parallel()
 	var names []string
-	client, r, server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	client, r, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		names = append(names, r.TLS.PeerCertificates[0].Subject.CommonName)
-	})
-	server.TLS.ClientAuth = tls.RequireAnyClientCert
+	}, func(server *httptest.Server) { server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert} })
 	dir := t.TempDir()
 	client.TLS.CertFile, client.TLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	for _, name := range []string{"first", "second"} {
@@ -365,9 +363,10 @@ func TestAClientCertificateIsReadForEachConnection(t *testing.T) {
 
 func TestNoConnectionAndNoGoroutineStays(t *testing.T) {
 	var open int
-	client, r, server := serve(t, func(http.ResponseWriter, *http.Request) {})
 	states := make(chan http.ConnState, 1000)
-	server.Config.ConnState = func(_ net.Conn, s http.ConnState) { states <- s }
+	client, r, _ := serve(t, func(http.ResponseWriter, *http.Request) {}, func(server *httptest.Server) {
+		server.Config.ConnState = func(_ net.Conn, s http.ConnState) { states <- s }
+	})
 	if _, err := client.Do(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}

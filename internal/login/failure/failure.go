@@ -30,6 +30,10 @@ func Classes() []Class {
 	return []Class{Network, TLS, Timeout, RateLimited, Server, Sealed, Denied, Protocol, JWT, Output}
 }
 
+// Final tells whether the same request will fail until somebody changes
+// something.
+func (c Class) Final() bool { return c == Denied || c == Protocol }
+
 // Error is a failed step.
 type Error struct {
 	Class Class

@@ -19,38 +19,32 @@ func (s *Server) endpoint(ctx context.Context) (*url.URL, error) {
 	if s.Endpoint != nil {
 		return s.Endpoint, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.discovered != nil {
 		return s.discovered, nil
 	}
 	endpoint, err := s.discover(ctx)
-	if err != nil {
-		return nil, err
-	}
 	s.discovered = endpoint
-	return endpoint, nil
-}
-
-func (s *Server) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.discovered = nil
+	return endpoint, err
 }
 
 // discover asks for the metadata of OpenID Connect Discovery, and, where the
-// server has none, for those of RFC 8414.
+// server has none, for those of RFC 8414. Not all that have none say 404: some
+// have a page for every path.
 func (s *Server) discover(ctx context.Context) (*url.URL, error) {
-	first, second := metadataURLs(s.Issuer)
-	endpoint, err := s.metadata(ctx, first)
-	if class, _ := failure.Of(err); err == nil || class != failure.Denied {
+	openID, rfc8414 := metadataURLs(s.Issuer)
+	endpoint, err := s.metadata(ctx, openID)
+	class, _ := failure.Of(err)
+	if err == nil || !class.Final() {
 		return endpoint, err
 	}
-	endpoint, err8414 := s.metadata(ctx, second)
+	endpoint, err8414 := s.metadata(ctx, rfc8414)
 	if err8414 == nil {
 		return endpoint, nil
 	}
-	class, retryAfter := failure.Of(err8414)
+	class8414, retryAfter := failure.Of(err8414)
+	if class8414 != failure.Denied {
+		class = class8414
+	}
 	return nil, &failure.Error{
 		Class: class, RetryAfter: retryAfter,
 		Doing: "find the token endpoint of the issuer " + s.Issuer.String(), Cause: fmt.Errorf("%w; %w", err, err8414),

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/contract"
@@ -29,7 +28,7 @@ const (
 	typeJWT                = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// Server is an authorization server. Exactly one of Endpoint and Issuer is set.
+// Server is an authorization server, for one login at a time. Exactly one of Endpoint and Issuer is set.
 type Server struct {
 	Client *exchange.Client
 	// Endpoint is the URL of the token endpoint.
@@ -45,7 +44,6 @@ type Server struct {
 	ClientID, Scope      string
 	Resources, Audiences []string
 
-	mu         sync.Mutex
 	discovered *url.URL
 }
 
@@ -57,7 +55,7 @@ func (s *Server) Login(ctx context.Context, jwt secret.Text) (exchange.Credentia
 	}
 	credential, err := s.exchange(ctx, endpoint, jwt)
 	if err != nil {
-		s.forget() // the endpoint may have moved
+		s.discovered = nil // the endpoint may have moved
 	}
 	return credential, err
 }

@@ -255,6 +255,11 @@ func TestTheEndpointIsFound(t *testing.T) {
 			[]string{"GET " + oidc, "GET " + rfc8414, "POST /token"},
 		},
 		{
+			"RFC 8414, and a page for everything else", "",
+			map[string]string{oidc: "200 <html>", rfc8414: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token"}`},
+			[]string{"GET " + oidc, "GET " + rfc8414, "POST /token"},
+		},
+		{
 			"RFC 8414 with a path behind", "/tenant/a",
 			map[string]string{rfc8414 + "/tenant/a": `200 {"issuer":"ISSUER/tenant/a","token_endpoint":"ISSUER/token"}`},
 			[]string{"GET /tenant/a" + oidc, "GET " + rfc8414 + "/tenant/a", "POST /token"},

@@ -188,7 +188,7 @@ func (s State) LoginFailed(now time.Time, class failure.Class, retryAfter time.D
 // RenewFailed notes that a renewal failed. Where the answer was no, a login is
 // due.
 func (s State) RenewFailed(now time.Time, class failure.Class, retryAfter time.Duration) State {
-	if isFinal(class) {
+	if class.Final() {
 		s.login = Refused
 		s.exchanged = now
 		return s
@@ -200,24 +200,21 @@ func (s State) failed(now time.Time, class failure.Class, retryAfter time.Durati
 	s.exchanged = now
 	first := backoffFirst
 	switch {
-	case isFinal(class) && s.held:
+	case class.Final() && s.held:
 		first = backoffDenied
-	case isFinal(class):
+	case class.Final():
 		first = backoffDeniedNew
 	}
 	s.failing = s.backOff(now, s.failing.count, first, backoffMost)
 	s.asked = retryAfter > 0
 	s.failing.delay = max(s.failing.delay, retryAfter)
-	if s.held && s.lease > 0 && !s.asked && !isFinal(class) {
+	// Not where the answer was no: it would be no again.
+	if s.held && s.lease > 0 && !s.asked && class != failure.Denied {
 		left := s.lease - Elapsed(s.since, now)
 		s.failing.delay = min(s.failing.delay, max(left/2, lastCall))
 	}
 	return s
 }
-
-// isFinal tells whether the same request will get the same answer until
-// somebody changes something.
-func isFinal(class failure.Class) bool { return class == failure.Denied || class == failure.Protocol }
 
 // backOff is the wait after the failure that follows count others.
 func (s State) backOff(now time.Time, count int, first, most time.Duration) wait {

@@ -237,7 +237,8 @@ func FuzzSchedule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, events []byte) {
 		i := 0
 		next := func() int {
-			if i++; i > len(events) {
+			i++
+			if i > len(events) {
 				return 0
 			}
 			return int(events[i-1])

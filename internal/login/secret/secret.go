@@ -59,11 +59,15 @@ const (
 // without what looks like a token, bounded, in quotes, control characters
 // escaped.
 func Quote(words string, secrets ...Text) string {
-	words = Redact(words, secrets...)
-	if len(words) > maxQuoted {
-		words = strings.ToValidUTF8(words[:maxQuoted], "") + "…"
+	return strconv.Quote(Cut(Redact(words, secrets...)))
+}
+
+// Cut bounds a text.
+func Cut(text string) string {
+	if len(text) <= maxQuoted {
+		return text
 	}
-	return strconv.Quote(words)
+	return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 }
 
 // Redact replaces the secrets, the parts of those that are JWTs, and whatever

@@ -214,8 +214,11 @@ func refused(request exchange.Request, response exchange.Response) error {
 	if json.Unmarshal(response.Body, &said) != nil {
 		return request.Refused(response, class)
 	}
-	if class == failure.Server && slices.ContainsFunc(said.Errors, hasNoActiveNode) {
+	switch {
+	case class == failure.Server && slices.ContainsFunc(said.Errors, hasNoActiveNode):
 		class = failure.Sealed
+	case class == failure.Server && slices.ContainsFunc(said.Errors, isPastMaxTTL):
+		class = failure.Denied
 	}
 	return request.Refused(response, class, slices.Concat(said.Errors, said.Warnings)...)
 }
@@ -225,3 +228,8 @@ func refused(request exchange.Request, response exchange.Response) error {
 func hasNoActiveNode(text string) bool {
 	return strings.Contains(text, "Vault is sealed") || strings.Contains(text, "not active") || strings.Contains(text, "standby")
 }
+
+// isPastMaxTTL recognises Vault's text for a token that is renewed too late for
+// its max TTL, or after that was shortened. Vault calls it its own error (500),
+// but only a login helps, and the sooner the better: the token lives for a while.
+func isPastMaxTTL(text string) bool { return strings.Contains(text, "past the max TTL") }

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -79,9 +80,7 @@ func TestTheLoginOnTheWire(t *testing.T) {
 	}
 	with := func(more ...string) map[string]string {
 		all := map[string]string{}
-		for name, value := range headers {
-			all[name] = value
-		}
+		maps.Copy(all, headers)
 		for i := 0; i < len(more); i += 2 {
 			all[more[i]] = more[i+1]
 		}
@@ -211,6 +210,7 @@ func TestWhatVaultRefuses(t *testing.T) {
 			`500: "local node not active but active cluster node not found"`,
 		},
 		{"rate limited", 429, errs("request path \"auth/jwt/login\": rate limit quota exceeded"), failure.RateLimited, `429: "request path \"auth/jwt/login\": rate limit`},
+		{"past the max TTL", 500, errs("1 error occurred:\n\t* past the max TTL, cannot renew\n\n"), failure.Denied, "past the max TTL, cannot renew"},
 		{"internal error", 500, errs("internal error"), failure.Server, `500: "internal error"`},
 		{"not by Vault", 503, "<html><title>503 Service Unavailable</title>", failure.Server, `503: "HTML page: 503 Service Unavailable"`},
 		{"an echo", 400, errs("bad jwt " + jwt.Reveal() + " for " + token.Reveal()), failure.Denied, `400: "bad jwt [redacted] for [redacted]"`},
@@ -233,12 +233,8 @@ func TestWhatVaultRefuses(t *testing.T) {
 	} {
 		vault, _ := serve(t, tt.status, tt.answer)
 		vault.Address.Path = "/prefix"
-		for doing, do := range map[string]func(context.Context, *Vault) error{
-			"could not log in to Vault at " + vault.Address.String() + ": ": login, "could not renew the token of Vault at ": renew,
-		} {
-			err := do(t.Context(), vault)
-			check(t, tt.name, err, tt.class, doing, tt.want)
-		}
+		check(t, tt.name, login(t.Context(), vault), tt.class, "could not log in to Vault at "+vault.Address.String()+": ", tt.want)
+		check(t, tt.name, renew(t.Context(), vault), tt.class, "could not renew the token of Vault at ", tt.want)
 		if tt.status >= 300 {
 			check(t, tt.name, revoke(t.Context(), vault), tt.class, "could not revoke the token of Vault at ", tt.want)
 		}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
+	"github.com/oidc-injector/oidc-injector/test/vault"
 )
 
 // The manifests of the demo.
@@ -41,7 +43,10 @@ type demo struct {
 	out     *printer
 	keep    bool
 	kube    *cluster.Cluster
+	vault   *vault.Server
 	webhook *injector.Injector
+	// program is the path of the login program.
+	program string
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
@@ -54,12 +59,18 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.kube.Stop()) }()
+	if err := d.startVault(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.vault.Stop()) }()
 	if err := d.startWebhook(ctx, dir); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.webhook.Stop()) }()
 
-	for _, step := range []func(context.Context) error{d.injectPod, d.showToken, d.denyPod} {
+	for _, step := range []func(context.Context) error{
+		d.injectPod, d.showToken, d.setUpVault, d.logIn, d.readSecret, d.showWrongRole, d.denyPod,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -86,9 +97,26 @@ func (d *demo) startCluster(ctx context.Context) (err error) {
 	return nil
 }
 
+func (d *demo) startVault(ctx context.Context) (err error) {
+	d.out.heading("Start Vault")
+	options := vault.Options{Progress: os.Stderr}
+	if d.kube.HasNode() {
+		options.ExtraIPs = []net.IP{net.ParseIP(d.kube.NodeIP())}
+	}
+	start := time.Now()
+	if d.vault, err = vault.Start(ctx, options); err != nil {
+		return err
+	}
+	d.out.line("Vault %s is unsealed after %s. Pods reach it at %s", vault.DefaultVersion, time.Since(start).Round(100*time.Millisecond), d.vaultAddress())
+	return nil
+}
+
 func (d *demo) startWebhook(ctx context.Context, dir string) (err error) {
 	d.out.heading("Start the webhook and opt namespace %q in", namespace)
-	if d.webhook, err = injector.Start(ctx, d.kube, injector.Options{Dir: dir}); err != nil {
+	if err := d.loadLoginImage(ctx, dir); err != nil {
+		return err
+	}
+	if d.webhook, err = injector.Start(ctx, d.kube, injector.Options{Dir: dir, Config: fmt.Sprintf(config, d.vaultAddress())}); err != nil {
 		return err
 	}
 	d.out.line("The API server sends annotated pods to %s", d.webhook.URL())
@@ -193,10 +221,19 @@ func (d *demo) readToken(ctx context.Context) (string, error) {
 		return d.requestToken(ctx)
 	}
 	d.out.heading("The token that the container finds: kubectl exec app -- cat %s", tokenPath)
-	if _, err := d.kube.Kubectl(ctx, "--namespace="+namespace, "wait", "--for=condition=Ready", "pod/app", "--timeout="+patience.String()); err != nil {
+	if err := d.waitReady(ctx, "app"); err != nil {
 		return "", err
 	}
 	return d.kube.Kubectl(ctx, "--namespace="+namespace, "exec", "app", "--", "/toolbox", "cat", tokenPath)
+}
+
+func (d *demo) waitReady(ctx context.Context, pod string) error {
+	_, err := d.kube.Kubectl(ctx, "--namespace="+namespace, "wait", "--for=condition=Ready", "pod/"+pod, "--timeout="+patience.String())
+	if err == nil {
+		return nil
+	}
+	description, describeErr := d.kube.Kubectl(ctx, "--namespace="+namespace, "describe", "pod", pod)
+	return fmt.Errorf("%w\n%s", errors.Join(err, describeErr), description)
 }
 
 func (d *demo) requestToken(ctx context.Context) (string, error) {
@@ -248,7 +285,9 @@ func (d *demo) stayUp(ctx context.Context) {
 	}
 	d.out.heading("Yours to play with")
 	d.out.line("export KUBECONFIG=%s", d.kube.Kubeconfig())
-	d.out.line("%s --namespace=%s get pod app -o yaml", d.kube.KubectlPath(), namespace)
+	d.out.line("%s --namespace=%s get pod login -o yaml", d.kube.KubectlPath(), namespace)
+	d.out.line("export VAULT_ADDR=%s VAULT_CACERT=%s", d.vault.Address(), d.vault.CAFile())
+	d.out.line("%s status", d.vault.VaultPath())
 	d.out.line("The log of the webhook: %s", d.webhook.LogPath())
 	d.out.line("Ctrl-C ends it all.")
 	<-ctx.Done()

@@ -1,5 +1,5 @@
 // Demo shows the main job on a real Kubernetes: an annotated pod gets a real
-// token, which a relying party verifies.
+// token, which a relying party verifies and which logs in to a real Vault.
 package main
 
 import (

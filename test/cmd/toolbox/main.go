@@ -1,7 +1,8 @@
 //go:build unix
 
 // Toolbox looks around inside a pod. Its image has nothing else in it, not even
-// a shell, like that of many applications.
+// a shell, like that of many applications. Under the name of one of its
+// commands, such as /bin/cat, it is that command.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -22,13 +24,18 @@ const usage = `usage:
   toolbox cat FILE...        the content of files
   toolbox stat FILE...       for each file its mode in octal, user id, group id and path;
                              symbolic links are followed
+  toolbox touch FILE...      creates files that are not there
   toolbox id                 user id, group id, and supplementary groups
   toolbox env                the environment, sorted
   toolbox false              fails`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	args := os.Args[1:]
+	if name := filepath.Base(os.Args[0]); name != "toolbox" {
+		args = append([]string{name}, args...)
+	}
+	err := run(ctx, args, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "toolbox:", err)
@@ -47,6 +54,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return forEach(rest, out, cat)
 	case "stat":
 		return forEach(rest, out, stat)
+	case "touch":
+		return forEach(rest, out, touch)
 	case "id":
 		return id(out)
 	case "env":
@@ -105,6 +114,14 @@ func stat(path string, out io.Writer) error {
 	}
 	_, err := fmt.Fprintf(out, "%04o %d %d %s\n", info.Mode&0o7777, info.Uid, info.Gid, path)
 	return err
+}
+
+func touch(path string, _ io.Writer) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 func id(out io.Writer) error {

@@ -59,6 +59,10 @@ func (p *Process) End(err error) {
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// ExitError tells how the process ended: nil for exit status 0. It is to be
+// called when Done is closed.
+func (p *Process) ExitError() error { return p.err }
+
 // Failure is nil as long as the process runs, and afterwards tells how it
 // ended along with the last lines of its log.
 func (p *Process) Failure() error {
