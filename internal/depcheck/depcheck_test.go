@@ -53,11 +53,11 @@ var rules = map[string]rule{
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/contract", "internal/filewatch", "internal/mutate",
 	}},
-	"internal/contract":    {},
-	"internal/depcheck":    {},
-	"internal/filewatch":   {},
-	"internal/issuer":      {},
-	"internal/jsonread":    {outOfReach: valuesOnly},
+	"internal/contract":  {},
+	"internal/depcheck":  {},
+	"internal/filewatch": {},
+	"internal/issuer":    {},
+	"internal/jsonread":  {outOfReach: valuesOnly},
 	"internal/login": {inEveryPod: true, imports: []string{
 		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
 		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault",
