@@ -103,7 +103,7 @@ func TestANewJWTIsUsed(t *testing.T) {
 func TestWhatIsDeniedIsTriedSlowlyAndWithANewJWTAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
-		f.party.login = denied
+		f.party.set(func(p *party) { p.login = denied })
 		stop := f.run(t)
 		pass(3 * time.Minute)
 		wantAsked(t, f, "0s login _one", "5s login _one", "15s login _one", "35s login _one", "1m15s login _one", "2m35s login _one")
@@ -151,7 +151,7 @@ func TestADeletedIdentityLosesItsAccess(t *testing.T) {
 func TestARefusedRenewalIsALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
-		f.party.renewal = denied
+		f.party.set(func(p *party) { p.renewal = denied })
 		stop := f.run(t)
 		pass(41 * time.Minute)
 		wantAsked(t, f, "0s login _one", "40m0s renew 1", "40m0.5s login _one")
@@ -221,7 +221,7 @@ func TestAMissingJWTIsWaitedFor(t *testing.T) {
 		if err := os.WriteFile(f.config.JWTFile, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f.party.renewal = denied
+		f.party.set(func(p *party) { p.renewal = denied })
 		pass(41 * time.Minute)
 		if ok, line := f.ready(); !ok || !strings.Contains(line, "the file is empty (attempt ") {
 			t.Error(line)
@@ -280,7 +280,7 @@ func TestWhatExpiredWhileNobodyRanIsRemoved(t *testing.T) {
 		_ = stop()
 		pass(time.Hour)
 		f.login = f.start(t, nil)
-		f.party.login = denied
+		f.party.set(func(p *party) { p.login = denied })
 		stop = f.run(t)
 		pass(time.Second)
 		f.wantToken(t, "")
@@ -352,7 +352,7 @@ func TestAFullDiskCostsNoLogins(t *testing.T) {
 func TestBatchTokensAreReplacedAndNotRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
-		f.party.batch = true
+		f.party.set(func(p *party) { p.batch = true })
 		stop := f.run(t)
 		pass(81 * time.Minute)
 		_ = stop()
@@ -404,13 +404,13 @@ func TestAnEndDuringARequestIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		ctx, cancel := context.WithCancel(t.Context())
-		f.party.login = func() error { cancel(); return ctx.Err() }
+		f.party.set(func(p *party) { p.login = func() error { cancel(); return ctx.Err() } })
 		if err := f.login.run(ctx); err != nil {
 			t.Error(err)
 		}
 		f = newFixture(t, nil)
 		ctx, cancel = context.WithCancel(t.Context())
-		f.party.renewal = func() error { cancel(); return ctx.Err() }
+		f.party.set(func(p *party) { p.renewal = func() error { cancel(); return ctx.Err() } })
 		if err := f.login.run(ctx); err != nil {
 			t.Error(err)
 		}
@@ -451,7 +451,7 @@ func TestTheModeInitLogsInOnce(t *testing.T) {
 func TestTheModeInitGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, asInit)
-		f.party.login = denied
+		f.party.set(func(p *party) { p.login = denied })
 		err := f.login.run(t.Context())
 		if err == nil || err.Error() != `not logged in within 1m0s: could not log in to Vault at https://v: 400: "no" (attempt 4)` {
 			t.Errorf("%v", err)
@@ -459,7 +459,7 @@ func TestTheModeInitGivesUp(t *testing.T) {
 
 		f = newFixture(t, asInit)
 		ctx, cancel := context.WithCancel(t.Context())
-		f.party.login = func() error { cancel(); return ctx.Err() }
+		f.party.set(func(p *party) { p.login = func() error { cancel(); return ctx.Err() } })
 		err = f.login.run(ctx)
 		if err == nil || err.Error() != `ended by a signal before the login: the first attempt was not over` {
 			t.Errorf("%v", err)
@@ -468,7 +468,7 @@ func TestTheModeInitGivesUp(t *testing.T) {
 		f = newFixture(t, func(c *Config) { c.Mode = contract.ModeInit })
 		ctx, cancel = context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
-		f.party.login = unreachable
+		f.party.set(func(p *party) { p.login = unreachable })
 		err = f.login.run(ctx)
 		if err == nil || !strings.HasPrefix(err.Error(), `ended by a signal before the login: could not log in`) || time.Since(f.party.started) < 24*time.Hour {
 			t.Errorf("without a limit: %v", err)
@@ -652,7 +652,7 @@ func TestWhatCouldNotBeRevokedIsRevokedAtTheEnd(t *testing.T) {
 func TestWhatDoesNotHealByItselfIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
-		f.party.login = denied
+		f.party.set(func(p *party) { p.login = denied })
 		stop := f.run(t)
 		synctest.Wait()
 		want := `level=ERROR msg="refused, which does not heal by itself" step=login class=denied ` +
