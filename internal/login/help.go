@@ -18,13 +18,14 @@ of Vault, OpenBao or an OAuth authorization server, writes that to a file, renew
 it after two thirds of its lease, and logs in again when it cannot be renewed or
 when the kubelet has replaced the ServiceAccount token.
 
-Flags, with the variables that may be set instead; a flag wins:
+Flags, with the variables that may be set instead. A flag wins; an empty one is
+the default:
 `
 
 const helpReady = `
 Flags of oidc-login ready, beside --` + string(contract.OutputFile) + `:
   --wait=DURATION
-        How long to wait for the token, such as 4s. Without it, it is not waited.
+        How long to wait for the token, such as 4s. The default is not to wait.
 `
 
 const helpTail = `
@@ -33,9 +34,8 @@ Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 Files: the directory of the result also gets .NAME.status, which oidc-login ready
 reads, and, for moments, .NAME.*.tmp. No token is in the former.
 
-Signals: SIGTERM and SIGINT end the program in order; in the mode sidecar the
-tokens are revoked first, for two seconds at most. A second signal ends it at
-once.
+Signals: SIGTERM and SIGINT end the program; in the mode sidecar it revokes its
+tokens first, for two seconds at most. A second signal ends it at once.
 
 Exit codes: 0, success; 1, failure: in the mode init no login within --` + string(contract.Timeout) + `, for
 oidc-login ready no valid token; 2, wrong flags or variables. The reason is

@@ -87,8 +87,9 @@ func TestANewJWTIsUsed(t *testing.T) {
 			if len(f.party.alive) > 2 {
 				t.Errorf("alive: %v", f.party.alive)
 			}
+			pass(settle)
 		}
-		wantAsked(t, f, "0s login _one", "1m10s login _two", "1m20s login _tri", "1m20s revoke 1", "1m30s login four", "1m30s revoke 2")
+		wantAsked(t, f, "0s login _one", "1m10s login _two", "6m20s login _tri", "6m20s revoke 1", "11m30s login four", "11m30s revoke 2")
 		f.rotate(t, "four") // the same again
 		pass(20 * time.Second)
 		wantAsked(t, f)
@@ -96,6 +97,27 @@ func TestANewJWTIsUsed(t *testing.T) {
 		got := f.party.questions()
 		if len(got) != 2 || len(f.party.alive) != 0 {
 			t.Errorf("at the end: %v", got)
+		}
+	})
+}
+
+// Two logins may follow close upon each other. The token that a workload has
+// just read, and what it made with it, is not revoked by the second one.
+func TestATokenIsNotRevokedAsSoonAsItIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.party.renewal = denied
+		stop := f.run(t)
+		pass(41 * time.Minute)
+		f.rotate(t, "two")
+		pass(time.Minute)
+		f.wantToken(t, "hvs.number3")
+		wantAsked(t, f, "0s login _one", "40m0s renew 1", "40m0.5s login _one", "41m10s login _two")
+		_ = stop()
+		asked := f.party.questions()
+		slices.Sort(asked)
+		if diff := cmp.Diff([]string{"42m0s revoke 1", "42m0s revoke 2", "42m0s revoke 3"}, asked); diff != "" {
+			t.Errorf("at the end (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -263,10 +285,11 @@ func TestARestartTakesOver(t *testing.T) {
 		pass(20 * time.Second)
 		f.wantToken(t, "hvs.number2")
 		f.party.questions()
+		pass(settle)
 		f.rotate(t, "two")
 		pass(10 * time.Second)
 		f.wantToken(t, "hvs.number3")
-		wantAsked(t, f, "1m50s login _two", "1m50s revoke 1")
+		wantAsked(t, f, "6m50s login _two", "6m50s revoke 1")
 		_ = stop()
 	})
 }
@@ -633,17 +656,17 @@ func TestWhatCouldNotBeRevokedIsRevokedAtTheEnd(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
 		for _, name := range []string{"two", "tri"} {
-			pass(time.Minute)
+			pass(10 * time.Minute)
 			f.party.set(func(p *party) { p.revocation = func(context.Context) error { return unreachable() } })
 			f.rotate(t, name)
 		}
-		pass(time.Minute)
-		wantAsked(t, f, "0s login _one", "1m10s login _two", "2m10s login _tri", "2m10s revoke 1")
+		pass(10 * time.Minute)
+		wantAsked(t, f, "0s login _one", "10m10s login _two", "20m10s login _tri", "20m10s revoke 1")
 		f.party.set(func(p *party) { p.revocation = func(context.Context) error { return nil } })
 		_ = stop()
 		asked := f.party.questions()
 		slices.Sort(asked)
-		if diff := cmp.Diff([]string{"3m0s revoke 1", "3m0s revoke 2", "3m0s revoke 3"}, asked); diff != "" {
+		if diff := cmp.Diff([]string{"30m0s revoke 1", "30m0s revoke 2", "30m0s revoke 3"}, asked); diff != "" {
 			t.Errorf("at the end (-want +got):\n%s", diff)
 		}
 	})

@@ -96,9 +96,13 @@ func (f *textFlag) Set(text string) error {
 // IsBoolFlag lets a boolean be given without a value.
 func (f *textFlag) IsBoolFlag() bool { return f.option.value == boolValue }
 
-// text is the value of an option and the name under which it was given.
+// text is the value of an option and the name under which it was given. An empty
+// flag is the default, whatever the variable says.
 func (o *Options) text(option option) (text, source string) {
 	if text, ok := o.flags[option.name]; ok {
+		if text == "" {
+			return option.initial, ""
+		}
 		return text, "--" + string(option.name)
 	}
 	if text, ok := o.environ[option.name.Env()]; ok {
@@ -141,7 +145,7 @@ func (o *Options) Config() (Config, error) {
 	given := map[contract.Option]bool{}
 	for _, option := range options {
 		text, source := o.text(option)
-		given[option.name] = source != "" && text != ""
+		given[option.name] = source != ""
 		if text == "" {
 			continue
 		}
@@ -182,6 +186,7 @@ func (c *Config) check(given map[contract.Option]bool) []error {
 	report(vault && c.Address != nil && c.Address.RawQuery != "", "--address: must have no query, as it is the URL of Vault")
 	report(!vault && c.Method != "" && given[contract.Address] == given[contract.Issuer],
 		"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer")
+	report(c.Issuer != nil && c.Issuer.RawQuery != "", "--issuer: must have no query (RFC 8414 section 2)")
 	report(given[contract.CAFile] && given[contract.CABundle], "--ca-file, --ca-bundle: only one of them can be given")
 	report(given[contract.CAOutputFile] && !given[contract.CAFile] && !given[contract.CABundle],
 		"--ca-output-file: needs --ca-file or --ca-bundle")

@@ -104,6 +104,34 @@ func TestAFlagWinsOverAVariable(t *testing.T) {
 	}
 }
 
+func TestAnEmptyFlagIsTheDefault(t *testing.T) {
+	want, err := configOf(t, []string{"OIDC_LOGIN_ADDRESS=https://v"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []string
+	for _, option := range options {
+		args = append(args, "--"+string(option.name)+"=")
+	}
+	got, err := configOf(t, []string{"OIDC_LOGIN_METHOD=jwt-bearer", "OIDC_LOGIN_OUTPUT_MODE=0644"}, append(args, "--address=https://v"))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// The webhook's configuration sets such a variable for the logins of all methods.
+func TestOptionsThatTheWebhookDoesNotSetAreForAllMethods(t *testing.T) {
+	for _, option := range options {
+		if !contract.WrittenByWebhook(option.name.Env()) && len(option.methods) > 0 {
+			t.Errorf("%s is only for %s", option.name, option.methods)
+		}
+	}
+	got, err := configOf(t, []string{"OIDC_LOGIN_REVOKE_ON_EXIT=false"}, []string{"--method=jwt-bearer", "--address=https://a"})
+	if err != nil || got.RevokeOnExit {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
 func TestEverythingThatIsWrongIsReportedAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
@@ -152,8 +180,9 @@ OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 an
 		},
 		{
 			"both addresses", nil,
-			[]string{"--method=client-assertion", "--address=https://a", "--issuer=https://i"},
-			"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer",
+			[]string{"--method=client-assertion", "--address=https://a", "--issuer=https://i/?x"},
+			"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer\n" +
+				"--issuer: must have no query (RFC 8414 section 2)",
 		},
 		{
 			"the same file", nil,

@@ -126,8 +126,10 @@ var options = []option{
 		help: "How long to wait for an answer.",
 	},
 	{
-		name: contract.RevokeOnExit, value: boolValue, initial: "true", methods: vaultOnly, set: setRevoke,
-		help: "Whether to revoke the token, and with it its leases, at the end in the mode sidecar.",
+		// Not for vault alone: the webhook's configuration sets it for all logins.
+		name: contract.RevokeOnExit, value: boolValue, initial: "true", set: setRevoke,
+		help: "Whether to revoke the token, and with it its leases, at the end in the mode sidecar. " +
+			"Only tokens of the method vault are ever revoked.",
 	},
 	{
 		name: contract.ListenAddress, value: "HOST:PORT", set: setListen,

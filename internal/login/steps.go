@@ -138,7 +138,7 @@ func (l *login) write(ctx context.Context) {
 	l.state = l.state.Written()
 	l.say(func(s *status.Status) { *s = status.Status{Address: l.address(), InPlace: true, Expires: l.expires} })
 	l.written = true
-	l.revokeOne(ctx, l.tokens.wrote())
+	l.revokeOne(ctx, l.tokens.wrote(time.Now()))
 }
 
 // expire removes a token that has ended. A workload that finds no file knows

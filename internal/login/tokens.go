@@ -9,7 +9,7 @@ import (
 // tokens are those that we have to revoke some day. A token that was replaced
 // in the file lives on until its successor is replaced, too: revoking it would
 // revoke the leases that the workload took with it, such as database users, and
-// the workload needs time to notice the new one. So two are alive at most.
+// the workload needs time to notice the new one. So two are alive, as a rule.
 //
 // A token that cannot be revoked is a nil here.
 type tokens struct {
@@ -19,15 +19,22 @@ type tokens struct {
 	// whether there is such a one.
 	coming  *token
 	waiting bool
-	// unrevoked could not be revoked when it was superseded; it is tried again
-	// at the end.
+	// unrevoked should have been revoked and was not; it is tried again at the
+	// end. There is one: most end by themselves before.
 	unrevoked *token
 }
+
+// settle is how long a workload has at least to move over to a new token, when
+// two logins follow close upon each other: one at the end of the max TTL, say,
+// and one with a new JWT.
+const settle = 5 * time.Minute
 
 // token is a token and its end; zero means never, or not known.
 type token struct {
 	text secret.Text
 	ends time.Time
+	// replaced is when another token took its place in the file.
+	replaced time.Time
 }
 
 // alive tells whether it makes sense to revoke the token.
@@ -43,15 +50,21 @@ func (t *tokens) obtained(fresh *token) (unused *token) {
 	return unused
 }
 
-// wrote notes that the token is in the file now, and returns the one that has
-// been out of it for long enough.
-func (t *tokens) wrote() (superseded *token) {
+// wrote notes that the token is in the file now, and returns the one before the
+// last if it has been out of it for long enough.
+func (t *tokens) wrote(now time.Time) (superseded *token) {
 	if !t.waiting {
 		return nil
 	}
 	superseded = t.previous
 	t.previous, t.placed = t.placed, t.coming
 	t.coming, t.waiting = nil, false
+	if t.previous != nil {
+		t.previous.replaced = now
+	}
+	if superseded != nil && now.Sub(superseded.replaced) < settle {
+		t.unrevoked, superseded = superseded, nil
+	}
 	return superseded
 }
 

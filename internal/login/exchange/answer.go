@@ -59,25 +59,41 @@ func (r Request) Decode(response Response, into any) error {
 		response.Status, secret.Cut(secret.Redact(err.Error(), r.Secrets...)), secret.Quote(excerpt(response), r.Secrets...)))
 }
 
-// excerpt is what there is to read in an answer: of an HTML page its title.
+// excerpt is what there is to read in an answer: of an HTML page its title. An
+// answer of success may hold a token, in whatever form, so that no more than its
+// kind and its size is told.
 func excerpt(response Response) string {
-	body := bytes.TrimSpace(response.Body)
+	body := string(bytes.TrimSpace(response.Body))
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	if (err == nil && kind == "text/html") || bytes.HasPrefix(body, []byte("<")) {
-		body = []byte("HTML page: " + pageTitle(string(body)))
+	if err != nil {
+		kind = "no media type"
 	}
-	if len(body) == 0 {
+	title, titled := pageTitle(body)
+	switch {
+	case titled:
+		body = "HTML page: " + title
+	case body == "":
 		return http.StatusText(response.Status)
+	case response.Status >= 200 && response.Status <= 299:
+		body = fmt.Sprintf("%s, %d bytes", kind, len(response.Body))
+	case kind == "text/html", strings.HasPrefix(body, "<"):
+		body = "HTML page: " + pageText(body)
 	}
-	return strings.Join(strings.Fields(string(body)), " ")
+	return strings.Join(strings.Fields(body), " ")
 }
 
-// pageTitle is the title of an HTML page, or its text where it has none.
-func pageTitle(page string) string {
-	if _, after, ok := strings.Cut(page, "<title>"); ok {
-		title, _, _ := strings.Cut(after, "</title>")
-		return title
+// pageTitle is the title of an HTML page, if it is one that has a title.
+func pageTitle(page string) (title string, ok bool) {
+	if !strings.HasPrefix(page, "<") {
+		return "", false
 	}
+	_, after, ok := strings.Cut(page, "<title>")
+	title, _, closed := strings.Cut(after, "</title>")
+	return title, ok && closed
+}
+
+// pageText is the text of an HTML page.
+func pageText(page string) string {
 	var text strings.Builder
 	inTag := false
 	for _, c := range page {

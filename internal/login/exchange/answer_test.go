@@ -49,6 +49,28 @@ func TestAnAnswerThatIsNoneIsShown(t *testing.T) {
 	}
 }
 
+// What answers with success and is not understood may hold a token, of which
+// nobody knows the shape.
+func TestAnAnswerOfSuccessIsNotShown(t *testing.T) {
+	for _, tt := range []struct{ name, kind, body, want string }{
+		{"another type of a field", "application/json", `{"access_token":"opaque","a":"x"}`, `"application/json, 33 bytes"`},
+		{"a form", "application/x-www-form-urlencoded; charset=utf-8", "access_token=opaque", `"application/x-www-form-urlencoded, 19 bytes"`},
+		{"half an answer", "", `{"access_token":"opaque"`, `"no media type, 24 bytes"`},
+		{"what calls itself a page", "text/html", `{"access_token":"opaque","x":"<title>opaque</title>"`, `"text/html, 52 bytes"`},
+		{"a page without a title", "text/html", `<p>opaque</p>`, `"text/html, 13 bytes"`},
+		{"a page", "text/html", "<html><title>Welcome</title>opaque", `"HTML page: Welcome"`},
+		{"nothing", "", "", `"OK"`},
+	} {
+		response := Response{Status: 200, Header: http.Header{"Content-Type": {tt.kind}}, Body: []byte(tt.body)}
+		var into struct{ A int }
+		err := Request{Doing: "test"}.Decode(response, &into)
+		if err == nil || !strings.HasPrefix(err.Error(), "could not test: 200: the answer is not the expected JSON: ") ||
+			!strings.HasSuffix(err.Error(), ": "+tt.want) || strings.Contains(err.Error(), "opaque") {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
 func TestOnlySomeOfManyErrorsAreShown(t *testing.T) {
 	response := Response{Status: 400, Header: http.Header{"Retry-After": {"3"}}}
 	err := Request{Doing: "test"}.Refused(response, failure.Denied, "a", "b", "c", "d")

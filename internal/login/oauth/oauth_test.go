@@ -179,6 +179,7 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"a broken server", `500 `, failure.Server, `500: "Internal Server Error"`},
 		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right?`},
 		{"no JSON", `200 access_token=at`, failure.Protocol, "the answer is not the expected JSON"},
+		{"a list of scopes", `200 ` + strings.Replace(good, `"a b"`, `["a","b"]`, 1), failure.Protocol, ` of type string: "application/json, 168 bytes"`},
 		{"no token", `200 {"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
 		{"a broken token", `200 {"access_token":"a\nb","token_type":"Bearer"}`, failure.Protocol, "access_token is not a token"},
 		{"no type", `200 {"access_token":"at"}`, failure.Protocol, "the answer has no token_type"},

@@ -207,7 +207,10 @@ func (s State) failed(now time.Time, class failure.Class, retryAfter time.Durati
 	}
 	s.failing = s.backOff(now, s.failing.count, first, backoffMost)
 	s.asked = retryAfter > 0
-	s.failing.delay = max(s.failing.delay, retryAfter)
+	// Never sooner than asked. But a server often names the same moment to all
+	// whom it sends away, and they are not to come back together.
+	later := time.Duration(float64(retryAfter) * (1 + backoffSpread*s.rand()))
+	s.failing.delay = max(s.failing.delay, later)
 	// Not where the answer was no: it would be no again.
 	if s.held && s.lease > 0 && !s.asked && class != failure.Denied {
 		left := s.lease - Elapsed(s.since, now)

@@ -73,6 +73,8 @@ func Cut(text string) string {
 // Redact replaces the secrets, the parts of those that are JWTs, and whatever
 // else has the shape of a JWT or of a Vault token.
 func Redact(words string, secrets ...Text) string {
+	// First, so that what stands between two pieces of a token cannot vanish later.
+	words = strings.ToValidUTF8(words, "\uFFFD")
 	for _, s := range parts(secrets) {
 		words = strings.ReplaceAll(words, s, redacted)
 	}

@@ -225,7 +225,7 @@ func TestWhatVaultRefuses(t *testing.T) {
 		{"no token", 200, `{"auth":{}}`, failure.Protocol, "the answer has no auth.client_token"},
 		{"a broken token", 200, `{"auth":{"client_token":"a b"}}`, failure.Protocol, "auth.client_token is not a token"},
 		{"a lease of less than nothing", 200, `{"auth":{"client_token":"ab","lease_duration":-1}}`, failure.Protocol, "auth.lease_duration is negative"},
-		{"a page", 200, "<html>Welcome", failure.Protocol, `200: the answer is not the expected JSON: invalid character '<' looking for beginning of value: "HTML page: Welcome"`},
+		{"a page", 200, "<html><title>Welcome</title>", failure.Protocol, `200: the answer is not the expected JSON: invalid character '<' looking for beginning of value: "HTML page: Welcome"`},
 		{"other types", 200, `{"auth":{"client_token":7}}`, failure.Protocol, "the answer is not the expected JSON"},
 		{"cut", 200, good[:200], failure.Protocol, "unexpected end of JSON input"},
 		{"nothing", 200, "", failure.Protocol, "the answer is not the expected JSON"},
