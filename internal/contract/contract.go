@@ -27,9 +27,9 @@ func Named(base, login string) string {
 
 // What the login image holds.
 const (
-	// Program is the path of the login program in its image, and the image's
-	// entrypoint.
-	Program = "/oidc-login"
+	// Program is the name of the login program. It is on the PATH of its image,
+	// whose entrypoint it is: builders of images put programs where they like.
+	Program = "oidc-login"
 	// User is the user, and the group, that the image runs as where a pod does
 	// not say.
 	User = 65532

@@ -163,7 +163,7 @@ func TestTheModeOfALoginDecidesWhetherItRunsOn(t *testing.T) {
 	pod := typed(t, got.Pod)
 	sidecar, once := find(t, pod, "oidc-login"), find(t, pod, "oidc-login-x")
 	want := &corev1.Probe{TimeoutSeconds: 8, PeriodSeconds: 1, FailureThreshold: 86400}
-	want.Exec = &corev1.ExecAction{Command: []string{"/oidc-login", "ready", "--wait=4s"}}
+	want.Exec = &corev1.ExecAction{Command: []string{"oidc-login", "ready", "--wait=4s"}}
 	if diff := cmp.Diff(want, sidecar.StartupProbe); diff != "" {
 		t.Errorf("startup probe (-want +got):\n%s", diff)
 	}

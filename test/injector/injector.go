@@ -114,7 +114,7 @@ func (in *Injector) writeFiles() error {
 }
 
 // tags are the build tags that programs are released with; see the Makefile.
-var tags = map[string]string{"login": "nethttpomithttp2"}
+var tags = map[string]string{"oidc-login": "nethttpomithttp2"}
 
 // Build builds a program of this repository, as it is released, into a folder
 // and returns its path.

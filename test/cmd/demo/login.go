@@ -104,10 +104,10 @@ func (d *demo) publishCA(ctx context.Context) error {
 
 // loadLoginImage builds the login program and gives it to the node.
 func (d *demo) loadLoginImage(ctx context.Context, dir string) (err error) {
-	if d.program, err = injector.Build(ctx, "login", dir); err != nil || !d.kube.HasNode() {
+	if d.program, err = injector.Build(ctx, "oidc-login", dir); err != nil || !d.kube.HasNode() {
 		return err
 	}
-	return d.kube.LoadImage(ctx, loginImage, map[string]string{contract.Program: d.program}, cluster.Image{})
+	return d.kube.LoadImage(ctx, loginImage, map[string]string{"/usr/local/bin/" + contract.Program: d.program}, cluster.Image{})
 }
 
 // logIn shows a pod that logs in to Vault.

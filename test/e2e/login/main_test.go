@@ -83,7 +83,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	if program, err = injector.Build(ctx, "login", dir); err != nil {
+	if program, err = injector.Build(ctx, "oidc-login", dir); err != nil {
 		return 1, err
 	}
 	kube, err = cluster.Start(ctx, cluster.Options{Progress: os.Stderr})

@@ -70,7 +70,7 @@ func (n *node) at(port int) string {
 // loadImages makes the images that the examples and the guide name: the login,
 // an app that only waits to be looked at, and one that shows its token and ends.
 func (n *node) loadImages(ctx context.Context, dir string) error {
-	login, err := injector.Build(ctx, "login", dir)
+	login, err := injector.Build(ctx, "oidc-login", dir)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (n *node) loadImages(ctx context.Context, dir string) error {
 		files map[string]string
 		cluster.Image
 	}{
-		"oidc-login:1.0": {files: map[string]string{contract.Program: login}},
+		"oidc-login:1.0": {files: map[string]string{"/usr/local/bin/" + contract.Program: login}},
 		"app:1.0": {
 			files: map[string]string{"/bin/sleep": toolbox, "/bin/cat": toolbox, "/bin/env": toolbox},
 			Image: cluster.Image{Entrypoint: []string{"/bin/sleep"}},
