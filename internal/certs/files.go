@@ -40,12 +40,7 @@ type Files struct {
 
 // NewFiles returns the source for a directory; Run makes it load.
 func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *Files {
-	expiry := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "oidc_injector_certificate_expiration_timestamp_seconds",
-		Help: "When a certificate in use expires, in seconds since the epoch.",
-	}, []string{"certificate"})
-	metrics.MustRegister(expiry)
-	return &Files{dir: dir, log: log, expiry: expiry}
+	return &Files{dir: dir, log: log, expiry: newExpiry(metrics)}
 }
 
 // Run loads the certificate, as soon as there is one, and follows it until the
@@ -80,7 +75,7 @@ func (f *Files) follow(ctx context.Context) error {
 }
 
 func (f *Files) observe(cert tls.Certificate) {
-	f.expiry.WithLabelValues("serving").Set(float64(cert.Leaf.NotAfter.Unix()))
+	setExpiry(f.expiry, servingCertificate, cert.Leaf)
 	f.log.Info("serving certificate loaded", "notAfter", cert.Leaf.NotAfter, "dnsNames", cert.Leaf.DNSNames)
 }
 

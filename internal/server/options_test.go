@@ -20,7 +20,8 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := server.Options{
-		Port: 9443, CertDir: "/var/run/oidc-injector/certs", TLSMinVersion: "VersionTLS12",
+		Port: 9443, Certificates: "files", CertDir: "/var/run/oidc-injector/certs", TLSMinVersion: "VersionTLS12",
+		Managed:            server.ManagedOptions{CADuration: 8760 * time.Hour, CertificateDuration: 168 * time.Hour},
 		MetricsBindAddress: ":8080", HealthProbeBindAddress: ":8081", LogLevel: "info", LogFormat: "json", AnnotationPrefix: "oidc-injector.io",
 	}
 	if diff := cmp.Diff(want, o); diff != "" {
@@ -34,12 +35,11 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 func TestEveryInvalidFlagIsReported(t *testing.T) {
 	t.Parallel()
 	o := server.Options{
-		BindAddress: "localhost", Port: 65536, TLSMinVersion: "1.2", MetricsBindAddress: "8080", HealthProbeBindAddress: "",
+		BindAddress: "localhost", Port: 65536, Certificates: "files", TLSMinVersion: "1.2", MetricsBindAddress: "8080", HealthProbeBindAddress: "",
 		ShutdownDelay: -time.Second, LogLevel: "INFO", LogFormat: "xml", AnnotationPrefix: "Example.com/",
 	}
 	want := strings.TrimSuffix(`--bind-address: invalid value "localhost": must be an IP address
 --port: invalid value "65536": must be from 1 to 65535
---cert-dir: invalid value "": must be a directory
 --tls-min-version: invalid value "1.2": must be VersionTLS12 or VersionTLS13
 --metrics-bind-address: invalid value "8080": must be host:port, :port or "0"
 --health-probe-bind-address: invalid value "": must be host:port, :port or "0"
@@ -47,6 +47,7 @@ func TestEveryInvalidFlagIsReported(t *testing.T) {
 --log-level: invalid value "INFO": must be debug, info, warn or error
 --log-format: invalid value "xml": must be json or text
 --annotation-prefix: invalid value "Example.com/": must be a DNS name, such as oidc-injector.io
+--cert-dir: invalid value "": must be a directory
 `, "\n")
 	for range 20 { // in the same order each time
 		err := o.Validate()
@@ -73,5 +74,51 @@ func TestTheLimitsOfFlags(t *testing.T) {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*server.Options)
+		want   string
+	}{
+		{"another source", func(o *server.Options) { o.Certificates = "vault" }, `--certificates: invalid value "vault": must be files or managed`},
+		{"managed, and nothing else", func(o *server.Options) {
+			o.Certificates, o.Managed = "managed", server.ManagedOptions{ExtraNames: []string{"a.example", "a b"}}
+		}, `--webhook-configuration-name: invalid value "": must be the name of a MutatingWebhookConfiguration
+--service-name: invalid value "": must be the name of a Service
+--namespace: invalid value "": must be the name of a namespace
+--certificate-extra-names: invalid value "a.example,a b": must be DNS names and IP addresses
+--ca-secret-name: invalid value "": must be the name of a Secret
+--certificate-duration: invalid value "0s": must be at least 10s`},
+		{"lives that do not fit", func(o *server.Options) {
+			o.Certificates, o.Managed = "managed", managed()
+			o.Managed.CADuration = 20 * time.Hour
+		}, `--ca-duration: invalid value "20h0m0s": must be at least 3 times --certificate-duration`},
+		{"files, and no name", func(o *server.Options) { o.Managed.WebhookConfigurationName = "a b" }, `--webhook-configuration-name: invalid value "a b": must be the name of a MutatingWebhookConfiguration`},
+		{"all of it", func(o *server.Options) {
+			o.Certificates, o.Managed = "managed", managed()
+			o.CertDir = ""
+		}, ""},
+	} {
+		o := options(t)
+		tt.change(&o)
+		got := ""
+		if err := o.Validate(); err != nil {
+			got = err.Error()
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// managed are valid flags of managed certificates.
+func managed() server.ManagedOptions {
+	return server.ManagedOptions{
+		ServiceName: "oidc-injector", Namespace: "security", CASecretName: "oidc-injector-ca", WebhookConfigurationName: "oidc-injector",
+		ExtraNames: []string{"hooks.example.com", "192.0.2.1", "2001:db8::1"}, CADuration: 30 * time.Hour, CertificateDuration: 10 * time.Hour,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -17,15 +18,19 @@ import (
 type readiness struct {
 	address  string
 	source   certificateSource
+	probe    selfProbe // nil where nothing is known of the configuration
 	stopping atomic.Bool
 }
 
-func newReadiness(o *Options, source certificateSource) *readiness {
+// selfProbe tells whether an API server accepts the loaded certificate.
+type selfProbe interface{ Ready() error }
+
+func newReadiness(o *Options, source certificateSource, probe selfProbe) *readiness {
 	host := o.BindAddress
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return &readiness{address: net.JoinHostPort(host, strconv.Itoa(o.Port)), source: source}
+	return &readiness{address: net.JoinHostPort(host, strconv.Itoa(o.Port)), source: source, probe: probe}
 }
 
 var errStopping = errors.New("shutting down")
@@ -51,8 +56,8 @@ func (r *readiness) checkCertificate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if now := time.Now(); now.After(want.Leaf.NotAfter) || now.Before(want.Leaf.NotBefore) {
-		return fmt.Errorf("the serving certificate is valid from %s to %s only", want.Leaf.NotBefore, want.Leaf.NotAfter)
+	if err := r.checkAcceptance(want.Leaf); err != nil {
+		return err
 	}
 	got, err := r.servedCertificate(ctx)
 	if err != nil {
@@ -60,6 +65,18 @@ func (r *readiness) checkCertificate(ctx context.Context) error {
 	}
 	if !bytes.Equal(got, want.Leaf.Raw) {
 		return errOtherCertificate
+	}
+	return nil
+}
+
+// checkAcceptance tells whether an API server would accept the loaded certificate,
+// as far as that is known.
+func (r *readiness) checkAcceptance(leaf *x509.Certificate) error {
+	if r.probe != nil {
+		return r.probe.Ready()
+	}
+	if now := time.Now(); now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
+		return fmt.Errorf("the serving certificate is valid from %s to %s only", leaf.NotBefore, leaf.NotAfter)
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/certs"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
@@ -50,20 +49,24 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	source := certs.NewFiles(o.CertDir, log, registry)
-	ready := newReadiness(&o, source)
+	source, err := o.newSource(log, registry)
+	if err != nil {
+		return err
+	}
+	ready := newReadiness(&o, source.certificateSource, source.probe)
 
 	hooks := webhook.NewServer(webhook.Options{
-		Host: o.BindAddress, Port: o.Port, TLSOpts: []func(*tls.Config){o.tlsConfig(source, clients)},
+		Host: o.BindAddress, Port: o.Port, TLSOpts: []func(*tls.Config){o.tlsConfig(source.certificateSource, clients)},
 	})
 	hooks.Register(Path, ready.movingOn(admission.NewHandler(admission.Options{
 		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry,
 	})))
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
 
-	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile)
+	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates", o.Certificates)
 	run := runner{log: log}
-	run.background(store.Run, source.Run)
+	run.background(store.Run)
+	run.background(source.tasks...)
 	if clients != nil {
 		run.background(clients.Run)
 	}

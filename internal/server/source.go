@@ -1,0 +1,66 @@
+package server
+
+import (
+	"crypto/tls"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oidc-injector/oidc-injector/internal/certs"
+	"github.com/oidc-injector/oidc-injector/internal/certs/rotation"
+	"github.com/oidc-injector/oidc-injector/internal/version"
+)
+
+// source is where the serving certificate comes from, with the tasks that keep
+// it fresh.
+type source struct {
+	certificateSource
+	probe selfProbe // nil where nothing is known of the configuration
+	tasks []task
+}
+
+func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
+	if o.Certificates == certificatesManaged {
+		return o.newManagedSource(log, metrics)
+	}
+	files := certs.NewFiles(o.CertDir, log, metrics)
+	s := &source{certificateSource: files, tasks: []task{files.Run}}
+	if o.Managed.WebhookConfigurationName == "" {
+		return s, nil
+	}
+	config, err := certs.LoadConfig(o.Managed.Kubeconfig, userAgent())
+	if err != nil {
+		return nil, err
+	}
+	probe, err := certs.NewProbe(certs.ProbeOptions{
+		Config: config, ConfigurationName: o.Managed.WebhookConfigurationName, Log: log, Metrics: metrics,
+		Source: func() (*tls.Certificate, error) { return files.GetCertificate(&tls.ClientHelloInfo{}) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.probe = probe
+	s.tasks = append(s.tasks, probe.Run)
+	return s, nil
+}
+
+func (o *Options) newManagedSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
+	config, err := certs.LoadConfig(o.Managed.Kubeconfig, userAgent())
+	if err != nil {
+		return nil, err
+	}
+	m := &o.Managed
+	managed, err := certs.NewManaged(certs.ManagedOptions{
+		Config: config, ConfigurationName: m.WebhookConfigurationName, Namespace: m.Namespace, SecretName: m.CASecretName,
+		Names:  append(certs.ServiceNames(m.ServiceName, m.Namespace), m.ExtraNames...),
+		Policy: rotation.Policy{CADuration: m.CADuration, CertificateDuration: m.CertificateDuration},
+		Log:    log, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &source{certificateSource: managed, probe: managed, tasks: []task{managed.Run}}, nil
+}
+
+// userAgent is how the API server's audit log calls us.
+func userAgent() string { return "oidc-injector-webhook/" + version.Version() }
