@@ -17,6 +17,9 @@ LOGIN_TAGS := nethttpomithttp2
 # cache, and a C compiler is needed for the race detector only.
 export CGO_ENABLED := 0
 
+# Every Go module: the two of the project, and those of the tools.
+MODULES := . test $(patsubst %/go.mod,%,$(wildcard hack/tools/go.mod hack/tools/*/go.mod))
+
 # What a caller may set, as in `make fuzz FUZZTIME=5m`.
 BENCH       ?= .
 BENCHCOUNT  ?= 1
@@ -28,11 +31,19 @@ E2E_TIMEOUT ?= 60m
 .PHONY: build
 build: ## Build the binaries into bin/
 	go build -trimpath -ldflags='$(LDFLAGS)' -o bin/webhook ./cmd/webhook
-	go build -trimpath -ldflags='$(LDFLAGS)' -tags='$(LOGIN_TAGS)' -o bin/oidc-login ./cmd/login
+	go build -trimpath -ldflags='$(LDFLAGS)' -tags='$(LOGIN_TAGS)' -o bin/oidc-login ./cmd/oidc-login
+
+.PHONY: image
+image: ## Build the images into dist/, by ko; PUSH=true pushes them to KO_DOCKER_REPO
+	VERSION='$(VERSION)' hack/image $(if $(PUSH),--push)
+
+.PHONY: generate
+generate: ## Write the chart's README and deploy/ anew, from the chart
+	hack/generate
 
 .PHONY: clean
 clean: ## Remove what the targets wrote into the checkout
-	rm -rf bin
+	rm -rf bin dist
 
 ##@ Test
 
@@ -80,6 +91,10 @@ cover: ## Measure the coverage of the unit tests: bin/cover.html
 demo: ## Start Kubernetes and the webhook and inject a pod; DEMO=keep leaves it running
 	go -C test run ./cmd/demo
 
+.PHONY: kind
+kind: ## Install the chart into a kind cluster and try it (needs Docker); KIND=delete removes it
+	hack/kind $(KIND)
+
 .PHONY: bench
 bench: ## Run the benchmarks matching BENCH, BENCHCOUNT times, then a load test
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(BENCHCOUNT) ./...
@@ -97,16 +112,20 @@ lint: ## Run the linters over both modules
 fmt: ## Format the code
 	hack/tool golangci-lint fmt
 
+.PHONY: verify-generate
+verify-generate: ## Check that the chart's README and deploy/ are up to date
+	hack/generate --check
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities that the code reaches
 	hack/vuln
 
 .PHONY: tidy
 tidy: ## Tidy every go.mod
-	for dir in . test hack/tools; do go -C $$dir mod tidy; done
+	for dir in $(MODULES); do go -C $$dir mod tidy; done
 
 .PHONY: verify-tidy
-verify-tidy: ## Check that every go.mod is tidy
+verify-tidy: ## Check that the go.mod files are tidy, but those of single tools
 	for dir in . test hack/tools; do go -C $$dir mod tidy -diff; done
 
 .PHONY: ci
@@ -119,4 +138,4 @@ ci: ## Run what continuous integration runs
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,150 @@
+{{- define "oidc-injector.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Short enough for the longest name that is made of it, and without the dots that a release may have but a Service may not. */}}
+{{- define "oidc-injector.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "oidc-injector.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "oidc-injector.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: webhook
+{{- end -}}
+
+{{- define "oidc-injector.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "oidc-injector.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "oidc-injector.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "oidc-injector.fullname" .) -}}
+{{- else -}}
+{{- required "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+An image's reference: (list $ .Values.image). A tag beside a digest tells people
+what it is; the digest alone counts.
+*/}}
+{{- define "oidc-injector.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- with $image.registry | default $root.Values.global.imageRegistry -}}
+{{- trimSuffix "/" . }}/
+{{- end -}}
+{{- $image.repository -}}
+{{- if $image.digest -}}
+{{- with $image.tag -}}:{{ . }}{{- end -}}
+@{{ $image.digest }}
+{{- else -}}
+:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "oidc-injector.imagePullSecrets" -}}
+{{- with concat .Values.imagePullSecrets .Values.global.imagePullSecrets | uniq -}}
+imagePullSecrets:
+{{ toYaml . }}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the webhook talks to the API server, and so has a token. */}}
+{{- define "oidc-injector.usesAPI" -}}
+{{- if or .Values.certificates.selfProbe (eq .Values.certificates.mode "managed") -}}true{{- end -}}
+{{- end -}}
+
+{{- define "oidc-injector.caSecretName" -}}
+{{- .Values.certificates.managed.secretName | default (printf "%s-ca" (include "oidc-injector.fullname" .)) -}}
+{{- end -}}
+
+{{/* The Secret with the serving certificate that is mounted, where one is. */}}
+{{- define "oidc-injector.certificateSecretName" -}}
+{{- if eq .Values.certificates.mode "secret" -}}
+{{- required "certificates.secret.name: name the Secret with tls.crt and tls.key" .Values.certificates.secret.name -}}
+{{- else -}}
+{{- include "oidc-injector.fullname" . }}-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "oidc-injector.namespaceLabel" -}}
+{{- .Values.webhook.namespaces.label | default (printf "%s/enabled" .Values.annotationPrefix) -}}
+{{- end -}}
+
+{{/*
+Namespaces that the webhook never serves. Pods in them have to start while it is
+down: itself first of all.
+*/}}
+{{- define "oidc-injector.excludedNamespaces" -}}
+{{- concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.webhook.namespaces.exclude | uniq | sortAlpha | toYaml -}}
+{{- end -}}
+
+{{- define "oidc-injector.notExcluded" -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values:
+  {{- include "oidc-injector.excludedNamespaces" . | nindent 2 }}
+{{- end -}}
+
+{{/* Namespaces that the webhook serves. */}}
+{{- define "oidc-injector.namespaceSelector" -}}
+{{- if eq .Values.webhook.namespaces.mode "OptIn" -}}
+matchLabels:
+  {{ include "oidc-injector.namespaceLabel" . }}: "true"
+matchExpressions:
+{{ include "oidc-injector.notExcluded" . }}
+{{- else -}}
+matchExpressions:
+{{ include "oidc-injector.notExcluded" . }}
+- key: {{ include "oidc-injector.namespaceLabel" . }}
+  operator: NotIn
+  values: ["false"]
+{{- end -}}
+{{- end -}}
+
+{{/* The InjectorConfig, without what is not set. */}}
+{{- define "oidc-injector.config" -}}
+{{- $config := dict "apiVersion" "config.oidc-injector.io/v1alpha1" "kind" "InjectorConfig" -}}
+{{- with .Values.config.defaults }}{{ $_ := set $config "defaults" . }}{{ end -}}
+{{- with .Values.config.maxExpiration }}{{ $_ := set $config "maxExpiration" . }}{{ end -}}
+{{- with .Values.config.profiles }}{{ $_ := set $config "profiles" . }}{{ end -}}
+{{- if .Values.login.enabled -}}
+{{- $login := dict "image" (include "oidc-injector.image" (list $ .Values.login.image)) "imagePullPolicy" .Values.login.image.pullPolicy -}}
+{{- with .Values.login.resources }}{{ $_ := set $login "resources" . }}{{ end -}}
+{{- with .Values.login.caBundle }}{{ $_ := set $login "caBundle" . }}{{ end -}}
+{{- with .Values.login.env }}{{ $_ := set $login "env" . }}{{ end -}}
+{{- $_ := set $config "login" $login -}}
+{{- end -}}
+{{- $policy := dict -}}
+{{- range $name := list "audiences" "loginAddresses" -}}
+{{- $rule := dict -}}
+{{- range $list, $patterns := index $.Values.config.policy $name -}}
+{{- with $patterns }}{{ $_ := set $rule $list . }}{{ end -}}
+{{- end -}}
+{{- with $rule }}{{ $_ := set $policy $name . }}{{ end -}}
+{{- end -}}
+{{- with .Values.config.policy.namespaces }}{{ $_ := set $policy "namespaces" . }}{{ end -}}
+{{- with .Values.config.policy.apiServerAudiences }}{{ $_ := set $policy "apiServerAudiences" . }}{{ end -}}
+{{- with $policy }}{{ $_ := set $config "policy" . }}{{ end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* Series of this release. */}}
+{{- define "oidc-injector.series" -}}
+namespace="{{ .Release.Namespace }}",job="{{ include "oidc-injector.fullname" . }}-metrics"
+{{- end -}}

@@ -1,0 +1,39 @@
+package chart
+
+import (
+	"testing"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+)
+
+// TestTheConfigurationIsValid has the webhook's own parser read what is rendered.
+func TestTheConfigurationIsValid(t *testing.T) {
+	for name, values := range variants {
+		all := render(t, values)
+		if _, err := config.Parse([]byte(all.at(t, configMap)), config.Environment{Prefix: annotations.DefaultPrefix}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestEveryDefaultIsTaken: what the schema allows in config.defaults the webhook takes.
+func TestEveryDefaultIsTaken(t *testing.T) {
+	values := map[string]string{
+		"expiration": "2h", "token-file": "t", "mount-path": "/t", "file-mode": "0440", "skip-containers": "c",
+		"login-mode": "init", "login-mount-path": "/l", "login-file": "l", "login-format": "json", "login-ca-configmap": "ca",
+		"login-address": "https://vault.example.com", "login-mount": "m", "login-namespace": "n",
+	}
+	all := readSchema(t)["properties"].(map[string]any)["config"].(map[string]any)["properties"].(map[string]any)
+	for key := range all["defaults"].(map[string]any)["properties"].(map[string]any) {
+		value, found := values[key]
+		if !found {
+			t.Errorf("no value is known for default %q", key)
+			continue
+		}
+		text := configHead + "defaults:\n  " + key + ": \"" + value + "\"\n"
+		if _, err := config.Parse([]byte(text), config.Environment{Prefix: annotations.DefaultPrefix}); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package chart
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestMetricsExist: alerts and dashboard speak of series that the webhook has.
+func TestMetricsExist(t *testing.T) {
+	known := map[string]bool{
+		// Those of the API server, and of the Prometheus client.
+		"apiserver_admission_webhook_rejection_count":            true,
+		"apiserver_admission_webhook_fail_open_count":            true,
+		"apiserver_admission_webhook_admission_duration_seconds": true,
+		"process_resident_memory_bytes":                          true,
+		"process_cpu_seconds_total":                              true,
+	}
+	quoted := regexp.MustCompile(`"(oidc_injector_[a-z_]+)"`)
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range quoted.FindAllStringSubmatch(string(text), -1) {
+			known[match[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dashboard, err := os.ReadFile(filepath.Join(chartDir, "files", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(dashboard) {
+		t.Error("the dashboard is no JSON")
+	}
+	alerts := render(t, variants["everything"]).at(t, rules+"[*].expr}")
+	series := regexp.MustCompile(`\b(oidc_injector|apiserver|process)_[a-z_]+`)
+	found := 0
+	for _, name := range series.FindAllString(string(dashboard)+alerts, -1) {
+		found++
+		if !known[strings.TrimSuffix(name, "_bucket")] {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d series were found", found)
+	}
+}
+
+// TestTheDashboardIsRendered as it is, whatever is in it.
+func TestTheDashboardIsRendered(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join(chartDir, "files", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := render(t, "metrics: {dashboard: {enabled: true}}")
+	if got := all.at(t, `ConfigMap/oidc-injector-dashboard {.data.oidc-injector\.json}`); got != string(want) {
+		t.Error("the ConfigMap has another dashboard")
+	}
+}

@@ -1,0 +1,50 @@
+package chart
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestNotes: what people are told after an installation.
+func TestNotes(t *testing.T) {
+	withCRDs(t) // Helm asks for them even in a dry run
+	const (
+		registry  = "set global.imageRegistry"
+		ignore    = "webhook.failurePolicy is Ignore"
+		single    = "with 1 replica, annotated pods are denied"
+		discovery = "without credentials"
+		host      = "hostNetwork does not pass"
+		audiences = "Set config.policy.apiServerAudiences"
+	)
+	warnings := []string{registry, ignore, single, discovery, host, audiences}
+	for set, want := range map[string][]string{
+		"replicas=2":                         {"Set global.imageRegistry", "kubectl label namespace NAMESPACE oidc-injector.io/enabled=true", "helm test --namespace oidc-injector oidc-injector"},
+		"global.imageRegistry=r.example.com": nil,
+		"global.imageRegistry=r.example.com,webhook.failurePolicy=Ignore":                                {ignore},
+		"global.imageRegistry=r.example.com,replicas=1":                                                  {single},
+		"global.imageRegistry=r.example.com,issuerDiscovery.anonymous=true":                              {discovery},
+		"global.imageRegistry=r.example.com,hostNetwork=true":                                            {host},
+		"global.imageRegistry=r.example.com,webhook.namespaces.mode=OptOut":                              {"all namespaces but those with oidc-injector.io/enabled=false"},
+		"global.imageRegistry=r.example.com,certificates.mode=cert-manager,certificates.selfProbe=false": {audiences},
+	} {
+		for _, h := range helms {
+			out := h.mustRun(t, "install", release, chartDir, "--dry-run=client", "--set="+set)
+			_, notes, found := strings.Cut(out, "NOTES:\n")
+			if !found {
+				t.Fatalf("%s prints no notes:\n%s", h.name, out)
+			}
+			notes = strings.Join(strings.Fields(notes), " ")
+			for _, text := range want {
+				if !strings.Contains(notes, text) {
+					t.Errorf("%s --set %s: the notes lack %q:\n%s", h.name, set, text, notes)
+				}
+			}
+			for _, text := range warnings {
+				wanted := strings.Contains(strings.ToLower(strings.Join(want, " ")), strings.ToLower(text))
+				if strings.Contains(strings.ToLower(notes), strings.ToLower(text)) && !wanted {
+					t.Errorf("%s --set %s: the notes say %q", h.name, set, text)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package chart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+)
+
+const policyValues = `
+config:
+  policy:
+    audiences:
+      allowed: %s
+      denied: ["*.denied.example.com", 'odd "one" \ & <two>', "exact?"]
+    namespaces:
+    - {namespaces: ["policy-pay-*", policy-other], audiences: {allowed: [sts.amazonaws.com, "https://kubernetes.default.svc"], denied: [https://pay.example.com]}}
+    - {namespaces: ["policy-pay-1"], audiences: {allowed: ["*one"]}}
+    apiServerAudiences: ["https://issuer.example.com", "api-*"]
+policies:
+  unlabelledNamespaces: {enabled: true}
+  tokenVolumes: {enabled: true}
+`
+
+// applyPolicies makes the chart's policies, and waits until the API server has compiled
+// them: without a complaint.
+func applyPolicies(t *testing.T, all objects, names ...string) {
+	t.Helper()
+	some := objects{}
+	for name, object := range all {
+		if strings.HasPrefix(name, "ValidatingAdmissionPolicy") {
+			some[name] = object
+		}
+	}
+	applyAll(t, some)
+	policies := kube.Client().AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	for _, name := range names {
+		podtest.Eventually(t, "the check of "+name, func(ctx context.Context) error {
+			policy, err := policies.Get(ctx, name, metav1.GetOptions{})
+			if err == nil && (policy.Status.TypeChecking == nil || policy.Status.ObservedGeneration != policy.Generation) {
+				err = errors.New("not checked yet")
+			}
+			return err
+		})
+		policy, err := policies.Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, warning := range policy.Status.TypeChecking.ExpressionWarnings {
+			t.Errorf("%s: %s: %s", name, warning.FieldRef, warning.Warning)
+		}
+	}
+}
+
+// TestTheTokenPolicyIsTheWebhooks compares what the API server says of tokens in volumes
+// with what the webhook says of the same audiences.
+func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
+	namespaces := []string{"policy-plain", "policy-pay-1", "policy-pay-2", "policy-other"}
+	for _, ns := range namespaces {
+		if err := kube.Namespace(t.Context(), ns, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	audiences := []string{
+		"vault", "vault2", "https://a.example.com", "https://a.denied.example.com", `odd "one" \ & <two>`, "exact1", "exact12", "sts.amazonaws.com",
+		"https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://issuer.example.com", "api-1", "https://pay.example.com",
+		"number one", "a\nb one", "https://kubernetes", "https://kubernetesX",
+	}
+	for _, allowed := range []string{`[]`, `[vault, "https://*.example.com"]`, `["*", "api-1"]`} {
+		t.Run(allowed, func(t *testing.T) {
+			all := render(t, fmt.Sprintf(policyValues, allowed))
+			applyPolicies(t, all, "oidc-injector-token-volumes")
+			webhook, err := config.Parse([]byte(all.at(t, configMap)), config.Environment{Prefix: annotations.DefaultPrefix})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A policy is in force a moment after it was written.
+			podtest.Eventually(t, "the policy", func(ctx context.Context) error {
+				_, err := createToken(ctx, "policy-plain", "exact1")
+				if err == nil {
+					return errors.New("nothing is denied")
+				}
+				return nil
+			})
+			time.Sleep(time.Second)
+			denied := 0
+			for _, ns := range namespaces {
+				for _, audience := range audiences {
+					want := webhook.Policy.Check(ns, audience)
+					_, err := createToken(t.Context(), ns, audience)
+					if (want == "") != (err == nil) {
+						t.Errorf("audience %q in %s: the webhook says %q, the API server %v", audience, ns, want, err)
+					}
+					if err != nil {
+						denied++
+						if !strings.Contains(err.Error(), "oidc-injector-token-volumes") || !strings.HasSuffix(err.Error(), "volumes token") {
+							t.Errorf("audience %q in %s: %v", audience, ns, err)
+						}
+					}
+				}
+			}
+			if denied == 0 || denied == len(namespaces)*len(audiences) {
+				t.Errorf("%d denials compare nothing", denied)
+			}
+			// Without an audience it is the pod's own token, as every pod has it.
+			if _, err := createToken(t.Context(), "policy-pay-1", ""); err != nil {
+				t.Error(err)
+			}
+			if _, err := createToken(t.Context(), "kube-system", "exact1"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// createToken creates a pod with a token in a volume, in a dry run.
+func createToken(ctx context.Context, namespace, audience string) (*corev1.Pod, error) {
+	pod := podtest.New("pod")
+	pod.Spec.Volumes = []corev1.Volume{
+		{Name: "none", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+		{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{DownwardAPI: &corev1.DownwardAPIProjection{}},
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience, Path: "token"}},
+		}}}},
+	}
+	return kube.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
+
+// TestUnlabelledNamespacesAreWarnedOf: pods and whatever makes pods.
+func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
+	for ns, labels := range map[string]map[string]string{"warn-plain": nil, "warn-on": {"oidc-injector.io/enabled": "true"}, "warn-off": {"oidc-injector.io/enabled": "false"}} {
+		if err := kube.Namespace(t.Context(), ns, labels); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mode, want := range map[string]map[string]bool{
+		"OptIn":  {"warn-plain": true, "warn-on": false, "warn-off": true, "default": true, "kube-system": false},
+		"OptOut": {"warn-plain": false, "warn-on": false, "warn-off": true, "default": false, "kube-system": false},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			all := render(t, fmt.Sprintf(policyValues, "[]")+"webhook: {namespaces: {mode: "+mode+"}}\n")
+			applyPolicies(t, all, "oidc-injector-unlabelled-namespaces")
+			for ns, warned := range want {
+				for _, manifest := range workloads {
+					for annotation, counts := range map[string]bool{"oidc-injector.io/audience: x": true, "oidc-injector.io/inject: 'false'": false, "other.io/audience: x": false} {
+						podtest.Eventually(t, "the right warnings", func(ctx context.Context) error {
+							got, err := warnings(ctx, ns, fmt.Sprintf(manifest, annotation))
+							if err != nil {
+								return err
+							}
+							if (len(got) > 0) != (warned && counts) || len(got) > 0 && !strings.Contains(got[0], "kubectl label namespace "+ns+" oidc-injector.io/enabled=true") {
+								return fmt.Errorf("in %s, %s is warned of by %q:\n%s", ns, annotation, got, manifest)
+							}
+							return nil
+						})
+					}
+				}
+			}
+		})
+	}
+}
+
+// workloads are manifests of all kinds that the policy looks at.
+var workloads = []string{
+	`{apiVersion: v1, kind: Pod, metadata: {name: w, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}`,
+	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: batch/v1, kind: Job, metadata: {name: w}, spec: {template: {metadata: {annotations: {%s}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: batch/v1, kind: CronJob, metadata: {name: w}, spec: {schedule: "@daily", jobTemplate: {spec: {template: {metadata: {annotations: {%s}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}`,
+}
+
+// warnings creates an object in a dry run and returns what the API server warns of.
+func warnings(ctx context.Context, namespace, manifest string) ([]string, error) {
+	var u unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
+		return nil, err
+	}
+	var heard podtest.Warnings
+	config := kube.RESTConfig()
+	config.WarningHandler = &heard
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	resource := schema.GroupVersionResource{Group: u.GroupVersionKind().Group, Version: "v1", Resource: strings.ToLower(u.GetKind()) + "s"}
+	_, err = client.Resource(resource).Namespace(namespace).Create(ctx, &u, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return heard.Texts(), err
+}
+
+// applyAll applies some objects and deletes them at the end of the test.
+func applyAll(t *testing.T, all objects) {
+	t.Helper()
+	var manifests strings.Builder
+	for _, object := range all {
+		text, err := yaml.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&manifests, "---\n%s", text)
+	}
+	if err := kube.Apply(t.Context(), manifests.String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if _, err := kube.KubectlWithInput(ctx, strings.NewReader(manifests.String()), "delete", "--filename=-"); err != nil {
+			t.Error(err)
+		}
+	})
+}

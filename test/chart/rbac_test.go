@@ -1,0 +1,155 @@
+package chart
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// grants is the written list of all that the chart grants, in each mode.
+const (
+	grantsOfSelfProbe = `
+ClusterRole/oidc-injector:
+- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get, watch]}
+ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
+`
+	grantsOfManaged = `
+ClusterRole/oidc-injector:
+- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get, watch, patch]}
+ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
+Role/oidc-injector:
+- {apiGroups: [""], resources: [secrets], resourceNames: [oidc-injector-ca], verbs: [get, watch, create, update, patch]}
+RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
+`
+	grantOfDiscovery = `
+ClusterRoleBinding/oidc-injector-issuer-discovery: ClusterRole/system:service-account-issuer-discovery to Group/system:unauthenticated
+`
+)
+
+func TestGrants(t *testing.T) {
+	for values, want := range map[string]string{
+		"":                                   grantsOfManaged,
+		"certificates: {mode: cert-manager}": grantsOfSelfProbe,
+		variants["secret"]:                   "{}",
+		"issuerDiscovery: {anonymous: true}": grantsOfManaged + grantOfDiscovery,
+		"certificates: {mode: cert-manager, selfProbe: false}\nissuerDiscovery: {anonymous: true}": grantOfDiscovery,
+	} {
+		var listed map[string]any
+		if err := yaml.Unmarshal([]byte(want), &listed); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(listed, grants(render(t, values))); diff != "" {
+			t.Errorf("with values %q (-listed +granted):\n%s", values, diff)
+		}
+	}
+}
+
+func grants(all objects) map[string]any {
+	granted := map[string]any{}
+	for name, object := range all {
+		switch object.GetKind() {
+		case "Role", "ClusterRole":
+			granted[name] = object.Object["rules"]
+		case "RoleBinding", "ClusterRoleBinding":
+			role, _, _ := unstructured.NestedStringMap(object.Object, "roleRef")
+			text := role["kind"] + "/" + role["name"] + " to"
+			subjects, _, _ := unstructured.NestedSlice(object.Object, "subjects")
+			for _, subject := range subjects {
+				s := subject.(map[string]any)
+				text += " " + s["kind"].(string) + "/" + s["name"].(string)
+			}
+			granted[name] = text
+		}
+	}
+	return granted
+}
+
+// TestTheWebhooksRights tries what the webhook has to be able to do, and what it must
+// not.
+func TestTheWebhooksRights(t *testing.T) {
+	withNamespace(t)
+	install(t, helms[0])
+	writeCertificates(t)
+	client := asWebhook(t)
+	secrets, admin := client.CoreV1().Secrets(namespace), kube.Client().CoreV1().Secrets(namespace)
+	configurations := client.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	const secret = "oidc-injector-ca"
+	manager := metav1.ApplyOptions{FieldManager: "test"}
+	named := func(name string) metav1.ListOptions {
+		return metav1.ListOptions{FieldSelector: "metadata.name=" + name}
+	}
+
+	if err := admin.Delete(t.Context(), secret, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Create(t.Context(), newSecret("other"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name    string
+		do      func(ctx context.Context) error
+		allowed bool
+	}{
+		{"create its Secret by apply", func(ctx context.Context) error {
+			_, err := secrets.Apply(ctx, applycorev1.Secret(secret, namespace), manager)
+			return err
+		}, true},
+		{"read its Secret", func(ctx context.Context) error { _, err := secrets.Get(ctx, secret, metav1.GetOptions{}); return err }, true},
+		{"watch its Secret", func(ctx context.Context) error { return stopped(secrets.Watch(ctx, named(secret))) }, true},
+		{"read its configuration", func(ctx context.Context) error {
+			_, err := configurations.Get(ctx, release, metav1.GetOptions{})
+			return err
+		}, true},
+		{"watch its configuration", func(ctx context.Context) error { return stopped(configurations.Watch(ctx, named(release))) }, true},
+
+		{"create another Secret by apply", func(ctx context.Context) error {
+			_, err := secrets.Apply(ctx, applycorev1.Secret("new", namespace), manager)
+			return err
+		}, false},
+		{"create a Secret", func(ctx context.Context) error {
+			_, err := secrets.Create(ctx, newSecret("new"), metav1.CreateOptions{})
+			return err
+		}, false},
+		{"read another Secret", func(ctx context.Context) error { _, err := secrets.Get(ctx, "other", metav1.GetOptions{}); return err }, false},
+		{"list Secrets", func(ctx context.Context) error { _, err := secrets.List(ctx, metav1.ListOptions{}); return err }, false},
+		{"watch all Secrets", func(ctx context.Context) error { return stopped(secrets.Watch(ctx, metav1.ListOptions{})) }, false},
+		{"delete its Secret", func(ctx context.Context) error { return secrets.Delete(ctx, secret, metav1.DeleteOptions{}) }, false},
+		{"read a Secret of its name elsewhere", func(ctx context.Context) error {
+			_, err := client.CoreV1().Secrets("default").Get(ctx, secret, metav1.GetOptions{})
+			return err
+		}, false},
+		{"delete its configuration", func(ctx context.Context) error { return configurations.Delete(ctx, release, metav1.DeleteOptions{}) }, false},
+		{"watch all configurations", func(ctx context.Context) error { return stopped(configurations.Watch(ctx, metav1.ListOptions{})) }, false},
+		{"read pods", func(ctx context.Context) error {
+			_, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+			return err
+		}, false},
+		{"read namespaces", func(ctx context.Context) error {
+			_, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+			return err
+		}, false},
+	} {
+		err := tt.do(t.Context())
+		if tt.allowed && err != nil {
+			t.Errorf("it cannot %s: %v", tt.name, err)
+		}
+		if !tt.allowed && !apierrors.IsForbidden(err) {
+			t.Errorf("it can %s: %v", tt.name, err)
+		}
+	}
+}
+
+// stopped stops a watch at once.
+func stopped(w watch.Interface, err error) error {
+	if err == nil {
+		w.Stop()
+	}
+	return err
+}

@@ -1,0 +1,171 @@
+package chart
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// TestTyposAreErrors shows some of them to both Helms; TestEveryLevelIsStrict knows of
+// all.
+func TestTyposAreErrors(t *testing.T) {
+	for set, want := range map[string]string{
+		"replica=3":                                 "'replica'",
+		"image.tga=x":                               "'tga'",
+		"certificates.managed.caDurtion=1h":         "'caDurtion'",
+		"certificates.mode=cert_manager":            "'cert-manager'",
+		"config.profiles.vault.audince=x":           "'audince'",
+		"config.policy.audience.allowed={x}":        "'audience'",
+		"webhook.failurePolicy=fail":                "'Fail'",
+		"webhook.timeoutSeconds=31":                 "maximum",
+		"affinity.nodeAfinity=x":                    "'nodeAfinity'",
+		"tolerations[0].kee=x":                      "'kee'",
+		"securityContext.readonlyRootFilesystem=no": "'readonlyRootFilesystem'",
+		"resources.limit.memory=1Gi":                "'limit'",
+		"login.resources.requests.memori=1Gi":       "memori",
+		"image.digest=sha256:abc":                   "digest",
+		"shutdownDelay=5":                           "shutdownDelay",
+		"extraArgs={oops}":                          "extraArgs",
+	} {
+		for _, h := range helms {
+			if _, err := h.template(t, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s --set %s: %v", h.name, set, err)
+			}
+		}
+	}
+}
+
+// TestThePartOfAnother: what Helm gives to a part of another chart is no typo.
+func TestThePartOfAnother(t *testing.T) {
+	for _, h := range helms {
+		if _, err := h.template(t, "", "--set=global.storageClass=fast,enabled=true"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func readSchema(t *testing.T) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func TestEveryLevelIsStrict(t *testing.T) {
+	walkSchema(readSchema(t), "", func(path string, schema map[string]any) {
+		properties, isObject := schema["properties"]
+		additional, isBool := schema["additionalProperties"].(bool)
+		switch {
+		case path == "/properties/global":
+			return // it belongs to the whole of which this chart is a part
+		case isObject && (!isBool || additional):
+			t.Errorf("%s lets unknown members through: %v", path, properties)
+		case schema["type"] == "object" && schema["additionalProperties"] == nil, additional:
+			t.Errorf("%s lets anything through", path)
+		case schema["type"] == "array" && schema["items"] == nil:
+			t.Errorf("%s lets any element through", path)
+		}
+	})
+}
+
+// walkSchema visits every schema in a schema.
+func walkSchema(node any, path string, visit func(string, map[string]any)) {
+	switch node := node.(type) {
+	case map[string]any:
+		if _, isName := node["type"].(map[string]any); !isName { // a property may be called "type"
+			visit(path, node)
+		}
+		for key, child := range node {
+			walkSchema(child, path+"/"+key, visit)
+		}
+	case []any:
+		for i, child := range node {
+			walkSchema(child, path+"/"+strconv.Itoa(i), visit)
+		}
+	}
+}
+
+// TestTheSchemaKnowsEveryValue, and values.yaml has what the schema knows.
+func TestTheSchemaKnowsEveryValue(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]any
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	compareKeys(t, "", values, readSchema(t))
+}
+
+func compareKeys(t *testing.T, path string, values, schema map[string]any) {
+	t.Helper()
+	properties, _ := schema["properties"].(map[string]any)
+	for key, property := range properties {
+		value, found := values[key]
+		at := path + "." + key
+		if !found {
+			if at != ".enabled" {
+				t.Errorf("values.yaml lacks %s", at)
+			}
+			continue
+		}
+		if child, ok := value.(map[string]any); ok && len(child) > 0 {
+			compareKeys(t, at, child, property.(map[string]any))
+		}
+	}
+}
+
+// TestTheSchemaKnowsTheAnnotations: defaults and profiles take the keys that package
+// annotations takes.
+func TestTheSchemaKnowsTheAnnotations(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "internal", "annotations", "keys.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	definitions := readSchema(t)["definitions"].(map[string]any)
+	var pattern *regexp.Regexp
+	for text := range definitions["profileKeys"].(map[string]any)["patternProperties"].(map[string]any) {
+		pattern = regexp.MustCompile(text)
+	}
+	notInProfiles := []string{"profile", "inject", "status"}
+	found := 0
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		literal, ok := spec.Values[0].(*ast.BasicLit)
+		if !ok || literal.Kind != token.STRING || strings.Contains(literal.Value, ".") {
+			return true
+		}
+		key, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+		if want := !slices.Contains(notInProfiles, key); pattern.MatchString(key) != want || pattern.MatchString(key+".name") != want {
+			t.Errorf("key %q: the schema of profiles has it: %t", key, !want)
+		}
+		return true
+	})
+	if found < 25 {
+		t.Errorf("only %d keys were found", found)
+	}
+}

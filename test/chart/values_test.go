@@ -1,0 +1,288 @@
+package chart
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The objects that most values change.
+const (
+	deployment = "Deployment/oidc-injector"
+	pod        = deployment + " {.spec.template.spec"
+	container  = pod + ".containers[0]"
+	hooks      = "MutatingWebhookConfiguration/oidc-injector {.webhooks"
+	service    = "Service/oidc-injector"
+	monitor    = "ServiceMonitor/oidc-injector"
+	rules      = "PrometheusRule/oidc-injector {.spec.groups[0].rules"
+	configMap  = `ConfigMap/oidc-injector-config {.data.config\.yaml}`
+)
+
+// expectations are what is found at paths; see objects.at. A path that is a flag is that
+// of the webhook.
+type expectations map[string]string
+
+// valuesTable has a row for each value that changes the manifests. The values are those
+// of --set.
+var valuesTable = map[string]struct {
+	set  string
+	want expectations
+}{
+	"image.registry":             {"image.registry=r.example.com", expectations{container + ".image}": "r.example.com/oidc-injector/webhook:v0.1.0"}},
+	"image.registry with a path": {"image.registry=r.example.com:5000/mirror/", expectations{container + ".image}": "r.example.com:5000/mirror/oidc-injector/webhook:v0.1.0"}},
+	"image.repository":           {"image.repository=r.example.com/other", expectations{container + ".image}": "r.example.com/other:v0.1.0"}},
+	"image.tag":                  {"image.tag=v2", expectations{container + ".image}": "oidc-injector/webhook:v2", configMap: loginConfig("oidc-injector/oidc-login:v0.1.0")}},
+	"image.digest":               {"image.digest=" + digest, expectations{container + ".image}": "oidc-injector/webhook@" + digest}},
+	"image.digest and tag":       {"image.tag=v2,image.digest=" + digest, expectations{container + ".image}": "oidc-injector/webhook:v2@" + digest}},
+	"image.pullPolicy":           {"image.pullPolicy=Never", expectations{container + ".imagePullPolicy}": "Never", "Pod/oidc-injector-test {.spec.containers[0].imagePullPolicy}": "Never"}},
+	"global.imageRegistry": {"global.imageRegistry=r.example.com", expectations{
+		container + ".image}": "r.example.com/oidc-injector/webhook:v0.1.0", configMap: loginConfig("r.example.com/oidc-injector/oidc-login:v0.1.0"),
+	}},
+	"image.registry beside the global one": {"global.imageRegistry=r.example.com,image.registry=s.example.com", expectations{
+		container + ".image}": "s.example.com/oidc-injector/webhook:v0.1.0", configMap: loginConfig("r.example.com/oidc-injector/oidc-login:v0.1.0"),
+	}},
+	"imagePullSecrets": {"imagePullSecrets[0].name=a,global.imagePullSecrets[0].name=b,global.imagePullSecrets[1].name=a", expectations{
+		pod + ".imagePullSecrets}": `[{"name":"a"},{"name":"b"}]`, "Pod/oidc-injector-test {.spec.imagePullSecrets[*].name}": "a b",
+	}},
+	"login.enabled": {"login.enabled=false", expectations{configMap: configHead}},
+	"login.image":   {"login.image.registry=r.example.com,login.image.digest=" + digest, expectations{configMap: loginConfig("r.example.com/oidc-injector/oidc-login@" + digest)}},
+	"nameOverride": {"nameOverride=injector", expectations{
+		deployment + ` {.spec.selector.matchLabels.app\.kubernetes\.io/name}`: "injector",
+	}},
+	"fullnameOverride": {"fullnameOverride=injector", expectations{
+		"Deployment/injector": "true", "MutatingWebhookConfiguration/injector {.webhooks[*].clientConfig.service.name}": "injector injector",
+		"Secret/injector-ca": "true", "Role/injector {.rules[*].resourceNames}": `["injector-ca"]`, "ClusterRole/injector {.rules[*].resourceNames}": `["injector"]`,
+	}},
+	"commonLabels": {"commonLabels.team=identity", expectations{
+		deployment + " {.metadata.labels.team}": "identity", deployment + " {.spec.template.metadata.labels.team}": "identity",
+		deployment + " {.spec.selector.matchLabels.team}": "", service + " {.spec.selector.team}": "", "MutatingWebhookConfiguration/oidc-injector {.metadata.labels.team}": "identity",
+	}},
+	"annotationPrefix": {"annotationPrefix=tokens.example.com", expectations{
+		hooks + "[0].matchConditions[0].expression}":                                   `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("tokens.example.com/"))`,
+		hooks + `[0].namespaceSelector.matchLabels}`:                                   `{"tokens.example.com/enabled":"true"}`,
+		"--annotation-prefix":                                                          "tokens.example.com",
+		`Pod/oidc-injector-test {.metadata.annotations.tokens\.example\.com/audience}`: "oidc-injector-test",
+	}},
+	"restartOnConfigChange": {"restartOnConfigChange=true,config.maxExpiration=12h", expectations{
+		deployment + ` {.spec.template.metadata.annotations.checksum/config}`: "22d8c3b660ee9c6c8627ac5d48f020fa7d8776506a06abf464eab09ff8a6de3d",
+	}},
+	"no restartOnConfigChange": {"config.maxExpiration=12h", expectations{deployment + ` {.spec.template.metadata.annotations}`: ""}},
+
+	"certificates.managed.secretName": {"certificates.managed.secretName=own", expectations{
+		"Secret/own": "true", "Secret/oidc-injector-ca": "false", "--ca-secret-name": "own", "Role/oidc-injector {.rules[*].resourceNames}": `["own"]`,
+	}},
+	"certificates.managed durations": {"certificates.managed.caDuration=48h,certificates.managed.certificateDuration=2h", expectations{
+		"--ca-duration": "48h", "--certificate-duration": "2h",
+	}},
+	"certificates.managed declares nothing": {"", expectations{
+		"Secret/oidc-injector-ca {.data}": "", "Secret/oidc-injector-ca {.stringData}": "", hooks + "[*].clientConfig.caBundle}": "",
+	}},
+	"certificates.mode cert-manager": {"certificates.mode=cert-manager", expectations{
+		`MutatingWebhookConfiguration/oidc-injector {.metadata.annotations.cert-manager\.io/inject-ca-from}`: "oidc-injector/oidc-injector",
+		"Certificate/oidc-injector {.spec.dnsNames[0]}":                                                      "oidc-injector.oidc-injector.svc",
+		"Certificate/oidc-injector {.spec.secretName}":                                                       "oidc-injector-tls",
+		"Certificate/oidc-injector {.spec.issuerRef.name}":                                                   "oidc-injector-ca",
+		"Issuer/oidc-injector-ca {.spec.ca.secretName}":                                                      "oidc-injector-ca-tls",
+		"Certificate/oidc-injector-ca {.spec.issuerRef.name}":                                                "oidc-injector-selfsigned",
+		pod + ".volumes[1].secret.secretName}":                                                               "oidc-injector-tls",
+		"--certificates":                                                                                     "files",
+		"Secret/oidc-injector-ca":                                                                            "false",
+		"Role/oidc-injector":                                                                                 "false",
+		hooks + "[*].clientConfig.caBundle}":                                                                 "",
+	}},
+	"certificates.certManager.issuerRef": {"certificates.mode=cert-manager,certificates.certManager.issuerRef.name=own", expectations{
+		"Certificate/oidc-injector {.spec.issuerRef}": `{"name":"own"}`, "Certificate/oidc-injector-ca": "false", "Issuer/oidc-injector-ca": "false", "Issuer/oidc-injector-selfsigned": "false",
+	}},
+	"certificates.certManager durations": {"certificates.mode=cert-manager,certificates.certManager.duration=2h,certificates.certManager.renewBefore=1h,certificates.certManager.caDuration=3h", expectations{
+		"Certificate/oidc-injector {.spec.duration} {.spec.renewBefore}": "2h 1h", "Certificate/oidc-injector-ca {.spec.duration}": "3h",
+	}},
+	"certificates.mode secret": {"certificates.mode=secret,certificates.secret.name=own,certificates.secret.caBundle=-----BEGIN CERTIFICATE-----", expectations{
+		hooks + "[*].clientConfig.caBundle}":          "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
+		pod + ".volumes[1].secret.secretName}":        "own",
+		"Secret/oidc-injector-ca":                     "false",
+		"ClusterRole/oidc-injector {.rules[*].verbs}": `["get","watch"]`,
+		"--webhook-configuration-name":                "oidc-injector",
+		pod + ".automountServiceAccountToken}":        "true",
+	}},
+	"certificates.selfProbe": {"certificates.selfProbe=false,certificates.mode=cert-manager", expectations{
+		"ClusterRole/oidc-injector": "false", "ClusterRoleBinding/oidc-injector": "false", pod + ".automountServiceAccountToken}": "false", "--webhook-configuration-name": "",
+	}},
+	"certificates.selfProbe in managed mode": {"certificates.selfProbe=false", expectations{"ClusterRole/oidc-injector": "true", pod + ".automountServiceAccountToken}": "true"}},
+
+	"webhook.failurePolicy":      {"webhook.failurePolicy=Ignore", expectations{hooks + "[*].failurePolicy}": "Ignore Ignore"}},
+	"webhook.timeoutSeconds":     {"webhook.timeoutSeconds=9", expectations{hooks + "[*].timeoutSeconds}": "9 9"}},
+	"webhook.reinvocationPolicy": {"webhook.reinvocationPolicy=Never", expectations{hooks + "[*].reinvocationPolicy}": "Never Never"}},
+	"webhook.namespaces.mode": {"webhook.namespaces.mode=OptOut", expectations{
+		hooks + "[0].namespaceSelector.matchLabels}": "", hooks + "[1].namespaceSelector.matchExpressions[1]}": `{"key":"oidc-injector.io/enabled","operator":"NotIn","values":["false"]}`,
+		"Namespace/oidc-injector-test {.metadata.labels.oidc-injector\\.io/enabled}": "",
+	}},
+	"webhook.namespaces.label": {"webhook.namespaces.label=example.com/tokens", expectations{
+		hooks + "[0].namespaceSelector.matchLabels}": `{"example.com/tokens":"true"}`, "Namespace/oidc-injector-test {.metadata.labels.example\\.com/tokens}": "true",
+	}},
+	"webhook.namespaces.exclude": {"webhook.namespaces.exclude={istio-system,oidc-injector}", expectations{
+		hooks + "[0].namespaceSelector.matchExpressions[0].values}": `["istio-system","kube-node-lease","kube-public","kube-system","oidc-injector"]`,
+	}},
+	"webhook.objectSelector":  {"webhook.objectSelector.matchLabels.a=b", expectations{hooks + "[*].objectSelector}": `{"matchLabels":{"a":"b"}} {"matchLabels":{"a":"b"}}`}},
+	"webhook.matchConditions": {"webhook.matchConditions[0].name=n,webhook.matchConditions[0].expression=1==1", expectations{hooks + "[0].matchConditions[1]}": `{"expression":"1==1","name":"n"}`}},
+	"webhook.debugContainers.enabled": {"webhook.debugContainers.enabled=false", expectations{
+		hooks + "[*].name}": "pods.oidc-injector.io",
+	}},
+	"webhook.debugContainers.failurePolicy": {"webhook.debugContainers.failurePolicy=Fail", expectations{hooks + "[*].failurePolicy}": "Fail Fail"}},
+	"webhook.clientCertificates": {"webhook.clientCertificates.configMapName=ca,webhook.clientCertificates.key=k.crt,webhook.clientCertificates.allowedNames={a,b}", expectations{
+		"--client-ca-file": "/etc/oidc-injector-client-ca/k.crt", "--client-allowed-names": "a,b",
+		pod + ".volumes[1].configMap.name}": "ca",
+	}},
+	"webhook.annotations": {"webhook.annotations.a=b", expectations{"MutatingWebhookConfiguration/oidc-injector {.metadata.annotations}": `{"a":"b"}`}},
+
+	"replicas":                           {"replicas=5", expectations{deployment + " {.spec.replicas}": "5"}},
+	"updateStrategy":                     {"updateStrategy.type=Recreate", expectations{deployment + " {.spec.strategy}": `{"type":"Recreate"}`}},
+	"revisionHistoryLimit":               {"revisionHistoryLimit=9", expectations{deployment + " {.spec.revisionHistoryLimit}": "9"}},
+	"podDisruptionBudget.enabled":        {"podDisruptionBudget.enabled=false", expectations{"PodDisruptionBudget/oidc-injector": "false"}},
+	"podDisruptionBudget.maxUnavailable": {"podDisruptionBudget.maxUnavailable=50%", expectations{"PodDisruptionBudget/oidc-injector {.spec.maxUnavailable}": "50%"}},
+	"podDisruptionBudget.minAvailable":   {"podDisruptionBudget.minAvailable=2", expectations{"PodDisruptionBudget/oidc-injector {.spec.minAvailable}{.spec.maxUnavailable}": "2"}},
+	"priorityClassName":                  {"priorityClassName=mine", expectations{pod + ".priorityClassName}": "mine", "ResourceQuota/oidc-injector-critical-pods": "false"}},
+	"resourceQuota.enabled":              {"resourceQuota.enabled=false", expectations{"ResourceQuota/oidc-injector-critical-pods": "false"}},
+	"resourceQuota.pods":                 {"resourceQuota.pods=7", expectations{"ResourceQuota/oidc-injector-critical-pods {.spec.hard.pods}": "7"}},
+	"topologySpreadConstraints": {"topologySpreadConstraints[0].topologyKey=rack,topologySpreadConstraints[0].whenUnsatisfiable=DoNotSchedule", expectations{
+		pod + ".topologySpreadConstraints[*].topologyKey}":       "rack",
+		pod + ".topologySpreadConstraints[0].whenUnsatisfiable}": "DoNotSchedule",
+		pod + ".topologySpreadConstraints[0].matchLabelKeys}":    `["pod-template-hash"]`,
+	}},
+	"nodeSelector": {"nodeSelector.disk=fast", expectations{pod + ".nodeSelector}": `{"disk":"fast","kubernetes.io/os":"linux"}`}},
+	"affinity": {"affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key=a,affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator=Exists", expectations{
+		pod + ".affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key}": "a",
+	}},
+	"tolerations": {"tolerations[0].operator=Exists", expectations{pod + ".tolerations}": `[{"operator":"Exists"}]`, "Pod/oidc-injector-test {.spec.tolerations}": `[{"operator":"Exists"}]`}},
+	"hostNetwork": {"hostNetwork=true", expectations{
+		pod + ".hostNetwork}": "true", pod + ".dnsPolicy}": "ClusterFirstWithHostNet", deployment + " {.spec.strategy.rollingUpdate}": `{"maxSurge":0,"maxUnavailable":1}`,
+	}},
+	"dnsPolicy": {"dnsPolicy=Default", expectations{pod + ".dnsPolicy}": "Default"}},
+	"ports": {"ports.webhook=1,ports.metrics=2,ports.probes=3", expectations{
+		container + ".ports[*].containerPort}": "1 2 3", "--port": "1", "--metrics-bind-address": ":2",
+		"--health-probe-bind-address": ":3", "Service/oidc-injector-metrics {.spec.ports[0].port}": "2", service + " {.spec.ports[0].port}": "443",
+	}},
+	"shutdownDelay":                 {"shutdownDelay=9s", expectations{"--shutdown-delay-duration": "9s"}},
+	"terminationGracePeriodSeconds": {"terminationGracePeriodSeconds=99", expectations{pod + ".terminationGracePeriodSeconds}": "99"}},
+	"resources":                     {"resources.requests.cpu=1,resources.limits=null", expectations{container + ".resources}": `{"requests":{"cpu":1,"memory":"32Mi"}}`}},
+	"podSecurityContext":            {"podSecurityContext.runAsUser=1000", expectations{pod + ".securityContext}": `{"runAsNonRoot":true,"runAsUser":1000,"seccompProfile":{"type":"RuntimeDefault"}}`}},
+	"securityContext":               {"securityContext.runAsUser=1000", expectations{container + ".securityContext.runAsUser}": "1000"}},
+	"podLabels":                     {"podLabels.a=b", expectations{deployment + " {.spec.template.metadata.labels.a}": "b", deployment + " {.metadata.labels.a}": ""}},
+	"podAnnotations":                {"podAnnotations.a=b", expectations{deployment + " {.spec.template.metadata.annotations}": `{"a":"b"}`}},
+	"deploymentAnnotations":         {"deploymentAnnotations.a=b", expectations{deployment + " {.metadata.annotations}": `{"a":"b"}`}},
+	"log":                           {"log.level=debug,log.format=text", expectations{"--log-level": "debug", "--log-format": "text"}},
+	"tlsMinVersion":                 {"tlsMinVersion=VersionTLS13", expectations{"--tls-min-version": "VersionTLS13"}},
+	"extraArgs":                     {"extraArgs={--enable-http2}", expectations{"--enable-http2": "true"}},
+	"env":                           {"env[0].name=A,env[0].value=b", expectations{container + ".env}": `[{"name":"A","value":"b"}]`}},
+	"extraVolumes": {"extraVolumes[0].name=x,extraVolumes[0].configMap.name=y,extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/x", expectations{
+		pod + ".volumes[1]}": `{"configMap":{"name":"y"},"name":"x"}`, container + ".volumeMounts[1]}": `{"mountPath":"/x","name":"x"}`,
+	}},
+	"service.port":        {"service.port=8443", expectations{service + " {.spec.ports[0].port}": "8443", hooks + "[*].clientConfig.service.port}": "8443 8443"}},
+	"service.annotations": {"service.annotations.a=b", expectations{service + " {.metadata.annotations}": `{"a":"b"}`}},
+	"serviceAccount.create": {"serviceAccount.create=false,serviceAccount.name=own", expectations{
+		"ServiceAccount/oidc-injector": "false", pod + ".serviceAccountName}": "own", "RoleBinding/oidc-injector {.subjects[*].name}": "own", "ClusterRoleBinding/oidc-injector {.subjects[*].name}": "own",
+	}},
+	"serviceAccount.name":        {"serviceAccount.name=own", expectations{"ServiceAccount/own": "true", pod + ".serviceAccountName}": "own"}},
+	"serviceAccount.annotations": {"serviceAccount.annotations.a=b", expectations{"ServiceAccount/oidc-injector {.metadata.annotations}": `{"a":"b"}`}},
+	"rbac.create": {"rbac.create=false", expectations{
+		"Role/oidc-injector": "false", "RoleBinding/oidc-injector": "false", "ClusterRole/oidc-injector": "false", "ClusterRoleBinding/oidc-injector": "false", "ServiceAccount/oidc-injector": "true",
+	}},
+	"networkPolicy.enabled": {"networkPolicy.enabled=true", expectations{
+		"NetworkPolicy/oidc-injector {.spec.ingress[0].from}": "", "NetworkPolicy/oidc-injector {.spec.ingress[1].from}": `[{"namespaceSelector":{}}]`,
+		"NetworkPolicy/oidc-injector {.spec.egress[0].ports[*].port}": "443 6443",
+	}},
+	"networkPolicy without the API": {"networkPolicy.enabled=true,certificates.selfProbe=false,certificates.mode=cert-manager", expectations{
+		"NetworkPolicy/oidc-injector {.spec.policyTypes} {.spec.egress}": `["Ingress","Egress"] []`,
+	}},
+	"metrics.enabled":                {"metrics.enabled=false", expectations{"Service/oidc-injector-metrics": "false"}},
+	"metrics.serviceMonitor.enabled": {"metrics.serviceMonitor.enabled=true", expectations{monitor + " {.spec.endpoints}": `[{"path":"/metrics","port":"metrics"}]`}},
+	"metrics.prometheusRule.enabled": {"metrics.prometheusRule.enabled=true", expectations{rules + "[*].alert}": allAlerts}},
+	"metrics.prometheusRule.disabled": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.disabled={OIDCInjectorSlow}", expectations{
+		rules + "[*].alert}": strings.Replace(allAlerts, "OIDCInjectorSlow ", "", 1),
+	}},
+	"metrics.prometheusRule thresholds": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.denials=77,metrics.prometheusRule.certificateExpirySeconds=88", expectations{
+		rules + "[4].expr}": `sum by (reason) (increase(oidc_injector_admissions_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m])) >= 77`,
+		rules + "[6].expr}": `min by (certificate) (oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"}) - time() < 88`,
+	}},
+	"metrics.dashboard.enabled": {"metrics.dashboard.enabled=true", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.grafana_dashboard}": "1"}},
+	"issuerDiscovery.anonymous": {"issuerDiscovery.anonymous=true", expectations{
+		"ClusterRoleBinding/oidc-injector-issuer-discovery {.roleRef.name} {.subjects[0].name}": "system:service-account-issuer-discovery system:unauthenticated",
+	}},
+	"policies.unlabelledNamespaces": {"policies.unlabelledNamespaces.enabled=true,policies.unlabelledNamespaces.actions={Audit}", expectations{
+		"ValidatingAdmissionPolicyBinding/oidc-injector-unlabelled-namespaces {.spec.validationActions}":                                        `["Audit"]`,
+		"ValidatingAdmissionPolicy/oidc-injector-unlabelled-namespaces {.spec.matchConstraints.namespaceSelector.matchExpressions[1].operator}": "NotIn",
+	}},
+	"policies.tokenVolumes": {"policies.tokenVolumes.enabled=true,policies.tokenVolumes.namespaceSelector.matchLabels.a=b", expectations{
+		"ValidatingAdmissionPolicyBinding/oidc-injector-token-volumes {.spec.validationActions}":                       `["Deny"]`,
+		"ValidatingAdmissionPolicy/oidc-injector-token-volumes {.spec.matchConstraints.namespaceSelector.matchLabels}": `{"a":"b"}`,
+	}},
+	"test.namespace": {"test.namespace=there", expectations{"Namespace/oidc-injector-test": "false", "Namespace/there": "false", "Pod/oidc-injector-test {.metadata.namespace}": "there"}},
+	"test.audience":  {"test.audience=mine", expectations{`Pod/oidc-injector-test {.metadata.annotations.oidc-injector\.io/audience}`: "mine"}},
+	"test.audience by the policy": {"config.policy.audiences.allowed={*.example.com,vault,sts}", expectations{
+		`Pod/oidc-injector-test {.metadata.annotations.oidc-injector\.io/audience}`: "vault",
+	}},
+}
+
+const (
+	digest     = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	configHead = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
+	allAlerts  = "OIDCInjectorAbsent OIDCInjectorUnreachable OIDCInjectorFailedOpen OIDCInjectorErrors OIDCInjectorDenials OIDCInjectorSlow " +
+		"OIDCInjectorCertificateExpiry OIDCInjectorSelfProbeFailing OIDCInjectorCertificateSyncFailing OIDCInjectorConfigInvalid"
+)
+
+func loginConfig(image string) string {
+	return configHead + "login:\n  image: " + image + "\n  imagePullPolicy: IfNotPresent\n"
+}
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	for name, tt := range valuesTable {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var args []string
+			if tt.set != "" {
+				args = []string{"--set=" + tt.set}
+			}
+			// That both Helms render the same is what the golden files show.
+			manifests, err := helms[0].template(t, "", args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, got := parse(t, manifests), expectations{}
+			for path := range tt.want {
+				if strings.HasPrefix(path, "--") {
+					got[path] = all.flag(t, path)
+				} else {
+					got[path] = all.at(t, path)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("--set %s (-want +got):\n%s", tt.set, diff)
+			}
+		})
+	}
+}
+
+// TestWrongCombinationsAreExplained: what a schema cannot say.
+func TestWrongCombinationsAreExplained(t *testing.T) {
+	for set, want := range map[string]string{
+		"certificates.mode=secret,certificates.secret.caBundle=-----BEGIN CERTIFICATE-----": "certificates.secret.name: name the Secret with tls.crt and tls.key",
+		"certificates.mode=secret,certificates.secret.name=x":                               "certificates.secret.caBundle: give the certificate authorities of the serving certificate, in PEM",
+		"serviceAccount.create=false":                                                       "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create",
+		"metrics.enabled=false,metrics.serviceMonitor.enabled=true":                         "metrics.serviceMonitor.enabled: set metrics.enabled, too: there is nothing to monitor without the Service",
+	} {
+		for _, h := range helms {
+			if _, err := h.template(t, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s --set %s: %v", h.name, set, err)
+			}
+		}
+	}
+}
+
+// In kube-system the quota would be one for the whole control plane.
+func TestNoQuotaInKubeSystem(t *testing.T) {
+	all := render(t, "", "--namespace=kube-system")
+	if all["ResourceQuota/oidc-injector-critical-pods"] != nil {
+		t.Error("there is a ResourceQuota for kube-system")
+	}
+}
