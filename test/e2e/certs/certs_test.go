@@ -318,6 +318,8 @@ func TestTheAPIServerMayGoAway(t *testing.T) {
 	if err := kube.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// They try again within a few seconds, each in its own time.
+	eventually(t, "the certificates are valid again", func() bool { return in.total(t, selfProbe) == float64(len(in.replicas)) })
 	l := startLoad(t, in)
 	time.Sleep(10 * time.Second)
 	eventually(t, "the CA is rotated as before", func() bool { return in.total(t, rotations, "certificate", "ca") > 0 })
