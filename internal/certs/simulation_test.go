@@ -287,6 +287,14 @@ func (w *world) setSecret(secret *corev1.Secret) {
 	w.young[rotation.IDOf(after)] = w.now.Add(24 * time.Hour) // until it is published, see setBundle
 }
 
+// lasts tells whether the CA of a Secret has enough life left for its successor
+// to become known, with the API server away for a while: nothing can be done for
+// one that is restored in its last minutes.
+func (w *world) lasts(secret *corev1.Secret) bool {
+	current := rotation.Parse(secret.Data).Current
+	return current != nil && current.Certificate.NotAfter.Sub(w.now) > 2*simPolicy.CertificateDuration
+}
+
 // summarise tells what is in a Secret.
 func summarise(secret *corev1.Secret) string {
 	c := rotation.Parse(secret.Data)
@@ -433,7 +441,7 @@ func (w *world) disturb(*simReplica) {
 		w.setSecret(nil)
 	case w.happens(f.corrupt):
 		w.corrupt()
-	case w.happens(f.restore) && w.backup != nil && w.secret != nil:
+	case w.happens(f.restore) && w.backup != nil && w.secret != nil && w.lasts(w.backup):
 		w.note("an older Secret is restored: %s", summarise(w.backup))
 		w.damage()
 		w.setSecret(w.backup)

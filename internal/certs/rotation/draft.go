@@ -79,9 +79,13 @@ func (d *draft) remember() {
 // keepTrusted goes on trusting what the configuration trusts, for as long as a
 // certificate may last: other replicas may serve by a CA that is not in the
 // Secret, which was lost or is an older one, or, after a change of modes, by one
-// of somebody else. A replica that has been there for a time knows better.
+// of somebody else. A replica that has been there for a time knows better, unless
+// the Secret has forgotten what it knew: a rotation never does that, but an older
+// Secret that somebody restores does.
 func (d *draft) keepTrusted() {
-	if d.view.Memory.Current != nil && d.step != Created && !slices.Contains(d.heals, CAForgotten) {
+	memory := d.view.Memory.Current
+	remembered := memory != nil && contains(d.state.Certificates(), memory.Certificate)
+	if remembered && d.step != Created && !slices.Contains(d.heals, CAForgotten) {
 		return
 	}
 	for _, bundle := range d.view.Bundles {

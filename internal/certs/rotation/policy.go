@@ -174,15 +174,27 @@ func (p Policy) ends(c *x509.Certificate, now time.Time) bool {
 }
 
 // LastResort is the CA to sign by while the Secret cannot be read, or nil. That
-// is only for the last moment: by then this CA may be one that is trusted no more.
+// is only for the last moment: by then this CA may be one that is trusted no
+// more. The next one serves for it when every API server knows it, or when the
+// present certificate has ended and there is nothing to lose.
 func (p Policy) LastResort(v View) *CA {
-	if v.Serving == nil || !p.ends(v.Serving.Certificate, v.Now) {
+	s := v.Serving
+	if s == nil || !p.ends(s.Certificate, v.Now) {
 		return nil
 	}
-	for _, ca := range []*CA{v.Memory.Current, v.Memory.Next} {
-		if ca.validAt(v.Now) && !p.ends(ca.Certificate, v.Now) && v.Seen.lasting(ca.Certificate, v.Now, 0) {
-			return ca
-		}
+	usable := func(ca *CA, known time.Duration) bool {
+		return ca.validAt(v.Now) && !p.ends(ca.Certificate, v.Now) && v.Seen.lasting(ca.Certificate, v.Now, known)
 	}
-	return nil
+	settling := p.Settling()
+	if !isValidAt(s.Certificate, v.Now) {
+		settling = 0
+	}
+	switch {
+	case usable(v.Memory.Current, 0):
+		return v.Memory.Current
+	case usable(v.Memory.Next, settling):
+		return v.Memory.Next
+	default:
+		return nil
+	}
 }
