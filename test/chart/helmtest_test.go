@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/oidc-injector/oidc-injector/test/injector"
+	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -37,43 +38,43 @@ func TestHelmTest(t *testing.T) {
 		}
 	}
 	for _, h := range helms {
-		t.Run(h.name, func(t *testing.T) { testHelmTest(t, h, webhook) })
+		t.Run(h.Name, func(t *testing.T) { testHelmTest(t, h, webhook) })
 	}
 	if err := webhook.Terminate(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func testHelmTest(t *testing.T, h helm, webhook *injector.Injector) {
+func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	withNamespace(t)
-	gone := nothingIsLeft(t)
+	gone := helm.NothingIsLeft(t, kube)
 	install(t, h)
 	sendTo(t, webhook)
 	pretendToRunPods(t)
 
 	before := injected(t, webhook)
-	h.mustRun(t, "test", release, "--timeout=60s")
+	h.MustRun(t, "test", release, "--timeout=60s")
 	if injected(t, webhook) != before+1 {
 		t.Error("the test has passed without the webhook")
 	}
-	h.mustRun(t, "uninstall", release, "--wait", "--timeout=60s")
+	h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
 	gone()
 
 	// In a namespace that is not served nothing is added, so the pod is not valid.
 	install(t, h, "--set=test.namespace="+unserved)
 	sendTo(t, webhook)
-	_, err := h.run(t.Context(), "test", release, "--timeout=20s")
+	_, err := h.Run(t.Context(), "test", release, "--timeout=20s")
 	if err == nil || !strings.Contains(err.Error(), `volumeMounts[0].name: Not found: "oidc-token"`) {
 		t.Errorf("without the webhook the test says: %v", err)
 	}
 }
 
 // install installs the chart for one test.
-func install(t *testing.T, h helm, args ...string) {
+func install(t *testing.T, h helm.Helm, args ...string) {
 	t.Helper()
-	h.mustRun(t, append([]string{"install", release, chartDir}, args...)...)
+	h.MustRun(t, append([]string{"install", release, chartDir}, args...)...)
 	t.Cleanup(func() {
-		if _, err := h.run(context.WithoutCancel(t.Context()), "uninstall", release, "--ignore-not-found"); err != nil {
+		if _, err := h.Run(context.WithoutCancel(t.Context()), "uninstall", release, "--ignore-not-found"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,17 +1,15 @@
 package chart
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
+	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 )
 
 var (
@@ -20,7 +18,7 @@ var (
 	// kube is the control plane that all tests share.
 	kube *cluster.Cluster
 	// helms are the two versions that the chart has to work with.
-	helms []helm
+	helms []helm.Helm
 )
 
 // root is the repository, seen from this package.
@@ -45,15 +43,14 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(home)
-	for _, name := range []string{"helm3", "helm4"} {
-		path, err := tool(ctx, name)
-		if err != nil {
-			return 1, err
-		}
-		helms = append(helms, helm{name: name, path: path, home: filepath.Join(home, name)})
+	if helms, err = helm.Both(ctx, root, home); err != nil {
+		return 1, err
 	}
 	if kube, err = cluster.Start(ctx, cluster.Options{Progress: os.Stderr}); err != nil {
 		return 1, err
+	}
+	for i := range helms {
+		helms[i].Kubeconfig = kube.Kubeconfig()
 	}
 	defer func() {
 		if stopErr := kube.Stop(); err == nil {
@@ -61,47 +58,4 @@ func run(m *testing.M) (code int, err error) {
 		}
 	}()
 	return m.Run(), nil
-}
-
-// tool is the path of a developer tool, which is built the first time.
-func tool(ctx context.Context, name string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "hack", "tool"), "--path", name)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("could not build %s: %w", name, err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-// helm is one version of Helm, with a home of its own: nothing of the user's, such
-// as a plugin or a context, has a part in the tests.
-type helm struct{ name, path, home string }
-
-func (h helm) run(ctx context.Context, args ...string) (string, error) {
-	return h.runWithInput(ctx, "", args...)
-}
-
-func (h helm) runWithInput(ctx context.Context, input string, args ...string) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, h.path, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + h.home, "KUBECONFIG=" + kube.Kubeconfig(), "HELM_NAMESPACE=oidc-injector",
-		"HELM_CACHE_HOME=" + filepath.Join(h.home, "cache"), "HELM_CONFIG_HOME=" + filepath.Join(h.home, "config"),
-		"HELM_DATA_HOME=" + filepath.Join(h.home, "data"),
-	}
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s %s: %w: %s", h.name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
-}
-
-func (h helm) mustRun(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := h.run(t.Context(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }

@@ -21,6 +21,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/oidc-injector/oidc-injector/test/injector"
+	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 	"github.com/oidc-injector/oidc-injector/test/internal/ports"
 )
@@ -34,9 +35,9 @@ func TestManagedCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range helms {
-		t.Run(h.name, func(t *testing.T) {
+		t.Run(h.Name, func(t *testing.T) {
 			withNamespace(t)
-			gone := nothingIsLeft(t)
+			gone := helm.NothingIsLeft(t, kube)
 			install(t, h)
 			runWebhook(t, binary)
 			made := readCertificates(t)
@@ -49,9 +50,9 @@ func TestManagedCertificates(t *testing.T) {
 					t.Errorf("after %s the certificates are others (-want +got):\n%s", after, diff)
 				}
 			}
-			h.mustRun(t, "upgrade", release, chartDir, "--set=replicas=3")
+			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=3")
 			keeps("the upgrade")
-			h.mustRun(t, "rollback", release, "1")
+			h.MustRun(t, "rollback", release, "1")
 			keeps("the rollback")
 
 			// It makes a Secret that somebody has deleted, by the right that has its name.
@@ -65,10 +66,10 @@ func TestManagedCertificates(t *testing.T) {
 				}
 				return err
 			})
-			h.mustRun(t, "upgrade", release, chartDir, "--set=replicas=1")
+			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=1")
 
 			// It is still running, and must not bring anything back.
-			h.mustRun(t, "uninstall", release, "--wait", "--timeout=60s")
+			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
 			gone()
 		})
 	}

@@ -28,21 +28,21 @@ func TestNotes(t *testing.T) {
 		"global.imageRegistry=r.example.com,certificates.mode=cert-manager,certificates.selfProbe=false": {audiences},
 	} {
 		for _, h := range helms {
-			out := h.mustRun(t, "install", release, chartDir, "--dry-run=client", "--set="+set)
+			out := h.MustRun(t, "install", release, chartDir, "--dry-run=client", "--set="+set)
 			_, notes, found := strings.Cut(out, "NOTES:\n")
 			if !found {
-				t.Fatalf("%s prints no notes:\n%s", h.name, out)
+				t.Fatalf("%s prints no notes:\n%s", h.Name, out)
 			}
 			notes = strings.Join(strings.Fields(notes), " ")
 			for _, text := range want {
 				if !strings.Contains(notes, text) {
-					t.Errorf("%s --set %s: the notes lack %q:\n%s", h.name, set, text, notes)
+					t.Errorf("%s --set %s: the notes lack %q:\n%s", h.Name, set, text, notes)
 				}
 			}
 			for _, text := range warnings {
 				wanted := strings.Contains(strings.ToLower(strings.Join(want, " ")), strings.ToLower(text))
 				if strings.Contains(strings.ToLower(notes), strings.ToLower(text)) && !wanted {
-					t.Errorf("%s --set %s: the notes say %q", h.name, set, text)
+					t.Errorf("%s --set %s: the notes say %q", h.Name, set, text)
 				}
 			}
 		}

@@ -12,12 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/util/jsonpath"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 )
 
 // template renders the chart with values in YAML.
-func (h helm) template(t *testing.T, values string, args ...string) (string, error) {
+func template(t *testing.T, h helm.Helm, values string, args ...string) (string, error) {
 	t.Helper()
-	return h.runWithInput(t.Context(), values, append([]string{
+	return h.RunWithInput(t.Context(), values, append([]string{
 		"template", "oidc-injector", chartDir, "--namespace=oidc-injector", "--kube-version=1.30.0", "--values=-",
 	}, args...)...)
 }
@@ -53,14 +55,14 @@ func render(t *testing.T, values string, args ...string) objects {
 	t.Helper()
 	var all []objects
 	for _, h := range helms {
-		manifests, err := h.template(t, values, args...)
+		manifests, err := template(t, h, values, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, parse(t, manifests))
 	}
 	if diff := cmp.Diff(all[0], all[1]); diff != "" {
-		t.Errorf("%s and %s differ (-%[1]s +%[2]s):\n%[3]s", helms[0].name, helms[1].name, diff)
+		t.Errorf("%s and %s differ (-%[1]s +%[2]s):\n%[3]s", helms[0].Name, helms[1].Name, diff)
 	}
 	return all[0]
 }

@@ -38,8 +38,8 @@ func TestTyposAreErrors(t *testing.T) {
 		"extraArgs={oops}":                          "extraArgs",
 	} {
 		for _, h := range helms {
-			if _, err := h.template(t, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s --set %s: %v", h.name, set, err)
+			if _, err := template(t, h, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s --set %s: %v", h.Name, set, err)
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func TestTyposAreErrors(t *testing.T) {
 // TestThePartOfAnother: what Helm gives to a part of another chart is no typo.
 func TestThePartOfAnother(t *testing.T) {
 	for _, h := range helms {
-		if _, err := h.template(t, "", "--set=global.storageClass=fast,enabled=true"); err != nil {
+		if _, err := template(t, h, "", "--set=global.storageClass=fast,enabled=true"); err != nil {
 			t.Error(err)
 		}
 	}

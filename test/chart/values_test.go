@@ -244,7 +244,7 @@ func TestValues(t *testing.T) {
 				args = []string{"--set=" + tt.set}
 			}
 			// That both Helms render the same is what the golden files show.
-			manifests, err := helms[0].template(t, "", args...)
+			manifests, err := template(t, helms[0], "", args...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -272,8 +272,8 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 		"metrics.enabled=false,metrics.serviceMonitor.enabled=true":                         "metrics.serviceMonitor.enabled: set metrics.enabled, too: there is nothing to monitor without the Service",
 	} {
 		for _, h := range helms {
-			if _, err := h.template(t, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s --set %s: %v", h.name, set, err)
+			if _, err := template(t, h, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s --set %s: %v", h.Name, set, err)
 			}
 		}
 	}
