@@ -48,8 +48,10 @@ var rules = map[string]rule{
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {},
 
-	"internal/annotations": {imports: []string{"internal/contract"}, outOfReach: valuesOnly},
-	"internal/certs":       {imports: []string{"internal/certs/rotation"}},
+	"internal/annotations":     {imports: []string{"internal/contract"}, outOfReach: valuesOnly},
+	"internal/audit":           {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
+	"internal/audit/audittest": {}, // only for tests
+	"internal/certs":           {imports: []string{"internal/certs/rotation"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
 	"internal/config": {imports: []string{
@@ -85,7 +87,8 @@ var rules = map[string]rule{
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
 	"internal/server": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/certs", "internal/certs/rotation", "internal/config", "internal/filewatch",
+		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
+		"internal/filewatch",
 	}},
 	"internal/testutil": {}, // only for tests, too
 	"internal/version":  {},

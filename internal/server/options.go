@@ -27,6 +27,7 @@ type Options struct {
 	Certificates           string
 	CertDir                string
 	Managed                ManagedOptions
+	Audit                  AuditOptions
 	ClientCAFile           string
 	ClientAllowedNames     []string
 	TLSMinVersion          string
@@ -90,6 +91,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.LogLevel, "log-level", "info", "Lowest level to log: debug, info, warn or error.")
 	fs.StringVar(&o.LogFormat, "log-format", "json", "Format of the log: json or text.")
 	fs.StringVar(&o.AnnotationPrefix, "annotation-prefix", annotations.DefaultPrefix, "Prefix of the annotations, before the slash.")
+	o.Audit.addFlags(fs)
 }
 
 func (o *Options) addCertificateFlags(fs *pflag.FlagSet) {
@@ -99,7 +101,7 @@ func (o *Options) addCertificateFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.CertDir, "cert-dir", "/var/run/oidc-injector/certs",
 		"Directory with the serving certificate (tls.crt, tls.key). It is reloaded when it changes.")
 	fs.StringVar(&m.ServiceName, "service-name", "", "Service that the API server calls the webhook by. Managed certificates are for it.")
-	fs.StringVar(&m.Namespace, "namespace", "", "Namespace of the Service and of the Secret.")
+	fs.StringVar(&m.Namespace, "namespace", "", "Namespace of the Service, of the Secret, and of the Lease of the audit.")
 	fs.StringSliceVar(&m.ExtraNames, "certificate-extra-names", nil,
 		"Further DNS names and IP addresses that managed certificates are for, comma separated, such as the host of a clientConfig.url.")
 	fs.StringVar(&m.CASecretName, "ca-secret-name", "", "Secret that holds the CA of managed certificates. It is created where it is missing.")
@@ -133,7 +135,7 @@ func (o *Options) Validate() error {
 			len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) == 0, "annotation-prefix",
 			o.AnnotationPrefix, "a DNS name, such as " + annotations.DefaultPrefix,
 		},
-	}, o.certificateChecks()...) {
+	}, slices.Concat(o.certificateChecks(), o.auditChecks())...) {
 		if !c.ok {
 			errs = append(errs, fmt.Errorf("--%s: invalid value %q: must be %s", c.flag, c.value, c.allowed))
 		}

@@ -22,6 +22,7 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 	want := server.Options{
 		Port: 9443, Certificates: "files", CertDir: "/var/run/oidc-injector/certs", TLSMinVersion: "VersionTLS12",
 		Managed:            server.ManagedOptions{CADuration: 8760 * time.Hour, CertificateDuration: 168 * time.Hour},
+		Audit:              server.AuditOptions{LeaseName: "oidc-injector-audit"},
 		MetricsBindAddress: ":8080", HealthProbeBindAddress: ":8081", LogLevel: "info", LogFormat: "json", AnnotationPrefix: "oidc-injector.io",
 	}
 	if diff := cmp.Diff(want, o); diff != "" {
@@ -120,5 +121,45 @@ func managed() server.ManagedOptions {
 	return server.ManagedOptions{
 		ServiceName: "oidc-injector", Namespace: "security", CASecretName: "oidc-injector-ca", WebhookConfigurationName: "oidc-injector",
 		ExtraNames: []string{"hooks.example.com", "192.0.2.1", "2001:db8::1"}, CADuration: 30 * time.Hour, CertificateDuration: 10 * time.Hour,
+	}
+}
+
+func TestEveryInvalidFlagOfTheAuditIsReported(t *testing.T) {
+	t.Parallel()
+	wrong := server.AuditOptions{LeaseName: "A", NamespaceSelector: "a=b=c", PodSelector: "in ("}
+	for _, tt := range []struct {
+		name   string
+		change func(*server.Options)
+		want   string
+	}{
+		{"switched off", func(o *server.Options) { o.Audit = wrong }, ""},
+		{"files, and all of it wrong", func(o *server.Options) {
+			o.Audit = wrong
+			o.Audit.Enabled = true
+		}, `--audit-lease-name: invalid value "A": must be the name of a Lease
+--audit-namespace-selector: invalid value "a=b=c": must be a label selector
+--audit-pod-selector: invalid value "in (": must be a label selector
+--namespace: invalid value "": must be the name of a namespace`},
+		{"managed, without a namespace", func(o *server.Options) {
+			o.Certificates, o.Managed = "managed", managed()
+			o.Managed.Namespace, o.Audit.Enabled = "", true
+		}, `--namespace: invalid value "": must be the name of a namespace`},
+		{"all of it", func(o *server.Options) {
+			o.Managed.Namespace = "security"
+			o.Audit = server.AuditOptions{
+				Enabled: true, LeaseName: "audit", PodSelector: "app in (web,shop),!legacy",
+				NamespaceSelector: "oidc-injector.io/enabled!=false,kubernetes.io/metadata.name notin (kube-system,security)",
+			}
+		}, ""},
+	} {
+		o := options(t)
+		tt.change(&o)
+		got := ""
+		if err := o.Validate(); err != nil {
+			got = err.Error()
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }

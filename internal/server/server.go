@@ -53,6 +53,10 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	audit, err := o.newAudit(store, log, registry)
+	if err != nil {
+		return err
+	}
 	ready := newReadiness(&o, source.certificateSource, source.probe)
 
 	hooks := webhook.NewServer(webhook.Options{
@@ -67,6 +71,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	run := runner{log: log}
 	run.background(store.Run)
 	run.background(source.tasks...)
+	run.background(audit...)
 	if clients != nil {
 		run.background(clients.Run)
 	}

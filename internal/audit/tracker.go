@@ -1,0 +1,317 @@
+package audit
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/oidc-injector/oidc-injector/internal/config"
+)
+
+// tracker keeps what is suspicious, and nothing of all other pods: its size is
+// bounded, whatever the cluster's is.
+type tracker struct {
+	limit   int
+	metrics *metrics
+	// wake says that there is something to look at.
+	wake chan struct{}
+	seed maphash.Seed
+
+	mu         sync.Mutex
+	config     *config.Config
+	namespaces map[string]bool // those that are served
+	pods       map[types.UID]*tracked
+	waiting    map[types.UID]bool      // those to be looked at
+	announced  map[types.UID]time.Time // owners that have got an Event
+	round      int                     // counts the lists
+	overflowed bool                    // since the last list began
+}
+
+// tracked is a suspicious pod.
+type tracked struct {
+	namespace, name string
+	owner           metav1.OwnerReference // the zero value where nobody controls it
+	suspicion       Reason
+	// reason is the finding: Unverified at first, empty where there is nothing.
+	reason Reason
+	// sum tells whether the annotations have changed.
+	sum   uint64
+	round int
+}
+
+// check is a pod to be looked at.
+type check struct {
+	tracked
+
+	uid types.UID
+}
+
+func newTracker(limit int, m *metrics) *tracker {
+	return &tracker{
+		limit: limit, metrics: m, wake: make(chan struct{}, 1), seed: maphash.MakeSeed(),
+		namespaces: map[string]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{}, announced: map[types.UID]time.Time{},
+	}
+}
+
+// serve adds a namespace, and tells whether it is a new one.
+func (t *tracker) serve(namespace string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.namespaces[namespace] {
+		return false
+	}
+	t.namespaces[namespace] = true
+	t.metrics.namespaces.Set(float64(len(t.namespaces)))
+	return true
+}
+
+// leave takes a namespace away, and all that is known of its pods.
+func (t *tracker) leave(namespace string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.namespaces, namespace)
+	t.metrics.namespaces.Set(float64(len(t.namespaces)))
+	for uid, p := range t.pods {
+		if p.namespace == namespace {
+			t.remove(uid, p)
+		}
+	}
+}
+
+// served are the namespaces.
+func (t *tracker) served() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	names := make([]string, 0, len(t.namespaces))
+	for name := range t.namespaces {
+		names = append(names, name)
+	}
+	return names
+}
+
+// begin starts a list of all pods, to be judged by this configuration: with
+// another one, what was found before has to be looked at again.
+func (t *tracker) begin(cfg *config.Config) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.round++
+	t.overflowed = false
+	if t.config == cfg {
+		return
+	}
+	t.config = cfg
+	t.seed = maphash.MakeSeed() // no sum is what it was
+}
+
+// end forgets the pods that were not in the list.
+func (t *tracker) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for uid, p := range t.pods {
+		if p.round != t.round {
+			t.remove(uid, p)
+		}
+	}
+}
+
+// outdated tells whether all pods have to be listed again: the configuration is
+// another one, or there is room for what there was none for.
+func (t *tracker) outdated(cfg *config.Config) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.config != cfg || t.overflowed && len(t.pods) < t.limit/2
+}
+
+// observe judges a pod by its metadata.
+func (t *tracker) observe(m *metav1.ObjectMeta) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.namespaces[m.Namespace] {
+		return
+	}
+	t.metrics.pods.Inc()
+	p, known := t.pods[m.UID]
+	suspicion := suspect(&t.config.Parser, m)
+	if suspicion == "" {
+		if known {
+			t.remove(m.UID, p)
+		}
+		return
+	}
+	sum := t.sum(m.Annotations)
+	switch {
+	case known && p.sum == sum && p.suspicion == suspicion:
+		p.round = t.round
+		return
+	case known:
+		t.remove(m.UID, p)
+	case len(t.pods) >= t.limit:
+		t.overflowed = true
+		t.metrics.overflow.Inc()
+		return
+	}
+	t.add(m, suspicion, sum)
+}
+
+func (t *tracker) add(m *metav1.ObjectMeta, suspicion Reason, sum uint64) {
+	p := &tracked{namespace: m.Namespace, name: m.Name, suspicion: suspicion, reason: Unverified, sum: sum, round: t.round}
+	if owner := metav1.GetControllerOfNoCopy(m); owner != nil {
+		p.owner = metav1.OwnerReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID}
+	}
+	t.pods[m.UID] = p
+	t.metrics.missed.WithLabelValues(string(Unverified)).Inc()
+	t.enqueue(m.UID)
+}
+
+// sum is of our annotations, in any order.
+func (t *tracker) sum(all map[string]string) uint64 {
+	var sum uint64
+	for name, value := range all {
+		if t.config.Parser.Prefix.Owns(name) {
+			sum += maphash.Comparable(t.seed, [2]string{name, value})
+		}
+	}
+	return sum
+}
+
+// forget drops a pod that is gone, or done.
+func (t *tracker) forget(uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, known := t.pods[uid]; known {
+		t.remove(uid, p)
+	}
+}
+
+// reset forgets everything.
+func (t *tracker) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for uid, p := range t.pods {
+		t.remove(uid, p)
+	}
+	clear(t.namespaces)
+	clear(t.announced)
+	t.config, t.overflowed = nil, false
+	t.metrics.namespaces.Set(0)
+}
+
+func (t *tracker) remove(uid types.UID, p *tracked) {
+	t.count(p, "")
+	delete(t.pods, uid)
+	delete(t.waiting, uid)
+}
+
+// count moves a pod from one reason to another.
+func (t *tracker) count(p *tracked, to Reason) {
+	if p.reason != "" {
+		t.metrics.missed.WithLabelValues(string(p.reason)).Dec()
+	}
+	if to != "" {
+		t.metrics.missed.WithLabelValues(string(to)).Inc()
+	}
+	p.reason = to
+}
+
+func (t *tracker) enqueue(uid types.UID) {
+	t.waiting[uid] = true
+	select {
+	case t.wake <- struct{}{}:
+	default: // somebody is on the way
+	}
+}
+
+// next is a pod to be looked at, if there is one.
+func (t *tracker) next() (check, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for uid := range t.waiting {
+		delete(t.waiting, uid)
+		return check{uid: uid, tracked: *t.pods[uid]}, true
+	}
+	return check{}, false
+}
+
+// again puts a pod back that could not be looked at.
+func (t *tracker) again(c *check) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.pods[c.uid]; known {
+		t.enqueue(c.uid)
+	}
+}
+
+// settle notes what a look has found, and tells whether it still holds: it does
+// not if the pod has changed or gone meanwhile.
+func (t *tracker) settle(c *check, reason Reason) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, known := t.pods[c.uid]
+	if !known || p.sum != c.sum {
+		return false
+	}
+	t.count(p, reason)
+	return true
+}
+
+// configuration is the one that pods are judged by.
+func (t *tracker) configuration() *config.Config {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.config
+}
+
+// subject is whom an Event is about: the controller, or the pod itself.
+func (c *check) subject() types.UID {
+	if c.owner.UID != "" {
+		return c.owner.UID
+	}
+	return c.uid
+}
+
+// claim tells whether it is time for an Event about the pod's owner, and notes
+// that there is one now.
+func (t *tracker) claim(c *check, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, done := t.announced[c.subject()]
+	if done && now.Sub(last) < eventInterval || !done && len(t.announced) >= t.limit {
+		return false
+	}
+	t.announced[c.subject()] = now
+	return true
+}
+
+// unclaim takes the note back.
+func (t *tracker) unclaim(c *check) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.announced, c.subject())
+}
+
+// remind has missed pods looked at again whose owners lack an Event, or whose
+// Events the API server is about to drop: one pod of each owner.
+func (t *tracker) remind(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for owner, last := range t.announced {
+		if now.Sub(last) >= eventInterval {
+			delete(t.announced, owner)
+		}
+	}
+	due := map[types.UID]bool{}
+	for uid, p := range t.pods {
+		if p.reason == "" || p.reason == Unverified {
+			continue
+		}
+		c := check{uid: uid, tracked: *p}
+		if _, announced := t.announced[c.subject()]; announced || due[c.subject()] {
+			continue
+		}
+		due[c.subject()] = true
+		t.enqueue(uid)
+	}
+}

@@ -1,0 +1,143 @@
+package audit
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/mutate"
+)
+
+// Reason says in which way a pod was missed: a label of the metrics, and the
+// reason of the Events.
+type Reason string
+
+// The reasons.
+const (
+	// Unverified pods look as if they were missed, and wait to be looked at.
+	Unverified Reason = "unverified"
+	// NotInjected pods have no status annotation, and lack what they ask for.
+	NotInjected Reason = "not_injected"
+	// ForeignStatus pods lack what they ask for, and have a status annotation that
+	// somebody else wrote, such as one that was copied into a pod template.
+	ForeignStatus Reason = "foreign_status"
+	// Incomplete pods were injected, but ask for more than they have: annotations
+	// were added later, or their profile was changed.
+	Incomplete Reason = "incomplete"
+	// Denied pods would not be admitted if they were created now.
+	Denied Reason = "denied"
+)
+
+// reasons are all of them, in the order of their documentation.
+var reasons = []Reason{Unverified, NotInjected, ForeignStatus, Incomplete, Denied}
+
+// status is what is read of the status annotation (internal/mutate writes it).
+type status struct {
+	Tokens []string `json:"tokens"`
+	Logins []string `json:"logins"`
+}
+
+// suspect tells from its metadata alone whether a pod may have been missed, and
+// in which way; it is empty for the many that were not.
+func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
+	if !asks(parser.Prefix, m.Annotations) || m.DeletionTimestamp != nil {
+		return ""
+	}
+	if _, mirror := m.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return "" // a static pod cannot have ServiceAccount tokens
+	}
+	spec, _, errs := parser.Parse(annotations.Input{Annotations: m.Annotations})
+	key := parser.Prefix.Key(annotations.Status, "")
+	written, present := m.Annotations[key]
+	switch {
+	case len(errs) == 0 && len(spec.Tokens) == 0: // opted out, or nothing asked for
+		return ""
+	case !present:
+		return NotInjected
+	case foreign(m.ManagedFields, key):
+		return ForeignStatus
+	}
+	var s status
+	switch {
+	case json.Unmarshal([]byte(written), &s) != nil:
+		return ForeignStatus
+	case len(errs) > 0:
+		// It was admitted, with what the annotations asked for then. Annotations
+		// or configuration have become invalid since, which is not the pod's loss.
+		return ""
+	case !s.covers(spec):
+		return Incomplete
+	}
+	return ""
+}
+
+// asks tells whether any annotation is ours but the one that we write. Most pods
+// have none, and are done with here.
+func asks(prefix annotations.Prefix, all map[string]string) bool {
+	for name := range all {
+		if prefix.Owns(name) && name != prefix.Key(annotations.Status, "") {
+			return true
+		}
+	}
+	return false
+}
+
+// covers tells whether the status names all that is asked for.
+func (s *status) covers(spec annotations.Spec) bool {
+	for i := range spec.Tokens {
+		if !slices.Contains(s.Tokens, spec.Tokens[i].DisplayName()) {
+			return false
+		}
+	}
+	for i := range spec.Logins {
+		if !slices.Contains(s.Logins, spec.Logins[i].DisplayName()) {
+			return false
+		}
+	}
+	return true
+}
+
+// foreign tells whether a client wrote the annotation. The API server notes
+// which fields a client sets before it calls webhooks (metadata.managedFields,
+// apiserver's handlers/create.go), so what ours wrote belongs to nobody.
+func foreign(fields []metav1.ManagedFieldsEntry, annotation string) bool {
+	for i := range fields {
+		if f := fields[i].FieldsV1; f != nil && strings.Contains(f.GetRawString(), `"f:`+annotation+`"`) {
+			return true
+		}
+	}
+	return false
+}
+
+// confirm tells what the webhook would do with the pod if it were created as it
+// is now, which settles the suspicion: empty where it lacks nothing. The text
+// explains a denial.
+func confirm(cfg *config.Config, version, namespace string, pod *mutate.Pod, suspicion Reason) (reason Reason, text string) {
+	d := admission.Decide(cfg, version, &admission.Request{
+		Resource: "pods", Operation: admissionv1.Create, Name: pod.Name, Namespace: namespace, Pod: pod,
+	})
+	switch {
+	case d.Outcome == admission.Denied && suspicion == Incomplete && d.Reason == admission.Conflict:
+		return suspicion, "" // as it has a part already, to which nothing can be added
+	case d.Outcome == admission.Denied && suspicion == Incomplete:
+		return "", "" // it was admitted once: see suspect
+	case d.Outcome == admission.Denied:
+		return Denied, d.Errors.ToAggregate().Error()
+	case d.Outcome == admission.Mutated && slices.ContainsFunc(d.Operations, matters):
+		return suspicion, ""
+	default:
+		return "", ""
+	}
+}
+
+// matters tells whether an operation is more than a record: the status of another
+// version, or of somebody else, differs in a pod that has everything.
+func matters(o jsonpatch.Operation) bool { return !strings.HasPrefix(o.Path, "/metadata/annotations") }

@@ -1,0 +1,137 @@
+package audit
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// verdict is what both looks say of a pod.
+type verdict struct{ Suspicion, Reason Reason }
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	cfg := configured(t)
+	asking := newPod("web", "audience=vault")
+	injected := inject(t, cfg, "v1", asking)
+	loggedIn := inject(t, cfg, "v1", newPod("web", "audience=vault", "login=vault", "login-address=https://vault:8200", "login-role=web"))
+	copied := newPod("web", "audience=vault", `status={"version":"v1","tokens":["default"],"containers":["app"]}`)
+	for name, tt := range map[string]struct {
+		pod  *corev1.Pod
+		want verdict
+	}{
+		"says nothing":                      {newPod("web"), verdict{}},
+		"has a status and nothing else":     {newPod("web", "status={}"), verdict{}},
+		"an unknown key":                    {newPod("web", "audiense=vault"), verdict{}},
+		"a key of somebody else's":          {with(newPod("web"), func(p *corev1.Pod) { p.Annotations["oidc-injector.iox/audience"] = "x" }), verdict{}},
+		"opted out":                         {newPod("web", "audience=vault", "inject=false"), verdict{}},
+		"opted out, and nonsense":           {newPod("web", "audience=", "expiration=x", "inject=false"), verdict{}},
+		"all tokens opted out":              {newPod("web", "audience.a=vault", "inject.a=false"), verdict{}},
+		"not injected":                      {asking, verdict{NotInjected, NotInjected}},
+		"not injected, by a profile":        {newPod("web", "profile=both"), verdict{NotInjected, NotInjected}},
+		"injected":                          {injected, verdict{}},
+		"injected, with a login":            {loggedIn, verdict{}},
+		"injected, by a profile":            {inject(t, cfg, "v1", newPod("web", "profile=both")), verdict{}},
+		"injected by another version":       {inject(t, cfg, "v2", asking), verdict{}},
+		"being deleted":                     {with(asking, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} }), verdict{}},
+		"a static pod":                      {with(asking, func(p *corev1.Pod) { p.Annotations[corev1.MirrorPodAnnotationKey] = "x" }), verdict{}},
+		"for no container":                  {newPod("web", "audience=vault", "containers=none"), verdict{NotInjected, ""}},
+		"equipped by hand":                  {with(injected, func(p *corev1.Pod) { delete(p.Annotations, statusKey) }), verdict{NotInjected, ""}},
+		"half equipped by hand":             {with(asking, func(p *corev1.Pod) { p.Spec.Volumes = injected.Spec.Volumes }), verdict{NotInjected, NotInjected}},
+		"a copied status":                   {copied, verdict{ForeignStatus, ForeignStatus}},
+		"a copied status, injected":         {inject(t, cfg, "v1", copied), verdict{ForeignStatus, ""}},
+		"a copied status, managers unknown": {with(copied, func(p *corev1.Pod) { p.ManagedFields = nil }), verdict{}},
+		"a status that is none":             {with(asking, func(p *corev1.Pod) { p.Annotations[statusKey] = "done" }), verdict{ForeignStatus, ForeignStatus}},
+		"a token was added":                 {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"audience.aws"] = "sts" }), verdict{Incomplete, Incomplete}},
+		"a token was taken away":            {with(loggedIn, func(p *corev1.Pod) { delete(p.Annotations, prefix+"login") }), verdict{}},
+		"a forbidden token was added":       {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"audience.aws"] = "forbidden" }), verdict{Incomplete, ""}},
+		"annotations became wrong":          {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"expiration"] = "x" }), verdict{}},
+		"a token for no container was added": {with(injected, func(p *corev1.Pod) {
+			p.Annotations[prefix+"audience.b"] = "b"
+			p.Annotations[prefix+"containers.b"] = "none"
+		}), verdict{Incomplete, ""}},
+		"wrong annotations":                  {newPod("web", "audience=vault", "expiration=1s"), verdict{NotInjected, Denied}},
+		"a forbidden audience":               {newPod("web", "audience=forbidden"), verdict{NotInjected, Denied}},
+		"wrong annotations, a copied status": {newPod("web", "audience=vault", "expiration=1s", `status={"tokens":["default"]}`), verdict{ForeignStatus, Denied}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := verdict{Suspicion: suspect(&cfg.Parser, &tt.pod.ObjectMeta)}
+			reason, text := confirm(cfg, "v1", tt.pod.Namespace, parsed(t, tt.pod), got.Suspicion)
+			if got.Suspicion != "" {
+				got.Reason = reason
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("verdict (-want +got):\n%s", diff)
+			}
+			if (got.Reason == Denied) != (text != "" && got.Suspicion != "") {
+				t.Errorf("reason %q with the text %q", got.Reason, text)
+			}
+		})
+	}
+}
+
+// Whatever the annotations: a pod that was injected is not missed, one that was
+// not and would be is, and so is one that would be denied.
+func TestInjectionDecides(t *testing.T) {
+	t.Parallel()
+	cfg := configured(t)
+	pairs := []string{
+		"audience=vault", "audience.aws=sts", "audience.bad=forbidden", "profile=both", "profile=none", "expiration=2h", "expiration.aws=x",
+		"inject=false", "inject.aws=false", "containers=app", "containers.aws=none", "env=TOKEN", "login=vault", "login-address=https://vault:8200",
+		"login-role=web", "login.aws=vault", "login-address.aws=https://vault:8200", "login-role.aws=web", "unknown=x", "token-file.aws=aws",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	missed := map[Reason]int{}
+	for range 20_000 {
+		var some []string
+		for _, pair := range pairs {
+			if random.IntN(4) == 0 {
+				some = append(some, pair)
+			}
+		}
+		pod := newPod("web", some...)
+		suspicion := suspect(&cfg.Parser, &pod.ObjectMeta)
+		reason, _ := confirm(cfg, "v1", "shop", parsed(t, pod), suspicion)
+		if suspicion == "" {
+			reason = ""
+		}
+		missed[reason]++
+		if reason == Denied {
+			continue
+		}
+		injected := inject(t, cfg, "v1", pod)
+		if changed := len(injected.Spec.Volumes) > 0; changed != (reason == NotInjected) {
+			t.Fatalf("%q: injection changes it: %t, reason %q", some, changed, reason)
+		}
+		suspicion = suspect(&cfg.Parser, &injected.ObjectMeta)
+		if suspicion != "" {
+			if reason, _ = confirm(cfg, "v1", "shop", parsed(t, injected), suspicion); reason != "" {
+				t.Fatalf("%q: injected and %s", some, reason)
+			}
+		}
+	}
+	for _, reason := range []Reason{"", NotInjected, Denied} {
+		if missed[reason] < 100 {
+			t.Errorf("only %d pods are %q", missed[reason], reason)
+		}
+	}
+}
+
+func TestAnEventHasRoomForItsText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("x", maxNote), strings.Repeat("…", maxNote), "a" + strings.Repeat("…", maxNote)} {
+		got := clip(text)
+		if len(got) > maxNote || len(got) < maxNote-4 {
+			t.Errorf("%d bytes become %d", len(text), len(got))
+		}
+	}
+	if got := camelCase(ForeignStatus); got != "ForeignStatus" {
+		t.Errorf("reason %q", got)
+	}
+}

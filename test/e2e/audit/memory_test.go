@@ -1,0 +1,143 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/oidc-injector/oidc-injector/internal/audit/audittest"
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+)
+
+// many is the size of a large cluster.
+const many = 50_000
+
+// managed is what the fields' managers of a common pod take.
+var managed = `{"f:metadata":{"f:annotations":{".":{},"f:oidc-injector.io/audience":{}}},"f:spec":{` +
+	strings.Repeat(`"f:containers":{"k:{\"name\":\"app\"}":{".":{},"f:image":{},"f:imagePullPolicy":{},"f:name":{},"f:resources":{}}},`, 12) + `"f:x":{}}}`
+
+// common is a pod of a large cluster; its status says that it was injected, or
+// there is none.
+func common(i int, status string) *corev1.Pod {
+	pod := podtest.New(fmt.Sprintf("web-%d-6f7d8c9b5-x2x4q", i), "audience=vault")
+	pod.APIVersion, pod.Kind = "v1", "Pod"
+	pod.Namespace = "shop"
+	pod.UID = types.UID(fmt.Sprintf("7f0a6c2e-3d5b-4f0e-9a51-%012d", i))
+	pod.Labels = map[string]string{"app.kubernetes.io/name": "web", "app.kubernetes.io/instance": "web", "pod-template-hash": "6f7d8c9b5"}
+	pod.Annotations["cni.example.com/addresses"] = strings.Repeat("10.0.0.1/24,", 8)
+	if status != "" {
+		pod.Annotations[podtest.Prefix+"status"] = status
+	}
+	controls := true
+	pod.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: fmt.Sprintf("web-%d-6f7d8c9b5", i/10), UID: types.UID(fmt.Sprintf("owner-%d", i/10)), Controller: &controls,
+	}}
+	for _, manager := range []string{"kube-controller-manager", "kubelet"} {
+		pod.ManagedFields = append(pod.ManagedFields, metav1.ManagedFieldsEntry{
+			Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(managed),
+		})
+	}
+	return pod
+}
+
+// memory is what the process takes now and has ever taken, in MiB.
+func (r *replica) memory(t *testing.T) (now, most float64) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.program.Process.Pid), "status"))
+	if err != nil {
+		t.Skipf("memory can be measured on Linux only: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var value float64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &value); n == 1 {
+			now = value / 1024
+		}
+		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &value); n == 1 {
+			most = value / 1024
+		}
+	}
+	return now, most
+}
+
+// The audit's memory does not grow with the cluster: not with pods that are in
+// order, and to a limit with those that were missed.
+func TestMemoryIsBounded(t *testing.T) {
+	const fine = `{"version":"v1","tokens":["default"],"containers":["app"]}`
+	base := measure(t, "without the audit", 0, "", 0)
+	small := measure(t, "1 000 pods in order", 1_000, fine, 0)
+	large := measure(t, "50 000 pods in order", many, fine, 0)
+	worst := measure(t, "50 000 missed pods", many, "", 10_000)
+	for name, limit := range map[string]struct{ got, most float64 }{
+		"a large cluster against a small one": {large.most - small.most, 25},
+		"a large cluster":                     {large.most - base.most, 40},
+		"nothing but missed pods":             {worst.most - base.most, 60},
+	} {
+		if limit.got > limit.most {
+			t.Errorf("%s costs %.1f MiB, more than %.0f", name, limit.got, limit.most)
+		}
+	}
+}
+
+// usage is in MiB.
+type usage struct{ now, most float64 }
+
+func measure(t *testing.T, name string, pods int, status string, missed float64) usage {
+	t.Helper()
+	server, err := audittest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	server.Namespace("shop", map[string]string{"oidc-injector.io/enabled": "true"})
+	server.Bulk(pods, func(i int) *corev1.Pod { return common(i, status) })
+	server.Fail("get pod", 1_000_000, 503) // what is missed stays suspicious, and known
+	flags := []string{"--cert-dir=" + t.TempDir(), "--log-format=text"}
+	if pods > 0 {
+		kubeconfig := writeKubeconfig(t, &api.Cluster{Server: server.URL}, &api.AuthInfo{})
+		flags = append(flags, "--audit", "--namespace=audit", "--kubeconfig="+kubeconfig)
+	}
+	r := start(t, flags...)
+	began := time.Now()
+	if pods > 0 {
+		for lists := 1.0; lists <= 3; lists++ { // again and again, as after trouble
+			podtest.EventuallyWithin(t, 3*time.Minute, "a list", func(ctx context.Context) error {
+				n, err := r.metric(ctx, "oidc_injector_audit_lists_total", "result", "success")
+				if err == nil && n < lists {
+					err = fmt.Errorf("%v lists", n)
+				}
+				return err
+			})
+			if lists == 1 {
+				t.Logf("%s: listed in %v", name, time.Since(began).Round(100*time.Millisecond))
+			}
+			server.Forget()
+		}
+		if got := r.mustMetric(t, "oidc_injector_missed_pods"); got != missed {
+			t.Errorf("%v pods were missed, want %v", got, missed)
+		}
+	} else {
+		time.Sleep(2 * time.Second)
+	}
+	var u usage
+	u.now, u.most = r.memory(t)
+	t.Logf("%s: resident %.1f MiB, at most %.1f MiB, heap %.1f MiB, processor %.1f s",
+		name, u.now, u.most, r.mustMetric(t, "go_memstats_heap_inuse_bytes")/(1<<20), r.mustMetric(t, "process_cpu_seconds_total"))
+	return u
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
