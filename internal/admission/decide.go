@@ -63,7 +63,10 @@ const (
 	// Conflict: the annotations contradict what the pod says itself.
 	Conflict Reason = "conflict"
 
-	// Malformed: the request was not an admission review.
+	// NotReview: the request was not of the form in which API servers send
+	// reviews: a scanner, or a curious person.
+	NotReview Reason = "not_review"
+	// Malformed: the request's body was not an admission review.
 	Malformed Reason = "malformed"
 	// TooLarge: the request's body was over the limit.
 	TooLarge Reason = "too_large"
@@ -76,7 +79,7 @@ var outcomes = map[Outcome][]Reason{
 	Mutated:   {Injected},
 	Unchanged: {AlreadyInjected, NotRequested, OptedOut, NoContainer, Unsupported, DebugSkipped},
 	Denied:    {InvalidAnnotations, PolicyDenied, Conflict},
-	Failed:    {Malformed, TooLarge, Panicked},
+	Failed:    {NotReview, Malformed, TooLarge, Panicked},
 }
 
 // Decision is the answer to a request.

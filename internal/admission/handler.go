@@ -101,10 +101,10 @@ type httpProblem struct {
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *httpProblem) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, &httpProblem{http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, Malformed, "send an AdmissionReview by POST"}
+		return nil, &httpProblem{http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, NotReview, "send an AdmissionReview by POST"}
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, &httpProblem{http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, Malformed, "the Content-Type must be application/json"}
+		return nil, &httpProblem{http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, NotReview, "the Content-Type must be application/json"}
 	}
 	// A server that cannot set deadlines is one of a unit test.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
@@ -129,8 +129,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *httpProblem) {
 func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, p *httpProblem) {
 	h.metrics.count(Failed, p.reason)
 	level := slog.LevelError
-	if p.code == http.StatusMethodNotAllowed || p.code == http.StatusUnsupportedMediaType {
-		level = slog.LevelInfo // a scanner or a curious person, not an API server
+	if p.reason == NotReview {
+		level = slog.LevelInfo // no trouble of the API server's
 	}
 	h.options.Log.Log(ctx, level, "request refused", "code", p.code, "reason", p.reason, "message", p.message)
 	w.Header().Set("Content-Type", "application/json")

@@ -120,7 +120,7 @@ func TestReviewsAreTakenByPOSTOfJSONOnly(t *testing.T) {
 			if diff := cmp.Diff(tt.want, expectStatus(t, w)); diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(map[string]int{"failed/malformed": 1}, h.counters(t)); diff != "" {
+			if diff := cmp.Diff(map[string]int{"failed/not_review": 1}, h.counters(t)); diff != "" {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})

@@ -35,12 +35,12 @@ type Files struct {
 	dir     string
 	log     *slog.Logger
 	watcher atomic.Pointer[certwatcher.CertWatcher]
-	expiry  *prometheus.GaugeVec
+	lives   lives
 }
 
 // NewFiles returns the source for a directory; Run makes it load.
 func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *Files {
-	return &Files{dir: dir, log: log, expiry: newExpiry(metrics)}
+	return &Files{dir: dir, log: log, lives: newLives(metrics)}
 }
 
 // Run loads the certificate, as soon as there is one, and follows it until the
@@ -75,7 +75,7 @@ func (f *Files) follow(ctx context.Context) error {
 }
 
 func (f *Files) observe(cert tls.Certificate) {
-	setExpiry(f.expiry, servingCertificate, cert.Leaf)
+	f.lives.set(servingCertificate, cert.Leaf.NotBefore, cert.Leaf)
 	f.log.Info("serving certificate loaded", "notAfter", cert.Leaf.NotAfter, "dnsNames", cert.Leaf.DNSNames)
 }
 

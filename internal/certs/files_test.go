@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -79,28 +80,23 @@ func (f *files) eventuallyServes(t *testing.T, name string) {
 	testutil.Eventually(t, "it serves "+name, func() bool { return f.serves() == name })
 }
 
-// expiry is the value of the metric, or 0 where there is none: a value of 0 would
-// mean a certificate that expired in 1970.
-func (f *files) expiry(t *testing.T) float64 {
+// life is when the served certificate begins and ends, as the metrics say, or
+// nothing where they do not: a value of 0 would mean 1970.
+func (f *files) life(t *testing.T) map[string]float64 {
 	t.Helper()
 	families, err := f.metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(families) == 0 {
-		return 0
+	life := map[string]float64{}
+	for _, family := range families {
+		m := family.GetMetric()[0]
+		if label := m.GetLabel()[0]; label.GetName() != "certificate" || label.GetValue() != "serving" {
+			t.Errorf("label %v", label)
+		}
+		life[family.GetName()] = m.GetGauge().GetValue()
 	}
-	if len(families) != 1 || families[0].GetName() != "oidc_injector_certificate_expiration_timestamp_seconds" {
-		t.Fatalf("metrics %v", families)
-	}
-	m := families[0].GetMetric()[0]
-	if label := m.GetLabel()[0]; label.GetName() != "certificate" || label.GetValue() != "serving" {
-		t.Errorf("label %v", label)
-	}
-	if m.GetGauge().GetValue() == 0 {
-		t.Error("the metric says 1970")
-	}
-	return m.GetGauge().GetValue()
+	return life
 }
 
 // write replaces a file at once.
@@ -122,8 +118,8 @@ func TestACertificateThatComesLateIsServed(t *testing.T) {
 	if _, err := f.GetCertificate(&tls.ClientHelloInfo{}); !errors.Is(err, certs.ErrNotLoaded) {
 		t.Errorf("error %v", err)
 	}
-	if at := f.expiry(t); at != 0 {
-		t.Errorf("expiry %v before there is a certificate", at)
+	if life := f.life(t); len(life) != 0 {
+		t.Errorf("life %v before there is a certificate", life)
 	}
 	testutil.Eventually(t, "the log says what is missing", func() bool { return f.log.Has("tls.crt: no such file or directory") })
 
@@ -137,7 +133,11 @@ func TestACertificateThatComesLateIsServed(t *testing.T) {
 
 	write(t, dir, certs.KeyFile, one.key)
 	f.eventuallyServes(t, "one")
-	testutil.Eventually(t, "the expiry is known", func() bool { return f.expiry(t) == float64(validity.to.Unix()) })
+	life := map[string]float64{
+		"oidc_injector_certificate_issued_timestamp_seconds":     float64(validity.from.Unix()),
+		"oidc_injector_certificate_expiration_timestamp_seconds": float64(validity.to.Unix()),
+	}
+	testutil.Eventually(t, "the metrics tell of it", func() bool { return maps.Equal(f.life(t), life) })
 	testutil.Eventually(t, "the log says so", func() bool { return f.log.Has(`msg="serving certificate loaded"`) && f.log.Has("dnsNames=[one]") })
 	if f.log.Has("PRIVATE KEY") {
 		t.Error("the log has the key")

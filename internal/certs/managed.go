@@ -234,7 +234,7 @@ func (m *Managed) healed(kinds []rotation.Heal, details ...any) {
 func (m *Managed) remember(secret *corev1.Secret, state rotation.State) {
 	m.memory = state
 	m.meta = metav1.ObjectMeta{Labels: secret.Labels, Annotations: secret.Annotations}
-	setExpiry(m.metrics.expiry, caCertificate, state.Current.Certificate)
+	m.metrics.lives.set(caCertificate, rotation.Issued(state.Current.Certificate), state.Current.Certificate)
 }
 
 // issue makes a new serving certificate and serves it.
@@ -251,7 +251,7 @@ func (m *Managed) issue(ca *rotation.CA) error {
 	}
 	m.serving = &rotation.Serving{Certificate: certificate.Leaf, Issuer: ca.Certificate, RenewAt: renewAt}
 	m.served.Store(certificate)
-	setExpiry(m.metrics.expiry, servingCertificate, certificate.Leaf)
+	m.metrics.lives.set(servingCertificate, now, certificate.Leaf)
 	m.log.Info("serving certificate made", "notAfter", certificate.Leaf.NotAfter, "dnsNames", certificate.Leaf.DNSNames,
 		"ca", ca.Certificate.Subject.CommonName, "renewal", renewAt)
 	return nil

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/x509"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -14,17 +15,30 @@ const (
 	caCertificate      = "ca"
 )
 
-func newExpiry(metrics prometheus.Registerer) *prometheus.GaugeVec {
-	expiry := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "oidc_injector_certificate_expiration_timestamp_seconds",
-		Help: "When a certificate in use expires, in seconds since the epoch.",
-	}, []string{"certificate"})
-	metrics.MustRegister(expiry)
-	return expiry
+// lives tells of the certificates in use when their life began and when it ends:
+// whether one should long have been replaced depends on both.
+type lives struct {
+	issued, expiry *prometheus.GaugeVec
 }
 
-func setExpiry(expiry *prometheus.GaugeVec, certificate string, c *x509.Certificate) {
-	expiry.WithLabelValues(certificate).Set(float64(c.NotAfter.Unix()))
+func newLives(metrics prometheus.Registerer) lives {
+	l := lives{
+		issued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oidc_injector_certificate_issued_timestamp_seconds",
+			Help: "When a certificate in use was made, or begins to be valid where it comes from a file, in seconds since the epoch.",
+		}, []string{"certificate"}),
+		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oidc_injector_certificate_expiration_timestamp_seconds",
+			Help: "When a certificate in use expires, in seconds since the epoch.",
+		}, []string{"certificate"}),
+	}
+	metrics.MustRegister(l.issued, l.expiry)
+	return l
+}
+
+func (l lives) set(certificate string, issued time.Time, c *x509.Certificate) {
+	l.issued.WithLabelValues(certificate).Set(float64(issued.Unix()))
+	l.expiry.WithLabelValues(certificate).Set(float64(c.NotAfter.Unix()))
 }
 
 func newAhead(metrics prometheus.Registerer) prometheus.Gauge {
@@ -38,7 +52,7 @@ func newAhead(metrics prometheus.Registerer) prometheus.Gauge {
 
 // managedMetrics are those of certificates that the webhook makes itself.
 type managedMetrics struct {
-	expiry    *prometheus.GaugeVec
+	lives     lives
 	rotations *prometheus.CounterVec
 	heals     *prometheus.CounterVec
 	failures  prometheus.Counter
@@ -47,7 +61,7 @@ type managedMetrics struct {
 
 func newManagedMetrics(registerer prometheus.Registerer) managedMetrics {
 	m := managedMetrics{
-		expiry: newExpiry(registerer),
+		lives: newLives(registerer),
 		rotations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "oidc_injector_certificate_rotations_total",
 			Help: "Certificates that were replaced by their successor; a CA is counted by the replica that replaced it.",

@@ -204,6 +204,7 @@ func TestTheMetricsAreConventional(t *testing.T) {
 	}
 	for name, series := range map[string]int{
 		"oidc_injector_certificate_expiration_timestamp_seconds":              2,
+		"oidc_injector_certificate_issued_timestamp_seconds":                  2,
 		"oidc_injector_certificate_rotations_total":                           2,
 		"oidc_injector_certificate_heals_total":                               len(rotation.Heals),
 		"oidc_injector_certificate_sync_failures_total":                       1,

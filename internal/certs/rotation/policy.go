@@ -22,9 +22,12 @@ func (p Policy) Settling() time.Duration { return min(5*time.Minute, p.Certifica
 // what a replica signed that had not heard of the change yet.
 func (p Policy) grace() time.Duration { return min(time.Hour, p.CertificateDuration/10) }
 
+// Issued is when a CA or a certificate of ours was made.
+func Issued(c *x509.Certificate) time.Time { return c.NotBefore.Add(Backdate) }
+
 // Due is when a CA or a certificate is to be renewed: at 2/3 of its life.
 func Due(c *x509.Certificate, atMost time.Duration) time.Time {
-	issued := c.NotBefore.Add(Backdate)
+	issued := Issued(c)
 	return issued.Add(min(c.NotAfter.Sub(issued), atMost) * 2 / 3)
 }
 
