@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/oidc-injector/oidc-injector/internal/check"
 	"github.com/oidc-injector/oidc-injector/internal/server"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
@@ -23,6 +24,21 @@ const (
 	exitUsage = 2
 )
 
+const (
+	usage = `Usage: webhook [flags]
+       webhook check [flags]
+
+The mutating admission webhook of oidc-injector. With check, it finds out whether
+a cluster's webhook does what it should: see 'webhook check --help'.
+`
+	checkUsage = `Usage: webhook check [flags]
+
+Has the API server admit an annotated pod by dry-run, and tells whether it came
+back with its token. Nothing is created. It needs the right to create pods in the
+namespace.
+`
+)
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// The first signal ends the program in order, the second one at once.
@@ -31,38 +47,58 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var options server.Options
-	flags := pflag.NewFlagSet("webhook", pflag.ContinueOnError)
-	flags.SetOutput(stdout)
-	flags.SortFlags = false
-	flags.Usage = func() {
-		fmt.Fprintf(stdout, "Usage: webhook [flags]\n\nThe mutating admission webhook of oidc-injector.\n\nFlags:\n%s", flags.FlagUsages())
+	if len(args) > 0 && args[0] == "check" {
+		var options check.Options
+		c := command{name: "webhook check", usage: checkUsage, flags: &options, stdout: stdout, stderr: stderr}
+		return c.run(args[1:], func() error { return check.Run(ctx, options, stdout) })
 	}
-	options.AddFlags(flags)
+	var options server.Options
+	c := command{name: "webhook", usage: usage, flags: &options, stdout: stdout, stderr: stderr}
+	return c.run(args, func() error { return server.Run(ctx, options, stderr) })
+}
+
+// command is one way to call the program.
+type command struct {
+	name, usage string
+	flags       interface {
+		AddFlags(*pflag.FlagSet)
+		Validate() error
+	}
+	stdout, stderr io.Writer
+}
+
+// run parses and validates the flags, does what they are for, and returns the
+// exit code.
+func (c *command) run(args []string, do func() error) int {
+	flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+	flags.SetOutput(c.stdout)
+	flags.SortFlags = false
+	flags.Usage = func() { fmt.Fprintf(c.stdout, "%s\nFlags:\n%s", c.usage, flags.FlagUsages()) }
+	c.flags.AddFlags(flags)
 	printVersion := flags.Bool("version", false, "Print the version and exit.")
 
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		return exitOK
 	case err != nil:
-		return usageError(stderr, err)
+		return c.usageError(err)
 	case flags.NArg() > 0:
-		return usageError(stderr, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
+		return c.usageError(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	case *printVersion:
-		fmt.Fprintln(stdout, version.String("webhook"))
+		fmt.Fprintln(c.stdout, version.String("webhook"))
 		return exitOK
 	}
-	if err := options.Validate(); err != nil {
-		return usageError(stderr, err)
+	if err := c.flags.Validate(); err != nil {
+		return c.usageError(err)
 	}
-	if err := server.Run(ctx, options, stderr); err != nil {
-		fmt.Fprintf(stderr, "error: %v\n", err)
+	if err := do(); err != nil {
+		fmt.Fprintf(c.stderr, "error: %v\n", err)
 		return exitError
 	}
 	return exitOK
 }
 
-func usageError(stderr io.Writer, err error) int {
-	fmt.Fprintf(stderr, "error: %v\nSee 'webhook --help'.\n", err)
+func (c *command) usageError(err error) int {
+	fmt.Fprintf(c.stderr, "error: %v\nSee '%s --help'.\n", err, c.name)
 	return exitUsage
 }

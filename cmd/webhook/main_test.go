@@ -47,9 +47,15 @@ func call(args ...string) outcome {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	golden := filepath.Join("testdata", "help.golden")
-	for _, arg := range []string{"--help", "-h"} {
-		got := call(arg)
+	for _, tt := range []struct {
+		args, golden string
+	}{
+		{"--help", "help.golden"},
+		{"-h", "help.golden"},
+		{"check --help", "check-help.golden"},
+	} {
+		golden := filepath.Join("testdata", tt.golden)
+		got := call(strings.Fields(tt.args)...)
 		if *update {
 			if err := os.WriteFile(golden, []byte(got.Stdout), 0o644); err != nil {
 				t.Fatal(err)
@@ -60,7 +66,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(outcome{Stdout: string(text)}, got); diff != "" {
-			t.Errorf("webhook %s (-want +got):\n%s", arg, diff)
+			t.Errorf("webhook %s (-want +got):\n%s", tt.args, diff)
 		}
 	}
 }
@@ -80,6 +86,17 @@ func TestWrongCallsAreExplained(t *testing.T) {
 		{"-x", "error: unknown shorthand flag: 'x' in -x\nSee 'webhook --help'.\n"},
 		{"--port", "error: flag needs an argument: --port\nSee 'webhook --help'.\n"},
 		{"--port=https", "error: invalid argument \"https\" for \"--port\" flag: strconv.ParseInt: parsing \"https\": invalid syntax\nSee 'webhook --help'.\n"},
+		{"check --prot=9443", "error: unknown flag: --prot\nSee 'webhook check --help'.\n"},
+		{"check pods", "error: unexpected argument \"pods\"\nSee 'webhook check --help'.\n"},
+		{
+			"check --namespace=A --annotation-prefix=x/ --audience= --timeout=0s",
+			`error: --namespace: invalid value "A": must be the name of a namespace
+--annotation-prefix: invalid value "x/": must be a DNS name, such as oidc-injector.io
+--audience: invalid value "": must be the name of a relying party
+--timeout: invalid value "0s": must be more than zero
+See 'webhook check --help'.
+`,
+		},
 		{"serve", "error: unexpected argument \"serve\"\nSee 'webhook --help'.\n"},
 		{"--log-level=loud", "error: --log-level: invalid value \"loud\": must be debug, info, warn or error\nSee 'webhook --help'.\n"},
 		{

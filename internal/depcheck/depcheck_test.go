@@ -40,7 +40,7 @@ var valuesOnly = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", 
 var rules = map[string]rule{
 	"cmd/kubectl-oidc_injector": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	"cmd/oidc-login":            {imports: []string{"internal/contract", "internal/login"}, inEveryPod: true},
-	"cmd/webhook":               {imports: []string{"internal/annotations", "internal/config", "internal/server"}},
+	"cmd/webhook":               {imports: []string{"internal/check", "internal/server"}},
 
 	"internal/admission": {imports: []string{
 		"internal/annotations", "internal/config", "internal/jsonread", "internal/mutate",
@@ -54,14 +54,16 @@ var rules = map[string]rule{
 	"internal/certs":           {imports: []string{"internal/certs/rotation"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
+	"internal/check":          {imports: []string{"internal/annotations", "internal/kubeclient"}},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/contract", "internal/filewatch", "internal/mutate",
 	}},
-	"internal/contract":  {},
-	"internal/depcheck":  {},
-	"internal/filewatch": {},
-	"internal/issuer":    {},
-	"internal/jsonread":  {outOfReach: valuesOnly},
+	"internal/contract":   {},
+	"internal/depcheck":   {},
+	"internal/filewatch":  {},
+	"internal/issuer":     {},
+	"internal/jsonread":   {outOfReach: valuesOnly},
+	"internal/kubeclient": {},
 	"internal/login": {inEveryPod: true, imports: []string{
 		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
 		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault",
@@ -88,7 +90,7 @@ var rules = map[string]rule{
 	},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
-		"internal/filewatch",
+		"internal/filewatch", "internal/kubeclient",
 	}},
 	"internal/testutil": {}, // only for tests, too
 	"internal/version":  {},

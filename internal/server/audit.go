@@ -13,8 +13,8 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/audit"
-	"github.com/oidc-injector/oidc-injector/internal/certs"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/kubeclient"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
@@ -62,7 +62,7 @@ func (o *Options) newAudit(store *config.Store, log *slog.Logger, metrics promet
 	if !o.Audit.Enabled {
 		return nil, nil
 	}
-	rest, err := certs.LoadConfig(o.Managed.Kubeconfig, userAgent())
+	rest, err := kubeclient.Load(o.Managed.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}

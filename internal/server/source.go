@@ -8,7 +8,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/certs"
 	"github.com/oidc-injector/oidc-injector/internal/certs/rotation"
-	"github.com/oidc-injector/oidc-injector/internal/version"
+	"github.com/oidc-injector/oidc-injector/internal/kubeclient"
 )
 
 // source is where the serving certificate comes from, with the tasks that keep
@@ -28,7 +28,7 @@ func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*s
 	if o.Managed.WebhookConfigurationName == "" {
 		return s, nil
 	}
-	config, err := certs.LoadConfig(o.Managed.Kubeconfig, userAgent())
+	config, err := kubeclient.Load(o.Managed.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*s
 }
 
 func (o *Options) newManagedSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
-	config, err := certs.LoadConfig(o.Managed.Kubeconfig, userAgent())
+	config, err := kubeclient.Load(o.Managed.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,3 @@ func (o *Options) newManagedSource(log *slog.Logger, metrics prometheus.Register
 	}
 	return &source{certificateSource: managed, probe: managed, tasks: []task{managed.Run}}, nil
 }
-
-// userAgent is how the API server's audit log calls us.
-func userAgent() string { return "oidc-injector-webhook/" + version.Version() }

@@ -1,0 +1,83 @@
+// Package check finds out whether a cluster injects tokens: it has the API
+// server admit an annotated pod by dry-run, and looks at what comes back. Nothing
+// is created.
+package check
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/kubeclient"
+)
+
+// retryEvery is how long it waits before it tries again: what was just installed,
+// or labelled, takes effect a moment later.
+const retryEvery = time.Second
+
+// Run checks until it succeeds or its time is up, and writes what the API server
+// warns of, and then that all is well, to w. The error says everything that was
+// wrong at the last attempt.
+func Run(ctx context.Context, o Options, w io.Writer) error {
+	config, err := kubeclient.Load(o.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	said := &warnings{}
+	config.WarningHandler = said
+	client, err := coreclient.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("could not use the way to the API server: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	if err := o.try(ctx, client, said); err != nil {
+		return err
+	}
+	for _, text := range said.texts {
+		fmt.Fprintln(w, "warning:", text)
+	}
+	fmt.Fprintf(w, "ok: a pod of namespace %q gets a token for audience %q\n", o.Namespace, o.Audience)
+	return nil
+}
+
+// try is Run without its surroundings.
+func (o *Options) try(ctx context.Context, client coreclient.PodsGetter, said *warnings) error {
+	var last error
+	for {
+		said.texts = nil
+		pod, err := client.Pods(o.Namespace).Create(ctx, o.pod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			err = o.judge(pod)
+		case last != nil && ctx.Err() != nil:
+			return last // the time was up during the call
+		default:
+			err = fmt.Errorf("the API server does not admit an annotated pod in namespace %q: %w", o.Namespace, err)
+		}
+		if err == nil {
+			return nil
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// warnings keeps those of an answer.
+type warnings struct{ texts []string }
+
+// HandleWarningHeader implements [rest.WarningHandler]. 299 is the only code for
+// warnings without a cache (RFC 7234 section 5.5).
+func (w *warnings) HandleWarningHeader(code int, _, text string) {
+	if code == 299 && text != "" {
+		w.texts = append(w.texts, text)
+	}
+}

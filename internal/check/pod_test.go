@@ -1,0 +1,136 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+)
+
+var options = Options{Namespace: "shop", AnnotationPrefix: "tokens.example.com", Audience: "vault", PodLabels: map[string]string{"a": "b"}, Image: "app"}
+
+// injected is the check's pod after the webhook, with a configuration that has a
+// default for everything that can have one.
+func injected(t *testing.T) *corev1.Pod {
+	t.Helper()
+	cfg, err := config.Parse([]byte(`{apiVersion: config.oidc-injector.io/v1alpha1, kind: InjectorConfig, maxExpiration: 10m, `+
+		`defaults: {expiration: 10m, token-file: other, mount-path: /other, skip-containers: app, file-mode: "0440"}}`),
+		config.Environment{Prefix: annotations.Prefix(options.AnnotationPrefix)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(options.pod())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := admission.ReadReview(admissiontest.Review("CREATE", "", string(raw), "null"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := admission.Decide(cfg, "v1", q)
+	if d.Outcome != admission.Mutated {
+		t.Fatalf("outcome %s: %v", d.Outcome, d.Errors)
+	}
+	operations, err := json.Marshal(d.Operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := jsonpatch.DecodePatch(operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err = patch.Apply(raw); err != nil {
+		t.Fatal(err)
+	}
+	var pod corev1.Pod
+	if err := json.Unmarshal(raw, &pod); err != nil {
+		t.Fatal(err)
+	}
+	return &pod
+}
+
+func TestWhatTheWebhookMakesIsInOrder(t *testing.T) {
+	t.Parallel()
+	if err := options.judge(injected(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A container that others add is none of ours.
+func TestOtherContainersDoNotMatter(t *testing.T) {
+	t.Parallel()
+	pod := injected(t)
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy"})
+	if err := options.judge(pod); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPodThatWasNotInjected(t *testing.T) {
+	t.Parallel()
+	if err := options.judge(options.pod()); !errors.Is(err, errNotCalled) || !strings.Contains(err.Error(), "annotation tokens.example.com/status") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestEverythingThatIsMissingIsSaid(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		breakIt func(*corev1.Pod)
+		want    string
+	}{
+		"mounts": {
+			func(pod *corev1.Pod) {
+				pod.Spec.InitContainers[0].VolumeMounts, pod.Spec.Containers[0].VolumeMounts = nil, nil
+			},
+			"container \"init\": no volume is mounted at /var/run/secrets/oidc-injector-check\n" +
+				`container "app": no volume is mounted at /var/run/secrets/oidc-injector-check`,
+		},
+		"a volume": {
+			func(pod *corev1.Pod) { pod.Spec.Volumes = nil; pod.Spec.InitContainers = nil },
+			`container "app": no volume is mounted at /var/run/secrets/oidc-injector-check`,
+		},
+		"a token, and a variable": {
+			func(pod *corev1.Pod) {
+				pod.Spec.InitContainers = nil
+				pod.Spec.Volumes[0] = corev1.Volume{Name: pod.Spec.Volumes[0].Name}
+				pod.Spec.Containers[0].Env[0].Value = "/elsewhere"
+			},
+			"container \"app\": volume \"VOLUME\" has no token token\n" +
+				`container "app": variable OIDC_TOKEN_FILE is not /var/run/secrets/oidc-injector-check/token`,
+		},
+		"the audience": {
+			func(pod *corev1.Pod) {
+				pod.Spec.InitContainers = nil
+				pod.Spec.Volumes[0].Projected.Sources[0].ServiceAccountToken.Audience = "other"
+			},
+			`container "app": the token in volume "VOLUME" is another one than the annotations ask for`,
+		},
+		"the expiration": {
+			func(pod *corev1.Pod) {
+				pod.Spec.InitContainers = nil
+				pod.Spec.Volumes[0].Projected.Sources[0].ServiceAccountToken.ExpirationSeconds = new(int64(3600))
+			},
+			`container "app": the token in volume "VOLUME" is another one than the annotations ask for`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pod := injected(t)
+			volume := pod.Spec.Volumes[0].Name
+			tt.breakIt(pod)
+			err := options.judge(pod)
+			if want := strings.ReplaceAll(tt.want, "VOLUME", volume); err == nil || err.Error() != want {
+				t.Errorf("error:\n%v\nwant:\n%s", err, want)
+			}
+		})
+	}
+}
