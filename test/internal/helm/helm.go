@@ -20,6 +20,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+	"github.com/oidc-injector/oidc-injector/test/internal/tool"
 )
 
 // Namespace is that of the installation.
@@ -40,13 +41,11 @@ type Helm struct {
 func Both(ctx context.Context, root, home string) ([]Helm, error) {
 	var helms []Helm
 	for _, name := range []string{"helm3", "helm4"} {
-		cmd := exec.CommandContext(ctx, filepath.Join(root, "hack", "tool"), "--path", name)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
+		path, err := tool.Path(ctx, root, name)
 		if err != nil {
-			return nil, fmt.Errorf("could not build %s: %w", name, err)
+			return nil, err
 		}
-		helms = append(helms, Helm{Name: name, path: strings.TrimSpace(string(out)), home: filepath.Join(home, name)})
+		helms = append(helms, Helm{Name: name, path: path, home: filepath.Join(home, name)})
 	}
 	return helms, nil
 }
