@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -21,7 +24,7 @@ import (
 const served, unserved = "helm-test-served", "helm-test-unserved"
 
 // TestHelmTest runs `helm test`, with a webhook that runs beside the cluster, and without
-// one. There is no node; the pod of the test is said to have run.
+// one.
 func TestHelmTest(t *testing.T) {
 	webhook, err := injector.Start(t.Context(), nil, injector.Options{Dir: t.TempDir()})
 	if err != nil {
@@ -50,22 +53,34 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	gone := helm.NothingIsLeft(t, kube)
 	install(t, h)
 	sendTo(t, webhook)
-	pretendToRunPods(t)
+	kubelet := runTestPods(t, webhook)
 
 	before := injected(t, webhook)
 	h.MustRun(t, "test", release, "--timeout=60s")
-	if injected(t, webhook) != before+1 {
+	if injected(t, webhook) == before {
 		t.Error("the test has passed without the webhook")
+	}
+	if said := kubelet.last(); !strings.Contains(said, `ok: a pod of namespace "oidc-injector-test" gets a token for audience "oidc-injector-check"`) {
+		t.Errorf("the test says %q", said)
 	}
 	h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
 	gone()
 
-	// In a namespace that is not served nothing is added, so the pod is not valid.
+	// In a namespace that is not served nothing is added.
 	install(t, h, "--set=test.namespace="+unserved)
 	sendTo(t, webhook)
-	_, err := h.Run(t.Context(), "test", release, "--timeout=20s")
-	if err == nil || !strings.Contains(err.Error(), `volumeMounts[0].name: Not found: "oidc-token"`) {
-		t.Errorf("without the webhook the test says: %v", err)
+	if _, err := h.Run(t.Context(), "test", release, "--timeout=60s"); err == nil {
+		t.Error("without the webhook the test passes")
+	}
+	if said := kubelet.last(); !strings.Contains(said, "error: the webhook was not called: an annotated pod of namespace \""+unserved+"\"") {
+		t.Errorf("without the webhook the test says %q", said)
+	}
+	// Its log is what people look at; its right is nothing that should stay.
+	if _, err := kube.Client().CoreV1().Pods(namespace).Get(t.Context(), "oidc-injector-test", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := kube.Client().RbacV1().Roles(unserved).Get(t.Context(), "oidc-injector-test", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the right of the test is still there: %v", err)
 	}
 }
 
@@ -119,24 +134,61 @@ func sendTo(t *testing.T, webhook *injector.Injector) {
 	})
 }
 
-// pretendToRunPods says of each pod of a test that it has run.
-func pretendToRunPods(t *testing.T) {
+// testKubelet runs the pods of `helm test`, as there is no node.
+type testKubelet struct {
+	binary string
+
+	mu   sync.Mutex
+	said string
+}
+
+// last is what the last pod said.
+func (k *testKubelet) last() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.said
+}
+
+// runTestPods runs each pod's program beside the cluster until the end of the test, with the
+// token of the pod's ServiceAccount and so with its rights, and tells how it has ended.
+func runTestPods(t *testing.T, webhook *injector.Injector) *testKubelet {
 	t.Helper()
+	k := &testKubelet{binary: webhook.Program()}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	t.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
 		for ; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-			pods, err := kube.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=test"})
+			pods, err := kube.Client().CoreV1().Pods(namespace).
+				List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=test", FieldSelector: "status.phase=Pending"})
 			if err != nil {
 				continue
 			}
 			for i := range pods.Items {
-				pod := &pods.Items[i]
-				pod.Status.Phase = corev1.PodSucceeded
-				_, _ = kube.Client().CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}) // it may be gone
+				k.run(ctx, t, &pods.Items[i])
 			}
 		}
 	}()
+	return k
+}
+
+func (k *testKubelet) run(ctx context.Context, t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	kubeconfig, err := tokenKubeconfig(ctx, pod.Spec.ServiceAccountName, t.TempDir())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	out, err := exec.CommandContext(ctx, k.binary, append(pod.Spec.Containers[0].Args, "--timeout=5s", "--kubeconfig="+kubeconfig)...).CombinedOutput()
+	pod.Status.Phase = corev1.PodSucceeded
+	if err != nil {
+		pod.Status.Phase = corev1.PodFailed
+	}
+	k.mu.Lock()
+	k.said = string(out)
+	k.mu.Unlock()
+	if _, err := kube.Client().CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
+		t.Error(err)
+	}
 }

@@ -91,10 +91,14 @@ func runWebhook(t *testing.T, binary string) {
 	if err := os.WriteFile(file, []byte(config.Data["config.yaml"]), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	kubeconfig, err := tokenKubeconfig(t.Context(), "oidc-injector", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	probes := "127.0.0.1:" + freePort(t)
 	// Of a flag that is there twice the last one counts.
 	args := slices.Concat(deployment.Spec.Template.Spec.Containers[0].Args, []string{
-		"--config=" + file, "--kubeconfig=" + tokenKubeconfig(t, dir), "--bind-address=127.0.0.1", "--port=" + freePort(t),
+		"--config=" + file, "--kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1", "--port=" + freePort(t),
 		"--metrics-bind-address=0", "--health-probe-bind-address=" + probes, "--shutdown-delay-duration=0s",
 	})
 	var log bytes.Buffer
@@ -136,22 +140,18 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(port.Number)
 }
 
-// tokenKubeconfig is a kubeconfig with a token of the webhook's ServiceAccount.
-func tokenKubeconfig(t *testing.T, dir string) string {
-	t.Helper()
+// tokenKubeconfig is a kubeconfig with a token of a ServiceAccount of the release.
+func tokenKubeconfig(ctx context.Context, account, dir string) (path string, err error) {
 	token, err := kube.Client().CoreV1().ServiceAccounts(namespace).
-		CreateToken(t.Context(), "oidc-injector", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: kube.Issuer(), CertificateAuthorityData: kube.CA()}
 	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
 	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	config.CurrentContext = "x"
-	path := filepath.Join(dir, "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	path = filepath.Join(dir, "kubeconfig")
+	return path, clientcmd.WriteToFile(*config, path)
 }

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,6 +53,39 @@ func TestMetricsExist(t *testing.T) {
 	}
 	if found < 20 {
 		t.Errorf("only %d series were found", found)
+	}
+}
+
+// TestTheDashboardsQueries: Prometheus understands them, and each says something of a series
+// of its kind.
+func TestTheDashboardsQueries(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(chartDir, "files", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	variables := strings.NewReplacer("$__rate_interval", "5m", "$namespace", "oidc-injector", "$job", "oidc-injector-metrics")
+	series := regexp.MustCompile(`\b(oidc_injector|apiserver|process)_[a-z_]+`)
+	queries := 0
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			queries++
+			of := fmt.Sprintf(`%s{%s,name="pods.oidc-injector.io",error_type="timeout",outcome="denied",le="+Inf"} 0+1x60`, series.FindString(target.Expr), ours)
+			if got := query(t, variables.Replace(target.Expr), now, []string{of}); len(got) == 0 {
+				t.Errorf("%s: %s has no result", panel.Title, target.Expr)
+			}
+		}
+	}
+	if queries < 15 {
+		t.Errorf("only %d queries were found", queries)
 	}
 }
 

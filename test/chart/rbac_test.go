@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,6 +31,34 @@ Role/oidc-injector:
 - {apiGroups: [""], resources: [secrets], resourceNames: [oidc-injector-ca], verbs: [get, watch, create, update, patch]}
 RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
 `
+	grantsOfAudit = `
+ClusterRole/oidc-injector:
+- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get, watch, patch]}
+- {apiGroups: [""], resources: [namespaces], verbs: [list, watch]}
+- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
+ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
+Role/oidc-injector:
+- {apiGroups: [""], resources: [secrets], resourceNames: [oidc-injector-ca], verbs: [get, watch, create, update, patch]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, update]}
+RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
+`
+	grantsOfAuditAlone = `
+ClusterRole/oidc-injector:
+- {apiGroups: [""], resources: [namespaces], verbs: [list, watch]}
+- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
+ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
+Role/oidc-injector:
+- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, update]}
+RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
+`
+	// grantsOfTest are there while `helm test` runs.
+	grantsOfTest = `
+Role/oidc-injector-test:
+- {apiGroups: [""], resources: [pods], verbs: [create]}
+RoleBinding/oidc-injector-test: Role/oidc-injector-test to ServiceAccount/oidc-injector-test
+`
 	grantOfDiscovery = `
 ClusterRoleBinding/oidc-injector-issuer-discovery: ClusterRole/system:service-account-issuer-discovery to Group/system:unauthenticated
 `
@@ -37,12 +68,14 @@ func TestGrants(t *testing.T) {
 	for values, want := range map[string]string{
 		"":                                   grantsOfManaged,
 		"certificates: {mode: cert-manager}": grantsOfSelfProbe,
-		variants["secret"]:                   "{}",
+		variants["secret"]:                   "",
 		"issuerDiscovery: {anonymous: true}": grantsOfManaged + grantOfDiscovery,
+		"audit: {enabled: true}":             grantsOfAudit,
+		"audit: {enabled: true}\ncertificates: {mode: cert-manager, selfProbe: false}":             grantsOfAuditAlone,
 		"certificates: {mode: cert-manager, selfProbe: false}\nissuerDiscovery: {anonymous: true}": grantOfDiscovery,
 	} {
 		var listed map[string]any
-		if err := yaml.Unmarshal([]byte(want), &listed); err != nil {
+		if err := yaml.Unmarshal([]byte(want+grantsOfTest), &listed); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(listed, grants(render(t, values))); diff != "" {
@@ -92,11 +125,7 @@ func TestTheWebhooksRights(t *testing.T) {
 	if _, err := admin.Create(t.Context(), newSecret("other"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		name    string
-		do      func(ctx context.Context) error
-		allowed bool
-	}{
+	tryAll(t, []attempt{
 		{"create its Secret by apply", func(ctx context.Context) error {
 			_, err := secrets.Apply(ctx, applycorev1.Secret(secret, namespace), manager)
 			return err
@@ -135,13 +164,82 @@ func TestTheWebhooksRights(t *testing.T) {
 			_, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 			return err
 		}, false},
-	} {
-		err := tt.do(t.Context())
-		if tt.allowed && err != nil {
-			t.Errorf("it cannot %s: %v", tt.name, err)
+	})
+}
+
+// TestTheAuditsRights has the audit on. That each of them is needed is tested in
+// test/e2e/audit.
+func TestTheAuditsRights(t *testing.T) {
+	withNamespace(t)
+	install(t, helms[0], "--set=audit.enabled=true")
+	writeCertificates(t)
+	client := asWebhook(t)
+	const lease = "oidc-injector-audit"
+	leases := client.CoordinationV1().Leases(namespace)
+	tryAll(t, []attempt{
+		{"hold its Lease", func(ctx context.Context) error {
+			held, err := leases.Get(ctx, lease, metav1.GetOptions{})
+			if err == nil {
+				held.Spec.HolderIdentity = new("test")
+				_, err = leases.Update(ctx, held, metav1.UpdateOptions{})
+			}
+			return err
+		}, true},
+		{"list pods", func(ctx context.Context) error {
+			_, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+			return err
+		}, true},
+		{"list namespaces", func(ctx context.Context) error {
+			_, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+			return err
+		}, true},
+		{"create an Event", func(ctx context.Context) error {
+			_, err := client.EventsV1().Events(namespace).Create(ctx, newEvent(), metav1.CreateOptions{})
+			return err
+		}, true},
+
+		{"create a Lease", func(ctx context.Context) error {
+			_, err := leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "new"}}, metav1.CreateOptions{})
+			return err
+		}, false},
+		{"read another Lease", func(ctx context.Context) error { _, err := leases.Get(ctx, "other", metav1.GetOptions{}); return err }, false},
+		{"delete pods", func(ctx context.Context) error {
+			return client.CoreV1().Pods(namespace).Delete(ctx, "any", metav1.DeleteOptions{})
+		}, false},
+		{"read Events", func(ctx context.Context) error {
+			_, err := client.EventsV1().Events(namespace).List(ctx, metav1.ListOptions{})
+			return err
+		}, false},
+		{"list Secrets", func(ctx context.Context) error {
+			_, err := client.CoreV1().Secrets(namespace).List(ctx, metav1.ListOptions{})
+			return err
+		}, false},
+	})
+}
+
+func newEvent() *eventsv1.Event {
+	return &eventsv1.Event{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}, EventTime: metav1.NowMicro(), ReportingController: "example.com/test",
+		ReportingInstance: "test", Action: "Test", Reason: "Test", Type: corev1.EventTypeNormal, Regarding: corev1.ObjectReference{Namespace: namespace},
+	}
+}
+
+// attempt is something that the webhook may do or not.
+type attempt struct {
+	name    string
+	do      func(ctx context.Context) error
+	allowed bool
+}
+
+func tryAll(t *testing.T, attempts []attempt) {
+	t.Helper()
+	for _, a := range attempts {
+		err := a.do(t.Context())
+		if a.allowed && err != nil {
+			t.Errorf("it cannot %s: %v", a.name, err)
 		}
-		if !tt.allowed && !apierrors.IsForbidden(err) {
-			t.Errorf("it can %s: %v", tt.name, err)
+		if !a.allowed && !apierrors.IsForbidden(err) {
+			t.Errorf("it can %s: %v", a.name, err)
 		}
 	}
 }

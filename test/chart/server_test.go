@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/certmanager"
 )
 
 // withCRDs has the API server know the kinds of cert-manager and of the Prometheus
@@ -20,16 +22,14 @@ import (
 func withCRDs(t *testing.T) {
 	t.Helper()
 	crds.Do(func() {
-		manifests, err := os.ReadFile(filepath.Join("testdata", "crds.yaml"))
+		manifests, err := os.ReadFile(filepath.Join("testdata", "prometheus-operator.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := kube.Apply(t.Context(), string(manifests)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := kube.Kubectl(t.Context(), "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"); err != nil {
-			t.Fatal(err)
-		}
+		certmanager.Define(t, root, kube) // and waits for all of them
 	})
 }
 
@@ -73,8 +73,7 @@ func TestTheAPIServerAcceptsEveryVariant(t *testing.T) {
 			if all["Pod/oidc-injector-test"] == nil {
 				t.Error("there is no test")
 			}
-			// Its volume comes from the webhook, which is not there.
-			delete(all, "Pod/oidc-injector-test")
+			delete(all, "Pod/oidc-injector-test") // its ServiceAccount is not there in a dry run
 			// The namespace of the test is there already.
 			delete(all, "Namespace/oidc-injector-test")
 			dryRun(t, all)

@@ -59,10 +59,10 @@ var valuesTable = map[string]struct {
 		deployment + " {.spec.selector.matchLabels.team}": "", service + " {.spec.selector.team}": "", "MutatingWebhookConfiguration/oidc-injector {.metadata.labels.team}": "identity",
 	}},
 	"annotationPrefix": {"annotationPrefix=tokens.example.com", expectations{
-		hooks + "[0].matchConditions[0].expression}":                                   `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("tokens.example.com/"))`,
-		hooks + `[0].namespaceSelector.matchLabels}`:                                   `{"tokens.example.com/enabled":"true"}`,
-		"--annotation-prefix":                                                          "tokens.example.com",
-		`Pod/oidc-injector-test {.metadata.annotations.tokens\.example\.com/audience}`: "oidc-injector-test",
+		hooks + "[0].matchConditions[0].expression}":           `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("tokens.example.com/"))`,
+		hooks + `[0].namespaceSelector.matchLabels}`:           `{"tokens.example.com/enabled":"true"}`,
+		"--annotation-prefix":                                  "tokens.example.com",
+		"Pod/oidc-injector-test {.spec.containers[0].args[2]}": "--annotation-prefix=tokens.example.com",
 	}},
 	"restartOnConfigChange": {"restartOnConfigChange=true,config.maxExpiration=12h", expectations{
 		deployment + ` {.spec.template.metadata.annotations.checksum/config}`: "22d8c3b660ee9c6c8627ac5d48f020fa7d8776506a06abf464eab09ff8a6de3d",
@@ -201,10 +201,27 @@ var valuesTable = map[string]struct {
 		rules + "[*].alert}": strings.Replace(allAlerts, "OIDCInjectorSlow ", "", 1),
 	}},
 	"metrics.prometheusRule thresholds": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.denials=77,metrics.prometheusRule.certificateExpirySeconds=88", expectations{
-		rules + "[4].expr}": `sum by (reason) (increase(oidc_injector_admissions_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m])) >= 77`,
-		rules + "[6].expr}": `min by (certificate) (oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"}) - time() < 88`,
+		rules + "[5].expr}": `sum by (reason) (increase(oidc_injector_admissions_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m])) >= 77`,
+		rules + "[7].expr}": `min by (certificate) (oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"} - time() < clamp_max((oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"} - oidc_injector_certificate_issued_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"}) / 6, 88))`,
 	}},
 	"metrics.dashboard.enabled": {"metrics.dashboard.enabled=true", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.grafana_dashboard}": "1"}},
+	"audit.enabled": {"audit.enabled=true", expectations{
+		"--audit": "true", "--audit-lease-name": "oidc-injector-audit", "--namespace": "oidc-injector", "--audit-pod-selector": "",
+		"--audit-namespace-selector":        "oidc-injector.io/enabled=true,kubernetes.io/metadata.name notin (kube-node-lease,kube-public,kube-system,oidc-injector)",
+		"Lease/oidc-injector-audit {.spec}": "",
+	}},
+	"audit.enabled for all but some": {"audit.enabled=true,webhook.namespaces.mode=OptOut,webhook.objectSelector.matchExpressions[0].key=a,webhook.objectSelector.matchExpressions[0].operator=Exists," +
+		"webhook.objectSelector.matchExpressions[1].key=b,webhook.objectSelector.matchExpressions[1].operator=DoesNotExist,webhook.objectSelector.matchLabels.c=d", expectations{
+		"--audit-namespace-selector": "kubernetes.io/metadata.name notin (kube-node-lease,kube-public,kube-system,oidc-injector),oidc-injector.io/enabled notin (false)",
+		"--audit-pod-selector":       "c=d,a,!b",
+	}},
+	"audit.enabled without the self-probe": {"audit.enabled=true,certificates.selfProbe=false,certificates.mode=cert-manager", expectations{
+		"--namespace": "oidc-injector", "--webhook-configuration-name": "", pod + ".automountServiceAccountToken}": "true",
+	}},
+	"audit.leaseName": {"audit.enabled=true,audit.leaseName=mine", expectations{
+		"Lease/mine": "true", "--audit-lease-name": "mine", "Role/oidc-injector {.rules[1].resourceNames}": `["mine"]`,
+	}},
+	"no audit": {"", expectations{"--audit": "", "Lease/oidc-injector-audit": "false"}},
 	"issuerDiscovery.anonymous": {"issuerDiscovery.anonymous=true", expectations{
 		"ClusterRoleBinding/oidc-injector-issuer-discovery {.roleRef.name} {.subjects[0].name}": "system:service-account-issuer-discovery system:unauthenticated",
 	}},
@@ -216,17 +233,19 @@ var valuesTable = map[string]struct {
 		"ValidatingAdmissionPolicyBinding/oidc-injector-token-volumes {.spec.validationActions}":                       `["Deny"]`,
 		"ValidatingAdmissionPolicy/oidc-injector-token-volumes {.spec.matchConstraints.namespaceSelector.matchLabels}": `{"a":"b"}`,
 	}},
-	"test.namespace": {"test.namespace=there", expectations{"Namespace/oidc-injector-test": "false", "Namespace/there": "false", "Pod/oidc-injector-test {.metadata.namespace}": "there"}},
-	"test.audience":  {"test.audience=mine", expectations{`Pod/oidc-injector-test {.metadata.annotations.oidc-injector\.io/audience}`: "mine"}},
+	"test.namespace":                 {"test.namespace=there", expectations{"Namespace/oidc-injector-test": "false", "Namespace/there": "false", "Pod/oidc-injector-test {.spec.containers[0].args[1]}": "--namespace=there", "Role/oidc-injector-test {.metadata.namespace}": "there"}},
+	"test.podLabels":                 {"test.podLabels.a=b,test.podLabels.c=d", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--pod-labels=a=b,c=d"}},
+	"test.podLabels by the selector": {"webhook.objectSelector.matchLabels.a=b", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--pod-labels=a=b"}},
+	"test.audience":                  {"test.audience=mine", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine"}},
 	"test.audience by the policy": {"config.policy.audiences.allowed={*.example.com,vault,sts}", expectations{
-		`Pod/oidc-injector-test {.metadata.annotations.oidc-injector\.io/audience}`: "vault",
+		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=vault",
 	}},
 }
 
 const (
 	digest     = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 	configHead = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
-	allAlerts  = "OIDCInjectorAbsent OIDCInjectorUnreachable OIDCInjectorFailedOpen OIDCInjectorErrors OIDCInjectorDenials OIDCInjectorSlow " +
+	allAlerts  = "OIDCInjectorAbsent OIDCInjectorUnreachable OIDCInjectorFailedOpen OIDCInjectorDebugFailedOpen OIDCInjectorErrors OIDCInjectorDenials OIDCInjectorSlow " +
 		"OIDCInjectorCertificateExpiry OIDCInjectorSelfProbeFailing OIDCInjectorCertificateSyncFailing OIDCInjectorConfigInvalid"
 )
 

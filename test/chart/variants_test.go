@@ -100,6 +100,7 @@ metrics:
   serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 15s, scrapeTimeout: 10s, relabelings: [{action: labeldrop, regex: pod_ip}]}
   prometheusRule: {enabled: true, labels: {release: prometheus}, alertLabels: {team: identity}, runbookURL: "https://runbooks.example.com/", disabled: [OIDCInjectorSlow]}
   dashboard: {enabled: true, annotations: {folder: Identity}}
+audit: {enabled: true}
 issuerDiscovery: {anonymous: true}
 policies:
   unlabelledNamespaces: {enabled: true, actions: [Warn, Audit]}

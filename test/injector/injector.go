@@ -135,6 +135,9 @@ func Build(ctx context.Context, program, dir string) (string, error) {
 	return path, nil
 }
 
+// Program is the path of the webhook's program.
+func (in *Injector) Program() string { return in.path("webhook") }
+
 func (in *Injector) startProgram(ctx context.Context) error {
 	binary, err := Build(ctx, "webhook", in.options.Dir)
 	if err != nil {

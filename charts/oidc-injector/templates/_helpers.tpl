@@ -64,13 +64,22 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the webhook looks at its registration. */}}
+{{- define "oidc-injector.readsConfiguration" -}}
+{{- if or .Values.certificates.selfProbe (eq .Values.certificates.mode "managed") -}}true{{- end -}}
+{{- end -}}
+
 {{/* Whether the webhook talks to the API server, and so has a token. */}}
 {{- define "oidc-injector.usesAPI" -}}
-{{- if or .Values.certificates.selfProbe (eq .Values.certificates.mode "managed") -}}true{{- end -}}
+{{- if or (include "oidc-injector.readsConfiguration" .) .Values.audit.enabled -}}true{{- end -}}
 {{- end -}}
 
 {{- define "oidc-injector.caSecretName" -}}
 {{- .Values.certificates.managed.secretName | default (printf "%s-ca" (include "oidc-injector.fullname" .)) -}}
+{{- end -}}
+
+{{- define "oidc-injector.leaseName" -}}
+{{- .Values.audit.leaseName | default (printf "%s-audit" (include "oidc-injector.fullname" .)) -}}
 {{- end -}}
 
 {{/* The Secret with the serving certificate that is mounted, where one is. */}}
@@ -115,6 +124,24 @@ matchExpressions:
   operator: NotIn
   values: ["false"]
 {{- end -}}
+{{- end -}}
+
+{{/* A label selector as text, as kubectl and flags take it. */}}
+{{- define "oidc-injector.selectorText" -}}
+{{- $terms := list -}}
+{{- range $key, $value := .matchLabels -}}
+{{- $terms = append $terms (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{- range .matchExpressions -}}
+{{- if eq .operator "Exists" -}}
+{{- $terms = append $terms .key -}}
+{{- else if eq .operator "DoesNotExist" -}}
+{{- $terms = append $terms (printf "!%s" .key) -}}
+{{- else -}}
+{{- $terms = append $terms (printf "%s %s (%s)" .key (lower .operator) (join "," .values)) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $terms -}}
 {{- end -}}
 
 {{/* The InjectorConfig, without what is not set. */}}
