@@ -1,6 +1,7 @@
 // Package audit tests the search for pods that were missed: the real program, in
 // two processes with the rights of their ServiceAccount and nothing more, against
-// a real API server; and its memory, against a large cluster that is not there.
+// a real API server; and its memory, against one, and against a large cluster that is not
+// there.
 package audit
 
 import (

@@ -2,17 +2,22 @@ package audit
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/oidc-injector/oidc-injector/internal/audit/audittest"
@@ -85,6 +90,78 @@ func TestMemoryIsBounded(t *testing.T) {
 		if limit.got > limit.most {
 			t.Errorf("%s costs %.1f MiB, more than %.0f", name, limit.got, limit.most)
 		}
+	}
+}
+
+var pods = flag.Int("pods", 2_000, "how many pods a real cluster has in TestARealClusterOfManyPods")
+
+// TestARealClusterOfManyPods injects them by the real API server, and has the audit list
+// them: not one needs to be read as a whole. For a large cluster: -pods=50000.
+func TestARealClusterOfManyPods(t *testing.T) {
+	in := install(t, "many", clusterRules(), namespaceRules())
+	shop := in.served(t, "shop", true)
+	a := in.start(t)
+	a.awaitLeader(t, 1)
+	in.reopen(t, a, shop)
+	before := a.mustMetric(t, "oidc_injector_audit_pods_seen_total")
+	began := time.Now()
+	createPods(t, shop, *pods)
+	podtest.Eventually(t, "the audit to see them", func(ctx context.Context) error {
+		n, err := a.metric(ctx, "oidc_injector_audit_pods_seen_total")
+		if err == nil && n < before+float64(*pods) {
+			err = fmt.Errorf("it has seen %v", n-before)
+		}
+		return err
+	})
+	t.Logf("%d pods were injected and seen in %v", *pods, time.Since(began).Round(time.Second))
+	_, aMost := a.memory(t)
+	a.signal(t, syscall.SIGTERM) // which hands over
+
+	began = time.Now()
+	b := in.start(t)
+	podtest.Eventually(t, "a list", func(ctx context.Context) error {
+		n, err := b.metric(ctx, "oidc_injector_audit_lists_total", "result", "success")
+		if err == nil && n == 0 {
+			err = errors.New("none yet")
+		}
+		return err
+	})
+	t.Logf("another replica is there, and has listed them, after %v", time.Since(began).Round(100*time.Millisecond))
+	b.awaitMissed(t, counts{})
+	if n := b.mustMetric(t, "oidc_injector_audit_checks_total"); n != 0 {
+		t.Errorf("%v pods were read as a whole", n)
+	}
+	now, most := b.memory(t)
+	t.Logf("resident %.1f MiB, at most %.1f MiB, and %.1f MiB where they were also injected; processor %.1f s",
+		now, most, aMost, b.mustMetric(t, "process_cpu_seconds_total"))
+	for _, got := range []float64{most, aMost} {
+		if got > 64 {
+			t.Errorf("%.1f MiB were resident", got)
+		}
+	}
+}
+
+// createPods creates annotated pods, of ten owners.
+func createPods(t *testing.T, namespace string, n int) {
+	t.Helper()
+	config := kube.RESTConfig()
+	config.QPS = -1 // no limit of the client's own
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(16)
+	for i := range n {
+		group.Go(func() error {
+			pod := podtest.New(fmt.Sprintf("web-%d", i), "audience=vault")
+			pod.Labels = map[string]string{"app.kubernetes.io/name": fmt.Sprintf("web-%d", i%10), "pod-template-hash": "6f7d8c9b5"}
+			_, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -100,6 +100,7 @@ func TestInstall(t *testing.T) {
 	n.uninstall(t, n.helm4)
 	n.deleteNamespaces(t, apps, namespace)
 	gone()
+	t.Run("cert-manager", n.testCertManager)
 }
 
 // testDefaults is what the guide says, with the default values.

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -71,9 +72,10 @@ func (n *node) testOutage(t *testing.T) {
 }
 
 // testIgnore is the other failure policy: without a webhook pods start without their token.
+// The audit finds them.
 func (n *node) testIgnore(t *testing.T) {
 	n.tellIfFailed(t)
-	n.upgrade(t, "--set=webhook.failurePolicy=Ignore")
+	n.upgrade(t, "--set=webhook.failurePolicy=Ignore,audit.enabled=true")
 	n.runInjected(t, "ignore")
 	n.scale(t, "0")
 	pod := podtest.Create(t, n.kube, apps, newPod("missed", "audience=vault"))
@@ -84,4 +86,24 @@ func (n *node) testIgnore(t *testing.T) {
 	n.waitReady(t, apps, pod.Name)
 	n.scale(t, "2")
 	n.runInjected(t, "again")
+	n.isMissed(t, pod)
+}
+
+// isMissed waits until the audit has told of a pod: once, although there are two replicas.
+func (n *node) isMissed(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	podtest.EventuallyWithin(t, 2*time.Minute, "the audit", func(ctx context.Context) error {
+		events, err := n.kube.Client().EventsV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=NotInjected"})
+		if err == nil && (len(events.Items) != 1 || events.Items[0].Regarding.UID != pod.UID) {
+			err = fmt.Errorf("it has told of %d pods", len(events.Items))
+		}
+		return err
+	})
+	missed := 0.0
+	for _, webhook := range n.webhooks(t) {
+		missed += n.metric(t, webhook.Name, "oidc_injector_missed_pods", "reason", "not_injected")
+	}
+	if missed != 1 {
+		t.Errorf("the metric tells of %v missed pods", missed)
+	}
 }
