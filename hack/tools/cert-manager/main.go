@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -40,12 +39,14 @@ import (
 )
 
 func main() {
-	kubeconfig := flag.String("kubeconfig", "", "The way to the API server.")
-	flag.Parse()
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "Usage: cert-manager KUBECONFIG")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	ctrl.SetLogger(klog.Background())
-	if err := run(ctx, *kubeconfig); err != nil {
+	if err := run(ctx, os.Args[1]); err != nil {
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		os.Exit(1)
 	}

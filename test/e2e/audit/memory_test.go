@@ -93,7 +93,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-var pods = flag.Int("pods", 2_000, "how many pods a real cluster has in TestARealClusterOfManyPods")
+var pods = flag.Int("pods", 5_000, "how many pods a real cluster has in TestARealClusterOfManyPods")
 
 // TestARealClusterOfManyPods injects them by the real API server, and has the audit list
 // them: not one needs to be read as a whole. For a large cluster: -pods=50000.

@@ -36,7 +36,7 @@ func (n *node) testCertManager(t *testing.T) {
 	// The CA injector overwrites a bundle that the webhooks still serve by, and they write it
 	// again, until they have been replaced.
 	t.Run("back to cert-manager", func(t *testing.T) {
-		n.underLoad(t, tolerance{denied: true}, func() { n.upgrade(t, byCertManager, "--force-conflicts") })
+		n.underLoad(t, tolerance{denied: true}, func() { n.upgrade(t, byCertManager) })
 		n.runInjected(t, "again")
 	})
 

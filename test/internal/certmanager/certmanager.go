@@ -49,7 +49,7 @@ func Start(t *testing.T, root string, kube *cluster.Cluster) {
 		t.Fatal(err)
 	}
 	p, err := process.Host{}.Start(process.Command{
-		Name: "cert-manager", Path: path, Args: []string{"-kubeconfig=" + kube.Kubeconfig()}, Log: filepath.Join(t.TempDir(), "cert-manager.log"),
+		Name: "cert-manager", Path: path, Args: []string{kube.Kubeconfig()}, Log: filepath.Join(t.TempDir(), "cert-manager.log"),
 	})
 	if err != nil {
 		t.Fatal(err)
