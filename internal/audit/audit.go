@@ -118,11 +118,11 @@ func (a *Auditor) connect() error {
 	if err != nil {
 		return err
 	}
-	a.lock = &resourcelock.LeaseLock{
+	a.lock = lock{&resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: a.options.Namespace, Name: a.options.LeaseName},
 		Client:     leases,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: a.options.Identity},
-	}
+	}}
 	return nil
 }
 

@@ -231,7 +231,7 @@ func TestEventsAreLimited(t *testing.T) {
 func TestAnAPIServerInTrouble(t *testing.T) {
 	t.Parallel()
 	s := server(t)
-	s.Fail("create lease", 2, 503)
+	s.Fail("apply lease", 2, 503)
 	s.Fail("list namespaces", 2, 503)
 	s.Fail("list pods", 2, 503)
 	s.Fail("watch pods", 2, 503)

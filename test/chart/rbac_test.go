@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
+	applycoordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -40,7 +41,7 @@ ClusterRole/oidc-injector:
 ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
 Role/oidc-injector:
 - {apiGroups: [""], resources: [secrets], resourceNames: [oidc-injector-ca], verbs: [get, watch, create, update, patch]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, update]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, create, update, patch]}
 RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
 `
 	grantsOfAuditAlone = `
@@ -50,7 +51,7 @@ ClusterRole/oidc-injector:
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
 ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
 Role/oidc-injector:
-- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, update]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, create, update, patch]}
 RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
 `
 	// grantsOfTest are there while `helm test` runs.
@@ -183,6 +184,13 @@ func TestTheAuditsRights(t *testing.T) {
 				held.Spec.HolderIdentity = new("test")
 				_, err = leases.Update(ctx, held, metav1.UpdateOptions{})
 			}
+			return err
+		}, true},
+		{"create its Lease by apply", func(ctx context.Context) error {
+			if err := kube.Client().CoordinationV1().Leases(namespace).Delete(ctx, lease, metav1.DeleteOptions{}); err != nil {
+				return err
+			}
+			_, err := leases.Apply(ctx, applycoordinationv1.Lease(lease, namespace), metav1.ApplyOptions{FieldManager: "test"})
 			return err
 		}, true},
 		{"list pods", func(ctx context.Context) error {

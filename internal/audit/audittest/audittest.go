@@ -113,7 +113,7 @@ func (s *Server) handler() http.Handler {
 	handle("GET /api/v1/namespaces/{namespace}/pods/{name}", "get pod", s.get)
 	const leases = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 	handle("GET "+leases+"/{name}", "get lease", s.getLease)
-	handle("POST "+leases, "create lease", s.putLease)
+	handle("PATCH "+leases+"/{name}", "apply lease", s.applyLease)
 	handle("PUT "+leases+"/{name}", "update lease", s.putLease)
 	handle("POST /apis/events.k8s.io/v1/namespaces/{namespace}/events", "create event", s.createEvent)
 	return mux
@@ -416,6 +416,18 @@ func (s *Server) getLease(w http.ResponseWriter, _ *http.Request) {
 		status(w, http.StatusNotFound, metav1.StatusReasonNotFound)
 		return
 	}
+	write(w, http.StatusOK, lease)
+}
+
+// applyLease makes an empty Lease where there is none, and leaves another alone.
+func (s *Server) applyLease(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.lease == nil {
+		s.version++
+		s.lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: r.PathValue("name"), ResourceVersion: strconv.Itoa(s.version)}}
+	}
+	lease := s.lease
+	s.mu.Unlock()
 	write(w, http.StatusOK, lease)
 }
 

@@ -264,7 +264,7 @@ func TestTheAuditGoesOn(t *testing.T) {
 // No right is granted that is not needed.
 func TestEachRightIsNeeded(t *testing.T) {
 	for _, right := range []string{
-		"list namespaces", "watch namespaces", "list pods", "watch pods", "get pods", "create events", "get leases", "update leases",
+		"list namespaces", "watch namespaces", "list pods", "watch pods", "get pods", "create events", "get leases", "create leases", "patch leases", "update leases",
 	} {
 		t.Run(right, func(t *testing.T) {
 			verb, resource, _ := strings.Cut(right, " ")

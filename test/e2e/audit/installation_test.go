@@ -14,7 +14,6 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,7 +38,7 @@ func clusterRules() []rbacv1.PolicyRule {
 
 func namespaceRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{lease}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{lease}, Verbs: []string{"get", "create", "update", "patch"}},
 	}
 }
 
@@ -78,11 +77,6 @@ func install(t *testing.T, name string, clusterRules, namespaceRules []rbacv1.Po
 		}
 	}
 	in.allow(t, clusterRules, namespaceRules)
-	// As the chart makes it: without a holder.
-	if _, err := kube.Client().CoordinationV1().Leases(in.namespace).
-		Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: lease}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 	in.kubeconfig = in.writeKubeconfig(t)
 	in.register(t, certificate)
 	return in
