@@ -20,6 +20,10 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
+// testNamespace is that in which `helm test` has a pod admitted. It is made of the names of
+// release and namespace: nobody else has it by chance.
+const testNamespace = "oidc-injector-test-25237bd6"
+
 // Namespaces that the webhook serves, and does not.
 const served, unserved = "helm-test-served", "helm-test-unserved"
 
@@ -60,7 +64,7 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	if injected(t, webhook) == before {
 		t.Error("the test has passed without the webhook")
 	}
-	if said := kubelet.last(); !strings.Contains(said, `ok: a pod of namespace "oidc-injector-test" gets a token for audience "oidc-injector-check"`) {
+	if said := kubelet.last(); !strings.Contains(said, `ok: a pod of namespace "`+testNamespace+`" gets a token for audience "oidc-injector-check"`) {
 		t.Errorf("the test says %q", said)
 	}
 	h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")

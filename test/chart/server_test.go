@@ -61,7 +61,7 @@ func dryRun(t *testing.T, all objects) {
 // and with "enforce" refuses, what is not restricted.
 func TestTheAPIServerAcceptsEveryVariant(t *testing.T) {
 	withCRDs(t)
-	for _, namespace := range []string{"oidc-injector", "oidc-injector-test"} {
+	for _, namespace := range []string{"oidc-injector", testNamespace} {
 		if err := kube.Namespace(t.Context(), namespace, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestTheAPIServerAcceptsEveryVariant(t *testing.T) {
 			}
 			delete(all, "Pod/oidc-injector-test") // its ServiceAccount is not there in a dry run
 			// The namespace of the test is there already.
-			delete(all, "Namespace/oidc-injector-test")
+			delete(all, "Namespace/"+testNamespace)
 			dryRun(t, all)
 		})
 	}

@@ -54,6 +54,8 @@ var valuesTable = map[string]struct {
 		"Deployment/injector": "true", "MutatingWebhookConfiguration/injector {.webhooks[*].clientConfig.service.name}": "injector injector",
 		"Secret/injector-ca": "true", "Role/injector {.rules[*].resourceNames}": `["injector-ca"]`, "ClusterRole/injector {.rules[*].resourceNames}": `["injector"]`,
 	}},
+	"global.imagePullSecrets by name": {"global.imagePullSecrets={a,b}", expectations{pod + ".imagePullSecrets[*].name}": "a b"}},
+	"podLabels beside commonLabels":   {"commonLabels.a=b,podLabels.a=c", expectations{deployment + " {.spec.template.metadata.labels.a}": "c", deployment + " {.metadata.labels.a}": "b"}},
 	"commonLabels": {"commonLabels.team=identity", expectations{
 		deployment + " {.metadata.labels.team}": "identity", deployment + " {.spec.template.metadata.labels.team}": "identity",
 		deployment + " {.spec.selector.matchLabels.team}": "", service + " {.spec.selector.team}": "", "MutatingWebhookConfiguration/oidc-injector {.metadata.labels.team}": "identity",
@@ -115,10 +117,10 @@ var valuesTable = map[string]struct {
 	"webhook.reinvocationPolicy": {"webhook.reinvocationPolicy=Never", expectations{hooks + "[*].reinvocationPolicy}": "Never Never"}},
 	"webhook.namespaces.mode": {"webhook.namespaces.mode=OptOut", expectations{
 		hooks + "[0].namespaceSelector.matchLabels}": "", hooks + "[1].namespaceSelector.matchExpressions[1]}": `{"key":"oidc-injector.io/enabled","operator":"NotIn","values":["false"]}`,
-		"Namespace/oidc-injector-test {.metadata.labels.oidc-injector\\.io/enabled}": "",
+		"Namespace/oidc-injector-test-25237bd6 {.metadata.labels.oidc-injector\\.io/enabled}": "",
 	}},
 	"webhook.namespaces.label": {"webhook.namespaces.label=example.com/tokens", expectations{
-		hooks + "[0].namespaceSelector.matchLabels}": `{"example.com/tokens":"true"}`, "Namespace/oidc-injector-test {.metadata.labels.example\\.com/tokens}": "true",
+		hooks + "[0].namespaceSelector.matchLabels}": `{"example.com/tokens":"true"}`, "Namespace/oidc-injector-test-25237bd6 {.metadata.labels.example\\.com/tokens}": "true",
 	}},
 	"webhook.namespaces.exclude": {"webhook.namespaces.exclude={istio-system,oidc-injector}", expectations{
 		hooks + "[0].namespaceSelector.matchExpressions[0].values}": `["istio-system","kube-node-lease","kube-public","kube-system","oidc-injector"]`,
@@ -148,6 +150,9 @@ var valuesTable = map[string]struct {
 		pod + ".topologySpreadConstraints[*].topologyKey}":       "rack",
 		pod + ".topologySpreadConstraints[0].whenUnsatisfiable}": "DoNotSchedule",
 		pod + ".topologySpreadConstraints[0].matchLabelKeys}":    `["pod-template-hash"]`,
+	}},
+	"topologySpreadConstraints with a selector": {"topologySpreadConstraints[0].topologyKey=rack,topologySpreadConstraints[0].labelSelector.matchLabels.a=b", expectations{
+		pod + ".topologySpreadConstraints[0].labelSelector.matchLabels}": `{"a":"b"}`,
 	}},
 	"nodeSelector": {"nodeSelector.disk=fast", expectations{pod + ".nodeSelector}": `{"disk":"fast","kubernetes.io/os":"linux"}`}},
 	"affinity": {"affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key=a,affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator=Exists", expectations{
@@ -186,6 +191,7 @@ var valuesTable = map[string]struct {
 	"serviceAccount.annotations": {"serviceAccount.annotations.a=b", expectations{"ServiceAccount/oidc-injector {.metadata.annotations}": `{"a":"b"}`}},
 	"rbac.create": {"rbac.create=false", expectations{
 		"Role/oidc-injector": "false", "RoleBinding/oidc-injector": "false", "ClusterRole/oidc-injector": "false", "ClusterRoleBinding/oidc-injector": "false", "ServiceAccount/oidc-injector": "true",
+		"Role/oidc-injector-test": "false", "RoleBinding/oidc-injector-test": "false",
 	}},
 	"networkPolicy.enabled": {"networkPolicy.enabled=true", expectations{
 		"NetworkPolicy/oidc-injector {.spec.ingress[0].from}": "", "NetworkPolicy/oidc-injector {.spec.ingress[1].from}": `[{"namespaceSelector":{}}]`,
@@ -204,7 +210,8 @@ var valuesTable = map[string]struct {
 		rules + "[5].expr}": `sum by (reason) (increase(oidc_injector_admissions_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m])) >= 77`,
 		rules + "[7].expr}": `min by (certificate) (oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"} - time() < clamp_max((oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"} - oidc_injector_certificate_issued_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"}) / 6, 88))`,
 	}},
-	"metrics.dashboard.enabled": {"metrics.dashboard.enabled=true", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.grafana_dashboard}": "1"}},
+	"metrics.dashboard.namespace": {"metrics.dashboard.enabled=true,metrics.dashboard.namespace=grafana", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.namespace}": "grafana"}},
+	"metrics.dashboard.enabled":   {"metrics.dashboard.enabled=true", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.grafana_dashboard}": "1"}},
 	"audit.enabled": {"audit.enabled=true", expectations{
 		"--audit": "true", "--audit-lease-name": "oidc-injector-audit", "--namespace": "oidc-injector", "--audit-pod-selector": "",
 		"--audit-namespace-selector":        "oidc-injector.io/enabled=true,kubernetes.io/metadata.name notin (kube-node-lease,kube-public,kube-system,oidc-injector)",
@@ -233,7 +240,7 @@ var valuesTable = map[string]struct {
 		"ValidatingAdmissionPolicyBinding/oidc-injector-token-volumes {.spec.validationActions}":                       `["Deny"]`,
 		"ValidatingAdmissionPolicy/oidc-injector-token-volumes {.spec.matchConstraints.namespaceSelector.matchLabels}": `{"a":"b"}`,
 	}},
-	"test.namespace":                 {"test.namespace=there", expectations{"Namespace/oidc-injector-test": "false", "Namespace/there": "false", "Pod/oidc-injector-test {.spec.containers[0].args[1]}": "--namespace=there", "Role/oidc-injector-test {.metadata.namespace}": "there"}},
+	"test.namespace":                 {"test.namespace=there", expectations{"Namespace/oidc-injector-test-25237bd6": "false", "Namespace/there": "false", "Pod/oidc-injector-test {.spec.containers[0].args[1]}": "--namespace=there", "Role/oidc-injector-test {.metadata.namespace}": "there"}},
 	"test.podLabels":                 {"test.podLabels.a=b,test.podLabels.c=d", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--pod-labels=a=b,c=d"}},
 	"test.podLabels by the selector": {"webhook.objectSelector.matchLabels.a=b", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--pod-labels=a=b"}},
 	"test.audience":                  {"test.audience=mine", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine"}},
@@ -289,11 +296,59 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 		"certificates.mode=secret,certificates.secret.name=x":                               "certificates.secret.caBundle: give the certificate authorities of the serving certificate, in PEM",
 		"serviceAccount.create=false":                                                       "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create",
 		"metrics.enabled=false,metrics.serviceMonitor.enabled=true":                         "metrics.serviceMonitor.enabled: set metrics.enabled, too: there is nothing to monitor without the Service",
+		"metrics.enabled=false,metrics.prometheusRule.enabled=true":                         "metrics.prometheusRule.enabled: set metrics.enabled, too: without the Service there are no series, which is an alert",
+		"webhook.clientCertificates.allowedNames={a}":                                       "webhook.clientCertificates.allowedNames: set configMapName, too: without a certificate authority nobody is asked for a certificate",
+		`commonLabels.app\.kubernetes\.io/name=a`:                                           "commonLabels: app.kubernetes.io/name is a label of the chart's own",
+		`podLabels.app\.kubernetes\.io/component=a`:                                         "podLabels: app.kubernetes.io/component is a label by which the Deployment finds its pods",
+		"certificates.managed.caDuration=500h30m":                                           "certificates.managed.caDuration: 500h30m is too short: it has to be at least three times certificateDuration, 168h",
+		"certificates.mode=cert-manager,certificates.certManager.duration=720h":             "certificates.certManager.renewBefore: 720h is too long: it has to be less than duration, 720h",
+		"shutdownDelay=25s": "terminationGracePeriodSeconds: 30 is too short: it has to be more than shutdownDelay, 25s, and webhook.timeoutSeconds, 5, together",
+		"ports.probes=8080": "ports: webhook, metrics and probes have to be three different ports",
+		"replicas=20":       "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, while pods are replaced",
 	} {
 		for _, h := range helms {
 			if _, err := template(t, h, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s --set %s: %v", h.Name, set, err)
 			}
+		}
+	}
+}
+
+// TestEveryWrongCombinationIsReported: all at once.
+func TestEveryWrongCombinationIsReported(t *testing.T) {
+	_, err := template(t, helms[0], "", "--set=ports.probes=8080,serviceAccount.create=false,shutdownDelay=1m")
+	for _, want := range []string{"\nports: ", "\nserviceAccount.name: ", "\nterminationGracePeriodSeconds: "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing: %v", want, err)
+		}
+	}
+}
+
+// TestDurations compares some that are written in other words.
+func TestDurations(t *testing.T) {
+	for set, ok := range map[string]bool{
+		"certificates.managed.caDuration=3h30m,certificates.managed.certificateDuration=70m":                             true,
+		"certificates.managed.caDuration=3h29m59s,certificates.managed.certificateDuration=1h10m":                        false,
+		"certificates.managed.caDuration=90s,certificates.managed.certificateDuration=30s":                               true,
+		"certificates.managed.caDuration=1.5h,certificates.managed.certificateDuration=1800s":                            true,
+		"certificates.managed.caDuration=29999ms,certificates.managed.certificateDuration=10s":                           false,
+		"certificates.managed.caDuration=1h30m0.5s,certificates.managed.certificateDuration=30m":                         true,
+		"shutdownDelay=1500ms,terminationGracePeriodSeconds=7,webhook.timeoutSeconds=5":                                  true,
+		"shutdownDelay=2s,terminationGracePeriodSeconds=7,webhook.timeoutSeconds=5":                                      false,
+		"certificates.managed.caDuration=30s,certificates.managed.certificateDuration=9h,certificates.mode=cert-manager": true,
+	} {
+		if _, err := template(t, helms[1], "", "--set="+set); (err == nil) != ok {
+			t.Errorf("--set %s: %v", set, err)
+		}
+	}
+}
+
+// A Service's name begins with a letter.
+func TestANameThatBeginsWithADigit(t *testing.T) {
+	for _, h := range helms {
+		_, err := h.RunWithInput(t.Context(), "", "template", "1st", chartDir, "--kube-version=1.30.0")
+		if err == nil || !strings.Contains(err.Error(), `fullnameOverride: set it: "1st-oidc-injector"`) {
+			t.Errorf("%s: %v", h.Name, err)
 		}
 	}
 }

@@ -6,25 +6,29 @@
 {{- define "oidc-injector.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 40 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "oidc-injector.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "oidc-injector.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "oidc-injector.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end -}}
 
-{{- define "oidc-injector.labels" -}}
+{{- define "oidc-injector.ownLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "oidc-injector.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "oidc-injector.labels" -}}
+{{ include "oidc-injector.ownLabels" . }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -34,18 +38,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "oidc-injector.fullname" .) -}}
 {{- else -}}
-{{- required "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create" .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
 {{/*
 An image's reference: (list $ .Values.image). A tag beside a digest tells people
-what it is; the digest alone counts.
+what it is; the digest alone counts. The chart of a release knows its registry, which
+a parent's empty global.imageRegistry does not take away.
 */}}
 {{- define "oidc-injector.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- with $image.registry | default $root.Values.global.imageRegistry -}}
+{{- with coalesce $image.registry $root.Values.global.imageRegistry (index ($root.Chart.Annotations | default dict) "oidc-injector.io/registry") -}}
 {{- trimSuffix "/" . }}/
 {{- end -}}
 {{- $image.repository -}}
@@ -58,7 +63,11 @@ what it is; the digest alone counts.
 {{- end -}}
 
 {{- define "oidc-injector.imagePullSecrets" -}}
-{{- with concat .Values.imagePullSecrets .Values.global.imagePullSecrets | uniq -}}
+{{- $secrets := .Values.imagePullSecrets | default list -}}
+{{- range .Values.global.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with uniq $secrets -}}
 imagePullSecrets:
 {{ toYaml . }}
 {{- end -}}
@@ -85,7 +94,7 @@ imagePullSecrets:
 {{/* The Secret with the serving certificate that is mounted, where one is. */}}
 {{- define "oidc-injector.certificateSecretName" -}}
 {{- if eq .Values.certificates.mode "secret" -}}
-{{- required "certificates.secret.name: name the Secret with tls.crt and tls.key" .Values.certificates.secret.name -}}
+{{- .Values.certificates.secret.name -}}
 {{- else -}}
 {{- include "oidc-injector.fullname" . }}-tls
 {{- end -}}
@@ -100,7 +109,7 @@ Namespaces that the webhook never serves. Pods in them have to start while it is
 down: itself first of all.
 */}}
 {{- define "oidc-injector.excludedNamespaces" -}}
-{{- concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.webhook.namespaces.exclude | uniq | sortAlpha | toYaml -}}
+{{- concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) (.Values.webhook.namespaces.exclude | default list) | uniq | sortAlpha | toYaml -}}
 {{- end -}}
 
 {{- define "oidc-injector.notExcluded" -}}
@@ -108,6 +117,11 @@ down: itself first of all.
   operator: NotIn
   values:
   {{- include "oidc-injector.excludedNamespaces" . | nindent 2 }}
+{{- end -}}
+
+{{/* Whether there is a ResourceQuota for the priority class; one in kube-system would be for the whole control plane. */}}
+{{- define "oidc-injector.hasQuota" -}}
+{{- if and .Values.resourceQuota.enabled (has .Values.priorityClassName (list "system-cluster-critical" "system-node-critical")) (ne .Release.Namespace "kube-system") -}}true{{- end -}}
 {{- end -}}
 
 {{/* Namespaces that the webhook serves. */}}

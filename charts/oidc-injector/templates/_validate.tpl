@@ -1,0 +1,75 @@
+{{/*
+What the schema cannot say: values that contradict each other. All of it is reported at
+once.
+*/}}
+{{- define "oidc-injector.validate" -}}
+{{- $errors := list -}}
+{{- $fullname := include "oidc-injector.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $fullname) -}}
+{{- $errors = append $errors (printf "fullnameOverride: set it: %q, made of the release's name, cannot be the name of a Service, which begins with a letter" $fullname) -}}
+{{- end -}}
+{{- range $label := keys (.Values.commonLabels | default dict) | sortAlpha -}}
+{{- if hasKey (include "oidc-injector.ownLabels" $ | fromYaml) $label -}}
+{{- $errors = append $errors (printf "commonLabels: %s is a label of the chart's own" $label) -}}
+{{- end -}}
+{{- end -}}
+{{- range $label := keys (.Values.podLabels | default dict) | sortAlpha -}}
+{{- if hasKey (include "oidc-injector.selectorLabels" $ | fromYaml) $label -}}
+{{- $errors = append $errors (printf "podLabels: %s is a label by which the Deployment finds its pods" $label) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.certificates -}}
+{{- if and (eq .mode "managed") (lt (include "oidc-injector.seconds" .managed.caDuration | float64) (mulf 3 (include "oidc-injector.seconds" .managed.certificateDuration | float64))) -}}
+{{- $errors = append $errors (printf "certificates.managed.caDuration: %s is too short: it has to be at least three times certificateDuration, %s" .managed.caDuration .managed.certificateDuration) -}}
+{{- end -}}
+{{- if and (eq .mode "cert-manager") (le (include "oidc-injector.seconds" .certManager.duration | float64) (include "oidc-injector.seconds" .certManager.renewBefore | float64)) -}}
+{{- $errors = append $errors (printf "certificates.certManager.renewBefore: %s is too long: it has to be less than duration, %s" .certManager.renewBefore .certManager.duration) -}}
+{{- end -}}
+{{- if and (eq .mode "secret") (not .secret.name) -}}
+{{- $errors = append $errors "certificates.secret.name: name the Secret with tls.crt and tls.key" -}}
+{{- end -}}
+{{- if and (eq .mode "secret") (not (trim .secret.caBundle)) -}}
+{{- $errors = append $errors "certificates.secret.caBundle: give the certificate authorities of the serving certificate, in PEM" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.webhook.clientCertificates -}}
+{{- if and .allowedNames (not .configMapName) -}}
+{{- $errors = append $errors "webhook.clientCertificates.allowedNames: set configMapName, too: without a certificate authority nobody is asked for a certificate" -}}
+{{- end -}}
+{{- end -}}
+{{- if ge (addf (include "oidc-injector.seconds" .Values.shutdownDelay | float64) .Values.webhook.timeoutSeconds) (float64 .Values.terminationGracePeriodSeconds) -}}
+{{- $errors = append $errors (printf "terminationGracePeriodSeconds: %v is too short: it has to be more than shutdownDelay, %s, and webhook.timeoutSeconds, %v, together" .Values.terminationGracePeriodSeconds .Values.shutdownDelay .Values.webhook.timeoutSeconds) -}}
+{{- end -}}
+{{- with .Values.ports -}}
+{{- if ne (len (uniq (list (int .webhook) (int .metrics) (int .probes)))) 3 -}}
+{{- $errors = append $errors "ports: webhook, metrics and probes have to be three different ports" -}}
+{{- end -}}
+{{- end -}}
+{{- if and (include "oidc-injector.hasQuota" .) (ge (int .Values.replicas) (int .Values.resourceQuota.pods)) -}}
+{{- $errors = append $errors (printf "resourceQuota.pods: %v is too few: there has to be room for one more than replicas, %v, while pods are replaced" .Values.resourceQuota.pods .Values.replicas) -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- $errors = append $errors "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create" -}}
+{{- end -}}
+{{- if not .Values.metrics.enabled -}}
+{{- if .Values.metrics.serviceMonitor.enabled -}}
+{{- $errors = append $errors "metrics.serviceMonitor.enabled: set metrics.enabled, too: there is nothing to monitor without the Service" -}}
+{{- end -}}
+{{- if .Values.metrics.prometheusRule.enabled -}}
+{{- $errors = append $errors "metrics.prometheusRule.enabled: set metrics.enabled, too: without the Service there are no series, which is an alert" -}}
+{{- end -}}
+{{- end -}}
+{{- with $errors -}}
+{{- fail (printf "\n%s" (join "\n" .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A Go duration, such as 1h30m, in seconds. */}}
+{{- define "oidc-injector.seconds" -}}
+{{- $units := dict "h" 3600.0 "m" 60.0 "s" 1.0 "ms" 1e-3 "us" 1e-6 "µs" 1e-6 "ns" 1e-9 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+[a-zµ]+" . -1 -}}
+{{- $sum = addf $sum (mulf (regexFind "[0-9.]+" . | float64) (get $units (regexFind "[a-zµ]+" .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
