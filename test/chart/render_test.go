@@ -24,6 +24,17 @@ func template(t *testing.T, h helm.Helm, values string, args ...string) (string,
 	}, args...)...)
 }
 
+// TestLint has both Helms look at the chart, with the values of each variant.
+func TestLint(t *testing.T) {
+	for name, values := range variants {
+		for _, h := range helms {
+			if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, "--kube-version=1.30.0", "--values=-"); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+		}
+	}
+}
+
 // objects are manifests by kind and name, such as "Service/oidc-injector".
 type objects map[string]*unstructured.Unstructured
 
