@@ -118,7 +118,7 @@ func (a *Auditor) connect() error {
 	if err != nil {
 		return err
 	}
-	a.lock = lock{&resourcelock.LeaseLock{
+	a.lock = &lock{LeaseLock: resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: a.options.Namespace, Name: a.options.LeaseName},
 		Client:     leases,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: a.options.Identity},

@@ -2,41 +2,110 @@ package audit
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycoordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/oidc-injector/oidc-injector/internal/audit/audittest"
 )
 
-// Two replicas that both see no Lease make one, and one of them holds it.
-func TestAMissingLeaseIsMadeAndTakenOnce(t *testing.T) {
-	t.Parallel()
-	s := server(t)
+// locks are those of replicas of the same audit.
+func locks(t *testing.T, s *audittest.Server, identities ...string) []*lock {
+	t.Helper()
 	client, err := coordinationclient.NewForConfig(&rest.Config{Host: s.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	of := func(identity string) lock {
-		return lock{&resourcelock.LeaseLock{
+	var all []*lock
+	for _, identity := range identities {
+		all = append(all, &lock{LeaseLock: resourcelock.LeaseLock{
 			LeaseMeta: metav1.ObjectMeta{Namespace: "security", Name: "oidc-injector-audit"}, Client: client,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
-		}}
+		}})
 	}
-	a, b := of("a"), of("b")
-	if err := a.Create(t.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: "a", LeaseDurationSeconds: 30}); err != nil {
+	return all
+}
+
+func held(l *lock) resourcelock.LeaderElectionRecord {
+	return resourcelock.LeaderElectionRecord{HolderIdentity: l.Identity(), LeaseDurationSeconds: 30}
+}
+
+// Of replicas that all see no Lease, one gets it, and can go on with it at once.
+func TestAMissingLeaseIsMadeAndTakenOnce(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	for range 20 {
+		s.DeleteLease()
+		all := locks(t, s, "a", "b", "c", "d")
+		var got sync.Map
+		var group sync.WaitGroup
+		for _, l := range all {
+			group.Go(func() {
+				if l.Create(t.Context(), held(l)) == nil {
+					got.Store(l, true)
+				}
+			})
+		}
+		group.Wait()
+		winners := 0
+		for _, l := range all {
+			if _, won := got.Load(l); !won {
+				continue
+			}
+			winners++
+			if record, _, err := l.Get(t.Context()); err != nil || record.HolderIdentity != l.Identity() {
+				t.Errorf("%s has it, but the holder is %+v: %v", l.Identity(), record, err)
+			}
+			if err := l.Update(t.Context(), held(l)); err != nil {
+				t.Error(err)
+			}
+		}
+		if winners != 1 {
+			t.Fatalf("%d replicas have it", winners)
+		}
+	}
+}
+
+func TestALeaseThatIsHeldIsNotTaken(t *testing.T) {
+	t.Parallel()
+	all := locks(t, server(t), "a", "b")
+	if err := all[0].Create(t.Context(), held(all[0])); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Create(t.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: "b", LeaseDurationSeconds: 30}); !errors.Is(err, errHeld) {
-		t.Errorf("the second one gets: %v", err)
+	if err := all[1].Create(t.Context(), held(all[1])); !errors.Is(err, errHeld) {
+		t.Errorf("error %v", err)
 	}
-	record, _, err := b.Get(t.Context())
-	if err != nil || record.HolderIdentity != "a" {
-		t.Errorf("the holder is %+v: %v", record, err)
+}
+
+// Helm knows its objects by labels and annotations: without them it would refuse a Lease
+// that was made again.
+func TestALeaseThatIsMadeAgainIsTheSame(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	l := locks(t, s, "a")[0]
+	labels, annotations := map[string]string{"app.kubernetes.io/managed-by": "Helm"}, map[string]string{"meta.helm.sh/release-name": "oidc-injector"}
+	made := applycoordinationv1.Lease("oidc-injector-audit", "security").WithLabels(labels).WithAnnotations(annotations)
+	if _, err := l.Client.Leases("security").Apply(t.Context(), made, metav1.ApplyOptions{FieldManager: "helm"}); err != nil {
+		t.Fatal(err)
 	}
-	// The first one can go on with it at once.
-	if err := a.Update(t.Context(), *record); err != nil {
-		t.Error(err)
+	if _, _, err := l.Get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.DeleteLease()
+	if err := l.Create(t.Context(), held(l)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := l.Client.Leases("security").Get(t.Context(), "oidc-injector-audit", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]map[string]string{labels, annotations}, []map[string]string{again.Labels, again.Annotations}); diff != "" {
+		t.Errorf("labels and annotations (-want +got):\n%s", diff)
 	}
 }

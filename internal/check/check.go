@@ -23,6 +23,10 @@ const retryEvery = time.Second
 // warns of, and then that all is well, to w. The error says everything that was
 // wrong at the last attempt.
 func Run(ctx context.Context, o Options, w io.Writer) error {
+	return run(ctx, o, w, retryEvery)
+}
+
+func run(ctx context.Context, o Options, w io.Writer, retry time.Duration) error {
 	config, err := kubeclient.Load(o.Kubeconfig)
 	if err != nil {
 		return err
@@ -33,40 +37,41 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("could not use the way to the API server: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	if err := o.try(ctx, client, said); err != nil {
-		return err
-	}
+	err = o.try(ctx, client, said, retry)
 	for _, text := range said.texts {
 		fmt.Fprintln(w, "warning:", text)
+	}
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(w, "ok: a pod of namespace %q gets a token for audience %q\n", o.Namespace, o.Audience)
 	return nil
 }
 
-// try is Run without its surroundings.
-func (o *Options) try(ctx context.Context, client coreclient.PodsGetter, said *warnings) error {
+// try admits pods until one is in order, or the time is up.
+func (o *Options) try(ctx context.Context, client coreclient.PodsGetter, said *warnings, retry time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
 	var last error
 	for {
+		before := said.texts
 		said.texts = nil
 		pod, err := client.Pods(o.Namespace).Create(ctx, o.pod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		switch {
 		case err == nil:
-			err = o.judge(pod)
-		case last != nil && ctx.Err() != nil:
-			return last // the time was up during the call
+			last = o.judge(pod)
+		case last != nil && ctx.Err() != nil: // the time was up during the call
+			said.texts = before
 		default:
-			err = fmt.Errorf("the API server does not admit an annotated pod in namespace %q: %w", o.Namespace, err)
+			last = fmt.Errorf("the API server does not admit an annotated pod in namespace %q: %w", o.Namespace, err)
 		}
-		if err == nil {
+		if last == nil {
 			return nil
 		}
-		last = err
 		select {
 		case <-ctx.Done():
 			return last
-		case <-time.After(retryEvery):
+		case <-time.After(retry):
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -25,8 +26,16 @@ func apiServer(t *testing.T, answer http.HandlerFunc) Options {
 		t.Fatal(err)
 	}
 	o := options
-	o.Kubeconfig, o.Timeout = path, 50*time.Millisecond
+	o.Kubeconfig, o.Timeout = path, 2*time.Second
 	return o
+}
+
+// refuse answers as an API server that warns, and then says no.
+func refuse(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Warning", `299 - "the label is missing"`)
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Forbidden","code":403}`))
 }
 
 func TestARefusalIsTold(t *testing.T) {
@@ -35,36 +44,34 @@ func TestARefusalIsTold(t *testing.T) {
 		if r.Method != http.MethodPost || r.URL.Path != "/api/v1/namespaces/shop/pods" || r.URL.Query().Get("dryRun") != "All" {
 			t.Errorf("request %s %s", r.Method, r.URL)
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusForbidden)
-		_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Forbidden","code":403}`))
+		refuse(w)
 	})
 	var out bytes.Buffer
-	err := Run(t.Context(), o, &out)
-	if want := `the API server does not admit an annotated pod in namespace "shop": no`; err == nil || err.Error() != want || out.Len() > 0 {
-		t.Errorf("error %v, output %q, want %q", err, &out, want)
+	err := run(t.Context(), o, &out, time.Minute)
+	if want := `the API server does not admit an annotated pod in namespace "shop": no`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if want := "warning: the label is missing\n"; out.String() != want {
+		t.Errorf("output %q, want %q", &out, want)
 	}
 }
 
 // An API server that hangs is not said to hang where it has answered before.
 func TestTheLastAnswerCounts(t *testing.T) {
 	t.Parallel()
-	asked := 0
+	var asked atomic.Int32
 	o := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		if asked > 1 {
-			_, _ = io.Copy(io.Discard, r.Body) // until then, a server does not see that its client goes
-			<-r.Context().Done()
+		if asked.Add(1) == 1 {
+			refuse(w)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusForbidden)
-		_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Forbidden","code":403}`))
+		_, _ = io.Copy(io.Discard, r.Body) // until then, a server does not see that its client goes
+		<-r.Context().Done()
 	})
-	o.Timeout = retryEvery + 200*time.Millisecond
-	err := Run(t.Context(), o, &bytes.Buffer{})
-	if err == nil || !strings.HasSuffix(err.Error(), ": no") || asked != 2 {
-		t.Errorf("error %v after %d requests", err, asked)
+	var out bytes.Buffer
+	err := run(t.Context(), o, &out, time.Millisecond)
+	if err == nil || !strings.HasSuffix(err.Error(), ": no") || !strings.Contains(out.String(), "label") || asked.Load() != 2 {
+		t.Errorf("error %v, output %q, after %d requests", err, &out, asked.Load())
 	}
 }
 

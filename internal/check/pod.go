@@ -28,8 +28,8 @@ const (
 
 var errNotCalled = errors.New("the webhook was not called")
 
-// pod is an annotated pod that passes Pod Security "restricted" and asks a quota
-// for next to nothing.
+// pod is an annotated pod that passes Pod Security "restricted", names no user,
+// which OpenShift wants to choose, and asks a quota for next to nothing.
 func (o *Options) pod() *corev1.Pod {
 	prefix := annotations.Prefix(o.AnnotationPrefix)
 	return &corev1.Pod{
@@ -48,7 +48,7 @@ func (o *Options) pod() *corev1.Pod {
 			InitContainers: []corev1.Container{o.newContainer(initContainer)}, Containers: []corev1.Container{o.newContainer(container)},
 			AutomountServiceAccountToken: new(false),
 			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot: new(true), RunAsUser: new(int64(65532)), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+				RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 		},
 	}
@@ -72,10 +72,14 @@ func (o *Options) judge(pod *corev1.Pod) error {
 			"leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore", errNotCalled, o.Namespace, status)
 	}
 	var errs []error
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		if c.Name == initContainer || c.Name == container { // others come from other webhooks, or from a login
-			errs = append(errs, o.judgeContainer(pod, &c))
+	all := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) // some of other webhooks, or of a login
+	for _, name := range []string{initContainer, container} {
+		i := slices.IndexFunc(all, func(c corev1.Container) bool { return c.Name == name })
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("container %q is gone", name))
+			continue
 		}
+		errs = append(errs, o.judgeContainer(pod, &all[i]))
 	}
 	return errors.Join(errs...)
 }

@@ -95,31 +95,36 @@ func TestEverythingThatIsMissingIsSaid(t *testing.T) {
 				`container "app": no volume is mounted at /var/run/secrets/oidc-injector-check`,
 		},
 		"a volume": {
-			func(pod *corev1.Pod) { pod.Spec.Volumes = nil; pod.Spec.InitContainers = nil },
-			`container "app": no volume is mounted at /var/run/secrets/oidc-injector-check`,
+			func(pod *corev1.Pod) { pod.Spec.Volumes = nil },
+			"container \"init\": no volume is mounted at /var/run/secrets/oidc-injector-check\n" +
+				`container "app": no volume is mounted at /var/run/secrets/oidc-injector-check`,
+		},
+		"a container": {
+			func(pod *corev1.Pod) { pod.Spec.InitContainers = nil; pod.Spec.Containers[0].Name = "renamed" },
+			"container \"init\" is gone\ncontainer \"app\" is gone",
 		},
 		"a token, and a variable": {
 			func(pod *corev1.Pod) {
-				pod.Spec.InitContainers = nil
 				pod.Spec.Volumes[0] = corev1.Volume{Name: pod.Spec.Volumes[0].Name}
 				pod.Spec.Containers[0].Env[0].Value = "/elsewhere"
 			},
-			"container \"app\": volume \"VOLUME\" has no token token\n" +
+			"container \"init\": volume \"VOLUME\" has no token token\n" +
+				"container \"app\": volume \"VOLUME\" has no token token\n" +
 				`container "app": variable OIDC_TOKEN_FILE is not /var/run/secrets/oidc-injector-check/token`,
 		},
 		"the audience": {
 			func(pod *corev1.Pod) {
-				pod.Spec.InitContainers = nil
 				pod.Spec.Volumes[0].Projected.Sources[0].ServiceAccountToken.Audience = "other"
 			},
-			`container "app": the token in volume "VOLUME" is another one than the annotations ask for`,
+			"container \"init\": the token in volume \"VOLUME\" is another one than the annotations ask for\n" +
+				`container "app": the token in volume "VOLUME" is another one than the annotations ask for`,
 		},
 		"the expiration": {
 			func(pod *corev1.Pod) {
-				pod.Spec.InitContainers = nil
 				pod.Spec.Volumes[0].Projected.Sources[0].ServiceAccountToken.ExpirationSeconds = new(int64(3600))
 			},
-			`container "app": the token in volume "VOLUME" is another one than the annotations ask for`,
+			"container \"init\": the token in volume \"VOLUME\" is another one than the annotations ask for\n" +
+				`container "app": the token in volume "VOLUME" is another one than the annotations ask for`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,12 +37,18 @@ var alertsTable = map[string]struct {
 		},
 	},
 	"OIDCInjectorFailedOpen": {
-		fires:  map[string][]string{"pods": {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} 0x58 1x2`}},
-		silent: map[string][]string{"debug containers": {`apiserver_admission_webhook_fail_open_count{name="debugcontainers.oidc-injector.io"} 0x58 1x2`}},
+		fires: map[string][]string{
+			"the first time": {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} _x58 1x2`},
+			"again":          {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} 1x58 2x2`},
+		},
+		silent: map[string][]string{
+			"long ago":         {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} 1x30 2x30`},
+			"debug containers": {`apiserver_admission_webhook_fail_open_count{name="debugcontainers.oidc-injector.io"} _x58 1x2`},
+		},
 	},
 	"OIDCInjectorDebugFailedOpen": {
-		fires:  map[string][]string{"debug containers": {`apiserver_admission_webhook_fail_open_count{name="debugcontainers.oidc-injector.io"} 0x58 1x2`}},
-		silent: map[string][]string{"pods": {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} 0x58 1x2`}},
+		fires:  map[string][]string{"the first time": {`apiserver_admission_webhook_fail_open_count{name="debugcontainers.oidc-injector.io"} _x58 1x2`}},
+		silent: map[string][]string{"pods": {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} _x58 1x2`}},
 	},
 	"OIDCInjectorErrors": {
 		fires: map[string][]string{

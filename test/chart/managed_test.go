@@ -38,7 +38,7 @@ func TestManagedCertificates(t *testing.T) {
 		t.Run(h.Name, func(t *testing.T) {
 			withNamespace(t)
 			gone := helm.NothingIsLeft(t, kube)
-			install(t, h)
+			install(t, h, "--set=audit.enabled=true")
 			runWebhook(t, binary)
 			made := readCertificates(t)
 			if len(made.Data) == 0 || len(made.Bundles) != 2 || made.Bundles[0] == "" || made.Bundles[0] != made.Bundles[1] {
@@ -50,7 +50,7 @@ func TestManagedCertificates(t *testing.T) {
 					t.Errorf("after %s the certificates are others (-want +got):\n%s", after, diff)
 				}
 			}
-			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=3")
+			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=3,audit.enabled=true")
 			keeps("the upgrade")
 			h.MustRun(t, "rollback", release, "1")
 			keeps("the rollback")
@@ -66,7 +66,7 @@ func TestManagedCertificates(t *testing.T) {
 				}
 				return err
 			})
-			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=1")
+			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=1,audit.enabled=true")
 
 			// It is still running, and must not bring anything back.
 			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")

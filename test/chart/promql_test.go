@@ -28,6 +28,9 @@ func query(t *testing.T, expr string, now time.Time, described []string) promql.
 		}
 		var samples []chunks.Sample
 		for i, v := range values {
+			if v.Omitted {
+				continue
+			}
 			at := now.Add(time.Duration(i-len(values)+1) * time.Minute)
 			samples = append(samples, sample{at.UnixMilli(), v.Value})
 		}

@@ -208,7 +208,10 @@ var valuesTable = map[string]struct {
 	}},
 	"metrics.prometheusRule thresholds": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.denials=77,metrics.prometheusRule.certificateExpirySeconds=88", expectations{
 		rules + "[5].expr}": `sum by (reason) (increase(oidc_injector_admissions_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m])) >= 77`,
-		rules + "[7].expr}": `min by (certificate) (oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"} - time() < clamp_max((oidc_injector_certificate_expiration_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"} - oidc_injector_certificate_issued_timestamp_seconds{namespace="oidc-injector",job="oidc-injector-metrics"}) / 6, 88))`,
+		rules + "[7].expr}": certificateExpiry("88"),
+	}},
+	"metrics.prometheusRule with a short renewBefore": {"metrics.prometheusRule.enabled=true,certificates.mode=cert-manager,certificates.certManager.renewBefore=1h", expectations{
+		rules + "[7].alert}": "OIDCInjectorCertificateExpiry", rules + "[7].expr}": certificateExpiry("1800"),
 	}},
 	"metrics.dashboard.namespace": {"metrics.dashboard.enabled=true,metrics.dashboard.namespace=grafana", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.namespace}": "grafana"}},
 	"metrics.dashboard.enabled":   {"metrics.dashboard.enabled=true", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.grafana_dashboard}": "1"}},
@@ -256,6 +259,14 @@ const (
 		"OIDCInjectorCertificateExpiry OIDCInjectorSelfProbeFailing OIDCInjectorCertificateSyncFailing OIDCInjectorConfigInvalid"
 )
 
+// certificateExpiry is the expression of that alert.
+func certificateExpiry(seconds string) string {
+	const series = `{namespace="oidc-injector",job="oidc-injector-metrics"}`
+	const ends = "oidc_injector_certificate_expiration_timestamp_seconds" + series
+	const issued = "oidc_injector_certificate_issued_timestamp_seconds" + series
+	return "min by (certificate) (" + ends + " - time() < clamp_max((" + ends + " - " + issued + ") / 6, " + seconds + "))"
+}
+
 func loginConfig(image string) string {
 	return configHead + "login:\n  image: " + image + "\n  imagePullPolicy: IfNotPresent\n"
 }
@@ -302,9 +313,10 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 		`podLabels.app\.kubernetes\.io/component=a`:                                         "podLabels: app.kubernetes.io/component is a label by which the Deployment finds its pods",
 		"certificates.managed.caDuration=500h30m":                                           "certificates.managed.caDuration: 500h30m is too short: it has to be at least three times certificateDuration, 168h",
 		"certificates.mode=cert-manager,certificates.certManager.duration=720h":             "certificates.certManager.renewBefore: 720h is too long: it has to be less than duration, 720h",
-		"shutdownDelay=25s": "terminationGracePeriodSeconds: 30 is too short: it has to be more than shutdownDelay, 25s, and webhook.timeoutSeconds, 5, together",
-		"ports.probes=8080": "ports: webhook, metrics and probes have to be three different ports",
-		"replicas=20":       "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, while pods are replaced",
+		"shutdownDelay=25s":            "terminationGracePeriodSeconds: 30 is too short: it has to be more than shutdownDelay, 25s, and webhook.timeoutSeconds, 5, together",
+		"ports.probes=8080":            "ports: webhook, metrics and probes have to be three different ports",
+		"replicas=21,hostNetwork=true": "resourceQuota.pods: 20 is too few: there has to be room for replicas, 21",
+		"replicas=20":                  "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, while pods are replaced",
 	} {
 		for _, h := range helms {
 			if _, err := template(t, h, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {

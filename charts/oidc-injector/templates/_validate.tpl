@@ -45,7 +45,9 @@ once.
 {{- $errors = append $errors "ports: webhook, metrics and probes have to be three different ports" -}}
 {{- end -}}
 {{- end -}}
-{{- if and (include "oidc-injector.hasQuota" .) (ge (int .Values.replicas) (int .Values.resourceQuota.pods)) -}}
+{{- if and (include "oidc-injector.hasQuota" .) (or .Values.hostNetwork .Values.updateStrategy) (gt (int .Values.replicas) (int .Values.resourceQuota.pods)) -}}
+{{- $errors = append $errors (printf "resourceQuota.pods: %v is too few: there has to be room for replicas, %v" .Values.resourceQuota.pods .Values.replicas) -}}
+{{- else if and (include "oidc-injector.hasQuota" .) (not (or .Values.hostNetwork .Values.updateStrategy)) (ge (int .Values.replicas) (int .Values.resourceQuota.pods)) -}}
 {{- $errors = append $errors (printf "resourceQuota.pods: %v is too few: there has to be room for one more than replicas, %v, while pods are replaced" .Values.resourceQuota.pods .Values.replicas) -}}
 {{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}

@@ -53,11 +53,14 @@ func main() {
 }
 
 func run(ctx context.Context, kubeconfig string) error {
+	ctx, cancel := context.WithCancel(ctx)
 	wait, err := runControllers(ctx, kubeconfig)
 	if err != nil {
+		cancel()
 		return err
 	}
 	defer wait()
+	defer cancel() // which is what wait waits for
 	return runInjector(ctx, kubeconfig)
 }
 

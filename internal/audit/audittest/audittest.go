@@ -419,14 +419,27 @@ func (s *Server) getLease(w http.ResponseWriter, _ *http.Request) {
 	write(w, http.StatusOK, lease)
 }
 
+// DeleteLease deletes the Lease, as an operator would.
+func (s *Server) DeleteLease() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lease = nil
+}
+
 // applyLease makes an empty Lease where there is none, and leaves another alone.
 func (s *Server) applyLease(w http.ResponseWriter, r *http.Request) {
+	lease := &coordinationv1.Lease{}
+	if read(r, lease) != nil {
+		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
+		return
+	}
 	s.mu.Lock()
 	if s.lease == nil {
 		s.version++
-		s.lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: r.PathValue("name"), ResourceVersion: strconv.Itoa(s.version)}}
+		lease.ResourceVersion = strconv.Itoa(s.version)
+		s.lease = lease
 	}
-	lease := s.lease
+	lease = s.lease
 	s.mu.Unlock()
 	write(w, http.StatusOK, lease)
 }

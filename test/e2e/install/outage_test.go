@@ -89,7 +89,7 @@ func (n *node) testIgnore(t *testing.T) {
 	n.isMissed(t, pod)
 }
 
-// isMissed waits until the audit has told of a pod: once, although there are two replicas.
+// isMissed waits until the audit has told of a pod, and sees that one replica alone has.
 func (n *node) isMissed(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	podtest.EventuallyWithin(t, 2*time.Minute, "the audit", func(ctx context.Context) error {
@@ -99,11 +99,12 @@ func (n *node) isMissed(t *testing.T, pod *corev1.Pod) {
 		}
 		return err
 	})
-	missed := 0.0
+	missed, leaders := 0.0, 0.0
 	for _, webhook := range n.webhooks(t) {
 		missed += n.metric(t, webhook.Name, "oidc_injector_missed_pods", "reason", "not_injected")
+		leaders += n.metric(t, webhook.Name, "oidc_injector_audit_leader")
 	}
-	if missed != 1 {
-		t.Errorf("the metric tells of %v missed pods", missed)
+	if missed != 1 || leaders != 1 {
+		t.Errorf("%v replicas do the audit, and tell of %v missed pods", leaders, missed)
 	}
 }

@@ -91,7 +91,7 @@ func inventory(ctx context.Context, kube *cluster.Cluster) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	transient := []string{"events", "leases", "componentstatuses"}
+	transient := []string{"events", "componentstatuses"}
 	var names []string
 	for _, list := range lists {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
@@ -107,6 +107,9 @@ func inventory(ctx context.Context, kube *cluster.Cluster) ([]string, error) {
 				return nil, fmt.Errorf("could not list %s: %w", kind.Name, err)
 			}
 			for i := range found.Items {
+				if namespace := found.Items[i].Namespace; kind.Name == "leases" && (namespace == "kube-system" || namespace == "kube-node-lease") {
+					continue // Kubernetes' own
+				}
 				names = append(names, kind.Name+" "+found.Items[i].Namespace+"/"+found.Items[i].Name)
 			}
 		}
