@@ -107,15 +107,18 @@ func inventory(ctx context.Context, kube *cluster.Cluster) ([]string, error) {
 				return nil, fmt.Errorf("could not list %s: %w", kind.Name, err)
 			}
 			for i := range found.Items {
-				if namespace := found.Items[i].Namespace; kind.Name == "leases" && (namespace == "kube-system" || namespace == "kube-node-lease") {
-					continue // Kubernetes' own
-				}
 				names = append(names, kind.Name+" "+found.Items[i].Namespace+"/"+found.Items[i].Name)
 			}
 		}
 	}
+	names = slices.DeleteFunc(names, isKubernetesLease)
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// isKubernetesLease tells whether it is a Lease of Kubernetes' own programs and nodes.
+func isKubernetesLease(name string) bool {
+	return strings.HasPrefix(name, "leases kube-system/") || strings.HasPrefix(name, "leases kube-node-lease/")
 }
 
 // NothingIsLeft remembers what there is, and the function that it returns waits until
