@@ -6,13 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
-	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
@@ -73,35 +71,11 @@ func newPod(name string, pairs ...string) *corev1.Pod {
 // inject does to a pod what the webhook and the API server do.
 func inject(t testing.TB, cfg *config.Config, version string, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
-	raw, err := json.Marshal(pod)
+	injected, err := admissiontest.Inject(cfg, version, pod)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := admission.Decide(cfg, version, &admission.Request{
-		Resource: "pods", Operation: admissionv1.Create, Name: pod.Name, Namespace: pod.Namespace, Pod: parsed(t, pod),
-	})
-	if d.Outcome == admission.Denied {
-		t.Fatalf("pod %s is denied: %v", pod.Name, d.Errors)
-	}
-	patch, err := json.Marshal(d.Operations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(d.Operations) == 0 {
-		return pod
-	}
-	decoded, err := jsonpatch.DecodePatch(patch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if raw, err = decoded.Apply(raw); err != nil {
-		t.Fatal(err)
-	}
-	var patched corev1.Pod
-	if err := json.Unmarshal(raw, &patched); err != nil {
-		t.Fatal(err)
-	}
-	return &patched
+	return injected
 }
 
 func parsed(t testing.TB, pod *corev1.Pod) *mutate.Pod {

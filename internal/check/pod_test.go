@@ -1,15 +1,12 @@
 package check
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
@@ -27,34 +24,11 @@ func injected(t *testing.T) *corev1.Pod {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := json.Marshal(options.pod())
+	pod, err := admissiontest.Inject(cfg, "v1", options.pod())
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := admission.ReadReview(admissiontest.Review("CREATE", "", string(raw), "null"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := admission.Decide(cfg, "v1", q)
-	if d.Outcome != admission.Mutated {
-		t.Fatalf("outcome %s: %v", d.Outcome, d.Errors)
-	}
-	operations, err := json.Marshal(d.Operations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	patch, err := jsonpatch.DecodePatch(operations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if raw, err = patch.Apply(raw); err != nil {
-		t.Fatal(err)
-	}
-	var pod corev1.Pod
-	if err := json.Unmarshal(raw, &pod); err != nil {
-		t.Fatal(err)
-	}
-	return &pod
+	return pod
 }
 
 func TestWhatTheWebhookMakesIsInOrder(t *testing.T) {

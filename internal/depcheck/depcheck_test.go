@@ -46,7 +46,7 @@ var rules = map[string]rule{
 		"internal/annotations", "internal/config", "internal/jsonread", "internal/mutate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
-	"internal/admission/admissiontest": {},
+	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/config", "internal/mutate"}},
 
 	"internal/annotations":     {imports: []string{"internal/contract"}, outOfReach: valuesOnly},
 	"internal/audit":           {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},

@@ -57,10 +57,7 @@ func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
 		"webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts", "policies.tokenVolumes.actions",
 		"image.repository", "ports.webhook", "test", "replicas", "certificates.managed.caDuration",
 	} {
-		section, last, found := cutLast(key)
-		if !found {
-			section, last = "", key
-		}
+		section, last := cutLast(key)
 		for _, h := range helms {
 			_, err := template(t, h, "", "--set="+key+"=null")
 			if want := "missing property '" + last + "'"; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), strings.ReplaceAll(section, ".", "/")) {
@@ -81,12 +78,9 @@ func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
 }
 
 // cutLast cuts a path before its last element.
-func cutLast(path string) (before, last string, found bool) {
+func cutLast(path string) (before, last string) {
 	i := strings.LastIndexByte(path, '.')
-	if i < 0 {
-		return "", path, false
-	}
-	return path[:i], path[i+1:], true
+	return path[:max(i, 0)], path[i+1:]
 }
 
 // TestThePartOfAnother: what Helm gives to a part of another chart is no typo.

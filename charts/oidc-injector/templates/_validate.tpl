@@ -8,13 +8,15 @@ once.
 {{- if not (regexMatch "^[a-z]" $fullname) -}}
 {{- $errors = append $errors (printf "fullnameOverride: set it: %q, made of the release's name, cannot be the name of a Service, which begins with a letter" $fullname) -}}
 {{- end -}}
+{{- $own := include "oidc-injector.ownLabels" . | fromYaml -}}
 {{- range $label := keys (.Values.commonLabels | default dict) | sortAlpha -}}
-{{- if hasKey (include "oidc-injector.ownLabels" $ | fromYaml) $label -}}
+{{- if hasKey $own $label -}}
 {{- $errors = append $errors (printf "commonLabels: %s is a label of the chart's own" $label) -}}
 {{- end -}}
 {{- end -}}
+{{- $selector := include "oidc-injector.selectorLabels" . | fromYaml -}}
 {{- range $label := keys (.Values.podLabels | default dict) | sortAlpha -}}
-{{- if hasKey (include "oidc-injector.selectorLabels" $ | fromYaml) $label -}}
+{{- if hasKey $selector $label -}}
 {{- $errors = append $errors (printf "podLabels: %s is a label by which the Deployment finds its pods" $label) -}}
 {{- end -}}
 {{- end -}}
@@ -45,10 +47,16 @@ once.
 {{- $errors = append $errors "ports: webhook, metrics and probes have to be three different ports" -}}
 {{- end -}}
 {{- end -}}
-{{- if and (include "oidc-injector.hasQuota" .) (or .Values.hostNetwork .Values.updateStrategy) (gt (int .Values.replicas) (int .Values.resourceQuota.pods)) -}}
-{{- $errors = append $errors (printf "resourceQuota.pods: %v is too few: there has to be room for replicas, %v" .Values.resourceQuota.pods .Values.replicas) -}}
-{{- else if and (include "oidc-injector.hasQuota" .) (not (or .Values.hostNetwork .Values.updateStrategy)) (ge (int .Values.replicas) (int .Values.resourceQuota.pods)) -}}
-{{- $errors = append $errors (printf "resourceQuota.pods: %v is too few: there has to be room for one more than replicas, %v, while pods are replaced" .Values.resourceQuota.pods .Values.replicas) -}}
+{{- if include "oidc-injector.hasQuota" . -}}
+{{- $replicas := int .Values.replicas -}}
+{{- $pods := int .Values.resourceQuota.pods -}}
+{{- if or .Values.hostNetwork .Values.updateStrategy -}}
+{{- if gt $replicas $pods -}}
+{{- $errors = append $errors (printf "resourceQuota.pods: %d is too few: there has to be room for replicas, %d" $pods $replicas) -}}
+{{- end -}}
+{{- else if ge $replicas $pods -}}
+{{- $errors = append $errors (printf "resourceQuota.pods: %d is too few: there has to be room for one more than replicas, %d, while pods are replaced" $pods $replicas) -}}
+{{- end -}}
 {{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- $errors = append $errors "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create" -}}

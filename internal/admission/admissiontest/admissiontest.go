@@ -1,5 +1,5 @@
-// Package admissiontest makes admission reviews for tests, benchmarks and the
-// load test.
+// Package admissiontest makes admission reviews and injected pods for tests,
+// benchmarks and the load test.
 package admissiontest
 
 import (

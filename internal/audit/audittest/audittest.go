@@ -429,8 +429,7 @@ func (s *Server) DeleteLease() {
 // applyLease makes an empty Lease where there is none, and leaves another alone.
 func (s *Server) applyLease(w http.ResponseWriter, r *http.Request) {
 	lease := &coordinationv1.Lease{}
-	if read(r, lease) != nil {
-		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
+	if !read(w, r, lease) {
 		return
 	}
 	s.mu.Lock()
@@ -446,8 +445,7 @@ func (s *Server) applyLease(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) putLease(w http.ResponseWriter, r *http.Request) {
 	lease := &coordinationv1.Lease{}
-	if read(r, lease) != nil {
-		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
+	if !read(w, r, lease) {
 		return
 	}
 	s.mu.Lock()
@@ -471,8 +469,7 @@ func (s *Server) putLease(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) {
 	var event eventsv1.Event
-	if read(r, &event) != nil {
-		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
+	if !read(w, r, &event) {
 		return
 	}
 	s.mu.Lock()
@@ -482,13 +479,16 @@ func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) {
 }
 
 // read reads an object in JSON or protobuf.
-func read(r *http.Request, into runtime.Object) error {
+// read tells whether a request holds such an object, and answers it if not.
+func read(w http.ResponseWriter, r *http.Request, into runtime.Object) bool {
 	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return err
+	if err == nil {
+		_, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, nil, into)
 	}
-	_, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, nil, into)
-	return err
+	if err != nil {
+		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
+	}
+	return err == nil
 }
 
 func write(w http.ResponseWriter, code int, v any) {

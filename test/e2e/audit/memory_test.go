@@ -141,7 +141,7 @@ func TestARealClusterOfManyPods(t *testing.T) {
 	}
 }
 
-// createPods creates annotated pods, of ten owners.
+// createPods creates annotated pods, of ten applications.
 func createPods(t *testing.T, namespace string, n int) {
 	t.Helper()
 	config := kube.RESTConfig()

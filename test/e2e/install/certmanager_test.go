@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/certmanager"
 	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
@@ -22,9 +21,7 @@ func (n *node) testCertManager(t *testing.T) {
 	certmanager.Start(t, repository, n.kube)
 	gone := helm.NothingIsLeft(t, n.kube)
 	n.install(t, n.helm4, byCertManager)
-	if err := n.kube.Namespace(t.Context(), apps, map[string]string{injector.EnabledLabel: "true"}); err != nil {
-		t.Fatal(err)
-	}
+	n.serveApps(t)
 	n.runInjected(t, "app")
 	n.helmTest(t, n.helm4)
 
@@ -40,9 +37,7 @@ func (n *node) testCertManager(t *testing.T) {
 		n.runInjected(t, "again")
 	})
 
-	n.uninstall(t, n.helm4)
-	n.deleteNamespaces(t, apps, namespace)
-	gone()
+	n.uninstall(t, n.helm4, gone)
 }
 
 // testRenewed asks cert-manager for another certificate, as `cmctl renew` does.

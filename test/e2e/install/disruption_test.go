@@ -21,7 +21,6 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
-	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/contained"
 	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
@@ -58,9 +57,7 @@ func (n *node) installPrevious(t *testing.T) {
 	t.Helper()
 	n.tellIfFailed(t)
 	n.installFrom(t, n.helm3, previousChart(t), shortCertificates, "--set=log.level=debug,webhook.timeoutSeconds=7")
-	if err := n.kube.Namespace(t.Context(), apps, map[string]string{injector.EnabledLabel: "true"}); err != nil {
-		t.Fatal(err)
-	}
+	n.serveApps(t)
 	n.runInjected(t, "before")
 }
 

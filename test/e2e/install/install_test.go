@@ -97,9 +97,7 @@ func TestInstall(t *testing.T) {
 	t.Run("failure policy", n.testIgnore)
 	t.Run("rollback", n.testRollback)
 	t.Run("retired CA", n.testRetiredCA)
-	n.uninstall(t, n.helm4)
-	n.deleteNamespaces(t, apps, namespace)
-	gone()
+	n.uninstall(t, n.helm4, gone)
 	t.Run("cert-manager", n.testCertManager)
 }
 
@@ -108,14 +106,10 @@ func (n *node) testDefaults(t *testing.T, gone func()) {
 	t.Helper()
 	n.tellIfFailed(t)
 	n.install(t, n.helm3)
-	if err := n.kube.Namespace(t.Context(), apps, map[string]string{injector.EnabledLabel: "true"}); err != nil {
-		t.Fatal(err)
-	}
+	n.serveApps(t)
 	n.runInjected(t, "app")
 	n.helmTest(t, n.helm3)
-	n.uninstall(t, n.helm3)
-	n.deleteNamespaces(t, apps, namespace)
-	gone()
+	n.uninstall(t, n.helm3, gone)
 }
 
 // helmTest runs the chart's own test, whose pod the kubelet has to run.
@@ -159,9 +153,20 @@ func readyAfter(pod *corev1.Pod) time.Duration {
 	return -1
 }
 
-func (n *node) uninstall(t *testing.T, h helm.Helm) {
+// serveApps makes the namespace that the webhook serves.
+func (n *node) serveApps(t *testing.T) {
+	t.Helper()
+	if err := n.kube.Namespace(t.Context(), apps, map[string]string{injector.EnabledLabel: "true"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// uninstall removes all that a test has made, and then nothing may be left.
+func (n *node) uninstall(t *testing.T, h helm.Helm, gone func()) {
 	t.Helper()
 	h.MustRun(t, "uninstall", release, "--wait", "--timeout=2m")
+	n.deleteNamespaces(t, apps, namespace)
+	gone()
 }
 
 var webhookPods = metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"}
