@@ -62,14 +62,15 @@ const (
 	PolicyDenied Reason = "policy"
 	// Conflict: the annotations contradict what the pod says itself.
 	Conflict Reason = "conflict"
+	// TooLarge: the pod, or what its annotations ask for, is over a bound. Failed
+	// requests have it, too, whose body is over the limit.
+	TooLarge Reason = "too_large"
 
 	// NotReview: the request was not of the form in which API servers send
 	// reviews: a scanner, or a curious person.
 	NotReview Reason = "not_review"
 	// Malformed: the request's body was not an admission review.
 	Malformed Reason = "malformed"
-	// TooLarge: the request's body was over the limit.
-	TooLarge Reason = "too_large"
 	// Panicked: the webhook has a defect.
 	Panicked Reason = "panic"
 )
@@ -78,7 +79,7 @@ const (
 var outcomes = map[Outcome][]Reason{
 	Mutated:   {Injected},
 	Unchanged: {AlreadyInjected, NotRequested, OptedOut, NoContainer, Unsupported, DebugSkipped},
-	Denied:    {InvalidAnnotations, PolicyDenied, Conflict},
+	Denied:    {InvalidAnnotations, PolicyDenied, Conflict, TooLarge},
 	Failed:    {NotReview, Malformed, TooLarge, Panicked},
 }
 
@@ -129,16 +130,25 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	if d, done := nothingToInject(spec, warnings, len(invalid)); done {
 		return d
 	}
-	if _, mirror := q.Pod.Annotations[mirrorAnnotation]; mirror {
+	if _, mirror := q.Pod.Annotations.Get(mirrorAnnotation); mirror {
 		warnings = append(warnings, "a static pod cannot have ServiceAccount tokens: none was injected")
 		return Decision{Outcome: Unchanged, Reason: Unsupported, Warnings: warnings}
 	}
-	result, conflicts := mutate.Patch(q.Pod, spec, mutateOptions(cfg, version))
+	options := mutateOptions(cfg, version)
+	if len(invalid)+len(forbidden) > 0 { // what else is wrong is said, too
+		more, conflicts := mutate.Check(q.Pod, spec, options)
+		return denied(invalid, slices.Concat(invalid, forbidden, conflicts), append(warnings, more...))
+	}
+	result, conflicts := mutate.Patch(q.Pod, spec, options)
 	warnings = append(warnings, result.Warnings...)
-	if errs := slices.Concat(invalid, forbidden, conflicts); len(errs) > 0 {
-		return Decision{Outcome: Denied, Reason: denialReason(invalid, errs), Warnings: warnings, Errors: errs}
+	if len(conflicts) > 0 {
+		return denied(nil, conflicts, warnings)
 	}
 	return decision(result, spec, warnings)
+}
+
+func denied(invalid, all field.ErrorList, warnings []string) Decision {
+	return Decision{Outcome: Denied, Reason: denialReason(invalid, all), Warnings: warnings, Errors: all}
 }
 
 // nothingToInject is the decision where the annotations ask for no token.
@@ -159,11 +169,14 @@ func nothingToInject(spec annotations.Spec, warnings []string, problems int) (De
 // take them: wrong annotations, then the policy, then the rest of the pod.
 func denialReason(invalid, all field.ErrorList) Reason {
 	forbidden := func(err *field.Error) bool { return err.Type == field.ErrorTypeForbidden }
+	tooLarge := func(err *field.Error) bool { return err.Type == field.ErrorTypeTooMany || err.Type == field.ErrorTypeTooLong }
 	switch {
 	case len(invalid) > 0:
 		return InvalidAnnotations
 	case slices.ContainsFunc(all, forbidden):
 		return PolicyDenied
+	case slices.ContainsFunc(all, tooLarge):
+		return TooLarge
 	default:
 		return Conflict
 	}
@@ -197,7 +210,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 }
 
 func mutateOptions(cfg *config.Config, version string) mutate.Options {
-	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: cfg.Login}
+	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: cfg.Login, InjectedContainers: cfg.InjectedContainers}
 }
 
 func checkPolicy(cfg *config.Config, namespace string, spec annotations.Spec) field.ErrorList {

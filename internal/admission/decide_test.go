@@ -124,7 +124,7 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 			"for a container that there is not",
 			ask{object: pod("", "audience=vault", "containers=other")},
 			"no_container",
-			[]string{`oidc-injector.io/containers: the pod has no container "other"`, twoTokens},
+			[]string{twoTokens, `oidc-injector.io/containers: the pod has no container "other"`},
 		},
 		{
 			"a mirror pod",
@@ -306,9 +306,9 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 			},
 			causes: []metav1.StatusCause{{
 				Type: "FieldValueInvalid", Field: "spec.ephemeralContainers[0].volumeMounts[0].mountPath",
-				Message: `Invalid value: "/var/run/secrets/tokens": container "debugger" mounts volume "other" here, which is not what annotation oidc-injector.io/audience wants here: oidc-token with audience "vault" for 3600 s`,
+				Message: `Invalid value: "/var/run/secrets/tokens": container "debugger" already mounts volume "other" here, but annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or oidc-injector.io/skip-containers`,
 			}},
-			message: `spec.ephemeralContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container "debugger" mounts volume "other" here, which is not what annotation oidc-injector.io/audience wants here: oidc-token with audience "vault" for 3600 s`,
+			message: `spec.ephemeralContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container "debugger" already mounts volume "other" here, but annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or oidc-injector.io/skip-containers`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -143,9 +143,9 @@ func TestALoginThatNobodyReadsIsNone(t *testing.T) {
 	t.Parallel()
 	response := newHook(configured(loginConfig(t))).admit(t, ask{object: pod("", append(vaultLogin, "containers=other")...)}.review())
 	want := []string{
+		`no container of the pod gets token "default"`,
 		`no container of the pod gets the result of login "default"`,
 		`oidc-injector.io/containers: the pod has no container "other"`,
-		`no container of the pod gets token "default"`,
 	}
 	if diff := cmp.Diff(want, response.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

@@ -14,7 +14,7 @@ func TestEveryCounterIsThereFromTheStart(t *testing.T) {
 		"mutated/injected":           0,
 		"unchanged/already_injected": 0, "unchanged/not_requested": 0, "unchanged/opted_out": 0,
 		"unchanged/no_container": 0, "unchanged/unsupported": 0, "unchanged/debug_skipped": 0,
-		"denied/invalid_annotations": 0, "denied/policy": 0, "denied/conflict": 0,
+		"denied/invalid_annotations": 0, "denied/policy": 0, "denied/conflict": 0, "denied/too_large": 0,
 		"failed/not_review": 0, "failed/malformed": 0, "failed/too_large": 0, "failed/panic": 0,
 	}
 	if diff := cmp.Diff(want, newHook(configured(defaultConfig())).allCounters(t)); diff != "" {
@@ -49,7 +49,7 @@ func TestNoMetricHasANameOfTheCluster(t *testing.T) {
 	if diff := cmp.Diff(map[string][]string{"oidc_injector_admissions_total": {"outcome", "reason"}}, got); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
-	if n := len(h.allCounters(t)); n != 14 {
+	if n := len(h.allCounters(t)); n != 15 {
 		t.Errorf("%d counters after some requests", n)
 	}
 }

@@ -30,8 +30,12 @@ func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if q.Pod == nil || q.Pod.Annotations["oidc-injector.io/audience"] != "vault" {
-			t.Errorf("%s: pod %v", name, q.Pod)
+		if q.Pod == nil {
+			t.Errorf("%s: no pod", name)
+			continue
+		}
+		if audience, _ := q.Pod.Annotations.Get("oidc-injector.io/audience"); audience != "vault" {
+			t.Errorf("%s: audience %q", name, audience)
 		}
 		if (q.OldPod != nil) != strings.Contains(name, "old") {
 			t.Errorf("%s: old pod %v", name, q.OldPod)

@@ -137,6 +137,12 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// sameDirectory is the error of a second token with the directory of another.
+func sameDirectory(key, dir, other, theirs string) string {
+	return fmt.Sprintf("metadata.annotations[oidc-injector.io/%s]: Invalid value: %q: "+
+		"token %q has the same directory, mount-path %s: a token has a volume, and so a directory, of its own", key, dir, other, theirs)
+}
+
 // TestTokensThatCannotLiveSideBySide shows the errors between tokens that some
 // container may have both of.
 func TestTokensThatCannotLiveSideBySide(t *testing.T) {
@@ -146,82 +152,60 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 		os   annotations.OS
 		errs []string
 	}{
-		"the same file": {
-			keys: keys{"audience": "vault", "audience.aws": "sts", "token-file.aws": "oidc-token"},
-			errs: []string{`metadata.annotations[oidc-injector.io/token-file.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": ` +
-				`token "default" writes the same file: give one of them another token-file or mount-path`},
+		"the same directory": {
+			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens", "token-file.aws": "aws"},
+			errs: []string{sameDirectory("mount-path.aws", "/var/run/secrets/tokens", "default", "/var/run/secrets/tokens")},
 		},
-		"one directory by two names": {
+		"the same directory by its two names": {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/run/secrets/tokens"},
-			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/run/secrets/tokens": ` +
-				`token "default" has mount-path /var/run/secrets/tokens, which is the same directory where /var/run leads to /run: write both the same way`},
+			errs: []string{sameDirectory("mount-path.aws", "/run/secrets/tokens", "default", "/var/run/secrets/tokens")},
 		},
-		"the same file, by the default name": {
-			keys: keys{"audience": "vault", "token-file": "aws", "audience.aws": "sts"},
-			errs: []string{`metadata.annotations[oidc-injector.io/audience.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
-				`token "default" writes the same file: give one of them another token-file or mount-path`},
+		"the same directory, which another token has by default": {
+			keys: keys{"audience": "vault", "mount-path": "/var/run/secrets/tokens-aws", "audience.aws": "sts"},
+			errs: []string{sameDirectory("audience.aws", "/var/run/secrets/tokens-aws", "default", "/var/run/secrets/tokens-aws")},
 		},
-		"the same file, in some container": {
+		"the same directory, in some container": {
 			keys: keys{
-				"audience.a": "a", "token-file.a": "jwt", "containers.a": "app,worker",
-				"audience.b": "b", "token-file.b": "jwt", "skip-containers.b": "app",
+				"audience.a": "a", "mount-path.a": "/t", "containers.a": "app,worker",
+				"audience.b": "b", "mount-path.b": "/t", "skip-containers.b": "app",
 			},
-			errs: []string{`metadata.annotations[oidc-injector.io/token-file.b]: Invalid value: "/var/run/secrets/tokens/jwt": ` +
-				`token "a" writes the same file: give one of them another token-file or mount-path`},
+			errs: []string{sameDirectory("mount-path.b", "/t", "a", "/t")},
 		},
-		"the same file on Windows, whose names have no case": {
-			keys: keys{"audience.a": "a", "token-file.a": "Token", "mount-path.a": `C:\Tokens`, "audience.b": "b", "token-file.b": "token", "mount-path.b": "/tokens"},
+		"the same directory on Windows, whose names have no case": {
+			keys: keys{"audience.a": "a", "mount-path.a": `C:\Tokens`, "audience.b": "b", "mount-path.b": "/tokens"},
 			os:   annotations.Windows,
-			errs: []string{`metadata.annotations[oidc-injector.io/token-file.b]: Invalid value: "C:\\tokens\\token": ` +
-				`token "a" writes the same file: give one of them another token-file or mount-path`},
+			errs: []string{sameDirectory("mount-path.b", "/tokens", "a", `C:\Tokens`)},
 		},
 		"another case elsewhere": {
-			keys: keys{"audience.a": "a", "token-file.a": "Token", "audience.b": "b", "token-file.b": "token"},
+			keys: keys{"audience.a": "a", "mount-path.a": "/Tokens", "audience.b": "b", "mount-path.b": "/tokens"},
 		},
-		"two modes in one directory": {
+		"one file name in two directories": {
+			keys: keys{"audience.a": "a", "token-file.a": "jwt", "audience.b": "b", "token-file.b": "jwt"},
+		},
+		"two modes": {
 			keys: keys{"audience": "vault", "file-mode": "0400", "audience.aws": "sts", "file-mode.aws": "440"},
-			errs: []string{`metadata.annotations[oidc-injector.io/file-mode.aws]: Invalid value: "0440": ` +
-				`token "default" has mode 0400 in the same directory, whose files have one mode: give one of them another mount-path`},
-		},
-		"one mode and none": {
-			keys: keys{"audience": "vault", "file-mode": "0400", "audience.aws": "sts"},
 		},
 		"a directory inside another": {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens/aws"},
-			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/aws": ` +
-				`token "default" has mount-path /var/run/secrets/tokens: a token directory is read-only, so no other can lie inside it`},
 		},
 		"a directory around another": {
 			keys: keys{"audience.a": "a", "mount-path.a": "/t/a", "audience.b": "b", "mount-path.b": "/t"},
-			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.b]: Invalid value: "/t": ` +
-				`token "a" has mount-path /t/a: a token directory is read-only, so no other can lie inside it`},
-		},
-		"a directory whose name begins alike": {
-			keys: keys{"audience.a": "a", "mount-path.a": "/t/a", "audience.b": "b", "mount-path.b": "/t/ab"},
-		},
-		"one directory, another case, on Windows": {
-			keys: keys{"audience.a": "a", "mount-path.a": `C:\T`, "audience.b": "b", "mount-path.b": `c:\t\B`},
-			os:   annotations.Windows,
-			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.b]: Invalid value: "c:\\t\\B": ` +
-				`token "a" has mount-path C:\T: a token directory is read-only, so no other can lie inside it`},
 		},
 		"the same variable": {
 			keys: keys{"audience": "vault", "env": "TOKEN", "audience.aws": "sts", "env.aws": "TOKEN"},
 			errs: []string{`metadata.annotations[oidc-injector.io/env.aws]: Invalid value: "TOKEN": token "default" sets the same variable`},
 		},
-		"each pair, file and variable": {
+		"each pair, directory and variable": {
 			keys: keys{
-				"audience.a": "a", "token-file.a": "jwt", "env.a": "TOKEN", "containers.a": "app",
-				"audience.b": "b", "token-file.b": "jwt", "env.b": "TOKEN", "containers.b": "worker",
-				"audience.c": "c", "token-file.c": "jwt", "env.c": "TOKEN",
+				"audience.a": "a", "mount-path.a": "/t", "env.a": "TOKEN", "containers.a": "app",
+				"audience.b": "b", "mount-path.b": "/t", "env.b": "TOKEN", "containers.b": "worker",
+				"audience.c": "c", "mount-path.c": "/t", "env.c": "TOKEN",
 			},
 			errs: []string{
 				`metadata.annotations[oidc-injector.io/env.c]: Invalid value: "TOKEN": token "a" sets the same variable`,
 				`metadata.annotations[oidc-injector.io/env.c]: Invalid value: "TOKEN": token "b" sets the same variable`,
-				`metadata.annotations[oidc-injector.io/token-file.c]: Invalid value: "/var/run/secrets/tokens/jwt": ` +
-					`token "a" writes the same file: give one of them another token-file or mount-path`,
-				`metadata.annotations[oidc-injector.io/token-file.c]: Invalid value: "/var/run/secrets/tokens/jwt": ` +
-					`token "b" writes the same file: give one of them another token-file or mount-path`,
+				sameDirectory("mount-path.c", "/t", "a", "/t"),
+				sameDirectory("mount-path.c", "/t", "b", "/t"),
 			},
 		},
 	} {
@@ -252,11 +236,11 @@ func TestTooManyTokens(t *testing.T) {
 		"as many as allowed": {in: tokens(32, keys{}), tokens: 32},
 		"one more": {
 			in: tokens(33, keys{}), tokens: 32,
-			errs: []string{"metadata.annotations: Forbidden: asks for 33 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32"},
+			errs: []string{"metadata.annotations: Forbidden: asks for more than 32 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32"},
 		},
 		"by a profile": {
 			in: tokens(31, keys{"profile": "clouds"}), tokens: 31, // and the default one, of which nothing is said
-			errs: []string{"metadata.annotations: Forbidden: asks for 34 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32"},
+			errs: []string{"metadata.annotations: Forbidden: asks for more than 32 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32"},
 		},
 		"of a pod that opts out": {in: tokens(33, keys{"inject": "false"})},
 	} {
@@ -277,7 +261,7 @@ func TestTooLongAnnotations(t *testing.T) {
 	expect(t, "errors", []string{"metadata.annotations: Too long: may not be more than 262144 bytes"}, texts(errs))
 	// Those of others are not ours to judge.
 	in := keys{"audience": "vault"}.on("")
-	in.Annotations["example.com/long"] = strings.Repeat("a", 256<<10)
+	in.Annotations = append(in.Annotations, annotations.Annotation{Name: "example.com/long", Value: strings.Repeat("a", 256<<10)})
 	_, _, errs = newParser().Parse(in)
 	expect(t, "errors", nil, texts(errs))
 }

@@ -85,6 +85,9 @@ func checkPointsAtAnnotation(t *testing.T, k keys, at string) {
 	if _, present := k[key]; present {
 		return
 	}
+	if strings.HasSuffix(key, "…") {
+		return // of an annotation that is too long to be repeated
+	}
 	key, token, _ := strings.Cut(key, ".")
 	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env", "login", "login-address", "login-issuer"}, key) {
 		t.Errorf("error at %q, which is neither there nor missing", at)
@@ -101,7 +104,7 @@ func checkPointsAtAnnotation(t *testing.T, k keys, at string) {
 // checkToken wants a token that was accepted to be within all bounds.
 func checkToken(t *testing.T, token *annotations.Token, os annotations.OS) {
 	t.Helper()
-	full := token.Path(os)
+	full := token.FilePath(os)
 	if os == annotations.Windows {
 		full = strings.ReplaceAll(full, `\`, "/")
 		full = full[len("C:"):]
@@ -144,9 +147,9 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 		"format":     login.Format != "raw" && login.Format != "json" && login.Format != "env",
 		"address":    wrong != "" || (login.Address == "") == (login.Issuer == "") || vault && login.Address == "" || u.User != nil || u.RawQuery != "",
 		"variable":   len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
-		"path":       login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
+		"path":       login.FilePath() != path.Clean(login.FilePath()) || !path.IsAbs(login.FilePath()) || path.Base(login.FilePath()) != login.File,
 		"directory":  !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
-		"file":       login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
+		"file":       login.File[0] == '.' || login.FilePath() == login.CAPath() || len(login.File) > 200,
 		"CA":         login.CA != nil && (login.CA.Name == "" || login.CA.Key == "" || !apart("/var/run/oidc-login/ca")),
 		"text":       strings.ContainsFunc(passedOn, unicode.IsControl),
 		"mount":      vault && (login.Mount != path.Clean(login.Mount) || path.IsAbs(login.Mount) || strings.HasPrefix(login.Mount, "..")),

@@ -19,7 +19,7 @@ func (k keys) on(os annotations.OS) annotations.Input {
 	for key, value := range k {
 		all["oidc-injector.io/"+key] = value
 	}
-	return annotations.Input{Annotations: all, OS: os}
+	return annotations.Input{Annotations: annotations.FromMap(all), OS: os}
 }
 
 // newParser has no profiles and no defaults.
@@ -42,7 +42,7 @@ func token(edit func(*annotations.Token)) annotations.Token {
 // named is the token of audience "vault" with a suffix, edited.
 func named(name string, edit func(*annotations.Token)) annotations.Token {
 	return token(func(t *annotations.Token) {
-		t.Name, t.File, t.Source = name, name, at("audience."+name)
+		t.Name, t.MountPath, t.Source = name, "/var/run/secrets/tokens-"+name, at("audience."+name)
 		if edit != nil {
 			edit(t)
 		}
@@ -66,6 +66,9 @@ func texts(errs field.ErrorList) []string {
 var samePaths = cmp.Options{
 	cmp.Comparer(func(a, b *field.Path) bool { return a.String() == b.String() }),
 	cmpopts.IgnoreUnexported(annotations.Token{}, annotations.Login{}),
+	// The same as MountPath, for comparisons: see TestCanonicalPath.
+	cmpopts.IgnoreFields(annotations.Token{}, "Directory"),
+	cmpopts.IgnoreFields(annotations.Login{}, "Directory"),
 }
 
 // expect compares and takes an empty list for a missing one.

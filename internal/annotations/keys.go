@@ -72,6 +72,9 @@ const (
 	LoginFormat = "login-format"
 	// LoginEnv names the variable that gets the result's full path.
 	LoginEnv = "login-env"
+	// LoginClientEnv is false where the variables of Vault's own clients, such as
+	// VAULT_ADDR, are not to be set.
+	LoginClientEnv = "login-client-env"
 	// LoginClientID, LoginScope, LoginResource and LoginTargetAudience are the
 	// OAuth parameters client_id, scope, resource and audience.
 	LoginClientID       = "login-client-id"
@@ -93,7 +96,7 @@ var (
 		LoginMethod, LoginToken, LoginAddress, LoginCAConfigMap, LoginCASecret,
 		LoginMode, LoginMountPath, LoginFile, LoginFormat, LoginEnv,
 	}
-	vaultLoginKeys = []string{LoginRole, LoginMount, LoginNamespace}
+	vaultLoginKeys = []string{LoginRole, LoginMount, LoginNamespace, LoginClientEnv}
 	oauthLoginKeys = []string{LoginIssuer, LoginClientID, LoginScope, LoginResource, LoginTargetAudience}
 
 	loginKeys = slices.Concat(commonLoginKeys, vaultLoginKeys, oauthLoginKeys)
@@ -132,7 +135,7 @@ func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool
 	return key, token, suffixed, true
 }
 
-// Owns tells whether an annotation of this full name is ours.
+// Owns reports whether an annotation of this full name is ours.
 func (p Prefix) Owns(annotation string) bool {
 	return len(annotation) > len(p) && annotation[len(p)] == '/' && annotation[:len(p)] == string(p)
 }

@@ -49,10 +49,13 @@ type Login struct {
 	CA *CASource
 	// Mode and Format are among the contract's.
 	Mode, Format string
-	// MountPath is the absolute directory of the result, and File its name there.
-	MountPath, File string
-	// Env is the variable that holds the result's full path.
-	Env string
+	// MountPath is the absolute directory of the result as it was written,
+	// Directory the same in the form of [CanonicalPath], and File its name there.
+	MountPath, Directory, File string
+	// Env is the variable that holds the result's full path, and ClientEnv is true
+	// where the variables of Vault's own clients are set, too.
+	Env       string
+	ClientEnv bool
 	// ClientID, Scope, Resource and TargetAudience are OAuth parameters.
 	ClientID, Scope, Resource, TargetAudience string
 	// Containers says which containers get the result.
@@ -75,8 +78,8 @@ type CASource struct {
 // DisplayName names the login in messages: NAME, or "default".
 func (l *Login) DisplayName() string { return displayName(l.Name) }
 
-// Path returns the result's full path in a container.
-func (l *Login) Path() string { return path.Join(l.MountPath, l.File) }
+// FilePath returns the result's full path in a container.
+func (l *Login) FilePath() string { return path.Join(l.MountPath, l.File) }
 
 // CAPath returns the full path of the copy of the certificate authorities that
 // the workload can use.
@@ -84,13 +87,16 @@ func (l *Login) CAPath() string { return path.Join(l.MountPath, contract.CAFileN
 
 // Annotation names the annotation that a value of the login came from, as
 // [Token.Annotation] does.
-func (l *Login) Annotation(key string) string { return l.settings.annotation(key, LoginMethod) }
+func (l *Login) Annotation(key string) string { return l.settings.or(key, LoginMethod).annotation }
 
-// Has tells whether an annotation or a profile sets the key.
-func (l *Login) Has(key string) bool {
-	_, ok := l.settings[key]
-	return ok
-}
+// Path is where that annotation stands.
+func (l *Login) Path(key string) *field.Path { return l.settings.or(key, LoginMethod).path() }
+
+// Has reports whether an annotation or a profile sets the key.
+func (l *Login) Has(key string) bool { return l.settings.has(key) }
+
+// Own reports whether the pod itself wrote the annotation of a key.
+func (l *Login) Own(key string) bool { return l.settings.own(key) }
 
 // URL is where the token is sent, or where it is asked where to send it.
 func (l *Login) URL() string {
@@ -103,12 +109,10 @@ func (l *Login) URL() string {
 // URLPath is where the annotation of [Login.URL] stands.
 func (l *Login) URLPath() *field.Path {
 	if l.Issuer != "" {
-		return l.settings.path(LoginIssuer, LoginMethod)
+		return l.Path(LoginIssuer)
 	}
-	return l.settings.path(LoginAddress, LoginMethod)
+	return l.Path(LoginAddress)
 }
-
-func (l *Login) path(key string) *field.Path { return l.settings.path(key, LoginMethod) }
 
 var (
 	methods = []string{contract.MethodVault, contract.MethodTokenExchange, contract.MethodJWTBearer, contract.MethodClientAssertion}
@@ -128,10 +132,12 @@ func (b *builder) login(name string, containers Scope) Login {
 		MountPath:  b.loginMountPath(name),
 		File:       b.loginFile(),
 		CA:         b.ca(),
+		ClientEnv:  b.flag(LoginClientEnv, true),
 		Containers: containers,
 		settings:   b.settings,
-		Source:     b.settings[LoginMethod].path,
+		Source:     b.settings.or(LoginMethod, "").path(),
 	}
+	l.Directory = CanonicalPath(l.MountPath, "")
 	b.rejectKeysOfOtherMethods(l.Method)
 	switch l.Method {
 	case contract.MethodVault:
@@ -157,16 +163,28 @@ func (b *builder) vault(l *Login) {
 	l.Namespace = b.text(LoginNamespace)
 }
 
+// flag reads a boolean.
+func (b *builder) flag(key string, otherwise bool) bool {
+	s, ok := b.get(key)
+	if !ok {
+		return otherwise
+	}
+	yes, err := strconv.ParseBool(s.value)
+	if err != nil {
+		b.invalid(s, `must be "true" or "false"`)
+	}
+	return yes
+}
+
 func (b *builder) oauth(l *Login) {
-	address, hasAddress := b.settings[LoginAddress]
-	issuer, hasIssuer := b.settings[LoginIssuer]
+	address, issuer := b.settings.find(LoginAddress), b.settings.find(LoginIssuer)
 	switch {
-	case hasAddress && hasIssuer:
-		b.invalid(issuer, "say either %s, the token endpoint, or %s, which is asked for it", LoginAddress, LoginIssuer)
-	case hasAddress:
-		l.Address = b.endpoint(address)
-	case hasIssuer:
-		l.Issuer = b.endpoint(issuer)
+	case address != nil && issuer != nil:
+		b.invalid(*issuer, "say either %s, the token endpoint, or %s, which is asked for it", LoginAddress, LoginIssuer)
+	case address != nil:
+		l.Address = b.endpoint(*address)
+	case issuer != nil:
+		l.Issuer = b.endpoint(*issuer)
 	default:
 		b.missing(l, LoginIssuer, fmt.Sprintf("the login needs the issuer, such as https://login.example.com, or its token endpoint as %s", LoginAddress))
 	}
@@ -176,7 +194,7 @@ func (b *builder) oauth(l *Login) {
 	l.Resource = b.text(LoginResource)
 	for uri := range strings.FieldsSeq(l.Resource) {
 		if u, err := url.Parse(uri); err != nil || !u.IsAbs() || strings.Contains(uri, "#") {
-			b.invalid(b.settings[LoginResource], "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)")
+			b.invalid(*b.settings.find(LoginResource), "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)")
 			break
 		}
 	}
@@ -192,18 +210,18 @@ func (b *builder) rejectKeysOfOtherMethods(method string) {
 		return // it is not known which keys it would have
 	}
 	for _, key := range b.settings.among(others) {
-		b.invalid(b.settings[key], "this key is for %s: a login of method %s has no use for it", of, method)
+		b.invalid(*b.settings.find(key), "this key is for %s: a login of method %s has no use for it", of, method)
 	}
 }
 
 // loginToken is the name of the token that an annotation names, or empty.
 func (b *builder) loginToken() string {
-	s, ok := b.settings[LoginToken]
-	if !ok || s.value == defaultTokenName {
+	s := b.settings.find(LoginToken)
+	if s == nil || s.value == defaultTokenName {
 		return ""
 	}
-	if tokenNameProblem(s.value) != "" {
-		b.invalid(s, "must be the name of a token: the suffix of its annotations, or %s for the token without one", defaultTokenName)
+	if checkTokenName(s.value) != nil {
+		b.invalid(*s, "must be the name of a token: the suffix of its annotations, or %s for the token without one", defaultTokenName)
 	}
 	return s.value
 }
@@ -214,9 +232,9 @@ func (l *Login) findToken(tokens []Token, prefix Prefix) *field.Error {
 	has := func(name string) bool {
 		return slices.ContainsFunc(tokens, func(t Token) bool { return t.Name == name })
 	}
-	if s, named := l.settings[LoginToken]; named {
+	if s := l.settings.find(LoginToken); s != nil {
 		if !has(l.Token) {
-			return field.Invalid(s.path, shorten(s.value), "the pod has no such token: it would be asked for by "+prefix.Key(Audience, l.Token))
+			return field.Invalid(s.path(), Shorten(s.value), "the pod has no such token: it would be asked for by "+prefix.Key(Audience, l.Token))
 		}
 		return nil
 	}
@@ -241,7 +259,7 @@ func (b *builder) oneOf(key, otherwise string, allowed []string) string {
 		return otherwise
 	}
 	if !slices.Contains(allowed, s.value) {
-		b.errs = append(b.errs, field.NotSupported(s.path, shorten(s.value), allowed))
+		b.errs = append(b.errs, field.NotSupported(s.path(), Shorten(s.value), allowed))
 	}
 	return s.value
 }
@@ -311,7 +329,7 @@ func ParseEndpoint(value string) (*url.URL, string) {
 	return u, ""
 }
 
-// isHost tells whether this is a name or an IP address, and a port or none.
+// isHost reports whether this is a name or an IP address, and a port or none.
 func isHost(hostport string) bool {
 	host, port := hostport, "1"
 	if at := strings.LastIndexByte(hostport, ':'); at > strings.LastIndexByte(hostport, ']') {
@@ -339,16 +357,15 @@ func notInURL(r rune) bool {
 
 // ca reads which object holds the certificate authorities.
 func (b *builder) ca() *CASource {
-	configMap, hasConfigMap := b.settings[LoginCAConfigMap]
-	secret, hasSecret := b.settings[LoginCASecret]
+	configMap, secret := b.settings.find(LoginCAConfigMap), b.settings.find(LoginCASecret)
 	switch {
-	case hasConfigMap && hasSecret:
-		b.invalid(secret, "say either %s or %s, not both", LoginCAConfigMap, LoginCASecret)
+	case configMap != nil && secret != nil:
+		b.invalid(*secret, "say either %s or %s, not both", LoginCAConfigMap, LoginCASecret)
 		return nil
-	case hasSecret:
-		return b.caSource(secret, true)
-	case hasConfigMap:
-		return b.caSource(configMap, false)
+	case secret != nil:
+		return b.caSource(*secret, true)
+	case configMap != nil:
+		return b.caSource(*configMap, false)
 	}
 	if configMap, ok := b.get(LoginCAConfigMap); ok {
 		return b.caSource(configMap, false)
@@ -375,10 +392,10 @@ func (b *builder) loginMountPath(name string) string {
 	if !ok {
 		return contract.Named(DefaultLoginMountPath, name)
 	}
-	if problem := mountPathProblem(s.value, "", DefaultLoginMountPath); problem != "" {
-		b.invalid(s, "%s", problem)
+	if err := checkMountPath(s.value, "", DefaultLoginMountPath); err != nil {
+		b.invalid(s, "%s", err)
 	}
-	if _, own := b.settings[LoginMountPath]; own {
+	if b.settings.has(LoginMountPath) {
 		return s.value
 	}
 	return contract.Named(s.value, name)
@@ -406,8 +423,8 @@ func (b *builder) loginFile() string {
 // loginEnv is the variable of the result. Every login has one, with the
 // login's name behind it.
 func (b *builder) loginEnv(l *Login) string {
-	if s, ok := b.settings[LoginEnv]; ok {
-		return b.variable(s)
+	if s := b.settings.find(LoginEnv); s != nil {
+		return b.variable(*s)
 	}
 	name := "ACCESS_TOKEN_FILE"
 	if l.Method == contract.MethodVault {

@@ -37,7 +37,7 @@ func (k keys) without(key string) keys {
 func vaultLogin(edit func(*annotations.Login)) annotations.Login {
 	l := annotations.Login{
 		Method: "vault", Address: "https://vault.example.com:8200", Mount: "jwt", Mode: "sidecar", Format: "raw",
-		MountPath: "/var/run/secrets/login", File: "token", Env: "VAULT_TOKEN_FILE", Source: at("login"),
+		MountPath: "/var/run/secrets/login", File: "token", Env: "VAULT_TOKEN_FILE", ClientEnv: true, Source: at("login"),
 	}
 	if edit != nil {
 		edit(&l)
@@ -360,7 +360,7 @@ func TestAMistypedLoginKeyGetsTheListOfThem(t *testing.T) {
 	expect(t, "errors", nil, texts(errs))
 	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-vault-skip-verify": the keys are login, login-token, login-address, ` +
 		`login-ca-configmap, login-ca-secret, login-mode, login-mount-path, login-file, login-format, login-env, login-role, login-mount, ` +
-		`login-namespace, login-issuer, login-client-id, login-scope, login-resource, login-target-audience`}, warnings)
+		`login-namespace, login-client-env, login-issuer, login-client-id, login-scope, login-resource, login-target-audience`}, warnings)
 }
 
 // TestLoginsThatCannotLiveSideBySide shows the errors between logins, and between
@@ -615,7 +615,7 @@ func TestWhatALoginKnowsOfItself(t *testing.T) {
 		at("login-issuer").String(), at("profile.x").String(),
 		"oidc-injector.io/login", "oidc-injector.io/profile.x", "oidc-injector.io/login-env.x", "oidc-injector.io/profile.x",
 	}, []string{
-		oauth.DisplayName(), vault.DisplayName(), oauth.Path(), vault.Path(), vault.CAPath(), oauth.URL(), vault.URL(),
+		oauth.DisplayName(), vault.DisplayName(), oauth.FilePath(), vault.FilePath(), vault.CAPath(), oauth.URL(), vault.URL(),
 		oauth.URLPath().String(), vault.URLPath().String(),
 		oauth.Annotation("login-file"), vault.Annotation("login-role"), vault.Annotation("login-env"), vault.Annotation("login-file"),
 	})

@@ -41,4 +41,4 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-func quote(s string) string { return strconv.Quote(shorten(s)) }
+func quote(s string) string { return strconv.Quote(Shorten(s)) }

@@ -1,6 +1,7 @@
 package annotations
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,9 @@ const (
 	// maxNames bounds a list of container names, for the same reason as
 	// MaxTokens: lists are compared with each other.
 	maxNames = 100
+	// maxFindings bounds the errors, and the warnings, of one pod: more than
+	// anybody reads, and than an answer holds.
+	maxFindings = 200
 )
 
 // The built-in defaults, for keys that neither the pod, nor its profile, nor
@@ -67,7 +71,7 @@ type Parser struct {
 // Input is the part of a pod that decides what it asks for.
 type Input struct {
 	// Annotations are the pod's; those that are not ours are passed over.
-	Annotations map[string]string
+	Annotations List
 	// OS is the pod's operating system.
 	OS OS
 }
@@ -77,84 +81,30 @@ type Input struct {
 // what is doubtful, and are meant for the person at kubectl. Where there are
 // errors, the Spec holds the tokens that could be understood.
 func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
-	w := parsing{Parser: p, os: in.OS, request: make(request, 1)}
-	if size := p.size(in.Annotations); size > maxSize {
+	ours, size := in.Annotations.owned(p.Prefix)
+	if size > maxSize {
 		return Spec{}, nil, field.ErrorList{field.TooLong(annotationsPath, "", maxSize)}
 	}
-	w.collect(in.Annotations)
-	if w.optsOut("") {
+	if len(ours) == 0 {
+		return Spec{}, nil, nil
+	}
+	w := parsing{Parser: p, os: in.OS, request: newRequest()}
+	w.collect(ours)
+	if w.request.of("").optsOut() {
 		// Whatever else is there, right or wrong, is not asked for.
 		return Spec{OptedOut: true}, nil, nil
 	}
-	w.limitTokens()
 	w.applyProfiles()
-	w.limitTokens()
+	if w.tooMany {
+		w.fail(field.Forbidden(annotationsPath,
+			fmt.Sprintf("asks for more than %d tokens by %s.NAME: a pod may have at most %d", MaxTokens, w.Prefix.Key(Audience, ""), MaxTokens)))
+	}
 	var spec Spec
 	w.build(&spec)
-	w.errs = append(w.errs, conflicts(spec, in.OS)...)
+	w.errs = append(w.errs, conflicts(spec)...)
 	sortErrors(w.errs)
 	slices.Sort(w.warnings)
 	return spec, w.warnings, w.errs
-}
-
-// size is how many bytes the annotations take that are ours.
-func (p *Parser) size(annotations map[string]string) int {
-	sum := 0
-	for name, value := range annotations {
-		if p.Prefix.Owns(name) {
-			sum += len(name) + len(value)
-		}
-	}
-	return sum
-}
-
-// setting is one value and where it came from.
-type setting struct {
-	value string
-	// annotation is the full name of the annotation that supplied the value,
-	// itself or by the profile that it names, and path is where it stands.
-	annotation string
-	path       *field.Path
-	// own is true where the pod wrote it, rather than a profile or the defaults.
-	own bool
-}
-
-// settings are the values of one token and its login, by key.
-type settings map[string]setting
-
-// annotation names the annotation that the value of a key came from, or, for a
-// default, the one that asked for the whole.
-func (s settings) annotation(key, asked string) string { return s.or(key, asked).annotation }
-
-// path is where that annotation stands.
-func (s settings) path(key, asked string) *field.Path { return s.or(key, asked).path }
-
-func (s settings) or(key, other string) setting {
-	if own, ok := s[key]; ok {
-		return own
-	}
-	return s[other]
-}
-
-// among returns those of the keys that are set, in their order.
-func (s settings) among(keys []string) []string {
-	var set []string
-	for _, key := range keys {
-		if _, ok := s[key]; ok {
-			set = append(set, key)
-		}
-	}
-	return set
-}
-
-// request is all that a pod asks for, by token name.
-type request map[string]settings
-
-func (r request) set(token, key string, s setting) {
-	if r[token] == nil {
-		r[token] = make(settings, 2)
-	}
-	r[token][key] = s
 }
 
 // parsing is the work on one pod.
@@ -164,41 +114,60 @@ type parsing struct {
 	request  request
 	warnings []string
 	errs     field.ErrorList
+	// tooMany is true where more tokens are asked for than a pod may have.
+	tooMany bool
 	// profileMissing is true where a profile was named that cannot be used.
 	profileMissing bool
 }
 
-var annotationsPath = field.NewPath("metadata", "annotations")
+func (w *parsing) fail(err *field.Error) {
+	if len(w.errs) < maxFindings {
+		w.errs = append(w.errs, err)
+	}
+}
+
+// set adds a setting of a name, unless the pod asks for too many already. The
+// default name always counts, as it may opt the whole pod out.
+func (w *parsing) set(name string, s setting) {
+	if name == "" || len(w.request.of(name)) > 0 || w.request.names() < MaxTokens {
+		w.request.set(name, s)
+	} else {
+		w.tooMany = true
+	}
+	w.tooMany = w.tooMany || w.request.names() > MaxTokens
+}
 
 // collect sorts the pod's annotations into the request.
-func (w *parsing) collect(annotations map[string]string) {
-	for name, value := range annotations {
-		key, token, suffixed, ours := w.Prefix.split(name)
-		if !ours || key == Status && !suffixed {
+func (w *parsing) collect(ours List) {
+	for _, a := range ours {
+		key, token, suffixed, _ := w.Prefix.split(a.Name)
+		if key == Status && !suffixed {
 			continue
 		}
 		if !slices.Contains(inputKeys, key) {
-			w.warnings = append(w.warnings, w.unknownKey(name, key, token))
+			if len(w.warnings) < maxFindings {
+				w.warnings = append(w.warnings, w.unknownKey(a.Name, key, token))
+			}
 			continue
 		}
-		path := annotationsPath.Key(name)
+		s := setting{key: key, value: a.Value, annotation: a.Name, own: true}
 		if suffixed {
-			if problem := tokenNameProblem(token); problem != "" {
-				w.errs = append(w.errs, field.Invalid(path, token, problem))
+			if err := checkTokenName(token); err != nil {
+				w.fail(field.Invalid(s.path(), Shorten(token), err.Error()))
 				continue
 			}
 		}
-		if key == Inject && !isBool(value) {
-			w.errs = append(w.errs, field.Invalid(path, shorten(value), `must be "true" or "false"`))
+		if key == Inject && !isBool(a.Value) {
+			w.fail(field.Invalid(s.path(), Shorten(a.Value), `must be "true" or "false"`))
 		}
-		w.request.set(token, key, setting{value: value, annotation: name, path: path, own: true})
+		w.set(token, s)
 	}
 }
 
 // unknownKey is the warning for an annotation of ours that does not exist.
 func (w *parsing) unknownKey(name, key, token string) string {
 	if near := nearest(key, inputKeys); near != "" {
-		if tokenNameProblem(token) != "" {
+		if checkTokenName(token) != nil {
 			token = "" // not worth repeating, and of any length
 		}
 		return fmt.Sprintf("unknown annotation %s: did you mean %s?", quote(name), w.Prefix.Key(near, token))
@@ -210,23 +179,28 @@ func (w *parsing) unknownKey(name, key, token string) string {
 	return fmt.Sprintf("unknown annotation %s: the keys are %s", quote(name), strings.Join(known, ", "))
 }
 
-// tokenNameProblem says what is wrong with a suffix; empty when nothing is.
-func tokenNameProblem(name string) string {
+var (
+	errDefaultSuffix = errors.New("the default token has no suffix: leave it out")
+	errTokenName     = fmt.Errorf("the suffix names a token: lower-case letters, digits and '-', at most %d characters", maxTokenName)
+)
+
+// checkTokenName checks a suffix.
+func checkTokenName(name string) error {
 	switch {
 	case name == defaultTokenName:
-		return "the default token has no suffix: leave it out"
+		return errDefaultSuffix
 	case len(name) > maxTokenName || len(validation.IsDNS1123Label(name)) > 0:
-		return fmt.Sprintf("the suffix names a token: lower-case letters, digits and '-', at most %d characters", maxTokenName)
+		return errTokenName
 	default:
-		return ""
+		return nil
 	}
 }
 
-// optsOut tells whether the token's inject annotation says false. For the
-// default token that speaks for the whole pod.
-func (w *parsing) optsOut(token string) bool {
-	inject, ok := w.request[token][Inject]
-	if !ok {
+// optsOut reports whether the inject annotation says false. For the default
+// token that speaks for the whole pod.
+func (s settings) optsOut() bool {
+	inject := s.find(Inject)
+	if inject == nil {
 		return false
 	}
 	yes, err := strconv.ParseBool(inject.value)
@@ -241,24 +215,27 @@ func isBool(value string) bool {
 // applyProfiles adds the keys of the named profiles; the pod's own keys win,
 // and a profile named for one token wins over the one named for the pod.
 func (w *parsing) applyProfiles() {
-	for _, token := range slices.Backward(slices.Sorted(maps.Keys(w.request))) {
-		named, ok := w.request[token][Profile]
-		if !ok || w.optsOut(token) {
-			continue
+	var naming request
+	for _, a := range w.request {
+		if a.settings.has(Profile) && !a.settings.optsOut() {
+			naming = append(naming, a)
 		}
+	}
+	for _, a := range slices.Backward(naming) {
+		named := *a.settings.find(Profile)
 		if profile, ok := w.Profiles[named.value]; ok {
-			w.applyProfile(token, named, profile)
+			w.applyProfile(a.name, named, profile)
 			continue
 		}
 		w.profileMissing = true
-		w.errs = append(w.errs, w.unknownProfile(named))
+		w.fail(w.unknownProfile(named))
 	}
 }
 
 func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 	if token != "" && profile.severalTokens() {
 		w.profileMissing = true
-		w.errs = append(w.errs, field.Invalid(named.path, named.value,
+		w.fail(field.Invalid(named.path(), named.value,
 			"this profile describes several tokens, so it goes without a suffix: "+w.Prefix.Key(Profile, "")))
 		return
 	}
@@ -268,9 +245,10 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 			added = append(added, full)
 		}
 	}
+	slices.Sort(added)
 	for _, full := range added {
 		name, key := profileKey(full, token)
-		w.request.set(name, key, setting{value: profile[full], annotation: named.annotation, path: named.path})
+		w.set(name, setting{key: key, value: profile[full], annotation: named.annotation})
 	}
 }
 
@@ -284,7 +262,7 @@ func profileKey(full, token string) (name, key string) {
 	return name, key
 }
 
-// severalTokens tells whether the preset speaks of a token by its name.
+// severalTokens reports whether the preset speaks of a token by its name.
 func (p Preset) severalTokens() bool {
 	for key := range p {
 		if strings.Contains(key, ".") {
@@ -302,63 +280,53 @@ var rivals = map[string]string{
 	LoginAddress: LoginIssuer, LoginIssuer: LoginAddress,
 }
 
-// decided tells whether a key or its rival was set before the profile at hand,
+// decided reports whether a key or its rival was set before the profile at hand,
 // by the pod or by a profile that wins over it.
 func (w *parsing) decided(name, key string) bool {
-	_, same := w.request[name][key]
-	_, rival := w.request[name][rivals[key]]
-	return same || rival
+	s := w.request.of(name)
+	return s.has(key) || s.has(rivals[key])
 }
 
 func isScope(key string) bool { return key == Containers || key == SkipContainers }
 
 func (w *parsing) unknownProfile(named setting) *field.Error {
 	if len(w.Profiles) == 0 {
-		return field.Invalid(named.path, shorten(named.value), "the injector's configuration has no profiles")
+		return field.Invalid(named.path(), Shorten(named.value), "the injector's configuration has no profiles")
 	}
-	return field.NotSupported(named.path, shorten(named.value), slices.Sorted(maps.Keys(w.Profiles)))
-}
-
-// limitTokens reports a request for too many tokens, and leaves out the last.
-func (w *parsing) limitTokens() {
-	if len(w.request) <= MaxTokens {
-		return
-	}
-	w.errs = append(w.errs, field.Forbidden(annotationsPath,
-		fmt.Sprintf("asks for %d tokens by %s.NAME: a pod may have at most %d", len(w.request), w.Prefix.Key(Audience, ""), MaxTokens)))
-	for _, name := range slices.Sorted(maps.Keys(w.request))[MaxTokens:] {
-		delete(w.request, name)
-	}
+	return field.NotSupported(named.path(), Shorten(named.value), slices.Sorted(maps.Keys(w.Profiles)))
 }
 
 // build fills in the tokens and logins that the request holds.
 func (w *parsing) build(spec *Spec) {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(w.request)), w.optsOut)
-	spec.Tokens = make([]Token, 0, len(names))
+	spec.Tokens = make([]Token, 0, w.request.names())
 	logins := 0
-	for _, name := range names {
+	for i := range w.request {
+		name, s := w.request[i].name, w.request[i].settings
+		if len(s) == 0 || s.optsOut() {
+			continue
+		}
 		b := builder{
-			prefix: w.Prefix, settings: w.request[name], defaults: w.Defaults, os: w.os, max: w.MaxExpiration,
+			prefix: w.Prefix, settings: s, defaults: w.Defaults, os: w.os, max: w.MaxExpiration,
 			incomplete: w.profileMissing,
 		}
 		token := b.build(name)
 		if token.Source != nil {
 			spec.Tokens = append(spec.Tokens, token)
 		} else {
-			w.missingAudience(name)
+			w.missingAudience(name, s)
 		}
-		if _, asked := b.settings[LoginMethod]; asked {
+		if s.has(LoginMethod) {
 			logins++
 			if logins <= MaxLogins {
 				spec.Logins = append(spec.Logins, b.login(name, token.Scope))
 			}
 		} else {
-			w.missingLogin(name)
+			w.missingLogin(name, s)
 		}
 		w.errs = append(w.errs, b.errs...)
 	}
 	if logins > MaxLogins {
-		w.errs = append(w.errs, field.Forbidden(annotationsPath,
+		w.fail(field.Forbidden(annotationsPath,
 			fmt.Sprintf("asks for %d logins by %s.NAME: a pod may have at most %d", logins, w.Prefix.Key(LoginMethod, ""), MaxLogins)))
 	}
 	for i := range spec.Logins {
@@ -374,35 +342,34 @@ func (w *parsing) findToken(l *Login, tokens []Token) {
 	}
 	said := func(other *field.Error) bool { return other.Field == err.Field }
 	if !slices.ContainsFunc(w.errs, said) { // by missingAudience, or of the value itself
-		w.errs = append(w.errs, err)
+		w.fail(err)
 	}
 }
 
 // missingAudience speaks of a token that is described but not asked for. The
 // containers may be those of a login that uses another token.
-func (w *parsing) missingAudience(name string) {
-	s := w.request[name]
+func (w *parsing) missingAudience(name string, s settings) {
 	keys := s.among(tokenKeys)
-	if _, login := s[LoginMethod]; login {
+	if s.has(LoginMethod) {
 		keys = slices.DeleteFunc(keys, isScope)
 	}
 	audience := w.Prefix.Key(Audience, name)
-	switch inject, only := s[Inject]; {
+	switch inject := s.find(Inject); {
 	case w.profileMissing:
 		// Said already; the profile might have had the audience.
 	case len(keys) > 0:
-		w.errs = append(w.errs, field.Required(annotationsPath.Key(audience),
+		w.fail(field.Required(annotationsPath.Key(audience),
 			fmt.Sprintf("the token is described (%s) but has no audience", strings.Join(keys, ", "))))
-	case only && len(s) == 1 && (name != "" || len(w.request) == 1):
+	case inject != nil && len(s) == 1 && (name != "" || w.request.names() == 1):
 		w.warnings = append(w.warnings, fmt.Sprintf("%s asks for nothing by itself: set %s or %s",
-			inject.path, audience, w.Prefix.Key(Profile, name)))
+			inject.path(), audience, w.Prefix.Key(Profile, name)))
 	}
 }
 
 // missingLogin speaks of a login that is described but not asked for.
-func (w *parsing) missingLogin(name string) {
-	if keys := w.request[name].among(loginKeys); len(keys) > 0 && !w.profileMissing {
-		w.errs = append(w.errs, field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
+func (w *parsing) missingLogin(name string, s settings) {
+	if keys := s.among(loginKeys); len(keys) > 0 && !w.profileMissing {
+		w.fail(field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
 			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "), strings.Join(methods, ", "))))
 	}
 }

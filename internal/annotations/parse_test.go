@@ -238,9 +238,9 @@ func TestAnotherPrefix(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.Prefix = "tokens.example.com"
-	spec, warnings, errs := p.Parse(annotations.Input{Annotations: map[string]string{
+	spec, warnings, errs := p.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{
 		"tokens.example.com/audience": "vault", "tokens.example.com/mode": "0400", "oidc-injector.io/audience.old": "vault",
-	}})
+	})})
 	if len(spec.Tokens) != 1 || spec.Tokens[0].Name != "" {
 		t.Errorf("got %+v, want the default token alone", spec.Tokens)
 	}
@@ -278,10 +278,10 @@ func TestDefaultsOfTheConfiguration(t *testing.T) {
 			t.ExpirationSeconds, t.File, t.MountPath, t.FileMode = 10800, "t", "/own", new(int32(0o400))
 			t.Scope = annotations.Scope{Only: []string{"app"}, Written: true}
 		}),
-		// The default file name is for the default token: one name cannot
-		// serve several tokens.
+		// A default directory is one for each token.
 		named("skip", func(t *annotations.Token) {
 			defaulted(t)
+			t.File, t.MountPath = "jwt", "/tokens-skip"
 			t.Scope = annotations.Scope{Skip: []string{"app"}, Written: true}
 		}),
 	}, spec.Tokens)
@@ -333,7 +333,7 @@ func TestTokenPath(t *testing.T) {
 		{`D:\`, annotations.Windows, `D:\jwt`},
 	} {
 		token := annotations.Token{MountPath: test.dir, File: "jwt"}
-		if got := token.Path(test.os); got != test.want {
+		if got := token.FilePath(test.os); got != test.want {
 			t.Errorf("%s on %q: got %s, want %s", test.dir, test.os, got, test.want)
 		}
 	}

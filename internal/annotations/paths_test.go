@@ -22,6 +22,11 @@ func uncleanPath(means string) string {
 	return fmt.Sprintf("must be a clean path: no '.', '..', doubled or trailing '/'; this one means %q", means)
 }
 
+// filePath is the text for a path at or below a file that every container has.
+func filePath(file string) string {
+	return "is reserved: " + file + " is a file in every container; choose a directory of its own, such as /var/run/secrets/tokens"
+}
+
 func TestMountPaths(t *testing.T) {
 	t.Parallel()
 	const windows = annotations.Windows
@@ -52,6 +57,10 @@ func TestMountPaths(t *testing.T) {
 		{"/..", "", uncleanPath("/")},
 		{"/" + strings.Repeat("a/", 500), "", uncleanPath("/" + strings.Repeat("a/", 63) + "a" + "…")},
 
+		{"/etc/hosts", "", filePath("/etc/hosts")},
+		{"/etc/resolv.conf/tokens", "", filePath("/etc/resolv.conf")},
+		{"/etc/hosts.d", "", ""},
+		{"/dev/termination-log", "", kernelPath},
 		{"/tokens:ro", "", badPath},
 		{"/tokens\n", "", badPath},
 		{"/" + strings.Repeat("a", 1024), "", "must be at most 1024 bytes long"},
@@ -127,6 +136,27 @@ func TestComparablePath(t *testing.T) {
 		a, b := annotations.ComparablePath(test.a, test.os), annotations.ComparablePath(test.b, test.os)
 		if (a == b) != test.same {
 			t.Errorf("%s is %s and %s is %s on %q", test.a, a, test.b, b, test.os)
+		}
+	}
+}
+
+func TestCanonicalPath(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		path string
+		os   annotations.OS
+		want string
+	}{
+		{"/var/run/secrets/tokens", "", "/run/secrets/tokens"},
+		{"/run/secrets/tokens/", "", "/run/secrets/tokens"},
+		{"var/run", "", "/run"},
+		{"/var/running", "", "/var/running"},
+		{"/var/run/../lib", "", "/var/lib"},
+		{"/var/run/secrets", annotations.Windows, "/var/run/secrets"},
+		{`C:\Var\Run`, annotations.Windows, "/var/run"},
+	} {
+		if got := annotations.CanonicalPath(test.path, test.os); got != test.want {
+			t.Errorf("%s on %q is %s, want %s", test.path, test.os, got, test.want)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // so that no token goes to a server that was meant for another protocol.
 var defaultKeys = []string{
 	Expiration, TokenFile, MountPath, FileMode, SkipContainers,
-	LoginAddress, LoginMount, LoginNamespace, LoginCAConfigMap, LoginMode, LoginMountPath, LoginFile, LoginFormat,
+	LoginAddress, LoginMount, LoginNamespace, LoginClientEnv, LoginCAConfigMap, LoginMode, LoginMountPath, LoginFile, LoginFormat,
 }
 
 // ValidateProfile reports what is wrong with a profile of the configuration:
@@ -26,7 +26,7 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 	if len(profile) == 0 {
 		errs = append(errs, field.Required(path, "a profile without keys does nothing"))
 	}
-	tokens := request{}
+	tokens := newRequest()
 	for _, full := range slices.Sorted(maps.Keys(profile)) {
 		key, token, suffixed := strings.Cut(full, ".")
 		at := path.Key(full)
@@ -35,29 +35,29 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 			continue
 		}
 		if suffixed {
-			if problem := tokenNameProblem(token); problem != "" {
-				errs = append(errs, field.Invalid(at, token, problem))
+			if err := checkTokenName(token); err != nil {
+				errs = append(errs, field.Invalid(at, token, err.Error()))
 				continue
 			}
 		}
-		tokens.set(token, key, setting{value: profile[full], path: at})
+		tokens.set(token, setting{key: key, value: profile[full], at: at})
 	}
 	var built Spec
-	for _, name := range slices.Sorted(maps.Keys(tokens)) {
+	for _, a := range tokens {
 		// What is missing is for pods to complete.
-		b := builder{settings: tokens[name], anyOS: true, max: maxExpiration, incomplete: true}
-		token := b.build(name)
+		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true}
+		token := b.build(a.name)
 		if token.Source != nil {
 			built.Tokens = append(built.Tokens, token)
 		}
-		b.presetLogin(name, token.Scope, &built)
+		b.presetLogin(a.name, token.Scope, &built)
 		errs = append(errs, b.errs...)
 	}
 	for i := range built.Logins {
 		// Which may fail, as the pod may bring the token.
 		_ = built.Logins[i].findToken(built.Tokens, "")
 	}
-	return append(errs, conflicts(built, "")...)
+	return append(errs, conflicts(built)...)
 }
 
 // presetLogin checks the login keys of a profile or of the defaults. Those
@@ -66,7 +66,7 @@ func (b *builder) presetLogin(name string, containers Scope, built *Spec) {
 	if len(b.settings.among(loginKeys)) == 0 {
 		return
 	}
-	if _, asked := b.settings[LoginMethod]; asked {
+	if b.settings.has(LoginMethod) {
 		built.Logins = append(built.Logins, b.login(name, containers))
 		return
 	}
@@ -74,8 +74,8 @@ func (b *builder) presetLogin(name string, containers Scope, built *Spec) {
 	if len(b.settings.among(oauthLoginKeys)) > 0 {
 		method = contract.MethodTokenExchange
 	}
-	b.settings = maps.Clone(b.settings)
-	b.settings[LoginMethod] = setting{value: method, path: b.settings[b.settings.among(loginKeys)[0]].path}
+	first := b.settings.find(b.settings.among(loginKeys)[0])
+	b.settings = append(slices.Clone(b.settings), setting{key: LoginMethod, value: method, at: first.path()})
 	b.login(name, containers)
 }
 
@@ -88,7 +88,7 @@ func ValidateDefaults(defaults Preset, maxExpiration time.Duration, path *field.
 			errs = append(errs, field.NotSupported(path.Key(key), key, defaultKeys))
 			continue
 		}
-		s[key] = setting{value: defaults[key], path: path.Key(key)}
+		s = append(s, setting{key: key, value: defaults[key], at: path.Key(key)})
 	}
 	b := builder{settings: s, anyOS: true, max: maxExpiration, incomplete: true}
 	token := b.build("")

@@ -13,10 +13,10 @@ import (
 const (
 	presetKeys = `"audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers", ` +
 		`"login", "login-token", "login-address", "login-ca-configmap", "login-ca-secret", "login-mode", "login-mount-path", ` +
-		`"login-file", "login-format", "login-env", "login-role", "login-mount", "login-namespace", ` +
+		`"login-file", "login-format", "login-env", "login-role", "login-mount", "login-namespace", "login-client-env", ` +
 		`"login-issuer", "login-client-id", "login-scope", "login-resource", "login-target-audience"`
 	defaultKeys = `"expiration", "token-file", "mount-path", "file-mode", "skip-containers", ` +
-		`"login-address", "login-mount", "login-namespace", "login-ca-configmap", "login-mode", "login-mount-path", "login-file", "login-format"`
+		`"login-address", "login-mount", "login-namespace", "login-client-env", "login-ca-configmap", "login-mode", "login-mount-path", "login-file", "login-format"`
 )
 
 // profiles are those of the tests below.

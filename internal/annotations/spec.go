@@ -30,8 +30,9 @@ type Token struct {
 	ExpirationSeconds int64
 	// File is the name of the token's file, without a directory.
 	File string
-	// MountPath is the absolute directory in the containers.
-	MountPath string
+	// MountPath is the absolute directory in the containers, as it was written,
+	// and Directory the same in the form of [CanonicalPath].
+	MountPath, Directory string
 	// FileMode is the file's mode where an annotation sets it, or nil.
 	FileMode *int32
 	// Env is the variable that holds the file's full path, or empty.
@@ -48,10 +49,14 @@ type Token struct {
 // Annotation names the annotation that a value of the token came from: the one
 // of that key, the profile that supplied it, or, for a default, the one that
 // asked for the token.
-func (t *Token) Annotation(key string) string { return t.settings.annotation(key, Audience) }
+func (t *Token) Annotation(key string) string { return t.settings.or(key, Audience).annotation }
 
-// path is where the annotation stands.
-func (t *Token) path(key string) *field.Path { return t.settings.path(key, Audience) }
+// Path is where that annotation stands.
+func (t *Token) Path(key string) *field.Path { return t.settings.or(key, Audience).path() }
+
+// Own reports whether the pod itself wrote the annotation of a key, rather than a
+// profile or the configuration's defaults.
+func (t *Token) Own(key string) bool { return t.settings.own(key) }
 
 // DisplayName names the token in messages: NAME, or "default".
 func (t *Token) DisplayName() string { return displayName(t.Name) }
@@ -63,10 +68,10 @@ func displayName(name string) string {
 	return name
 }
 
-// Path returns the token file's full path in a container of the given
+// FilePath returns the token file's full path in a container of the given
 // operating system. Windows gets its own form, because a program whose current
 // drive is not C: would not find /var/run/….
-func (t *Token) Path(os OS) string {
+func (t *Token) FilePath(os OS) string {
 	if os != Windows {
 		return path.Join(t.MountPath, t.File)
 	}
@@ -96,7 +101,7 @@ type Scope struct {
 	Written bool
 }
 
-// Includes tells whether a container of this name is in the scope.
+// Includes reports whether a container of this name is in the scope.
 func (s Scope) Includes(container string) bool {
 	if s.Only != nil {
 		return slices.Contains(s.Only, container)
@@ -104,7 +109,7 @@ func (s Scope) Includes(container string) bool {
 	return !slices.Contains(s.Skip, container)
 }
 
-// Overlaps tells whether some container name can be in both scopes.
+// Overlaps reports whether some container name can be in both scopes.
 func (s Scope) Overlaps(other Scope) bool {
 	switch {
 	case s.Only != nil:

@@ -2,7 +2,6 @@ package annotations
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
 )
 
 // builder turns the settings of one name into a Token and a Login.
@@ -32,13 +33,16 @@ func (b *builder) build(name string) Token {
 	t := Token{
 		Name:      name,
 		Audience:  b.audience(),
-		File:      b.tokenFile(name),
-		MountPath: b.mountPath(),
+		File:      b.tokenFile(),
+		MountPath: b.mountPath(name),
 		FileMode:  b.fileMode(),
 		Env:       b.env(),
 		Scope:     b.scope(),
-		Source:    b.settings[Audience].path,
 		settings:  b.settings,
+	}
+	t.Directory = CanonicalPath(t.MountPath, b.os)
+	if s := b.settings.find(Audience); s != nil {
+		t.Source = s.path()
 	}
 	t.ExpirationSeconds = b.expiration()
 	return t
@@ -50,29 +54,29 @@ var defaultsPath = field.NewPath("defaults")
 // get returns the setting of a key, from the defaults where the token does not
 // have it.
 func (b *builder) get(key string) (setting, bool) {
-	if s, ok := b.settings[key]; ok {
-		return s, true
+	if s := b.settings.find(key); s != nil {
+		return *s, true
 	}
 	value, ok := b.defaults[key]
-	return setting{value: value, path: defaultsPath}, ok
+	return setting{key: key, value: value, at: defaultsPath}, ok
 }
 
 func (b *builder) invalid(s setting, format string, args ...any) {
-	b.errs = append(b.errs, field.Invalid(s.path, shorten(s.value), fmt.Sprintf(format, args...)))
+	b.errs = append(b.errs, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf(format, args...)))
 }
 
 func (b *builder) audience() string {
-	s, ok := b.settings[Audience]
-	if !ok {
+	s := b.settings.find(Audience)
+	if s == nil {
 		return ""
 	}
 	switch {
 	case strings.TrimSpace(s.value) == "":
-		b.invalid(s, "the audience must not be empty")
+		b.invalid(*s, "the audience must not be empty")
 	case strings.ContainsFunc(s.value, unicode.IsControl):
-		b.invalid(s, "the audience must not hold control characters")
+		b.invalid(*s, "the audience must not hold control characters")
 	case strings.TrimSpace(s.value) != s.value:
-		b.invalid(s, "the audience must not begin or end with white space")
+		b.invalid(*s, "the audience must not begin or end with white space")
 	}
 	return s.value
 }
@@ -106,15 +110,9 @@ func parseSeconds(value string) (int64, bool) {
 	return int64(d / time.Second), true
 }
 
-// tokenFile defaults to the token's name, so that tokens of one directory do
-// not collide; the configuration's default is for the default token only.
-func (b *builder) tokenFile(name string) string {
+func (b *builder) tokenFile() string {
 	s, ok := b.get(TokenFile)
-	if own, set := b.settings[TokenFile]; set {
-		s = own
-	} else if name != "" {
-		return name
-	} else if !ok {
+	if !ok {
 		return DefaultTokenFile
 	}
 	if !isFileName(s.value) {
@@ -138,24 +136,24 @@ func isFileName(value string) bool {
 	return true
 }
 
-func (b *builder) mountPath() string {
+// mountPath defaults to a directory for each token: a token has a volume of its
+// own, and a directory shows one volume.
+func (b *builder) mountPath(name string) string {
 	s, ok := b.get(MountPath)
 	if !ok {
-		return DefaultMountPath
+		return contract.Named(DefaultMountPath, name)
 	}
-	return b.directory(s)
-}
-
-// directory checks a mount path.
-func (b *builder) directory(s setting) string {
-	problem := mountPathProblem(s.value, b.os, DefaultMountPath)
-	if problem != "" && b.anyOS && mountPathProblem(s.value, Windows, DefaultMountPath) == "" {
-		problem = ""
+	err := checkMountPath(s.value, b.os, DefaultMountPath)
+	if err != nil && b.anyOS && checkMountPath(s.value, Windows, DefaultMountPath) == nil {
+		err = nil
 	}
-	if problem != "" {
-		b.invalid(s, "%s", problem)
+	if err != nil {
+		b.invalid(s, "%s", err)
 	}
-	return s.value
+	if b.settings.has(MountPath) {
+		return s.value
+	}
+	return contract.Named(s.value, name)
 }
 
 func (b *builder) fileMode() *int32 {
@@ -174,11 +172,11 @@ func (b *builder) fileMode() *int32 {
 }
 
 func (b *builder) env() string {
-	s, ok := b.settings[Env]
-	if !ok {
+	s := b.settings.find(Env)
+	if s == nil {
 		return ""
 	}
-	return b.variable(s)
+	return b.variable(*s)
 }
 
 // variable checks the name of a variable.
@@ -190,16 +188,15 @@ func (b *builder) variable(s setting) string {
 }
 
 func (b *builder) scope() Scope {
-	only, hasOnly := b.settings[Containers]
-	skip, hasSkip := b.settings[SkipContainers]
-	if hasOnly && hasSkip {
-		b.invalid(skip, "say either %s or %s, not both", Containers, SkipContainers)
+	only, skip := b.settings.find(Containers), b.settings.find(SkipContainers)
+	if only != nil && skip != nil {
+		b.invalid(*skip, "say either %s or %s, not both", Containers, SkipContainers)
 	}
 	switch {
-	case hasOnly:
-		return Scope{Only: b.names(only), Written: only.own}
-	case hasSkip:
-		return Scope{Skip: b.names(skip), Written: skip.own}
+	case only != nil:
+		return Scope{Only: b.names(*only), Written: only.own}
+	case skip != nil:
+		return Scope{Skip: b.names(*skip), Written: skip.own}
 	}
 	if skip, ok := b.get(SkipContainers); ok {
 		return Scope{Skip: b.names(skip)}
@@ -223,107 +220,8 @@ func (b *builder) names(s setting) []string {
 	return names
 }
 
-// apiTokenDirs is where the ServiceAccount admission plugin mounts the API
-// server's own token, under both names that /var/run has.
-var apiTokenDirs = []string{
-	"/var/run/secrets/kubernetes.io/serviceaccount",
-	"/run/secrets/kubernetes.io/serviceaccount",
-}
-
-// systemDirs are directories that a container cannot do without: a volume
-// mounted there would hide what is in them.
-var systemDirs = []string{
-	"/bin", "/boot", "/dev", "/etc", "/etc/pki", "/etc/ssl", "/etc/ssl/certs", "/home", "/lib", "/lib64", "/opt",
-	"/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local",
-	"/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/var", "/var/lib", "/var/run",
-}
-
-// windowsDirs are their counterparts on Windows, in lower case.
-var windowsDirs = []string{
-	"/windows", "/windows/system32", "/program files", "/program files (x86)", "/programdata", "/users",
-}
-
-// kernelDirs are file systems of the kernel: nothing can be mounted below.
-var kernelDirs = []string{"/dev", "/proc", "/sys"}
-
-// mountPathProblem says what is wrong with a mount path, and gives an example of
-// a good one; empty when nothing is wrong.
-func mountPathProblem(value string, os OS, example string) string {
-	dir := value
-	if os == Windows {
-		_, dir = slashed(value)
-	}
-	switch {
-	case !strings.HasPrefix(dir, "/"):
-		return "must be an absolute path, such as " + example
-	case dir != path.Clean(dir):
-		return "must be a clean path: no '.', '..', doubled or trailing '/'; this one means " + quote(path.Clean(dir))
-	case strings.ContainsAny(dir, ":$") || strings.ContainsFunc(dir, unicode.IsControl):
-		return "must not hold ':', '$' or control characters"
-	case len(dir) > 1024:
-		return "must be at most 1024 bytes long"
-	}
-	return reservedProblem(dir, os, example)
-}
-
-func reservedProblem(dir string, os OS, example string) string {
-	system := systemDirs
-	if os == Windows {
-		system = slices.Concat(systemDirs, windowsDirs)
-	}
-	switch {
-	case dir == "/" || slices.Contains(system, dir):
-		return "is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " + example
-	case slices.ContainsFunc(kernelDirs, func(kernel string) bool { return Within(dir, kernel) }):
-		return "is reserved: the kernel's file systems take no volume"
-	}
-	for _, api := range apiTokenDirs {
-		if Within(dir, api) || Within(api, dir) {
-			return "is reserved: " + api + " holds the API server's own token"
-		}
-	}
-	return ""
-}
-
-// Within tells whether dir is the directory top or lies below it. Both must be
-// clean.
-func Within(dir, top string) bool {
-	rest, ok := strings.CutPrefix(dir, strings.TrimSuffix(top, "/"))
-	return ok && (rest == "" || rest[0] == '/')
-}
-
-// slashed brings a Windows path into the form of the others, so that
-// C:\Var\Tokens and /var/tokens compare equal. The drive is empty where it is
-// C:, the one that a path without a drive means.
-func slashed(value string) (drive, dir string) {
-	dir = strings.ToLower(strings.ReplaceAll(value, `\`, "/"))
-	if len(dir) >= 3 && 'a' <= dir[0] && dir[0] <= 'z' && dir[1:3] == ":/" {
-		drive, dir = dir[:2], dir[2:]
-	}
-	return strings.TrimPrefix(drive, "c:"), dir
-}
-
-// ComparablePath returns the form of a mount path that is equal for paths that
-// mean the same directory in a pod of the given operating system. The kubelet
-// takes a relative one for a path below the root.
-func ComparablePath(value string, os OS) string {
-	drive := ""
-	if os == Windows {
-		drive, value = slashed(value)
-	}
-	if !strings.HasPrefix(value, "/") {
-		value = "/" + value
-	}
-	return drive + path.Clean(value)
-}
-
-// sameFile tells whether two names mean the same file of a directory.
-func sameFile(a, b string, os OS) bool {
-	return a == b || os == Windows && strings.EqualFold(a, b)
-}
-
-// shorten keeps an error readable where the value is huge.
-func shorten(value string) string {
+// Shorten keeps an error readable where the value is huge.
+func Shorten(value string) string {
 	const most = 128
 	if len(value) <= most {
 		return value

@@ -54,7 +54,7 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 	if _, mirror := m.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return "" // a static pod cannot have ServiceAccount tokens
 	}
-	spec, _, errs := parser.Parse(annotations.Input{Annotations: m.Annotations})
+	spec, _, errs := parser.Parse(annotations.Input{Annotations: annotations.FromMap(m.Annotations)})
 	key := parser.Prefix.Key(annotations.Status, "")
 	written, present := m.Annotations[key]
 	switch {

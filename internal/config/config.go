@@ -40,6 +40,10 @@ type InjectorConfig struct {
 	// Profiles are named sets of annotations without their prefix, which a pod
 	// takes over with the one annotation `profile`.
 	Profiles map[string]annotations.Preset `json:"profiles,omitempty"`
+	// InjectedContainers are the names of containers that other injectors add to
+	// pods, or patterns of them ('*', '?'), which replace the built-in list. What
+	// annotations say of all containers is not said of these.
+	InjectedContainers *[]string `json:"injectedContainers,omitempty"`
 	// Login is the container that logs in.
 	Login LoginSpec `json:"login,omitzero"`
 	// Policy says which audiences may be asked for, and where pods may log in.
@@ -82,6 +86,8 @@ type NamespaceRule struct {
 type Config struct {
 	// Parser reads annotations by the configuration's defaults and profiles.
 	Parser annotations.Parser
+	// InjectedContainers are the patterns of containers that other injectors add.
+	InjectedContainers []string
 	// Login is what login containers are made of.
 	Login mutate.LoginContainer
 	// Policy decides on audiences and on addresses.
@@ -124,8 +130,9 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			Profiles:      file.Profiles,
 			MaxExpiration: maxExpiration,
 		},
-		Login:  file.Login.compile(),
-		Policy: newPolicy(file.Policy, env.APIServerAudiences),
+		InjectedContainers: file.injectedContainers(),
+		Login:              file.Login.compile(),
+		Policy:             newPolicy(file.Policy, env.APIServerAudiences),
 	}
 }
 
@@ -147,6 +154,7 @@ func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
 	}
 	errs = append(errs, annotations.ValidateDefaults(c.Defaults, maxExpiration, field.NewPath("defaults"))...)
 	errs = append(errs, c.validateProfiles(maxExpiration)...)
+	errs = append(errs, c.validateInjectedContainers(field.NewPath("injectedContainers"))...)
 	errs = append(errs, c.Login.validate(field.NewPath("login"))...)
 	return maxExpiration, append(errs, c.Policy.validate(field.NewPath("policy"))...)
 }

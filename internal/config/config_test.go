@@ -16,10 +16,10 @@ import (
 const (
 	presetKeys = `"audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers", ` +
 		`"login", "login-token", "login-address", "login-ca-configmap", "login-ca-secret", "login-mode", "login-mount-path", ` +
-		`"login-file", "login-format", "login-env", "login-role", "login-mount", "login-namespace", ` +
+		`"login-file", "login-format", "login-env", "login-role", "login-mount", "login-namespace", "login-client-env", ` +
 		`"login-issuer", "login-client-id", "login-scope", "login-resource", "login-target-audience"`
 	defaultKeys = `"expiration", "token-file", "mount-path", "file-mode", "skip-containers", ` +
-		`"login-address", "login-mount", "login-namespace", "login-ca-configmap", "login-mode", "login-mount-path", "login-file", "login-format"`
+		`"login-address", "login-mount", "login-namespace", "login-client-env", "login-ca-configmap", "login-mode", "login-mount-path", "login-file", "login-format"`
 )
 
 func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {
@@ -82,7 +82,7 @@ func TestAPodOfAProfileGetsWhatTheFileSays(t *testing.T) {
 defaults: {expiration: "7200", skip-containers: istio-proxy}
 profiles: {vault: {audience: vault, env: VAULT_JWT_FILE}}
 `)
-	spec, warnings, errs := cfg.Parser.Parse(annotations.Input{Annotations: map[string]string{"oidc-injector.io/profile": "vault"}})
+	spec, warnings, errs := cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/profile": "vault"})})
 	if len(warnings)+len(errs) > 0 || len(spec.Tokens) != 1 {
 		t.Fatalf("tokens %v, warnings %q, errors %v", spec.Tokens, warnings, errs)
 	}
@@ -91,7 +91,7 @@ profiles: {vault: {audience: vault, env: VAULT_JWT_FILE}}
 		Env: "VAULT_JWT_FILE", Scope: annotations.Scope{Skip: []string{"istio-proxy"}},
 	}
 	got := spec.Tokens[0]
-	got.Source = nil
+	got.Source, got.Directory = nil, ""
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(got)); diff != "" {
 		t.Errorf("token (-want +got):\n%s", diff)
 	}

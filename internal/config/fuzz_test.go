@@ -46,12 +46,12 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("a request of %s %s is over its limit, %s", request.String(), name, limit.String())
 			}
 		}
-		spec, _, errs := cfg.Parser.Parse(annotations.Input{Annotations: map[string]string{"oidc-injector.io/audience": "vault"}})
+		spec, _, errs := cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/audience": "vault"})})
 		if len(errs) > 0 || len(spec.Tokens) != 1 {
 			t.Errorf("an ordinary pod is refused: %v", errs)
 		}
 		for name := range cfg.Parser.Profiles {
-			cfg.Parser.Parse(annotations.Input{Annotations: map[string]string{"oidc-injector.io/profile": name}})
+			cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/profile": name})})
 		}
 	})
 }

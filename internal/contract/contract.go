@@ -5,9 +5,11 @@ package contract
 
 import "strings"
 
-// What the login container and its volumes are called. A login with a name has
-// it behind; see [Named].
+// What the volume of a token, the login container and its volumes are called. A
+// token or login with a name has it behind; see [Named].
 const (
+	// TokenVolume holds the token.
+	TokenVolume = "oidc-token"
 	// LoginContainer logs in, and keeps the login fresh.
 	LoginContainer = "oidc-login"
 	// LoginVolume holds the result of the login, in memory.

@@ -1,6 +1,7 @@
 package mutate
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 
@@ -32,7 +33,7 @@ const (
 	nobody int64 = -1
 )
 
-// tokenFile tells what the kubelet makes of a token in a volume of this mode.
+// tokenFile says what the kubelet makes of a token in a volume of this mode.
 func (p *Pod) tokenFile(volumeMode int32) file {
 	f := file{mode: volumeMode, owner: root, group: root}
 	if p.onlyUser != nil {
@@ -43,9 +44,6 @@ func (p *Pod) tokenFile(volumeMode int32) file {
 	}
 	return f
 }
-
-// findOnlyUser works out Pod.onlyUser.
-func (p *Pod) findOnlyUser() *int64 { return p.commonUser(p.allContainers()) }
 
 // commonUser is the user that all of the containers run as, or nil where they
 // differ or one does not say.
@@ -69,7 +67,7 @@ func (p *Pod) user(c *container) *int64 {
 	return p.security.runAsUser
 }
 
-// inGroup tells whether the container's processes are known to be in a group.
+// inGroup reports whether the container's processes are known to be in a group.
 func (p *Pod) inGroup(c *container, group int64) bool {
 	primary := c.security.runAsGroup
 	if primary == nil {
@@ -77,10 +75,16 @@ func (p *Pod) inGroup(c *container, group int64) bool {
 	}
 	return primary != nil && *primary == group ||
 		p.security.fsGroup != nil && *p.security.fsGroup == group ||
-		slices.Contains(p.security.supplementalGroups, group)
+		contains(p.security.supplementalGroups, group)
 }
 
-// readable tells whether the container's user is known to be able to read the
+// contains looks for a group among sorted ones.
+func contains(groups []int64, group int64) bool {
+	_, found := slices.BinarySearch(groups, group)
+	return found
+}
+
+// readable reports whether the container's user is known to be able to read the
 // file. On Windows, where POSIX modes mean nothing, everyone is.
 func (p *Pod) readable(f file, c *container) bool {
 	if p.OS == annotations.Windows {
@@ -102,7 +106,7 @@ func (p *Pod) readable(f file, c *container) bool {
 // tightestMode returns the narrowest volume mode with which every one of the
 // containers can read a token, or nil where that is the default mode or where
 // the kubelet decides without it.
-func (p *Pod) tightestMode(containers []*container) *int32 {
+func (p *Pod) tightestMode(containers iter.Seq[*container]) *int32 {
 	if p.OS == annotations.Windows {
 		return nil
 	}
@@ -111,10 +115,101 @@ func (p *Pod) tightestMode(containers []*container) *int32 {
 		if f.fixed {
 			return nil
 		}
-		unreadable := func(c *container) bool { return !p.readable(f, c) }
-		if !slices.ContainsFunc(containers, unreadable) {
+		if p.allRead(f, containers) {
 			return &mode
 		}
 	}
 	return nil
+}
+
+// allRead reports whether each of the containers is known to be able to read the
+// file.
+func (p *Pod) allRead(f file, containers iter.Seq[*container]) bool {
+	for c := range containers {
+		if !p.readable(f, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// runsAs says as whom a container runs.
+func (p *Pod) runsAs(c *container) string {
+	if user := p.user(c); user != nil {
+		return fmt.Sprintf("as user %d", *user)
+	}
+	return "as the user of its image"
+}
+
+// resultAccess says as whom a login container runs, and with which mode it
+// writes its result, so that its readers can read it and, as far as the pod
+// tells who they are, nobody else.
+type resultAccess struct {
+	// user and group are nil where the login container has those of its image.
+	user, group *int64
+	mode        int32
+}
+
+// resultAccess works out the access for the containers that read a result, of
+// which there is at least one.
+//
+// The login container runs as the readers' own user where that is known. Thus it
+// never changes what the kubelet makes of the pod's tokens, which depends on
+// whether all containers run as one user (see tokenFile).
+func (p *Pod) resultAccess(readers []*container) resultAccess {
+	a := resultAccess{user: p.commonUser(slices.Values(readers)), group: p.security.runAsGroup, mode: 0o444}
+	if a.user != nil {
+		a.mode = 0o400
+		return a
+	}
+	a.user = p.security.runAsUser
+	if p.security.fsGroup != nil {
+		a.mode = 0o440 // the kubelet gives new files of an emptyDir to this group
+		return a
+	}
+	if group := p.commonGroup(readers); group != nil {
+		a.group, a.mode = group, 0o440
+	}
+	return a
+}
+
+// commonGroup is a group that all of the containers are known to be in, or nil.
+func (p *Pod) commonGroup(containers []*container) *int64 {
+	for _, group := range []*int64{p.security.runAsGroup, containers[0].security.runAsGroup} {
+		if group == nil {
+			continue
+		}
+		outside := func(c *container) bool { return !p.inGroup(c, *group) }
+		if !slices.ContainsFunc(containers, outside) {
+			return group
+		}
+	}
+	if groups := p.security.supplementalGroups; len(groups) > 0 {
+		return &groups[0] // which are the pod's, and so every container's
+	}
+	return nil
+}
+
+// resultFile is the file that a login container writes, with the mode that its
+// variables say. Where it is not known as whom it runs, the file is nobody's.
+func (p *Pod) resultFile(c *container) file {
+	f := file{mode: 0o400, owner: nobody, group: nobody}
+	for i := range c.env {
+		if mode, ok := resultMode(&c.env[i]); ok {
+			f.mode = mode
+		}
+	}
+	if user := p.user(c); user != nil {
+		f.owner = *user
+	}
+	for _, group := range []*int64{p.security.runAsGroup, c.security.runAsGroup, p.security.fsGroup} { // the last one counts
+		if group != nil {
+			f.group = *group
+		}
+	}
+	return f
+}
+
+func equal(a, b *int64) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }

@@ -1,8 +1,7 @@
 package mutate
 
 import (
-	"fmt"
-	"slices"
+	"encoding/json"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,86 +19,136 @@ type variable struct {
 	// yields is true where a variable that the pod sets itself is kept, whatever
 	// its value. Without it, another value is a contradiction.
 	yields bool
+	// client is true for those by which Vault's clients find it. Only together
+	// they make sense.
+	client bool
+
+	encoded element
+}
+
+func newVariable(v variable) variable {
+	v.encoded = newElement(corev1.EnvVar{Name: v.name, Value: v.value})
+	return v
 }
 
 // literal is the form of a value that Kubernetes does not expand (core/v1
 // EnvVar.value: $$ stands for $).
 func literal(value string) string { return strings.ReplaceAll(value, "$", "$$") }
 
-// setEnv adds a variable, unless the container has it already. It is false where
-// the container keeps another value.
-func (in *injection) setEnv(c *container, v variable, env *list) bool {
-	found, kept := false, false
+// tokenVariables are the variables of the containers that see a token.
+func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
+	if t.Env == "" {
+		return nil
+	}
+	return []variable{newVariable(variable{name: t.Env, value: t.FilePath(os), annotation: t.Annotation(annotations.Env)})}
+}
+
+// loginVariables are the variables of the containers that read a result: the one
+// that holds its path, and, with Vault, those of Vault's clients.
+func loginVariables(l *annotations.Login, settings LoginContainer) []variable {
+	variables := make([]variable, 0, 4)
+	add := func(v variable) { variables = append(variables, newVariable(v)) }
+	add(variable{name: l.Env, value: l.FilePath(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
+	if l.Method != contract.MethodVault || !l.ClientEnv {
+		return variables
+	}
+	client := func(name, value, key string) {
+		add(variable{name: name, value: value, annotation: l.Annotation(key), yields: true, client: true})
+	}
+	client(annotations.VaultAddr, l.Address, annotations.LoginAddress)
+	if l.Namespace != "" {
+		client(annotations.VaultNamespace, literal(l.Namespace), annotations.LoginNamespace)
+	}
+	switch {
+	case l.CA != nil && l.CA.Secret:
+		client(annotations.VaultCACert, l.CAPath(), annotations.LoginCASecret)
+	case l.CA != nil || settings.CABundle != "":
+		client(annotations.VaultCACert, l.CAPath(), annotations.LoginCAConfigMap)
+	}
+	return variables
+}
+
+// environment returns the variables that a container lacks of those that come
+// with what it sees. Vault's clients get those of the first login with Vault.
+func (p *planner) environment(c *container, shows []shown) []*variable {
+	var env []*variable
+	var vault *view
+	for _, s := range shows {
+		clients := false
+		for i := range s.view.variables {
+			v := &s.view.variables[i]
+			if v.client && vault != nil && vault != s.view {
+				p.warnOtherVault(c, vault, s.view)
+				break
+			}
+			has, kept := p.compare(c, v)
+			if !has {
+				env = append(env, v)
+				clients = clients || v.client
+			}
+			if v.client {
+				vault = s.view
+				if kept && v.name == annotations.VaultAddr {
+					break // the container uses another Vault
+				}
+			}
+		}
+		if clients && c.hasEnvFrom {
+			p.f.warn("container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
+				"set %s to \"false\" if they are to stay", c.name, annotations.VaultAddr, s.view.login.DisplayName(), s.view.key(annotations.LoginClientEnv))
+		}
+	}
+	return env
+}
+
+// compare looks for a variable in a container: whether it has it, and whether it
+// keeps another value.
+func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 	for i := range c.env { // to the end: of variables with one name the last one counts
 		e := &c.env[i]
 		if e.name != v.name {
 			continue
 		}
-		found, kept = true, e.computed || e.value != v.value
+		has, kept = true, e.computed || e.value != v.value
 		if kept && !v.yields {
-			in.fail(field.Invalid(c.field().Child("env").Index(i).Child("name"), e.name, fmt.Sprintf(
-				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation, v.value)))
+			p.f.fail(func() *field.Error {
+				return field.Invalid(c.field().Child("env").Index(i).Child("name"), annotations.Shorten(e.name), message(
+					"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation, v.value))
+			})
 		}
 	}
 	if kept && v.yields {
-		in.warnOnce(fmt.Sprintf("container %q sets %s itself, so it keeps another value than that of annotation %s", c.name, v.name, v.annotation))
+		p.f.warn("container %q sets %s itself, so it keeps another value than that of annotation %s", c.name, v.name, v.annotation)
 	}
-	if !found {
-		added := corev1.EnvVar{Name: v.name, Value: v.value}
-		in.patch.container(c).pointer("env").appendTo(env, added, []corev1.EnvVar{added})
-	}
-	return !kept
+	return has, kept
 }
 
-// setLoginEnv adds the variables of the container's logins: of each the one that
-// holds the result's path, and of the first one with Vault those of its clients.
-func (in *injection) setLoginEnv(c *container, env *list) {
-	var clientsOf *login
-	for _, l := range in.logins {
-		if !slices.Contains(l.readers, c) {
-			continue
-		}
-		in.setEnv(c, variable{
-			name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv),
-		}, env)
-		switch {
-		case l.Method != contract.MethodVault:
-		case clientsOf == nil:
-			clientsOf = l
-			in.setClientEnv(c, l, env)
-		case !l.sameVault(clientsOf):
-			in.warnOnce(fmt.Sprintf("container %q logs in to Vault in several ways: its %s and the like are those of login %q, not of login %q",
-				c.name, annotations.VaultAddr, clientsOf.DisplayName(), l.DisplayName()))
-		}
+// warnOtherVault warns of a container whose clients could be meant for two Vaults.
+func (p *planner) warnOtherVault(c *container, first, other *view) {
+	if !sameVault(first.login, other.login) {
+		p.f.warn("container %q logs in to Vault in several ways: its %s and the like are those of login %q, not of login %q",
+			c.name, annotations.VaultAddr, first.login.DisplayName(), other.login.DisplayName())
 	}
 }
 
-// setClientEnv adds the variables by which Vault's clients find it. Only together
-// they make sense: a container that uses another Vault gets none of them.
-func (in *injection) setClientEnv(c *container, l *login, env *list) {
-	ours := in.setEnv(c, variable{
-		name: annotations.VaultAddr, value: l.Address, annotation: l.Annotation(annotations.LoginAddress), yields: true,
-	}, env)
-	if !ours {
-		return
-	}
-	if l.Namespace != "" {
-		in.setEnv(c, variable{
-			name: annotations.VaultNamespace, value: literal(l.Namespace), annotation: l.Annotation(annotations.LoginNamespace), yields: true,
-		}, env)
-	}
-	if l.CA == nil && in.options.Login.CABundle == "" {
-		return
-	}
-	key := annotations.LoginCAConfigMap
-	if l.CA != nil && l.CA.Secret {
-		key = annotations.LoginCASecret
-	}
-	in.setEnv(c, variable{name: annotations.VaultCACert, value: l.CAPath(), annotation: l.Annotation(key), yields: true}, env)
-}
-
-// sameVault tells whether two logins go to the same place in the same way.
-func (l *login) sameVault(o *login) bool {
+// sameVault reports whether two logins go to the same place in the same way.
+func sameVault(l, o *annotations.Login) bool {
 	sameCA := l.CA == nil && o.CA == nil || l.CA != nil && o.CA != nil && *l.CA == *o.CA
 	return sameCA && l.Address == o.Address && l.Namespace == o.Namespace
+}
+
+// element is a value that is appended to a list: by itself, and as a new list of
+// one. Both are a json.RawMessage, encoded and boxed once, however many containers
+// get it.
+type element struct{ one, list any }
+
+// newElement encodes a value of the Kubernetes API, which always marshals.
+func newElement(value any) element {
+	one, err := json.Marshal(value)
+	if err != nil {
+		panic(err) //nolint:forbidigo // structs of strings, numbers and quantities always marshal
+	}
+	list := make(json.RawMessage, 0, len(one)+2)
+	list = append(append(append(list, '['), one...), ']')
+	return element{one: list[1 : len(list)-1], list: list}
 }

@@ -91,7 +91,7 @@ func TestDebugContainers(t *testing.T) {
 		"the path is mounted": {
 			spec: running, added: "[{name: dbg, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: x}]}]",
 			errs: []string{`spec.ephemeralContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": ` +
-				`container "dbg" uses this path for another thing (volume "oidc-token"), and annotation oidc-injector.io/audience wants the tokens there`},
+				`container "dbg" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"the variable has another value": {
 			spec: running, added: "[{name: dbg, env: [{name: TOKEN, value: x}]}]",

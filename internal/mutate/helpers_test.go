@@ -46,13 +46,13 @@ var parser = annotations.Parser{
 	},
 }
 
-// outcome is everything that can be said of one pod. The pod is the patched
-// one; it and the patch are absent where there are errors.
+// outcome is everything that can be said of one pod: a golden file. The pod is the
+// patched one; it and the patch are absent where there are errors.
 type outcome struct {
 	Warnings []string        `json:"warnings"`
 	Errors   []string        `json:"errors"`
 	Patch    json.RawMessage `json:"patch,omitempty"`
-	Pod      json.RawMessage `json:"pod,omitempty"`
+	Pod      json.RawMessage `json:"-"`
 
 	result mutate.Result
 }

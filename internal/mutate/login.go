@@ -2,9 +2,13 @@ package mutate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -26,112 +30,24 @@ type LoginContainer struct {
 	Env []corev1.EnvVar
 }
 
-// login is one login of the pod: the container that does it, and the
-// containers that read its result.
-type login struct {
-	*annotations.Login
-	token   *annotations.Token
-	readers []*container
-	// container does the login. It is the pod's own, made by an earlier call, or
-	// a new one, which added is made of; or there is none. Its name is
-	// containerName.
-	container     *container
-	containerName string
-	added         *corev1.Container
-	// volumeName is the volume of the result.
-	volumeName string
-	access     resultAccess
-}
-
-// caVolume is the volume with the certificate authorities, if the login has one.
-func (l *login) caVolume() string { return contract.Named(contract.CAVolume, l.Name) }
-
-// findLogins finds out which logins the pod is to have, and in which containers
-// they are done already.
-func (in *injection) findLogins(logins []annotations.Login) {
-	if len(logins) == 0 {
-		return
-	}
-	in.logins = make([]*login, 0, len(logins))
-	for i := range logins {
-		at := slices.IndexFunc(in.tokens, func(t annotations.Token) bool { return t.Name == logins[i].Token })
-		if at < 0 {
-			continue // which is an error of the annotations
-		}
-		l := &login{
-			Login: &logins[i], token: &in.tokens[at],
-			containerName: contract.Named(contract.LoginContainer, logins[i].Name),
-			volumeName:    contract.Named(contract.LoginVolume, logins[i].Name),
-		}
-		for c := range in.pod.createdContainers() {
-			if c.name == l.containerName {
-				l.container = c
-				break
-			}
-		}
-		in.logins = append(in.logins, l)
-	}
-}
-
-// loginOf returns the login that the container of this name does, or nil. What
-// annotations say of containers is not said of these: they see the token of
-// their login, and nothing else.
-func (in *injection) loginOf(name string) *login {
-	for _, l := range in.logins {
-		if l.containerName == name {
-			return l
-		}
-	}
-	return nil
-}
-
-// addLogins prepares the containers that the pod lacks. A login whose result
-// nobody reads has none.
-func (in *injection) addLogins() {
-	for _, l := range in.logins {
-		for c := range in.pod.createdContainers() {
-			if in.loginOf(c.name) == nil && l.Containers.Includes(c.name) {
-				l.readers = append(l.readers, c)
-			}
-		}
-		if len(l.readers) > 0 {
-			l.access = in.pod.resultAccess(l.readers)
-		}
-		switch {
-		case len(l.readers) == 0:
-			in.warnOnce(fmt.Sprintf("no container of the pod gets the result of login %q", l.DisplayName()))
-		case l.container != nil:
-			in.checkLoginContainer(l)
-		case in.options.Login.Image == "":
-			in.fail(field.Forbidden(l.Source, "the injector's configuration names no image for logins (login.image)"))
-		default:
-			l.container = &container{
-				name: l.containerName, list: initContainers,
-				security: security{runAsUser: l.access.user, runAsGroup: l.access.group},
-			}
-			l.added = in.loginContainer(l)
-		}
-	}
-	in.logins = slices.DeleteFunc(in.logins, func(l *login) bool { return len(l.readers) == 0 && l.container == nil })
-}
-
-// loginContainer is the container that does a login, without the mount of its
-// token.
-func (in *injection) loginContainer(l *login) *corev1.Container {
-	settings := in.options.Login
+// loginContainer is the container that does a login, whose token is mounted from
+// the volume of a name. A pod's containers share its address, so that only the
+// first of its logins can listen.
+func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings LoginContainer) *corev1.Container {
 	c := &corev1.Container{
-		Name:            l.container.name,
+		Name:            l.containerName,
 		Image:           settings.Image,
 		ImagePullPolicy: settings.ImagePullPolicy,
-		Env:             append(in.loginEnv(l), in.furtherEnv(l)...),
-		Resources:       settings.Resources,
-		SecurityContext: in.loginSecurity(l),
-		VolumeMounts:    []corev1.VolumeMount{{Name: l.volumeName, MountPath: l.MountPath}},
+		Env:             slices.Concat(loginEnv(pod, l, settings), furtherEnv(settings.Env, first)),
+		Resources:       loginResources(pod, settings.Resources),
+		SecurityContext: loginSecurity(pod, l),
+		VolumeMounts:    []corev1.VolumeMount{{Name: l.volume, MountPath: l.path}},
 	}
-	if l.CA != nil {
+	if l.login.CA != nil {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: l.caVolume(), MountPath: contract.CADir, ReadOnly: true})
 	}
-	if l.Mode == contract.ModeSidecar {
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: tokenVolume, MountPath: l.exchanged.path, ReadOnly: true})
+	if l.login.Mode == contract.ModeSidecar {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
 		c.StartupProbe = startupProbe()
@@ -157,7 +73,7 @@ func startupProbe() *corev1.Probe {
 // loginSecurity passes the Pod Security Standard "restricted" wherever the pod
 // does. The user and the group are set where the container would not inherit
 // them, and left to the image where nothing is known of the pod's.
-func (in *injection) loginSecurity(l *login) *corev1.SecurityContext {
+func loginSecurity(pod *Pod, l login) *corev1.SecurityContext {
 	no, yes := false, true
 	s := &corev1.SecurityContext{
 		AllowPrivilegeEscalation: &no,
@@ -170,11 +86,11 @@ func (in *injection) loginSecurity(l *login) *corev1.SecurityContext {
 		if *user == root {
 			s.RunAsNonRoot = &no
 		}
-		if !equal(user, in.pod.security.runAsUser) {
+		if !equal(user, pod.security.runAsUser) {
 			s.RunAsUser = user
 		}
 	}
-	if !equal(l.access.group, in.pod.security.runAsGroup) {
+	if !equal(l.access.group, pod.security.runAsGroup) {
 		s.RunAsGroup = l.access.group
 	}
 	return s
@@ -182,100 +98,186 @@ func (in *injection) loginSecurity(l *login) *corev1.SecurityContext {
 
 // loginEnv are the variables that tell the login program what to do. Empty ones
 // are left out.
-func (in *injection) loginEnv(l *login) []corev1.EnvVar {
-	env := make([]corev1.EnvVar, 0, 16)
+func loginEnv(pod *Pod, l login, settings LoginContainer) []corev1.EnvVar {
+	env := make([]corev1.EnvVar, 0, 20)
 	set := func(o contract.Option, value string) {
 		if value != "" {
 			env = append(env, corev1.EnvVar{Name: o.Env(), Value: literal(value)})
 		}
 	}
-	set(contract.Method, l.Method)
-	set(contract.Mode, l.Mode)
-	set(contract.JWTFile, l.token.Path(in.pod.OS))
-	set(contract.Address, l.Address)
-	set(contract.Issuer, l.Issuer)
-	set(contract.Role, l.Role)
-	set(contract.Mount, l.Mount)
-	set(contract.Namespace, l.Namespace)
-	set(contract.ClientID, l.ClientID)
-	set(contract.Scope, l.Scope)
-	set(contract.Resource, l.Resource)
-	set(contract.TargetAudience, l.TargetAudience)
-	set(contract.OutputFile, l.Path())
-	set(contract.OutputFormat, l.Format)
+	spec := l.login
+	set(contract.Method, spec.Method)
+	set(contract.Mode, spec.Mode)
+	set(contract.JWTFile, l.exchanged.token.FilePath(pod.OS))
+	set(contract.Address, spec.Address)
+	set(contract.Issuer, spec.Issuer)
+	set(contract.Role, spec.Role)
+	set(contract.Mount, spec.Mount)
+	set(contract.Namespace, spec.Namespace)
+	set(contract.ClientID, spec.ClientID)
+	set(contract.Scope, spec.Scope)
+	set(contract.Resource, spec.Resource)
+	set(contract.TargetAudience, spec.TargetAudience)
+	set(contract.OutputFile, spec.FilePath())
+	set(contract.OutputFormat, spec.Format)
 	set(contract.OutputMode, fmt.Sprintf("%04o", l.access.mode))
 	switch {
-	case l.CA != nil:
+	case spec.CA != nil:
 		set(contract.CAFile, contract.CADir+"/"+contract.CAFileName)
-	case in.options.Login.CABundle != "":
-		set(contract.CABundle, in.options.Login.CABundle)
+	case settings.CABundle != "":
+		set(contract.CABundle, settings.CABundle)
 	default:
 		return env
 	}
-	set(contract.CAOutputFile, l.CAPath())
+	set(contract.CAOutputFile, spec.CAPath())
 	return env
 }
 
-// furtherEnv are the variables of the configuration. A pod's containers share its
-// address, so that only the first of its logins can listen.
-func (in *injection) furtherEnv(l *login) []corev1.EnvVar {
-	env := in.options.Login.Env
-	first := slices.IndexFunc(in.logins, func(l *login) bool { return len(l.readers) > 0 })
-	if l == in.logins[first] {
+// furtherEnv are the variables of the configuration.
+func furtherEnv(env []corev1.EnvVar, first bool) []corev1.EnvVar {
+	if first {
 		return env
 	}
 	return slices.DeleteFunc(slices.Clone(env), func(e corev1.EnvVar) bool { return e.Name == contract.ListenAddress.Env() })
 }
 
-// placeLogins makes sure that the pod has the volumes of the logins.
-func (in *injection) placeLogins() {
-	for _, l := range in.logins {
-		in.placeVolume(l, resultVolume(l.volumeName), func(p *projection) bool { return p.memory })
-		if l.CA != nil {
-			in.placeVolume(l, caVolume(l.caVolume(), l.CA), func(p *projection) bool { return p.ca != nil && *p.ca == *l.CA })
-		}
-	}
-}
+// Limits of a login container in a Guaranteed pod that the configuration does
+// not set. With less CPU the login would wait for its quota (docs/performance.md).
+var (
+	guaranteedCPU    = resource.MustParse("100m")
+	guaranteedMemory = resource.MustParse("32Mi")
+)
 
-// placeVolume adds a volume of a login, unless the pod has it already.
-func (in *injection) placeVolume(l *login, volume corev1.Volume, same func(*projection) bool) {
-	p := in.existing.get(volume.Name)
+// loginResources leaves the pod the quality of service that it has
+// (Kubernetes documentation, "Pod Quality of Service Classes"). A Guaranteed pod
+// is one whose containers all have limits that equal their requests, for CPU and
+// memory. What the pod names as a whole bounds the sum of its containers, so that
+// the login container, which the author did not count in, names none of it.
+func loginResources(pod *Pod, configured corev1.ResourceRequirements) corev1.ResourceRequirements {
+	r := corev1.ResourceRequirements{Requests: configured.Requests, Limits: configured.Limits}
 	switch {
-	case p == nil:
-		in.patch.pointer("spec", "volumes").appendTo(&in.volumes, volume, []corev1.Volume{volume})
-	case !same(p):
-		in.fail(field.Invalid(p.field().Child("name"), p.name, fmt.Sprintf(
-			"this name belongs to a volume of the login that annotation %s asks for, but the pod has another volume of this name: rename it",
-			l.Annotation(annotations.LoginMethod))))
+	case len(pod.resources) > 0:
+		named := func(name corev1.ResourceName, _ resource.Quantity) bool {
+			return slices.Contains(pod.resources, string(name))
+		}
+		r.Requests, r.Limits = maps.Clone(r.Requests), maps.Clone(r.Limits)
+		maps.DeleteFunc(r.Requests, named)
+		maps.DeleteFunc(r.Limits, named)
+	case pod.guaranteed():
+		limits := corev1.ResourceList{corev1.ResourceCPU: guaranteedCPU, corev1.ResourceMemory: guaranteedMemory}
+		maps.Copy(limits, configured.Limits)
+		requests := maps.Clone(limits)
+		for name, quantity := range configured.Requests {
+			if _, limited := limits[name]; !limited {
+				requests[name] = quantity
+			}
+		}
+		r.Requests, r.Limits = requests, limits
+	}
+	return r
+}
+
+// guaranteed reports whether the pod's quality of service is Guaranteed, as far as
+// its containers decide (k8s.io/kubernetes/pkg/apis/core/v1/helper/qos).
+func (p *Pod) guaranteed() bool {
+	some := false
+	for c := range p.createdContainers() {
+		if !c.resources.cpu.fixed() || !c.resources.memory.fixed() {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// fixed reports whether there is a limit, and the request equals it. A request
+// that is missing is the limit.
+func (a amount) fixed() bool {
+	limit, ok := quantity(a.limit)
+	if !ok || limit.IsZero() {
+		return false
+	}
+	request, ok := quantity(a.request)
+	return a.request == "" || ok && request.Cmp(limit) == 0
+}
+
+// quantity reads a quantity as it stands in JSON, a string or a number.
+func quantity(text string) (resource.Quantity, bool) {
+	if len(text) > 64 { // no quantity is that long
+		return resource.Quantity{}, false
+	}
+	q, err := resource.ParseQuantity(strings.Trim(text, `"`))
+	return q, err == nil
+}
+
+// checkLoginContainer compares a container that the pod has already with the one
+// that would be added. What decides are its variables, where it writes, and
+// whether it runs on; what others may rightly change, such as the registry of its
+// image, does not.
+func checkLoginContainer(pod *Pod, p *plan, l login, o Options, f *findings) {
+	c, wanted := l.container, l.askedBy()
+	if c.list != initContainers {
+		f.fail(func() *field.Error {
+			return field.Invalid(c.field().Child("name"), c.name, message(
+				"this name belongs to the login container that annotation %s asks for: rename the container", wanted))
+		})
+		return
+	}
+	differs := func(child, value, how string) {
+		f.fail(func() *field.Error {
+			return field.Invalid(c.field().Child(child), annotations.Shorten(value), message(
+				"container %q is not the login container that annotation %s asks for: %s; rename or remove the container", c.name, wanted, how))
+		})
+	}
+	writes := func(m mount) bool {
+		return m.directory == l.directory && m.volume == l.volume && !m.partial && !m.device
+	}
+	if name := differingVariable(c.env, loginEnv(pod, l, o.Login)); name != "" {
+		differs("env", name, "this variable differs")
+		return
+	}
+	if sidecar := l.login.Mode == contract.ModeSidecar; sidecar != c.sidecar {
+		differs("restartPolicy", "", map[bool]string{true: "it must be Always", false: "it must not be Always"}[sidecar])
+		return
+	}
+	if !slices.ContainsFunc(c.mounts, writes) {
+		differs("volumeMounts", l.volume, "it does not mount this volume at "+l.path)
+		return
+	}
+	for _, reader := range p.readers(l.view) {
+		warnUnreadableResult(pod, reader, l.view, o, f)
 	}
 }
 
-// resultVolume is in memory, so that no token is ever on a disk.
-func resultVolume(name string) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-		EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: resultSize()},
-	}}
-}
-
-func caVolume(name string, ca *annotations.CASource) corev1.Volume {
-	v := corev1.Volume{Name: name}
-	items := []corev1.KeyToPath{{Key: ca.Key, Path: contract.CAFileName}}
-	if ca.Secret {
-		v.Secret = &corev1.SecretVolumeSource{SecretName: ca.Name, Items: items}
-		return v
-	}
-	v.ConfigMap = &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: ca.Name}, Items: items}
-	return v
-}
-
-// insertLogins adds the new containers before all others, so that later init
-// containers find the results. It comes last: it moves the others' indices.
-func (in *injection) insertLogins() {
-	added := make([]*corev1.Container, 0, len(in.logins))
-	for _, l := range in.logins {
-		if l.added != nil {
-			added = append(added, l.added)
+// differingVariable returns the first variable of the contract that a container
+// has otherwise than it should, or not at all; empty where there is none. The
+// result's mode counts as right whatever it is: it was chosen for the containers
+// that the pod had then.
+func differingVariable(has []envVar, wants []corev1.EnvVar) string {
+	for i := range has { // all of them: of variables with one name the last one counts
+		e := &has[i]
+		if !contract.WrittenByWebhook(e.name) {
+			continue
+		}
+		same := func(w corev1.EnvVar) bool { return w.Name == e.name && w.Value == e.value }
+		if _, ok := resultMode(e); e.computed || !ok && !slices.ContainsFunc(wants, same) {
+			return e.name
 		}
 	}
-	in.patch.insert(in.pod.hasInitContainers, initContainers, added)
+	for _, want := range wants {
+		if !slices.ContainsFunc(has, func(e envVar) bool { return e.name == want.Name }) {
+			return want.Name
+		}
+	}
+	return ""
+}
+
+// resultMode reads the variable with the result's mode. It is false for others,
+// and for what is no mode.
+func resultMode(e *envVar) (int32, bool) {
+	if e.name != contract.OutputMode.Env() {
+		return 0, false
+	}
+	mode, err := strconv.ParseUint(e.value, 8, 31)
+	return int32(mode), err == nil && mode <= 0o777
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
@@ -74,7 +75,7 @@ func TestFileMode(t *testing.T) {
 		"an annotation that suits the group":            {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0440", mode: "0440"},
 		"an annotation that shuts out an unknown user":  {spec: app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(byImage, "0400, user 0 and group 0")}},
 		"an annotation that shuts out a user":           {spec: app("{runAsUser: 1000}"), annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(byUser, "0440, user 0 and group 0")}},
-		"an annotation without effect: one user":        {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]", annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(noEffect, "0440", "0600"), `file-mode 0440 shuts container "app" out of its token as soon as somebody adds a debug container that runs as another user`}},
+		"an annotation without effect: one user":        {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]", annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(noEffect, "0440", "0600"), `file-mode 0440 makes the token unreadable to container "app" as soon as somebody adds a debug container that runs as another user`}},
 		"an annotation without effect: fsGroup":         {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(noEffect, "0400", "0640")}},
 		"an annotation that says what the kubelet does": {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0640", mode: "0640"},
 		"an annotation that shuts out the root group":   {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0404", mode: "0404", warnings: []string{fmt.Sprintf(byUser, "0404, user 0 and group 0")}},
@@ -115,17 +116,20 @@ func typed(t *testing.T, raw []byte) *corev1.Pod {
 	return pod
 }
 
+// heldSuffix is the rest of an error about a mount where the default token is to be.
+const heldSuffix = `, but annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: ` +
+	`choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or oidc-injector.io/skip-containers`
+
 // TestConflicts shows what is said where a pod contradicts its annotations.
 func TestConflicts(t *testing.T) {
 	t.Parallel()
 	const (
 		emptyDir  = "volumes: [{name: data, emptyDir: {}}]\n"
-		otherName = `container "app" mounts volume "data" here, which is not what annotation oidc-injector.io/audience wants here: oidc-token with audience "vault" for 3600 s`
+		otherName = `container "app" already mounts volume "data" here` + heldSuffix
 		taken     = `this name belongs to the volume that annotation oidc-injector.io/audience asks for (oidc-token with audience "vault" for 3600 s), but the pod has another volume of this name: rename it`
 		mountAt   = "spec.containers[0].volumeMounts[0].mountPath: Invalid value: "
-		device    = `container "app" uses this path for another thing (volume "data"), and annotation oidc-injector.io/audience wants the tokens there`
 		variable  = `container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`
-		hidden    = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only directory of tokens: the container could not start`
+		hidden    = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only directory: the container could not start`
 	)
 	source := func(source string) string {
 		return "volumes: [{name: oidc-token, projected: {sources: [" + source + "]}}]\ncontainers: [{name: app}]"
@@ -163,40 +167,40 @@ func TestConflicts(t *testing.T) {
 		},
 		"a part of the right volume": {
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: oidc-token}]}]",
-			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" uses this path for another thing (volume "oidc-token"), and annotation oidc-injector.io/audience wants the tokens there`},
+			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a computed part of the right volume": {
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: '', subPathExpr: $(A)}]}]",
-			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" uses this path for another thing (volume "oidc-token"), and annotation oidc-injector.io/audience wants the tokens there`},
+			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a part, and an empty expression behind": {
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: a, subPathExpr: ''}]}]",
-			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" uses this path for another thing (volume "oidc-token"), and annotation oidc-injector.io/audience wants the tokens there`},
+			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a device": {
 			spec: emptyDir + "containers: [{name: app, volumeDevices: [{name: data, devicePath: /var/run/secrets/tokens, future: 1}]}]",
-			errs: []string{`spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/var/run/secrets/tokens": ` + device},
+			errs: []string{`spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/var/run/secrets/tokens": ` + otherName},
 		},
-		"a mount inside ours": {
-			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: x, mountPath: /x}, {name: data, mountPath: /var/run/secrets/tokens/data}]}]",
+		"a part of a volume inside ours": {
+			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: x, mountPath: /x}, {name: data, mountPath: /var/run/secrets/tokens/data, subPath: a}]}]",
 			errs: []string{`spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/var/run/secrets/tokens/data": ` + hidden},
 		},
 		"two tokens are wanted": {
 			keys: keys{"audience.aws": "sts", "expiration.aws": "2h"},
-			spec: emptyDir + "initContainers: [{name: app, volumeMounts: [{name: data, mountPath: /var/run/secrets/tokens}]}]",
-			errs: []string{`spec.initContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container "app" mounts volume "data" here, ` +
-				`which is not what annotation oidc-injector.io/audience and oidc-injector.io/audience.aws wants here: ` +
-				`oidc-token with audience "vault" for 3600 s, aws with audience "sts" for 7200 s`},
+			spec: emptyDir + "initContainers: [{name: app, volumeMounts: [{name: data, mountPath: /var/run/secrets/tokens-aws}]}]",
+			errs: []string{`spec.initContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens-aws": container "app" already mounts volume "data" here, ` +
+				`but annotation oidc-injector.io/audience.aws wants token "aws" (oidc-token with audience "sts" for 7200 s) here: ` +
+				`choose another oidc-injector.io/mount-path.aws, or leave the container out with oidc-injector.io/containers.aws or oidc-injector.io/skip-containers.aws`},
 		},
 		"the volume has another mode": {
 			keys: keys{"file-mode": "0400"},
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app}, {name: b}]",
-			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the tokens already, but annotation oidc-injector.io/file-mode wants mode 0400`},
+			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the token already, but annotation oidc-injector.io/file-mode wants mode 0400`},
 		},
 		"the mounted volume has another mode": {
 			keys: keys{"file-mode": "0400"},
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [" + tokenMount + "]}]",
-			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the tokens already, but annotation oidc-injector.io/file-mode wants mode 0400`},
+			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the token already, but annotation oidc-injector.io/file-mode wants mode 0400`},
 		},
 		"the variable has another value": {
 			keys: keys{"env": "TOKEN"},
@@ -244,15 +248,16 @@ func TestWhatIsRightStays(t *testing.T) {
 		keys keys
 		spec string
 	}{
-		"as people write it":           {nil, "volumes: [" + tokenVolume + "]\n" + mounted},
-		"the API server's defaults":    {nil, "volumes: [{name: oidc-token, projected: {defaultMode: 420, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
-		"null means absent":            {nil, "volumes: [{name: oidc-token, emptyDir: null, projected: {defaultMode: null, sources: [{configMap: null, serviceAccountToken: {audience: vault, expirationSeconds: null, path: oidc-token}}]}}]\n" + mounted},
-		"another name":                 {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
-		"a slash more and readOnly":    {nil, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, readOnly: true, mountPath: /var/run/secrets/tokens/}]}]"},
-		"fields of the future":         {nil, "volumes: [{name: oidc-token, x: 1, projected: {x: 2, sources: [{x: 3, serviceAccountToken: {x: 4, audience: vault, path: oidc-token}}]}}]\n" + mounted},
-		"two tokens in another order":  {keys{"audience.b": "b"}, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: b, path: b}}, {serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
-		"a variable":                   {keys{"env": "TOKEN"}, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}], volumeMounts: [" + tokenMount + "]}]"},
-		"a mode that the kubelet lets": {keys{"file-mode": "0444"}, "volumes: [{name: oidc-token, projected: {defaultMode: 0444, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"as people write it":              {nil, "volumes: [" + tokenVolume + "]\n" + mounted},
+		"the API server's defaults":       {nil, "volumes: [{name: oidc-token, projected: {defaultMode: 420, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"null means absent":               {nil, "volumes: [{name: oidc-token, emptyDir: null, projected: {defaultMode: null, sources: [{configMap: null, serviceAccountToken: {audience: vault, expirationSeconds: null, path: oidc-token}}]}}]\n" + mounted},
+		"another name":                    {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
+		"a slash more and readOnly":       {nil, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, readOnly: true, mountPath: /var/run/secrets/tokens/}]}]"},
+		"fields of the future":            {nil, "volumes: [{name: oidc-token, x: 1, projected: {x: 2, sources: [{x: 3, serviceAccountToken: {x: 4, audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"what shows more than the token":  {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: b, path: b}}, {serviceAccountToken: {audience: vault, path: oidc-token}}, {configMap: {name: a}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
+		"the directory by its other name": {nil, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /run/secrets/tokens}]}]"},
+		"a variable":                      {keys{"env": "TOKEN"}, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}], volumeMounts: [" + tokenMount + "]}]"},
+		"a mode that the kubelet lets":    {keys{"file-mode": "0444"}, "volumes: [{name: oidc-token, projected: {defaultMode: 0444, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
 		"Windows": {
 			keys{"mount-path": `C:\Tokens`},
 			"os: {name: windows}\nvolumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: 'c:/tokens'}]}]",
@@ -306,10 +311,11 @@ func TestPartsThatAreThereAreNotAddedAgain(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	const noWorker = `oidc-injector.io/containers: the pod has no container "worker"`
-	readOnly := func(volume string) string {
-		return "volumes: [{name: a, " + volume + "}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets}]}]"
+	inside := func(volume, mount string) string {
+		return "volumes: [{name: a, " + volume + "}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets" + mount + "}]}]"
 	}
-	inside := []string{`container "app": the token directory /var/run/secrets/tokens lies inside the read-only volume "a" mounted at "/var/run/secrets", so the container may not start`}
+	cannotStart := []string{`container "app": /var/run/secrets/tokens of token "default" lies inside volume "a", which is mounted read-only at /var/run/secrets: ` +
+		`the container cannot start unless the volume has that directory; choose another oidc-injector.io/mount-path`}
 	for name, test := range map[string]struct {
 		keys     keys
 		spec     string
@@ -319,7 +325,7 @@ func TestWarnings(t *testing.T) {
 		"none of the containers is there": {
 			keys{"containers": "worker"},
 			"containers: [{name: app}]",
-			[]string{noWorker, `no container of the pod gets token "default"`},
+			[]string{`no container of the pod gets token "default"`, noWorker},
 		},
 		"a skipped container that is not there": {
 			keys{"audience.b": "b", "skip-containers.b": "worker"},
@@ -331,19 +337,24 @@ func TestWarnings(t *testing.T) {
 		"a profile may name containers that most pods lack": {
 			keys{"profile": "vault"}, "containers: [{name: app}]", nil,
 		},
-		"inside a ConfigMap":          {nil, readOnly("configMap: {name: a}"), inside},
-		"inside a Secret":             {nil, readOnly("secret: {secretName: a}"), inside},
-		"inside a projected volume":   {nil, readOnly("projected: {sources: []}"), inside},
-		"inside a downwardAPI volume": {nil, readOnly("downwardAPI: {items: []}"), inside},
-		"inside a writable volume":    {nil, readOnly("emptyDir: {}"), nil},
+		"inside a ConfigMap":          {nil, inside("configMap: {name: a}", ""), nil},
+		"inside a Secret":             {nil, inside("secret: {secretName: a}", ", readOnly: true"), nil},
+		"inside a projected volume":   {nil, inside("projected: {sources: []}", ""), nil},
+		"inside a downwardAPI volume": {nil, inside("downwardAPI: {items: []}", ""), nil},
+		"inside a writable volume":    {nil, inside("emptyDir: {}", ""), nil},
+		"inside a part of a Secret":   {nil, inside("secret: {secretName: a}", ", subPath: b"), cannotStart},
+		"inside a read-only mount":    {nil, inside("emptyDir: {}", ", readOnly: true"), cannotStart},
+		"inside a hostPath":           {nil, inside("hostPath: {path: /a}", ", readOnly: true"), cannotStart},
+		"inside a read-only claim":    {nil, inside("persistentVolumeClaim: {claimName: a, readOnly: true}", ""), cannotStart},
+		"inside a writable claim":     {nil, inside("persistentVolumeClaim: {claimName: a}", ""), nil},
+		"inside a read-only NFS":      {nil, inside("nfs: {server: a, path: /, readOnly: true}", ""), cannotStart},
+		"inside a read-only CSI":      {nil, inside("csi: {driver: a, readOnly: true}", ""), cannotStart},
+		"inside an image":             {nil, inside("image: {reference: a}", ""), cannotStart},
 		"below a read-only root": {
 			nil, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /}]}]", nil,
 		},
 		"inside a volume that is not there": {
-			nil, "containers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets}]}]", nil,
-		},
-		"inside a volume that is no volume": {
-			nil, readOnly("configMap: 1"), nil,
+			nil, "containers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets, readOnly: true}]}]", nil,
 		},
 		"next to a read-only volume": {
 			nil, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets/tok}]}]", nil,
@@ -358,7 +369,7 @@ func TestWarnings(t *testing.T) {
 		"a hand-written volume of a name that we would make": {
 			nil,
 			"volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}, " +
-				"{name: oidc-token-0644, projected: {defaultMode: 0440, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
+				"{name: oidc-token--0644, projected: {defaultMode: 0440, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
 				"containers: [{name: app}]",
 			[]string{`container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, ` +
 				`and the file has mode 0440, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
@@ -395,13 +406,13 @@ func TestContainersAddedBetweenCalls(t *testing.T) {
 			first: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: root, securityContext: {runAsUser: 0}}, {name: other}]",
 			keys:  keys{"skip-containers": "other"},
 			late:  "{name: late, securityContext: {runAsUser: 1000}}",
-			want:  []string{"app: oidc-token (0400)", "root: oidc-token (0400)", "late: oidc-token-0644 (default)"},
+			want:  []string{"app: oidc-token (0400)", "root: oidc-token (0400)", "late: oidc-token--0644 (default)"},
 		},
 		"the root group": {
 			first: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: other}]",
 			keys:  keys{"skip-containers": "other"},
 			late:  "{name: late, securityContext: {runAsUser: 1000, runAsGroup: 0}}",
-			want:  []string{"app: oidc-token (0400)", "late: oidc-token-0440 (0440)"},
+			want:  []string{"app: oidc-token (0400)", "late: oidc-token--0440 (0440)"},
 		},
 		"root, who may read": {
 			first: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: other}]",
@@ -414,11 +425,11 @@ func TestContainersAddedBetweenCalls(t *testing.T) {
 			late:  "{name: late, securityContext: {runAsUser: 1001}}",
 			want:  []string{"app: oidc-token (default)", "late: oidc-token (default)"},
 		},
-		"another view": {
+		"fewer tokens": {
 			first: "containers: [{name: app}]",
 			keys:  keys{"audience.b": "b", "containers.b": "app"},
 			late:  "{name: late}",
-			want:  []string{"app: oidc-token (default)", "late: oidc-token-6581e91030 (default)"},
+			want:  []string{"app: oidc-token (default)", "app: oidc-token-b (default)", "late: oidc-token (default)"},
 		},
 		"out of scope": {
 			first: "containers: [{name: app}]", keys: keys{"containers": "app"}, late: "{name: late}",
@@ -482,16 +493,23 @@ func TestResultNamesTokensAndContainers(t *testing.T) {
 	expect(t, "paths that change in a pod that gets none", nil, paths(got))
 }
 
-func TestAllTokensThatAPodMayHaveInOneDirectory(t *testing.T) {
+func TestAllTokensThatAPodMayHaveInOneContainer(t *testing.T) {
 	t.Parallel()
 	k := keys{}
 	for i := range annotations.MaxTokens {
 		k[fmt.Sprintf("audience.t%02d", i)] = "vault"
 	}
 	got := create(t, k.pod(t, "containers: [{name: app}]"))
-	volumes := typed(t, got.Pod).Spec.Volumes
-	if len(volumes) != 1 || volumes[0].Name != mutate.VolumeName || len(volumes[0].Projected.Sources) != annotations.MaxTokens {
-		t.Errorf("got %v, want one volume of all tokens", volumes)
+	pod := typed(t, got.Pod)
+	if len(pod.Spec.Volumes) != annotations.MaxTokens || len(pod.Spec.Containers[0].VolumeMounts) != annotations.MaxTokens {
+		t.Fatalf("got %d volumes and %d mounts", len(pod.Spec.Volumes), len(pod.Spec.Containers[0].VolumeMounts))
+	}
+	for i, m := range pod.Spec.Containers[0].VolumeMounts {
+		name := fmt.Sprintf("t%02d", i)
+		want := corev1.VolumeMount{Name: mutate.VolumeName + "-" + name, MountPath: "/var/run/secrets/tokens-" + name}
+		if !cmp.Equal(m, want) || pod.Spec.Volumes[i].Name != want.Name {
+			t.Errorf("token %s is mounted as %v from %s", name, m, pod.Spec.Volumes[i].Name)
+		}
 	}
 	expectSettled(t, got)
 }
@@ -499,7 +517,7 @@ func TestAllTokensThatAPodMayHaveInOneDirectory(t *testing.T) {
 // TestAPodWithoutAnnotations has tokens that come from elsewhere.
 func TestAPodWithoutAnnotations(t *testing.T) {
 	t.Parallel()
-	spec, _, _ := parser.Parse(annotations.Input{Annotations: map[string]string{"oidc-injector.io/audience": "vault"}})
+	spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/audience": "vault"})})
 	for _, metadata := range []string{`{}`, `{"annotations":null}`, `{"annotations":{}}`} {
 		raw := []byte(`{"metadata":` + metadata + `,"spec":{"containers":[{"name":"app"}]}}`)
 		result, errs := mutate.Patch(parse(t, raw), spec, options)
@@ -526,16 +544,72 @@ func TestThePathsOfAPatchAreEscaped(t *testing.T) {
 		paths(outcome{result: result}))
 }
 
-func TestTooManyContainers(t *testing.T) {
+// TestListsThatAreTooLong has pods with one element more than is read of a list:
+// they are denied, and those with one less are not.
+func TestListsThatAreTooLong(t *testing.T) {
 	t.Parallel()
-	spec := func(n int) string {
-		return "initContainers: [{name: i}]\nephemeralContainers: [{name: e}]\ncontainers: [" + strings.Repeat("{name: a},", n) + "]"
+	repeat := func(element string, n int) string { return strings.TrimSuffix(strings.Repeat(element+",", n), ",") }
+	for name, test := range map[string]struct {
+		most int
+		spec func(n int) string
+		want string
+	}{
+		"containers": {1000, func(n int) string {
+			return `"initContainers":[{"name":"i"}],"ephemeralContainers":[{"name":"e"}],"containers":[` + repeat(`{"name":"a"}`, n-2) + `]`
+		}, "spec.containers: Too many: 1001: must have at most 1000 items"},
+		"mounts": {10_000, func(n int) string {
+			return `"containers":[{"name":"a","volumeMounts":[` + repeat(`{"name":"v","mountPath":"/x"}`, n/2) + `],"volumeDevices":[` + repeat(`{}`, n-n/2) + `]}]`
+		}, "spec.containers.volumeDevices: Too many: 10001: must have at most 10000 items"},
+		"variables": {50_000, func(n int) string {
+			return `"initContainers":[{"name":"a","env":[` + repeat(`{"name":"A"}`, n) + `]}]`
+		}, "spec.initContainers.env: Too many: 50001: must have at most 50000 items"},
+		"volumes": {5000, func(n int) string {
+			return `"containers":[{"name":"a"}],"volumes":[` + repeat(`{"name":"v"}`, n) + `]`
+		}, "spec.volumes: Too many: 5001: must have at most 5000 items"},
+		"sources": {10_000, func(n int) string {
+			return `"containers":[{"name":"a"}],"volumes":[{"projected":{"sources":[` + repeat(`{"serviceAccountToken":{}}`, n) + `]}}]`
+		}, "spec.volumes.projected.sources: Too many: 10001: must have at most 10000 items"},
+		"groups": {65_536, func(n int) string {
+			return `"containers":[{"name":"a"}],"securityContext":{"supplementalGroups":[` + repeat("1", n) + `]}`
+		}, "spec.securityContext.supplementalGroups: Too many: 65537: must have at most 65536 items"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pod := func(n int) []byte {
+				return []byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}},"spec":{` + test.spec(n) + `}}`)
+			}
+			spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.List{{Name: "oidc-injector.io/audience", Value: "vault"}}})
+			if _, errs := mutate.Patch(parse(t, pod(test.most)), spec, options); len(errs) > 0 {
+				t.Errorf("a list of %d is denied: %v", test.most, errs)
+			}
+			over := parse(t, pod(test.most+1))
+			_, errs := mutate.Patch(over, spec, options)
+			expect(t, "errors", []string{test.want}, texts(errs))
+			_, errs = mutate.PatchEphemeral(over, over, spec, options)
+			expect(t, "errors about debug containers", []string{test.want}, texts(errs))
+		})
 	}
-	expect(t, "errors", nil, create(t, keys{"audience": "vault"}.pod(t, spec(998))).Errors)
-	want := []string{"spec.containers: Too many: 1001: must have at most 1000 items"}
-	raw := keys{"audience": "vault"}.pod(t, spec(999))
-	expect(t, "errors", want, create(t, raw).Errors)
-	expect(t, "errors about a debug container", want, debug(t, raw, raw).Errors)
+}
+
+func texts(errs field.ErrorList) []string {
+	all := make([]string, 0, len(errs))
+	for _, err := range errs {
+		all = append(all, err.Error())
+	}
+	return all
+}
+
+func TestTooManyAnnotations(t *testing.T) {
+	t.Parallel()
+	spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.List{{Name: "oidc-injector.io/audience", Value: "vault"}}})
+	pod := func(size int) *mutate.Pod {
+		return parse(t, []byte(`{"metadata":{"annotations":{"a":"`+strings.Repeat("x", size-1)+`"}},"spec":{"containers":[{"name":"app"}]}}`))
+	}
+	if _, errs := mutate.Patch(pod(256<<10), spec, options); len(errs) > 0 {
+		t.Errorf("as many as the API server takes are denied: %v", errs)
+	}
+	_, errs := mutate.Patch(pod(256<<10+1), spec, options)
+	expect(t, "errors", []string{"metadata.annotations: Too long: may not be more than 262144 bytes"}, texts(errs))
 }
 
 func TestPatchLeavesItsInputAlone(t *testing.T) {

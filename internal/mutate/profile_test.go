@@ -1,6 +1,7 @@
 package mutate_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,7 +34,7 @@ func TestConflictsWithAProfileNameTheProfile(t *testing.T) {
 		got = append(got, err.Detail)
 	}
 	want := []string{
-		`container "app" mounts volume "data" here, which is not what annotation oidc-injector.io/profile wants here: oidc-token with audience "vault" for 3600 s`,
+		`container "app" already mounts volume "data" here` + strings.Replace(heldSuffix, "oidc-injector.io/audience", "oidc-injector.io/profile", 1),
 		`container "app" sets this variable itself, and annotation oidc-injector.io/profile wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

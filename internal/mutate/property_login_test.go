@@ -9,66 +9,34 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/contract"
 )
 
-// asked is a login that the annotations ask for, read here in the plainest way.
-type asked struct {
-	// suffix is that of its annotations, and token that of its token's.
-	suffix, token string
-	dir, file     string
-	env           string
-	init          bool
-}
+// asked is a login that the annotations ask for.
+type asked struct{ annotations.Login }
 
-func (a asked) volume() string { return "oidc-login" + strings.Replace(a.suffix, ".", "-", 1) }
+func (a asked) volume() string { return contract.Named(contract.LoginVolume, a.Name) }
 
 // loginsOf are the logins that a pod asks for, by the name of their container.
 func loginsOf(pod *corev1.Pod) map[string]asked {
 	all := map[string]asked{}
-	no := func(key string) bool {
-		value, err := strconv.ParseBool(pod.Annotations["oidc-injector.io/"+key])
-		return err == nil && !value
-	}
-	for key, method := range pod.Annotations {
-		suffix, ok := strings.CutPrefix(key, "oidc-injector.io/login")
-		if !ok || suffix != "" && suffix[0] != '.' || no("inject") || no("inject"+suffix) {
-			continue
-		}
-		name := strings.Replace(suffix, ".", "-", 1)
-		get := func(key, otherwise string) string {
-			if value, ok := pod.Annotations["oidc-injector.io/"+key+suffix]; ok {
-				return value
-			}
-			return otherwise
-		}
-		a := asked{suffix: suffix, dir: get("login-mount-path", "/var/run/secrets/login"+name), file: get("login-file", "token"), init: get("login-mode", "") == "init"}
-		if get("audience", "") != "" && get("login-token", "") != "default" {
-			a.token = suffix
-		}
-		variable := "ACCESS_TOKEN_FILE"
-		if method == "vault" {
-			variable = "VAULT_TOKEN_FILE"
-		}
-		a.env = get("login-env", variable+strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(suffix)))
-		all["oidc-login"+name] = a
+	for _, l := range specOf(pod).Logins {
+		all[contract.Named(contract.LoginContainer, l.Name)] = asked{l}
 	}
 	return all
 }
 
 // resultsOf are the logins whose result a container is to have.
-func resultsOf(pod *corev1.Pod, container string) []asked {
+func resultsOf(pod *corev1.Pod, container string, got outcome) []asked {
 	logins := loginsOf(pod)
 	if _, logsIn := logins[container]; logsIn {
 		return nil
 	}
 	var all []asked
 	for _, a := range logins {
-		listed := func(key string) bool {
-			return slices.ContainsFunc(strings.Split(pod.Annotations["oidc-injector.io/"+key+a.suffix], ","), func(name string) bool {
-				return strings.TrimSpace(name) == container
-			})
-		}
-		if limited := pod.Annotations["oidc-injector.io/containers"+a.suffix] != ""; limited && listed("containers") || !limited && !listed("skip-containers") {
+		if a.Containers.Includes(container) && !got.leftOut(container, "the result of login "+strconv.Quote(a.DisplayName())) {
 			all = append(all, a)
 		}
 	}
@@ -89,7 +57,7 @@ func checkLogins(t *testing.T, before, after *corev1.Pod, got outcome) {
 	read := map[string]bool{}
 	var shutOut []string
 	for _, c := range containersOf(after) {
-		results := resultsOf(after, c.Name)
+		results := resultsOf(after, c.Name, got)
 		for _, a := range results {
 			read[a.volume()] = true
 			checkResult(t, after, c, a)
@@ -113,7 +81,7 @@ func checkLogins(t *testing.T, before, after *corev1.Pod, got outcome) {
 		if i < 0 {
 			continue
 		}
-		checkLoginContainer(t, after, after.Spec.InitContainers[i], a)
+		checkLoginContainer(t, after, after.Spec.InitContainers[i], a, got)
 		isNew := !slices.ContainsFunc(before.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == name })
 		if _, logsIn := logins[after.Spec.InitContainers[max(i-1, 0)].Name]; isNew && !logsIn {
 			t.Errorf("login container %q comes behind another one", name)
@@ -150,11 +118,11 @@ func aboutResult(warning string) bool { return strings.Contains(warning, "which 
 func checkResult(t *testing.T, pod *corev1.Pod, c corev1.Container, a asked) {
 	t.Helper()
 	mounted := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
-		return m.Name == a.volume() && m.ReadOnly && clean(pod, m.MountPath) == a.dir
+		return m.Name == a.volume() && m.ReadOnly && clean(pod, m.MountPath) == a.MountPath
 	})
-	set := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == a.env })
+	set := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == a.Env })
 	if !mounted || !set {
-		t.Errorf("container %q lacks the result of login %q: %v, %v", c.Name, a.suffix, c.VolumeMounts, c.Env)
+		t.Errorf("container %q lacks the result of login %q: %v, %v", c.Name, a.Name, c.VolumeMounts, c.Env)
 	}
 	inMemory := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 		return v.Name == a.volume() && v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory && v.EmptyDir.SizeLimit.Value() == 1<<20
@@ -166,7 +134,7 @@ func checkResult(t *testing.T, pod *corev1.Pod, c corev1.Container, a asked) {
 
 // checkLoginContainer wants what the Pod Security Standard "restricted" asks for,
 // and the contract's variables.
-func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a asked) {
+func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a asked, got outcome) {
 	t.Helper()
 	s := contextOf(c)
 	asRoot := or(nobody, s.RunAsUser, podContextOf(pod).RunAsUser) == 0
@@ -183,12 +151,12 @@ func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a as
 		t.Errorf("container %q has image %s (%s) and resources %v", c.Name, c.Image, c.ImagePullPolicy, c.Resources)
 	}
 	always := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-	if always == a.init || (c.StartupProbe != nil) == a.init {
+	if always == (a.Mode == contract.ModeInit) || (c.StartupProbe != nil) == (a.Mode == contract.ModeInit) {
 		t.Errorf("container %q runs on: %t, with probe %v", c.Name, always, c.StartupProbe)
 	}
 	env := envOf(&c)
-	tokens, _, _ := wanted(pod, c.Name)
-	if _, ok := tokens[env["OIDC_LOGIN_JWT_FILE"]]; !ok || env["OIDC_LOGIN_OUTPUT_FILE"] != a.dir+"/"+a.file {
+	tokens, _, _ := wanted(pod, c.Name, got)
+	if _, ok := tokens[env["OIDC_LOGIN_JWT_FILE"]]; !ok || env["OIDC_LOGIN_OUTPUT_FILE"] != a.FilePath() {
 		t.Errorf("container %q reads %s and writes %s", c.Name, env["OIDC_LOGIN_JWT_FILE"], env["OIDC_LOGIN_OUTPUT_FILE"])
 	}
 	for name, value := range env {
@@ -196,7 +164,9 @@ func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a as
 			t.Errorf("Kubernetes would expand %s=%s", name, value)
 		}
 	}
-	writes := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == a.volume() && !m.ReadOnly && m.MountPath == a.dir })
+	writes := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
+		return m.Name == a.volume() && !m.ReadOnly && m.MountPath == a.MountPath
+	})
 	if !writes {
 		t.Errorf("container %q cannot write: %v", c.Name, c.VolumeMounts)
 	}
@@ -247,14 +217,14 @@ func mayReadResult(pod *corev1.Pod, reader corev1.Container, volume string) bool
 func checkDebugResults(t *testing.T, pod *corev1.Pod, scope string, got outcome) {
 	t.Helper()
 	c := corev1.Container(pod.Spec.EphemeralContainers[0].EphemeralContainerCommon)
-	results := resultsOf(pod, scope)
+	results := resultsOf(pod, scope, got)
 	if a, logsIn := loginsOf(pod)[scope]; logsIn {
 		results = []asked{a}
 	}
 	var want, has []string
 	for _, a := range results {
 		if slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == a.volume() }) && len(got.result.Containers) > 0 {
-			want = append(want, a.volume()+" at "+path.Clean(a.dir))
+			want = append(want, a.volume()+" at "+path.Clean(a.MountPath))
 		}
 	}
 	for _, m := range c.VolumeMounts {

@@ -14,12 +14,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	apijson "k8s.io/apimachinery/pkg/util/json"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
@@ -114,14 +115,15 @@ func checkDebugging(t *testing.T, r random, running []byte) {
 	if err := apijson.Unmarshal(got.Pod, pod); err != nil {
 		return // as in checkPatched
 	}
-	want, _, _ := wanted(pod, scope)
+	want, _, _ := wanted(pod, scope, got)
 	checkDebugResults(t, pod, scope, got)
 	if slices.ContainsFunc(got.Warnings, func(w string) bool { return strings.HasPrefix(w, `debug container "dbg" gets no token: `) }) {
 		want = map[string]grant{}
 		expect(t, "paths that change in vain", nil, paths(got))
 	}
 	c := corev1.Container(pod.Spec.EphemeralContainers[0].EphemeralContainerCommon)
-	if diff := cmp.Diff(want, grants(pod, c), cmp.AllowUnexported(grant{})); diff != "" {
+	// The lifetime does not matter, as a running pod may be older than the configuration.
+	if diff := cmp.Diff(want, grants(pod, c), cmp.AllowUnexported(grant{}), cmpopts.IgnoreFields(grant{}, "seconds")); diff != "" {
 		t.Errorf("tokens of the debug container of %q (-want +got):\n%s", scope, diff)
 	}
 }
@@ -282,8 +284,7 @@ type grant struct {
 	seconds  int64
 }
 
-// checkTokens compares what the containers have with what the annotations say,
-// read here in the plainest way.
+// checkTokens compares what the containers have with what the annotations say.
 func checkTokens(t *testing.T, before, after *corev1.Pod, got outcome) {
 	t.Helper()
 	if odd(after) {
@@ -296,9 +297,9 @@ func checkTokens(t *testing.T, before, after *corev1.Pod, got outcome) {
 	var equipped []string
 	granted := map[string]bool{}
 	for _, c := range containersOf(after) {
-		want, names, env := wanted(after, c.Name)
+		want, names, env := wanted(after, c.Name, got)
 		_, logsIn := loginsOf(after)[c.Name]
-		if !logsIn && (len(want) > 0 || len(resultsOf(after, c.Name)) > 0) {
+		if !logsIn && (len(want) > 0 || len(resultsOf(after, c.Name, got)) > 0) {
 			equipped = append(equipped, c.Name)
 		}
 		maps.Copy(granted, names)
@@ -379,68 +380,45 @@ func grants(pod *corev1.Pod, c corev1.Container) map[string]grant {
 	return all
 }
 
-// wanted are the tokens that the annotations say a container gets, by path, the
-// tokens' names, and the variables.
-func wanted(pod *corev1.Pod, container string) (tokens map[string]grant, names map[string]bool, env map[string]string) {
+// wanted are the tokens that a container is to get, by path, the tokens' names, and
+// the variables.
+func wanted(pod *corev1.Pod, container string, got outcome) (tokens map[string]grant, names map[string]bool, env map[string]string) {
 	tokens, names, env = map[string]grant{}, map[string]bool{}, map[string]string{}
-	windows := pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows
-	no := func(key string) bool {
-		value, err := strconv.ParseBool(pod.Annotations[key])
-		return err == nil && !value
-	}
-	if no("oidc-injector.io/inject") {
-		return tokens, names, env
-	}
+	spec := specOf(pod)
 	login, logsIn := loginsOf(pod)[container]
-	for key, audience := range pod.Annotations {
-		suffix, ok := strings.CutPrefix(key, "oidc-injector.io/audience")
-		if !ok || suffix != "" && suffix[0] != '.' || no("oidc-injector.io/inject"+suffix) {
+	for i := range spec.Tokens {
+		token := &spec.Tokens[i]
+		if logsIn && login.Token != token.Name || !logsIn && !token.Scope.Includes(container) ||
+			got.leftOut(container, "token "+strconv.Quote(token.DisplayName())) {
 			continue
 		}
-		get := func(key, otherwise string) string {
-			if value, ok := pod.Annotations["oidc-injector.io/"+key+suffix]; ok {
-				return value
-			}
-			return otherwise
-		}
-		listed := func(key string) bool {
-			for name := range strings.SplitSeq(get(key, ""), ",") {
-				if strings.TrimSpace(name) == container {
-					return true
-				}
-			}
-			return false
-		}
-		if logsIn && login.token != suffix || !logsIn && (get("containers", "") != "" && !listed("containers") || listed("skip-containers")) {
-			continue
-		}
-		name, file := "default", "oidc-token"
-		if suffix != "" {
-			name, file = suffix[1:], suffix[1:]
-		}
-		dir, file := get("mount-path", "/var/run/secrets/tokens"), get("token-file", file)
-		tokens[clean(pod, dir+"/"+file)] = grant{audience, seconds(get("expiration", "3600"))}
-		names[name] = true
-		if variable := get("env", ""); variable != "" && !logsIn {
-			env[variable] = dir + "/" + file
-			if windows {
-				value := strings.ReplaceAll(dir+`\`+file, "/", `\`)
-				if value[0] == '\\' {
-					value = "C:" + value
-				}
-				env[variable] = value
-			}
+		tokens[clean(pod, token.MountPath+"/"+token.File)] = grant{token.Audience, token.ExpirationSeconds}
+		names[token.DisplayName()] = true
+		if token.Env != "" && !logsIn {
+			env[token.Env] = token.FilePath(osOf(pod))
 		}
 	}
 	return tokens, names, env
 }
 
-func seconds(text string) int64 {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n
+// specOf is what the pod's annotations ask for, whose reading has tests of its own.
+func specOf(pod *corev1.Pod) annotations.Spec {
+	spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.FromMap(pod.Annotations), OS: osOf(pod)})
+	return spec
+}
+
+func osOf(pod *corev1.Pod) annotations.OS {
+	if pod.Spec.OS == nil {
+		return ""
 	}
-	d, _ := time.ParseDuration(text)
-	return int64(d / time.Second)
+	return annotations.OS(pod.Spec.OS.Name)
+}
+
+// leftOut reports whether a warning says that a container uses the directory of
+// something for something else.
+func (o outcome) leftOut(container, what string) bool {
+	prefix := fmt.Sprintf("container %q is left without %s: ", container, what)
+	return slices.ContainsFunc(o.Warnings, func(w string) bool { return strings.HasPrefix(w, prefix) })
 }
 
 var unreadableWarning = regexp.MustCompile(`^container "([^"]+)" may not be able to read `)
@@ -464,7 +442,7 @@ func checkReadable(t *testing.T, pod *corev1.Pod, got outcome) {
 		}
 	}
 	for _, c := range containersOf(pod) {
-		tokens, _, _ := wanted(pod, c.Name)
+		tokens, _, _ := wanted(pod, c.Name, got)
 		mounted := func(m corev1.VolumeMount) bool {
 			for file := range tokens {
 				if path.Dir(file) == clean(pod, m.MountPath) {

@@ -46,7 +46,7 @@ func (r random) pod() object {
 // annotations asks for up to three tokens that do not contradict each other.
 func (r random) annotations(containers []string, windows bool) object {
 	all := object{"example.com/other": "<&>\u2028"}
-	mode, dirs := pick(r, "0400", "0440", "444"), []string{"/var/run/secrets/tokens", "/tokens", "/vault/ü dir"}
+	dirs := []string{"/tokens", "/vault/ü dir", "/run/secrets/t"}
 	if windows {
 		dirs = append(dirs, `C:\Tokens`, "c:/tokens")
 	}
@@ -69,9 +69,9 @@ func (r random) annotations(containers []string, windows bool) object {
 		}
 		set(1, "audience", pick(r, "vault", "sts.amazonaws.com", `https://ü.example/"a"?b=<c>`))
 		set(2, "expiration", pick(r, "600", "7200", "2h", "1h30m", "86400"))
-		set(2, "mount-path", pick(r, dirs...))
+		set(2, "mount-path", pick(r, dirs...)+strconv.Itoa(i))
 		set(3, "token-file", fmt.Sprintf("file %d.jwt", i))
-		set(8, "file-mode", mode)
+		set(8, "file-mode", pick(r, "0400", "0440", "444"))
 		set(2, "env", fmt.Sprintf("TOKEN_%d", i))
 		set(9, "inject", pick(r, "true", "false", "1", "f"))
 		if r.chance(2) {
@@ -129,7 +129,7 @@ func (r random) container(name string) object {
 		mounts = append(mounts, r.sprinkle(object{"name": pick(r, "data", "kube-api-access"), "mountPath": "/data/" + strconv.Itoa(len(mounts))}))
 	}
 	if r.chance(30) {
-		mounts = append(mounts, r.sprinkle(object{"name": "data", "mountPath": pick(r, "/tokens", "/var/run/secrets/tokens/x", "/var/run")}))
+		mounts = append(mounts, r.sprinkle(object{"name": "data", "mountPath": pick(r, "/tokens0", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/var/run", "/login0/x")}))
 	}
 	r.list(c, "volumeMounts", mounts)
 	env := []any{}

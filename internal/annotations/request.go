@@ -1,0 +1,119 @@
+package annotations
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+var annotationsPath = field.NewPath("metadata", "annotations")
+
+// setting is one value and where it came from.
+type setting struct {
+	key, value string
+	// annotation is the full name of the annotation that supplied the value,
+	// itself or by the profile that it names.
+	annotation string
+	// at is where the value stands in the configuration; nil for a pod's.
+	at *field.Path
+	// own is true where the pod wrote it, rather than a profile or the defaults.
+	own bool
+}
+
+// path is where the value stands, for errors. What it quotes is shortened.
+func (s *setting) path() *field.Path {
+	if s.at != nil {
+		return s.at
+	}
+	return annotationsPath.Key(Shorten(s.annotation))
+}
+
+// settings are the values of one token and its login, each key once.
+type settings []setting
+
+// find returns the setting of a key, or nil.
+func (s settings) find(key string) *setting {
+	for i := range s {
+		if s[i].key == key {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+func (s settings) has(key string) bool { return s.find(key) != nil }
+
+// own reports whether the pod itself wrote the annotation of a key.
+func (s settings) own(key string) bool {
+	found := s.find(key)
+	return found != nil && found.own
+}
+
+// or returns the setting of a key, or else that of another one, which may be
+// missing, too.
+func (s settings) or(key, other string) *setting {
+	if own := s.find(key); own != nil {
+		return own
+	}
+	if asked := s.find(other); asked != nil {
+		return asked
+	}
+	return &setting{}
+}
+
+// among returns those of the keys that are set, in their order.
+func (s settings) among(keys []string) []string {
+	var set []string
+	for _, key := range keys {
+		if s.has(key) {
+			set = append(set, key)
+		}
+	}
+	return set
+}
+
+// asked is what is asked for under one name: a token, and perhaps a login.
+type asked struct {
+	name     string
+	settings settings
+}
+
+// request is all that a pod asks for, in the order of names. The default name,
+// which is empty, is always there.
+type request []asked
+
+func newRequest() request { return make(request, 1, 2) }
+
+// of returns the settings of a name.
+func (r request) of(name string) settings {
+	if i, found := r.index(name); found {
+		return r[i].settings
+	}
+	return nil
+}
+
+func (r request) index(name string) (int, bool) {
+	return slices.BinarySearchFunc(r, name, func(a asked, name string) int { return strings.Compare(a.name, name) })
+}
+
+// set adds a setting of a name.
+func (r *request) set(name string, s setting) {
+	i, found := r.index(name)
+	if !found {
+		*r = slices.Insert(*r, i, asked{name: name})
+	}
+	a := &(*r)[i]
+	if a.settings == nil {
+		a.settings = make(settings, 0, 6)
+	}
+	a.settings = append(a.settings, s)
+}
+
+// names counts the names that something is said of.
+func (r request) names() int {
+	if len(r[0].settings) == 0 {
+		return len(r) - 1
+	}
+	return len(r)
+}

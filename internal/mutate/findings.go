@@ -1,0 +1,51 @@
+package mutate
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// maxFindings bounds the errors, and the warnings, of one pod. It is more than an
+// answer holds: a hostile pod could have hundreds of thousands of them.
+const maxFindings = 200
+
+// findings are the errors and warnings of one pod, each once, in the order in
+// which they arise. A text is made only if it is kept.
+type findings struct {
+	errs     field.ErrorList
+	warnings []string
+}
+
+// fail adds an error.
+func (f *findings) fail(err func() *field.Error) {
+	if len(f.errs) < maxFindings {
+		f.errs = append(f.errs, err())
+	}
+}
+
+// warn adds a warning.
+func (f *findings) warn(format string, args ...any) {
+	if len(f.warnings) >= maxFindings {
+		return
+	}
+	if text := message(format, args...); !slices.Contains(f.warnings, text) {
+		f.warnings = append(f.warnings, text)
+	}
+}
+
+// phrase is a part of a text whose own parts are shortened already.
+type phrase string
+
+// message formats a text for people. What it quotes of a pod is shortened.
+func message(format string, args ...any) string {
+	for i := range args {
+		if text, ok := args[i].(string); ok {
+			args[i] = annotations.Shorten(text)
+		}
+	}
+	return fmt.Sprintf(format, args...)
+}

@@ -1,0 +1,151 @@
+package mutate
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+)
+
+// volume is one of spec.volumes, as far as it can be compared with one of ours.
+type volume struct {
+	index int
+	name  string
+	// api is true for what the kubelet makes of API objects and mounts read-only:
+	// configMap, secret, downwardAPI, projected. It makes mount points in these.
+	api bool
+	// scratch is true for an emptyDir, and memory for one in memory.
+	scratch, memory bool
+	// readOnly is true where the volume is read-only, whatever a mount says.
+	readOnly bool
+	// mode is the volume's defaultMode.
+	mode int32
+	// tokens are the ServiceAccount tokens of a projected volume, which has
+	// further sources where others is true.
+	tokens []tokenSource
+	others bool
+	// ca is the entry of a ConfigMap or Secret that the volume shows under the
+	// contract's name; its name is empty where the volume shows anything else.
+	ca annotations.CASource
+}
+
+// tokenSource is a projected ServiceAccount token.
+type tokenSource struct {
+	file, audience string
+	seconds        int64
+}
+
+func (r *podReader) volume(index int) volume {
+	v := volume{index: index, mode: defaultMode}
+	first := len(r.sources)
+	r.Object(func(name string) {
+		if name != "name" && r.Null() {
+			r.Skip()
+			return
+		}
+		switch name {
+		case "name":
+			v.name = r.String()
+		case "projected":
+			v.api = true
+			r.projected(&v)
+		case "configMap", "secret":
+			v.api = true
+			v.ca = r.caSource(name == "secret")
+		case "downwardAPI":
+			v.api = true
+			r.Skip()
+		case "emptyDir":
+			v.scratch = true
+			r.member("medium", func() { v.memory = r.String() == string(corev1.StorageMediumMemory) })
+		case "image":
+			v.readOnly = true
+			r.Skip()
+		case "persistentVolumeClaim", "nfs", "csi", "iscsi", "cephfs", "rbd", "glusterfs", "azureDisk", "azureFile", "fc",
+			"gcePersistentDisk", "awsElasticBlockStore", "quobyte", "portworxVolume", "scaleIO", "storageos", "cinder", "flexVolume":
+			r.member("readOnly", func() { v.readOnly = r.Bool() })
+		default:
+			r.Skip()
+		}
+	})
+	v.tokens = r.sources[first:len(r.sources):len(r.sources)]
+	return v
+}
+
+func (r *podReader) projected(v *volume) {
+	r.Object(func(name string) {
+		switch name {
+		case "defaultMode":
+			if mode := r.Int64(); mode != nil {
+				v.mode = int32(*mode & 0o777)
+			}
+		case "sources":
+			r.Array(func(int) { v.others = !r.tokenSource() || v.others })
+		default:
+			r.Skip()
+		}
+	})
+}
+
+// tokenSource reads a projected source. It is false for other sources.
+func (r *podReader) tokenSource() (isToken bool) {
+	r.member("serviceAccountToken", func() {
+		if r.Null() {
+			r.Skip()
+			return
+		}
+		isToken = true
+		if !r.admit(len(r.sources), maxSources, "volumes", "projected", "sources") {
+			return
+		}
+		source := tokenSource{seconds: 3600} // core/v1 ServiceAccountTokenProjection.expirationSeconds
+		r.Object(func(name string) {
+			switch name {
+			case "path":
+				source.file = r.String()
+			case "audience":
+				source.audience = r.String()
+			case "expirationSeconds":
+				if seconds := r.Int64(); seconds != nil {
+					source.seconds = *seconds
+				}
+			default:
+				r.Skip()
+			}
+		})
+		r.sources = append(r.sources, source)
+	})
+	return isToken
+}
+
+// caSource reads a ConfigMap or a Secret as a volume shows it.
+func (r *podReader) caSource(secret bool) annotations.CASource {
+	ca := annotations.CASource{Secret: secret}
+	items, path := 0, ""
+	r.Object(func(name string) {
+		switch {
+		case name == "name" && !secret, name == "secretName" && secret:
+			ca.Name = r.String()
+		case name == "items":
+			r.Array(func(int) {
+				items++
+				r.Object(func(name string) {
+					switch name {
+					case "key":
+						ca.Key = r.String()
+					case "path":
+						path = r.String()
+					default:
+						r.Skip()
+					}
+				})
+			})
+		default:
+			r.Skip()
+		}
+	})
+	if items != 1 || path != contract.CAFileName {
+		return annotations.CASource{}
+	}
+	return ca
+}

@@ -1,0 +1,290 @@
+package mutate
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gomodules.xyz/jsonpatch/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+)
+
+// The budget of a patch. What etcd stores by default is at most 1.5 MiB
+// (etcd, --max-request-bytes), and a patch that is longer adds more than that. An
+// operation costs the API server some 20 µs (docs/performance.md).
+const (
+	maxOperations = 10_000
+	maxPatchBytes = 3 << 19
+)
+
+// drawing is a plan with everything that operations hold: what remains is to count
+// them, and to write them.
+type drawing struct {
+	pod    *Pod
+	grants []grant
+	mounts []element // by view
+	// volumes and logins are to be added, each in JSON.
+	volumes []element
+	logins  []any
+	// status is the annotation's key and its value in JSON; empty where it stands
+	// there already.
+	statusKey string
+	status    any
+}
+
+// render writes the operations of a plan. Those of containers come before the new
+// login containers, which move the others' indices. The error says that the
+// operations are over the budget; then none is written.
+func render(pod *Pod, p plan, volumes []placement, r Result, o Options) ([]jsonpatch.Operation, *field.Error) {
+	d := draw(pod, p, volumes, r, o)
+	count := &counter{}
+	d.write(count)
+	if count.operations > maxOperations || count.bytes > maxPatchBytes {
+		return nil, overBudget(count, o.Prefix)
+	}
+	if count.operations == 0 {
+		return nil, nil
+	}
+	w := newWriter(count)
+	d.write(w)
+	return w.finish(), nil
+}
+
+func overBudget(c *counter, prefix annotations.Prefix) *field.Error {
+	return &field.Error{
+		Type: field.ErrorTypeTooMany, Field: field.NewPath("metadata", "annotations").String(), BadValue: c.operations,
+		Detail: fmt.Sprintf("%s ask for %d changes with %d bytes, and a pod can take %d with %d bytes: ask for fewer tokens, or for fewer containers with %s",
+			prefix.Key("*", ""), c.operations, c.bytes, maxOperations, maxPatchBytes, prefix.Key(annotations.Containers, "")),
+	}
+}
+
+// draw encodes what the operations of a plan add, each value once.
+func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
+	d := drawing{pod: pod, grants: p.grants, mounts: make([]element, len(p.views))}
+	for i := range p.views {
+		v := &p.views[i]
+		if volumes[i].name == "" {
+			continue
+		}
+		for _, added := range volumes[i].added {
+			d.volumes = append(d.volumes, newElement(added))
+		}
+		// The mount of a token is not marked readOnly: the kubelet mounts every
+		// projected volume read-only, and the plain form is what people write by hand.
+		d.mounts[i] = newElement(corev1.VolumeMount{Name: volumes[i].name, MountPath: v.path, ReadOnly: v.login != nil})
+	}
+	for i, l := range p.logins {
+		if l.added {
+			d.logins = append(d.logins, newElement(loginContainer(pod, l, volumes[l.exchanged.index].name, i == 0, o.Login)).one)
+		}
+	}
+	if len(r.Containers) > 0 && len(pod.ephemeralContainers) == 0 {
+		d.statusKey = o.Prefix.Key(annotations.Status, "")
+		d.status = statusValue(pod, d.statusKey, r, o.Version)
+	}
+	return d
+}
+
+// sink takes the operations of a drawing, whose values are json.RawMessage.
+type sink interface {
+	add(p pointer, value any)
+}
+
+func size(value any) int {
+	raw, _ := value.(json.RawMessage)
+	return len(raw)
+}
+
+// pointer is a JSON pointer (RFC 6901) in the parts that operations have: the
+// first ones, a container's list and index, a name, and the last one, whose
+// characters are escaped.
+type pointer struct {
+	parent    string
+	container *container
+	name      string
+	last      string
+}
+
+// write hands the operations to a sink, in their order.
+func (d *drawing) write(to sink) {
+	volumes := list{exists: d.pod.hasVolumes, pointer: pointer{parent: "/spec", name: "volumes"}}
+	for i := range d.volumes {
+		volumes.append(to, d.volumes[i])
+	}
+	for i := range d.grants {
+		d.writeGrant(to, &d.grants[i])
+	}
+	d.writeLogins(to)
+	if d.status == nil {
+		return
+	}
+	if at := (pointer{parent: "/metadata", name: "annotations"}); d.pod.Annotations == nil {
+		to.add(at, json.RawMessage(fmt.Sprintf("{%s:%s}", quote(d.statusKey), d.status)))
+	} else {
+		at.last = escapePointer(d.statusKey)
+		to.add(at, d.status)
+	}
+}
+
+// writeGrant adds what a container lacks. That of a new login container is part of it.
+func (d *drawing) writeGrant(to sink, g *grant) {
+	c := g.container
+	if g.login != nil && g.login.container == nil {
+		return
+	}
+	mounts := list{exists: c.hasMounts, pointer: pointer{parent: "/spec", container: c, name: "volumeMounts"}}
+	for _, s := range g.shown {
+		if s.mount == nil {
+			mounts.append(to, d.mounts[s.view.index])
+		}
+	}
+	env := list{exists: c.hasEnv, pointer: pointer{parent: "/spec", container: c, name: "env"}}
+	for _, v := range g.env {
+		env.append(to, v.encoded)
+	}
+}
+
+// writeLogins puts the new login containers before all others, so that later init
+// containers find the results.
+func (d *drawing) writeLogins(to sink) {
+	at := pointer{parent: "/spec", name: initContainers}
+	switch {
+	case len(d.logins) == 0:
+	case d.pod.hasInitContainers:
+		for i, l := range d.logins {
+			at.last = strconv.Itoa(i)
+			to.add(at, l)
+		}
+	default:
+		to.add(at, json.RawMessage("["+strings.Join(texts(d.logins), ",")+"]"))
+	}
+}
+
+func texts(values []any) []string {
+	all := make([]string, 0, len(values))
+	for _, v := range values {
+		all = append(all, fmt.Sprintf("%s", v))
+	}
+	return all
+}
+
+// list remembers whether a list exists, as it comes to exist by the first
+// operation on it.
+type list struct {
+	exists  bool
+	pointer pointer
+}
+
+// append adds an element behind the last one, or as a new list of one where the
+// list is absent or null.
+func (l *list) append(to sink, e element) {
+	if !l.exists {
+		l.exists = true
+		to.add(l.pointer, e.list)
+		return
+	}
+	at := l.pointer
+	at.last = "-"
+	to.add(at, e.one)
+}
+
+// counter counts operations and the bytes of the patch.
+type counter struct{ operations, bytes, pointers int }
+
+func (c *counter) add(p pointer, value any) {
+	const around = len(`{"op":"add","path":"","value":},`)
+	length := p.length()
+	c.operations++
+	c.pointers += length
+	c.bytes += around + length + size(value)
+}
+
+// length is the length of the pointer, or a little more.
+func (p pointer) length() int {
+	n := len(p.parent) + 1 + len(p.name)
+	if p.container != nil {
+		n += 1 + len(p.container.list) + len("/1000")
+	}
+	if p.last != "" {
+		n += 1 + len(p.last)
+	}
+	return n
+}
+
+// writer writes operations. All pointers lie in one buffer, so that their number
+// does not show in the number of allocations.
+type writer struct {
+	operations []jsonpatch.Operation
+	pointers   []byte
+	ends       []int
+}
+
+func newWriter(c *counter) *writer {
+	return &writer{
+		operations: make([]jsonpatch.Operation, 0, c.operations),
+		pointers:   make([]byte, 0, c.pointers),
+		ends:       make([]int, 0, c.operations),
+	}
+}
+
+func (w *writer) add(p pointer, value any) {
+	w.pointers = append(w.pointers, p.parent...)
+	if p.container != nil {
+		w.pointers = append(append(w.pointers, '/'), p.container.list...)
+		w.pointers = strconv.AppendInt(append(w.pointers, '/'), int64(p.container.index), 10)
+	}
+	w.pointers = append(append(w.pointers, '/'), p.name...)
+	if p.last != "" {
+		w.pointers = append(append(w.pointers, '/'), p.last...)
+	}
+	w.operations = append(w.operations, jsonpatch.Operation{Operation: "add", Value: value})
+	w.ends = append(w.ends, len(w.pointers))
+}
+
+// finish returns the operations with their pointers.
+func (w *writer) finish() []jsonpatch.Operation {
+	pointers, start := string(w.pointers), 0
+	for i, end := range w.ends {
+		w.operations[i].Path = pointers[start:end]
+		start = end
+	}
+	return w.operations
+}
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// escapePointer escapes a reference token (RFC 6901 section 3).
+func escapePointer(token string) string { return pointerEscapes.Replace(token) }
+
+// status is the content of the status annotation: a record for people and for
+// tools that look for pods which were not injected. It is never read back.
+type status struct {
+	Version    string   `json:"version"`
+	Tokens     []string `json:"tokens"`
+	Logins     []string `json:"logins,omitempty"`
+	Containers []string `json:"containers"`
+}
+
+// statusValue is what the annotation is to be, a JSON string; nil where it is that.
+func statusValue(pod *Pod, key string, r Result, version string) any {
+	value, err := json.Marshal(status{Version: version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers})
+	if err != nil {
+		panic(err) //nolint:forbidigo // strings and slices of strings always marshal
+	}
+	if written, _ := pod.Annotations.Get(key); written == string(value) {
+		return nil
+	}
+	return quote(string(value))
+}
+
+func quote(text string) json.RawMessage {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) //nolint:forbidigo // a string always marshals
+	}
+	return quoted
+}

@@ -1,0 +1,233 @@
+package mutate
+
+import (
+	"fmt"
+	"iter"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+)
+
+// placement is the volume that a view is mounted from where a container has no
+// mount of it yet. The name is empty where there is none.
+type placement struct {
+	name string
+	// mode is the volume's defaultMode, for tokens.
+	mode int32
+	// added are the volumes that the pod lacks: the view's own, and the one of a
+	// login's certificate authorities.
+	added []corev1.Volume
+}
+
+// place finds or makes a volume for each view that has to be mounted. The
+// placements are in the order of the views.
+func place(pod *Pod, p plan, _ Options, f *findings) []placement {
+	placements := make([]placement, len(p.views))
+	for i := range p.views {
+		if v := &p.views[i]; v.token != nil && p.mounts(v) {
+			placements[i] = placeToken(pod, &p, v, f)
+		}
+	}
+	for _, l := range p.logins {
+		placements[l.index] = placeLogin(pod, l, f)
+	}
+	return placements
+}
+
+// mounts reports whether a mount of the view is to be added.
+func (p *plan) mounts(v *view) bool {
+	for range p.mounting(v) {
+		return true
+	}
+	return false
+}
+
+// mounting are the containers to which a mount of the view is to be added.
+func (p *plan) mounting(v *view) iter.Seq[*container] {
+	return func(yield func(*container) bool) {
+		for i := range p.grants {
+			g := &p.grants[i]
+			if s := g.sees(v); s != nil && s.mount == nil && !yield(g.container) {
+				return
+			}
+		}
+	}
+}
+
+// placeToken finds or makes the volume of a token.
+func placeToken(pod *Pod, p *plan, v *view, f *findings) placement {
+	mode := annotatedMode(pod, v.token)
+	if mode == nil {
+		mode = pod.tightestMode(p.mounting(v))
+	}
+	place := placement{name: v.volume, mode: modeOrDefault(mode)}
+	existing, mine := ownVolume(pod, place.name, v.token, f)
+	if mine && existing != nil && !suffices(pod, existing, v.token, p.mounting(v)) {
+		// The mode was chosen before a later webhook added these containers. The
+		// volume that others mount stays as it is; these get another. No name of a
+		// token begins with the second hyphen.
+		place.name = fmt.Sprintf("%s--%04o", v.volume, place.mode)
+		existing, mine = ownVolume(pod, place.name, v.token, f)
+	}
+	switch {
+	case !mine:
+		return placement{}
+	case existing != nil:
+		place.mode = existing.mode
+	default:
+		place.added = []corev1.Volume{tokenVolume(place.name, v.token, mode)}
+	}
+	return place
+}
+
+// ownVolume returns the pod's volume of a name that is ours; nil where there is
+// none. It is false where the volume is somebody else's.
+func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volume, bool) {
+	existing := pod.volume(name)
+	if existing == nil {
+		return nil, true
+	}
+	if !existing.shows(t, false) || existing.others || len(existing.tokens) != 1 {
+		f.fail(func() *field.Error {
+			return field.Invalid(existing.field().Child("name"), name, message(
+				"this name belongs to the volume that annotation %s asks for (%s), but the pod has another volume of this name: rename it",
+				t.Annotation(annotations.Audience), describe(t)))
+		})
+		return nil, false
+	}
+	return existing, checkMode(pod, existing, t, f)
+}
+
+// suffices reports whether containers can use an existing volume as well as one
+// that would be made for them.
+func suffices(pod *Pod, existing *volume, t *annotations.Token, containers iter.Seq[*container]) bool {
+	f := pod.tokenFile(existing.mode)
+	return f.fixed || annotatedMode(pod, t) != nil || pod.allRead(f, containers)
+}
+
+// tokenVolume is the projected volume of a token, as people write it by hand.
+func tokenVolume(name string, t *annotations.Token, mode *int32) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		DefaultMode: mode,
+		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+			Path: t.File, ExpirationSeconds: &t.ExpirationSeconds, Audience: t.Audience,
+		}}},
+	}}}
+}
+
+// shows reports whether the volume shows the token in its file. That of a running
+// pod may be of any lifetime, as it can be older than the configuration.
+func (v *volume) shows(t *annotations.Token, anyLifetime bool) bool {
+	for i := range v.tokens {
+		source := &v.tokens[i]
+		if source.file == t.File && source.audience == t.Audience && (anyLifetime || source.seconds == t.ExpirationSeconds) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *volume) field() *field.Path { return field.NewPath("spec", "volumes").Index(v.index) }
+
+// annotatedMode is the mode that an annotation sets for a token's file, where
+// modes have a meaning, or nil.
+func annotatedMode(pod *Pod, t *annotations.Token) *int32 {
+	if pod.OS == annotations.Windows {
+		return nil
+	}
+	return t.FileMode
+}
+
+func modeOrDefault(mode *int32) int32 {
+	if mode == nil {
+		return defaultMode
+	}
+	return *mode
+}
+
+// placeLogin finds or makes the volumes of a login: that of its result, which is
+// in memory, so that no token is ever on a disk, and that of its certificate
+// authorities.
+func placeLogin(pod *Pod, l login, f *findings) placement {
+	place := placement{name: l.volume}
+	add := func(v corev1.Volume, same func(*volume) bool) {
+		existing := pod.volume(v.Name)
+		switch {
+		case existing == nil:
+			place.added = append(place.added, v)
+		case !same(existing):
+			f.fail(func() *field.Error {
+				return field.Invalid(existing.field().Child("name"), v.Name, message(
+					"this name belongs to a volume of the login that annotation %s asks for, but the pod has another volume of this name: rename it",
+					l.askedBy()))
+			})
+		}
+	}
+	add(corev1.Volume{Name: l.volume, VolumeSource: corev1.VolumeSource{
+		EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: resultSize()},
+	}}, func(v *volume) bool { return v.memory })
+	if ca := l.login.CA; ca != nil {
+		add(caVolume(l.caVolume(), ca), func(v *volume) bool { return v.ca == *ca })
+	}
+	return place
+}
+
+// resultSize bounds what a login container can write into memory.
+func resultSize() *resource.Quantity { return resource.NewQuantity(1<<20, resource.BinarySI) }
+
+// caVolume is the name of the volume with the certificate authorities.
+func (v *view) caVolume() string { return contract.Named(contract.CAVolume, v.login.Name) }
+
+func caVolume(name string, ca *annotations.CASource) corev1.Volume {
+	v := corev1.Volume{Name: name}
+	items := []corev1.KeyToPath{{Key: ca.Key, Path: contract.CAFileName}}
+	if ca.Secret {
+		v.Secret = &corev1.SecretVolumeSource{SecretName: ca.Name, Items: items}
+		return v
+	}
+	v.ConfigMap = &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: ca.Name}, Items: items}
+	return v
+}
+
+// findVolumes finds the volumes of a running pod, which cannot change: of a token
+// the one of its name, or else any that shows it and nothing else.
+func findVolumes(pod *Pod, views []view) []placement {
+	placements := make([]placement, len(views))
+	for i := range views {
+		v := &views[i]
+		existing := pod.volume(v.volume)
+		switch {
+		case v.login != nil && existing != nil && existing.memory:
+			placements[i] = placement{name: existing.name}
+		case v.token != nil && existing != nil && existing.showsOnly(v.token):
+			placements[i] = placement{name: existing.name, mode: existing.mode}
+		case v.token != nil:
+			placements[i] = anyVolume(pod, v.token)
+		}
+	}
+	return placements
+}
+
+func anyVolume(pod *Pod, t *annotations.Token) placement {
+	for i := range pod.volumes {
+		if v := &pod.volumes[i]; v.showsOnly(t) {
+			return placement{name: v.name, mode: v.mode}
+		}
+	}
+	return placement{}
+}
+
+// showsOnly reports whether the volume shows the token, of whatever lifetime, and
+// nothing else.
+func (v *volume) showsOnly(t *annotations.Token) bool {
+	return !v.others && len(v.tokens) == 1 && v.shows(t, true)
+}
+
+// describe says what a token's volume holds, for messages that name both sides.
+func describe(t *annotations.Token) phrase {
+	return phrase(message("%s with audience %q for %d s", t.File, t.Audience, t.ExpirationSeconds))
+}
