@@ -169,7 +169,9 @@ func nothingToInject(spec annotations.Spec, warnings []string, problems int) (De
 // take them: wrong annotations, then the policy, then the rest of the pod.
 func denialReason(invalid, all field.ErrorList) Reason {
 	forbidden := func(err *field.Error) bool { return err.Type == field.ErrorTypeForbidden }
-	tooLarge := func(err *field.Error) bool { return err.Type == field.ErrorTypeTooMany || err.Type == field.ErrorTypeTooLong }
+	tooLarge := func(err *field.Error) bool {
+		return err.Type == field.ErrorTypeTooMany || err.Type == field.ErrorTypeTooLong
+	}
 	switch {
 	case len(invalid) > 0:
 		return InvalidAnnotations
