@@ -76,7 +76,7 @@ func TestManyTokensScopedPerContainer(t *testing.T) {
 	got := create(t, ns, pod)
 	const tokens0 = "/var/run/secrets/tokens"
 	want := map[string][]string{
-		"app":     {tokens0 + "/aws sts.amazonaws.com 86400", tokens0 + "/oidc-token vault 3600"},
+		"app":     {tokens0 + "-aws/oidc-token sts.amazonaws.com 86400", tokens0 + "/oidc-token vault 3600"},
 		"migrate": {"/var/run/db/jwt database 3600", tokens0 + "/oidc-token vault 3600"},
 		"proxy":   {"/var/run/db/jwt database 3600", tokens0 + "/oidc-token vault 3600"},
 	}
@@ -85,7 +85,7 @@ func TestManyTokensScopedPerContainer(t *testing.T) {
 			t.Errorf("container %s (-want +got):\n%s", container, diff)
 		}
 	}
-	if got := env(got, "app", "AWS_WEB_IDENTITY_TOKEN_FILE"); got != tokens0+"/aws" {
+	if got := env(got, "app", "AWS_WEB_IDENTITY_TOKEN_FILE"); got != tokens0+"-aws/oidc-token" {
 		t.Errorf("app's variable is %q", got)
 	}
 	if got := env(got, "migrate", "AWS_WEB_IDENTITY_TOKEN_FILE"); got != "" {
@@ -107,7 +107,7 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("the pod's own key (-want +got):\n%s", diff)
 	}
 	clouds := create(t, ns, newPod("clouds", "profile=clouds", "inject.azure=false"))
-	if diff := cmp.Diff([]string{"/var/run/secrets/aws/aws sts.amazonaws.com 3600"}, tokens(clouds, "app")); diff != "" {
+	if diff := cmp.Diff([]string{"/var/run/secrets/aws/oidc-token sts.amazonaws.com 3600"}, tokens(clouds, "app")); diff != "" {
 		t.Errorf("profile clouds without azure (-want +got):\n%s", diff)
 	}
 }

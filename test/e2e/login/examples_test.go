@@ -307,8 +307,8 @@ func testExampleSeveralParties(t *testing.T, e *examples, manifest string) {
 	for key, want := range map[string]string{
 		"app VAULT_TOKEN_FILE":                 "/var/run/secrets/login/token",
 		"uploader VAULT_TOKEN_FILE":            "",
-		"app AZURE_FEDERATED_TOKEN_FILE":       "/var/run/secrets/azure/azure",
-		"uploader AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/tokens/aws",
+		"app AZURE_FEDERATED_TOKEN_FILE":       "/var/run/secrets/azure/oidc-token",
+		"uploader AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/tokens-aws/oidc-token",
 	} {
 		container, name, _ := strings.Cut(key, " ")
 		if got := podtest.Env(pod, container, name); got != want {

@@ -112,7 +112,7 @@ func (n *node) testContainersOfAllKinds(t *testing.T) {
 		"oidc-injector.io/env.aws":        "AWS_WEB_IDENTITY_TOKEN_FILE",
 	}
 	n.run(t, pod)
-	const awsPath = "/var/run/secrets/aws/aws"
+	const awsPath = "/var/run/secrets/aws/oidc-token"
 	if logs := n.kubectl(t, "logs", pod.Name, "--container=migrate"); audience(t, logs) != "vault" {
 		t.Errorf("the init container's token is for %q", audience(t, logs))
 	}
