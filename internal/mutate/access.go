@@ -106,31 +106,30 @@ func (p *Pod) readable(f file, c *container) bool {
 // tightestMode returns the narrowest volume mode with which every one of the
 // containers can read a token, or nil where that is the default mode or where
 // the kubelet decides without it.
-func (p *Pod) tightestMode(containers iter.Seq[*container]) *int32 {
+func (p *Pod) tightestMode(containers []*container) *int32 {
 	if p.OS == annotations.Windows {
 		return nil
 	}
-	for _, mode := range []int32{0o400, 0o440} {
-		f := p.tokenFile(mode)
+	for i := range narrowModes {
+		f := p.tokenFile(narrowModes[i])
 		if f.fixed {
 			return nil
 		}
 		if p.allRead(f, containers) {
-			return &mode
+			return &narrowModes[i]
 		}
 	}
 	return nil
 }
 
+// narrowModes are tighter than the default, the narrowest first.
+var narrowModes = [...]int32{0o400, 0o440}
+
 // allRead reports whether each of the containers is known to be able to read the
 // file.
-func (p *Pod) allRead(f file, containers iter.Seq[*container]) bool {
-	for c := range containers {
-		if !p.readable(f, c) {
-			return false
-		}
-	}
-	return true
+func (p *Pod) allRead(f file, containers []*container) bool {
+	unreadable := func(c *container) bool { return !p.readable(f, c) }
+	return !slices.ContainsFunc(containers, unreadable)
 }
 
 // runsAs says as whom a container runs.

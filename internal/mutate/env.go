@@ -137,17 +137,13 @@ func sameVault(l, o *annotations.Login) bool {
 	return sameCA && l.Address == o.Address && l.Namespace == o.Namespace
 }
 
-// element is a value that is appended to a list: by itself, and as a new list of
-// one. Both are a json.RawMessage, encoded and boxed once, however many containers
-// get it.
-type element struct{ one, list any }
+// element is a value that is appended to a list, in JSON: by itself, and as a new
+// list of one. It is encoded once, however many containers get it, and operations
+// point at it.
+type element struct{ one, list json.RawMessage }
 
-// newElement encodes a value of the Kubernetes API, which always marshals.
 func newElement(value any) element {
-	one, err := json.Marshal(value)
-	if err != nil {
-		panic(err) //nolint:forbidigo // structs of strings, numbers and quantities always marshal
-	}
+	one := encode(value)
 	list := make(json.RawMessage, 0, len(one)+2)
 	list = append(append(append(list, '['), one...), ']')
 	return element{one: list[1 : len(list)-1], list: list}

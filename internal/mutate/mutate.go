@@ -33,7 +33,7 @@ type Options struct {
 // Result is what [Patch] and [PatchEphemeral] found.
 type Result struct {
 	// Operations is the patch, made of `add` operations whose values are
-	// json.RawMessage; empty where there is nothing to do.
+	// *json.RawMessage; empty where there is nothing to do.
 	Operations []jsonpatch.Operation
 	// Warnings are for the person at kubectl.
 	Warnings []string

@@ -14,6 +14,8 @@ type plan struct {
 	views  []view
 	grants []grant
 	logins []login
+	// granted says for each view whether somebody sees it.
+	granted []bool
 }
 
 // grant is what one container gets. A grant to a login container is that of the
@@ -235,21 +237,16 @@ func (g *grant) sees(v *view) *shown {
 	return nil
 }
 
-// granted reports for each view whether somebody sees it.
-func (p *plan) granted() []bool {
-	granted := make([]bool, len(p.views))
-	for i := range p.grants {
-		for _, s := range p.grants[i].shown {
-			granted[s.view.index] = true
-		}
-	}
-	return granted
-}
-
 // settle leaves out the containers that use a view's directory for something
 // else, as sidecars of others do, if anybody else gets what they do not.
 func (p *planner) settle() {
-	granted := p.plan.granted()
+	granted := make([]bool, len(p.views))
+	for i := range p.plan.grants {
+		for _, s := range p.plan.grants[i].shown {
+			granted[s.view.index] = true
+		}
+	}
+	p.plan.granted = granted
 	missed := make([]bool, len(p.views))
 	for _, h := range p.held {
 		if granted[h.view.index] {
@@ -261,11 +258,8 @@ func (p *planner) settle() {
 		missed[h.view.index] = true
 		p.failHeld(h)
 	}
-	if p.debug {
-		return
-	}
 	for i := range p.views {
-		if !granted[i] && !missed[i] {
+		if !p.debug && !granted[i] && !missed[i] {
 			p.f.warn("no container of the pod gets %s", p.views[i].what())
 		}
 	}
@@ -274,7 +268,7 @@ func (p *planner) settle() {
 // result names what the plan gives.
 func (p *plan) result() Result {
 	var r Result
-	for i, granted := range p.granted() {
+	for i, granted := range p.granted {
 		if !granted {
 			continue
 		}
@@ -306,6 +300,7 @@ func newDebugPlan(pod, old *Pod, views []view, volumes []placement, o Options, f
 		p.grantDebug(c, volumes)
 		p.warnOutOfScope(c)
 	}
+	p.settle()
 	return p.plan
 }
 

@@ -29,11 +29,11 @@ type drawing struct {
 	mounts []element // by view
 	// volumes and logins are to be added, each in JSON.
 	volumes []element
-	logins  []any
+	logins  []json.RawMessage
 	// status is the annotation's key and its value in JSON; empty where it stands
 	// there already.
 	statusKey string
-	status    any
+	status    json.RawMessage
 }
 
 // render writes the operations of a plan. Those of containers come before the new
@@ -51,7 +51,7 @@ func render(pod *Pod, p plan, volumes []placement, r Result, o Options) ([]jsonp
 	}
 	w := newWriter(count)
 	d.write(w)
-	return w.finish(), nil
+	return w.operations, nil
 }
 
 func overBudget(c *counter, prefix annotations.Prefix) *field.Error {
@@ -89,14 +89,9 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 	return d
 }
 
-// sink takes the operations of a drawing, whose values are json.RawMessage.
+// sink takes the operations of a drawing.
 type sink interface {
-	add(p pointer, value any)
-}
-
-func size(value any) int {
-	raw, _ := value.(json.RawMessage)
-	return len(raw)
+	add(p pointer, value *json.RawMessage)
 }
 
 // pointer is a JSON pointer (RFC 6901) in the parts that operations have: the
@@ -113,7 +108,7 @@ type pointer struct {
 func (d *drawing) write(to sink) {
 	volumes := list{exists: d.pod.hasVolumes, pointer: pointer{parent: "/spec", name: "volumes"}}
 	for i := range d.volumes {
-		volumes.append(to, d.volumes[i])
+		volumes.append(to, &d.volumes[i])
 	}
 	for i := range d.grants {
 		d.writeGrant(to, &d.grants[i])
@@ -123,10 +118,11 @@ func (d *drawing) write(to sink) {
 		return
 	}
 	if at := (pointer{parent: "/metadata", name: "annotations"}); d.pod.Annotations == nil {
-		to.add(at, json.RawMessage(fmt.Sprintf("{%s:%s}", quote(d.statusKey), d.status)))
+		annotations := json.RawMessage(fmt.Sprintf("{%s:%s}", encode(d.statusKey), d.status))
+		to.add(at, &annotations)
 	} else {
 		at.last = escapePointer(d.statusKey)
-		to.add(at, d.status)
+		to.add(at, &d.status)
 	}
 }
 
@@ -139,12 +135,12 @@ func (d *drawing) writeGrant(to sink, g *grant) {
 	mounts := list{exists: c.hasMounts, pointer: pointer{parent: "/spec", container: c, name: "volumeMounts"}}
 	for _, s := range g.shown {
 		if s.mount == nil {
-			mounts.append(to, d.mounts[s.view.index])
+			mounts.append(to, &d.mounts[s.view.index])
 		}
 	}
 	env := list{exists: c.hasEnv, pointer: pointer{parent: "/spec", container: c, name: "env"}}
 	for _, v := range g.env {
-		env.append(to, v.encoded)
+		env.append(to, &v.encoded)
 	}
 }
 
@@ -155,21 +151,14 @@ func (d *drawing) writeLogins(to sink) {
 	switch {
 	case len(d.logins) == 0:
 	case d.pod.hasInitContainers:
-		for i, l := range d.logins {
+		for i := range d.logins {
 			at.last = strconv.Itoa(i)
-			to.add(at, l)
+			to.add(at, &d.logins[i])
 		}
 	default:
-		to.add(at, json.RawMessage("["+strings.Join(texts(d.logins), ",")+"]"))
+		logins := encode(d.logins)
+		to.add(at, &logins)
 	}
-}
-
-func texts(values []any) []string {
-	all := make([]string, 0, len(values))
-	for _, v := range values {
-		all = append(all, fmt.Sprintf("%s", v))
-	}
-	return all
 }
 
 // list remembers whether a list exists, as it comes to exist by the first
@@ -181,26 +170,26 @@ type list struct {
 
 // append adds an element behind the last one, or as a new list of one where the
 // list is absent or null.
-func (l *list) append(to sink, e element) {
+func (l *list) append(to sink, e *element) {
 	if !l.exists {
 		l.exists = true
-		to.add(l.pointer, e.list)
+		to.add(l.pointer, &e.list)
 		return
 	}
 	at := l.pointer
 	at.last = "-"
-	to.add(at, e.one)
+	to.add(at, &e.one)
 }
 
 // counter counts operations and the bytes of the patch.
 type counter struct{ operations, bytes, pointers int }
 
-func (c *counter) add(p pointer, value any) {
+func (c *counter) add(p pointer, value *json.RawMessage) {
 	const around = len(`{"op":"add","path":"","value":},`)
 	length := p.length()
 	c.operations++
 	c.pointers += length
-	c.bytes += around + length + size(value)
+	c.bytes += around + length + len(*value)
 }
 
 // length is the length of the pointer, or a little more.
@@ -219,40 +208,32 @@ func (p pointer) length() int {
 // does not show in the number of allocations.
 type writer struct {
 	operations []jsonpatch.Operation
-	pointers   []byte
-	ends       []int
+	pointers   strings.Builder
 }
 
+// newWriter makes room for what was counted: no path moves while others are written.
 func newWriter(c *counter) *writer {
-	return &writer{
-		operations: make([]jsonpatch.Operation, 0, c.operations),
-		pointers:   make([]byte, 0, c.pointers),
-		ends:       make([]int, 0, c.operations),
-	}
+	w := &writer{operations: make([]jsonpatch.Operation, 0, c.operations)}
+	w.pointers.Grow(c.pointers)
+	return w
 }
 
-func (w *writer) add(p pointer, value any) {
-	w.pointers = append(w.pointers, p.parent...)
+func (w *writer) add(p pointer, value *json.RawMessage) {
+	start := w.pointers.Len()
+	write := func(part string) {
+		w.pointers.WriteByte('/')
+		w.pointers.WriteString(part)
+	}
+	w.pointers.WriteString(p.parent)
 	if p.container != nil {
-		w.pointers = append(append(w.pointers, '/'), p.container.list...)
-		w.pointers = strconv.AppendInt(append(w.pointers, '/'), int64(p.container.index), 10)
+		write(p.container.list)
+		write(strconv.Itoa(p.container.index))
 	}
-	w.pointers = append(append(w.pointers, '/'), p.name...)
+	write(p.name)
 	if p.last != "" {
-		w.pointers = append(append(w.pointers, '/'), p.last...)
+		write(p.last)
 	}
-	w.operations = append(w.operations, jsonpatch.Operation{Operation: "add", Value: value})
-	w.ends = append(w.ends, len(w.pointers))
-}
-
-// finish returns the operations with their pointers.
-func (w *writer) finish() []jsonpatch.Operation {
-	pointers, start := string(w.pointers), 0
-	for i, end := range w.ends {
-		w.operations[i].Path = pointers[start:end]
-		start = end
-	}
-	return w.operations
+	w.operations = append(w.operations, jsonpatch.Operation{Operation: "add", Path: w.pointers.String()[start:], Value: value})
 }
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
@@ -270,21 +251,20 @@ type status struct {
 }
 
 // statusValue is what the annotation is to be, a JSON string; nil where it is that.
-func statusValue(pod *Pod, key string, r Result, version string) any {
-	value, err := json.Marshal(status{Version: version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers})
-	if err != nil {
-		panic(err) //nolint:forbidigo // strings and slices of strings always marshal
-	}
+func statusValue(pod *Pod, key string, r Result, version string) json.RawMessage {
+	value := encode(status{Version: version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers})
 	if written, _ := pod.Annotations.Get(key); written == string(value) {
 		return nil
 	}
-	return quote(string(value))
+	return encode(string(value))
 }
 
-func quote(text string) json.RawMessage {
-	quoted, err := json.Marshal(text)
+// encode returns the JSON of a value that always has one: texts, numbers, and what
+// the Kubernetes API is made of.
+func encode(value any) json.RawMessage {
+	encoded, err := json.Marshal(value)
 	if err != nil {
-		panic(err) //nolint:forbidigo // a string always marshals
+		panic(err) //nolint:forbidigo // there is no such value
 	}
-	return quoted
+	return encoded
 }

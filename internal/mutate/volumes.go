@@ -2,7 +2,6 @@ package mutate
 
 import (
 	"fmt"
-	"iter"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -28,8 +27,12 @@ type placement struct {
 func place(pod *Pod, p plan, _ Options, f *findings) []placement {
 	placements := make([]placement, len(p.views))
 	for i := range p.views {
-		if v := &p.views[i]; v.token != nil && p.mounts(v) {
-			placements[i] = placeToken(pod, &p, v, f)
+		v := &p.views[i]
+		if v.token == nil {
+			continue
+		}
+		if containers := p.mounting(v); len(containers) > 0 {
+			placements[i] = placeToken(pod, v, containers, f)
 		}
 	}
 	for _, l := range p.logins {
@@ -38,35 +41,26 @@ func place(pod *Pod, p plan, _ Options, f *findings) []placement {
 	return placements
 }
 
-// mounts reports whether a mount of the view is to be added.
-func (p *plan) mounts(v *view) bool {
-	for range p.mounting(v) {
-		return true
-	}
-	return false
-}
-
 // mounting are the containers to which a mount of the view is to be added.
-func (p *plan) mounting(v *view) iter.Seq[*container] {
-	return func(yield func(*container) bool) {
-		for i := range p.grants {
-			g := &p.grants[i]
-			if s := g.sees(v); s != nil && s.mount == nil && !yield(g.container) {
-				return
-			}
+func (p *plan) mounting(v *view) []*container {
+	containers := make([]*container, 0, len(p.grants))
+	for i := range p.grants {
+		if s := p.grants[i].sees(v); s != nil && s.mount == nil {
+			containers = append(containers, p.grants[i].container)
 		}
 	}
+	return containers
 }
 
-// placeToken finds or makes the volume of a token.
-func placeToken(pod *Pod, p *plan, v *view, f *findings) placement {
+// placeToken finds or makes the volume of a token for the containers that mount it.
+func placeToken(pod *Pod, v *view, containers []*container, f *findings) placement {
 	mode := annotatedMode(pod, v.token)
 	if mode == nil {
-		mode = pod.tightestMode(p.mounting(v))
+		mode = pod.tightestMode(containers)
 	}
 	place := placement{name: v.volume, mode: modeOrDefault(mode)}
 	existing, mine := ownVolume(pod, place.name, v.token, f)
-	if mine && existing != nil && !suffices(pod, existing, v.token, p.mounting(v)) {
+	if mine && existing != nil && !suffices(pod, existing, v.token, containers) {
 		// The mode was chosen before a later webhook added these containers. The
 		// volume that others mount stays as it is; these get another. No name of a
 		// token begins with the second hyphen.
@@ -104,7 +98,7 @@ func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volum
 
 // suffices reports whether containers can use an existing volume as well as one
 // that would be made for them.
-func suffices(pod *Pod, existing *volume, t *annotations.Token, containers iter.Seq[*container]) bool {
+func suffices(pod *Pod, existing *volume, t *annotations.Token, containers []*container) bool {
 	f := pod.tokenFile(existing.mode)
 	return f.fixed || annotatedMode(pod, t) != nil || pod.allRead(f, containers)
 }
