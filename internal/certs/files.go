@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // The names of the files in a certificate directory, which are the keys of a
@@ -46,18 +48,14 @@ func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *File
 // Run loads the certificate, as soon as there is one, and follows it until the
 // context ends. A broken or half-written pair leaves the previous one serving.
 func (f *Files) Run(ctx context.Context) error {
-	lastError := ""
+	var failing repeat.Failing
 	for ctx.Err() == nil {
 		// Said again only where the reason changes: files that come, but do not
 		// belong together, are another trouble than files that are not there.
-		if err := f.follow(ctx); err != nil && err.Error() != lastError {
-			lastError = err.Error()
+		if err := f.follow(ctx); err != nil && failing.With(err) {
 			f.log.Warn("serving certificate not loaded, trying again", "dir", f.dir, "error", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryInterval):
-		}
+		repeat.Sleep(ctx, retryInterval)
 	}
 	return nil
 }

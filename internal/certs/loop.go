@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // errAgain asks for another turn at once: what was written has to be read.
@@ -36,30 +38,28 @@ func (l *loop) watch(ctx context.Context, kind string, start startWatch) {
 // run takes turns until the context ends.
 func (l *loop) run(ctx context.Context, turn func(context.Context) error) {
 	retry := backoff{first: 250 * time.Millisecond, last: 15 * time.Second}
-	said := ""
+	var failing repeat.Failing
 	for ctx.Err() == nil {
 		err := turn(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
-			if said != "" {
-				l.log.Info("certificates are in line again")
+			if failing.Recovered() {
+				l.log.Info("certificates reconciled")
 			}
-			said = ""
 			retry.reset()
 			l.sleep(ctx, jitter(l.resync))
 		case errors.Is(err, errAgain):
 		case errors.Is(err, errConflict):
 			l.log.Debug("trying again, as another replica was faster", "error", err)
-			pause(ctx, jitter(50*time.Millisecond))
+			repeat.Sleep(ctx, jitter(50*time.Millisecond))
 		default:
 			if l.failed != nil {
 				l.failed(err)
 			}
-			if err.Error() != said { // the same trouble is told once
+			if failing.With(err) {
 				l.log.Error("certificates could not be kept in line, trying again", "error", err)
 			}
-			said = err.Error()
 			l.sleep(ctx, retry.wait())
 		}
 	}
@@ -69,7 +69,7 @@ func (l *loop) run(ctx context.Context, turn func(context.Context) error) {
 // sleep ends early when something has changed, but not so early that changes
 // without end would keep it from sleeping.
 func (l *loop) sleep(ctx context.Context, d time.Duration) {
-	pause(ctx, min(d, 10*time.Millisecond))
+	repeat.Sleep(ctx, min(d, 10*time.Millisecond))
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

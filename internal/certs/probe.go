@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
+
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // probeGrace is for how long a webhook that was ready stays so although an API
@@ -41,7 +43,7 @@ type SelfProbe struct {
 	trouble   error // why the hooks are not known
 	succeeded bool  // at least once
 	failing   time.Time
-	said      string
+	unproven  repeat.Failing
 }
 
 func newSelfProbe(name string, source func() (*tls.Certificate, error), now func() time.Time, log *slog.Logger, metrics prometheus.Registerer) *SelfProbe {
@@ -80,20 +82,19 @@ func (p *SelfProbe) check() error {
 		p.failing = time.Time{}
 		p.up.Set(1)
 		p.last.SetToCurrentTime()
-		if !p.succeeded || p.said != "" {
+		if p.unproven.Recovered() || !p.succeeded {
 			p.log.Info("an API server accepts the serving certificate", "webhookConfiguration", p.name)
 		}
-		p.succeeded, p.said = true, ""
+		p.succeeded = true
 		return nil
 	}
 	if p.failing.IsZero() {
 		p.failing = p.now()
 	}
 	p.up.Set(0)
-	if p.said != err.Error() {
+	if p.unproven.With(err) {
 		p.log.Warn("an API server would not accept the serving certificate", "webhookConfiguration", p.name, "error", err)
 	}
-	p.said = err.Error()
 	return err
 }
 

@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // startWatch starts the watch of one object.
@@ -32,16 +34,6 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1) //nolint:gosec // no secret
 }
 
-// pause waits, but not longer than the context lasts.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
 // follow calls wake each time an object changes, and each time it may have
 // changed unseen. What it has become is read by whoever is woken, so that nothing
 // is kept here.
@@ -55,7 +47,7 @@ func follow(ctx context.Context, log *slog.Logger, kind string, start startWatch
 		if time.Since(began) > time.Minute {
 			retry.reset() // it worked, and came to its end
 		}
-		pause(ctx, retry.wait())
+		repeat.Sleep(ctx, retry.wait())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/kubeclient"
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // retryEvery is how long it waits before it tries again: what was just installed,
@@ -68,10 +69,9 @@ func (o *Options) try(ctx context.Context, client coreclient.PodsGetter, said *w
 		if last == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		repeat.Sleep(ctx, retry)
+		if ctx.Err() != nil {
 			return last
-		case <-time.After(retry):
 		}
 	}
 }

@@ -48,25 +48,27 @@ var rules = map[string]rule{
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/config", "internal/mutate"}},
 
-	"internal/annotations":     {imports: []string{"internal/contract"}, outOfReach: valuesOnly},
-	"internal/audit":           {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
+	"internal/annotations": {imports: []string{"internal/contract"}, outOfReach: valuesOnly},
+	"internal/audit": {imports: []string{
+		"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/repeat", "internal/truncate",
+	}},
 	"internal/audit/audittest": {}, // only for tests
-	"internal/certs":           {imports: []string{"internal/certs/rotation"}},
+	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/repeat"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
-	"internal/check":          {imports: []string{"internal/annotations", "internal/kubeclient"}},
+	"internal/check":          {imports: []string{"internal/annotations", "internal/kubeclient", "internal/repeat"}},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/contract", "internal/filewatch", "internal/mutate",
 	}},
 	"internal/contract":   {},
 	"internal/depcheck":   {},
-	"internal/filewatch":  {},
+	"internal/filewatch":  {imports: []string{"internal/repeat"}},
 	"internal/issuer":     {},
 	"internal/jsonread":   {outOfReach: valuesOnly},
 	"internal/kubeclient": {},
 	"internal/login": {inEveryPod: true, imports: []string{
 		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
-		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault",
+		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
 	}},
 	"internal/login/exchange": {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
 	"internal/login/failure":  {inEveryPod: true},
@@ -78,8 +80,8 @@ var rules = map[string]rule{
 		"internal/contract", "internal/login/exchange", "internal/login/secret",
 	}},
 	"internal/login/schedule": {imports: []string{"internal/login/failure"}, inEveryPod: true, outOfReach: []string{"os", "net/http"}},
-	"internal/login/secret":   {inEveryPod: true},
-	"internal/login/status":   {inEveryPod: true, imports: []string{"internal/login/failure"}},
+	"internal/login/secret":   {inEveryPod: true, imports: []string{"internal/truncate"}},
+	"internal/login/status":   {inEveryPod: true, imports: []string{"internal/login/failure", "internal/truncate"}},
 	"internal/login/vault": {inEveryPod: true, imports: []string{
 		"internal/login/exchange", "internal/login/failure", "internal/login/secret",
 	}},
@@ -88,11 +90,13 @@ var rules = map[string]rule{
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
+	"internal/repeat": {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
 		"internal/filewatch", "internal/kubeclient",
 	}},
 	"internal/testutil": {}, // only for tests, too
+	"internal/truncate": {inEveryPod: true},
 	"internal/version":  {},
 }
 

@@ -11,6 +11,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // Interval is how often a file is read.
@@ -22,7 +24,7 @@ const Interval = 2 * time.Second
 func Follow(ctx context.Context, path string, interval time.Duration, known []byte, changed func([]byte, error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	lastError := ""
+	var failing repeat.Failing
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,13 +32,15 @@ func Follow(ctx context.Context, path string, interval time.Duration, known []by
 		case <-ticker.C:
 		}
 		data, err := os.ReadFile(path)
-		switch {
-		case err != nil && err.Error() == lastError:
-		case err != nil:
-			lastError, known = err.Error(), nil
-			changed(nil, err)
-		case lastError != "" || !bytes.Equal(data, known):
-			lastError, known = "", data
+		if err != nil {
+			if failing.With(err) {
+				known = nil
+				changed(nil, err)
+			}
+			continue
+		}
+		if failing.Recovered() || !bytes.Equal(data, known) {
+			known = data
 			changed(data, nil)
 		}
 	}

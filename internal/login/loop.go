@@ -13,6 +13,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/login/vault"
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // begin takes over what an earlier run of the container has left: the token in
@@ -71,24 +72,14 @@ func (l *login) loop(ctx context.Context) error {
 			l.do(ctx, plan)
 			continue
 		}
-		sleep(ctx, min(plan.In, lookEvery-time.Since(looked)))
+		// A timer stands still while a machine sleeps, so it is not set for long.
+		repeat.Sleep(ctx, min(plan.In, lookEvery-time.Since(looked)))
 	}
 	if l.config.Mode == contract.ModeSidecar {
 		l.log.Info("ending")
 		return nil
 	}
 	return l.inVain(parent)
-}
-
-// sleep waits. A timer stands still while a machine sleeps, so it is not to be
-// set for long.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // inVain says why the mode init ends without a login.

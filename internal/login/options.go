@@ -16,6 +16,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
 // Config is what the options say.
@@ -162,13 +163,7 @@ func (o *Options) Config() (Config, error) {
 }
 
 // shorten quotes a value, of which a bundle of certificates is too long to show.
-func shorten(text string) string {
-	const most = 80
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return strconv.Quote(text)
-}
+func shorten(value string) string { return strconv.Quote(truncate.String(value, 80)) }
 
 // check reports what does not fit together.
 func (c *Config) check(given map[contract.Option]bool) []error {

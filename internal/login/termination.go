@@ -2,7 +2,8 @@ package login
 
 import (
 	"os"
-	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
 // maxTermination is what Kubernetes shows of a termination message, in bytes.
@@ -17,9 +18,6 @@ func Terminate(path, reason string) {
 		return
 	}
 	defer f.Close()
-	if len(reason) > maxTermination {
-		reason = strings.ToValidUTF8(reason[:maxTermination], "")
-	}
 	// Who could not write it down here says it in the log.
-	_, _ = f.WriteString(reason)
+	_, _ = f.WriteString(truncate.Prefix(reason, maxTermination))
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
 // Text is a token. Formatting, logging or encoding it shows only that there is
@@ -63,12 +65,7 @@ func Quote(words string, secrets ...Text) string {
 }
 
 // Cut bounds a text.
-func Cut(text string) string {
-	if len(text) <= maxQuoted {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
-}
+func Cut(words string) string { return truncate.String(words, maxQuoted) }
 
 // Redact replaces the secrets, the parts of those that are JWTs, and whatever
 // else has the shape of a JWT or of a Vault token.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
 // Status is the state of a login.
@@ -67,16 +68,13 @@ func Decode(data []byte) (Status, error) {
 }
 
 // oneLine bounds a text and makes a line of it.
-func oneLine(text string) string {
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "")
-	}
+func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, text)
+	}, truncate.Prefix(s, maxText))
 }
 
 // Of reads the status of an output file and says in one line whether a token is

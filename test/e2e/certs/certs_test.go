@@ -404,7 +404,7 @@ func TestEachRightIsNeeded(t *testing.T) {
 	}
 	in.setVerbs(t, []string{"get", "update", "watch", "patch", "create"}, []string{"get", "patch"})
 	r.awaitReady(t)
-	says("certificates are in line again")
+	says("certificates reconciled")
 	in.setVerbs(t, nil, []string{"watch"})
 	second := in.start(t)
 	eventually(t, "the log says what is missing", func() bool {
