@@ -108,6 +108,10 @@ var presetKeys = slices.Concat(tokenKeys, loginKeys)
 // inputKeys are all keys that users may write.
 var inputKeys = slices.Concat([]string{Profile, Inject}, presetKeys)
 
+// Known reports whether a key, without prefix and suffix, is one that users may
+// write.
+func Known(key string) bool { return slices.Contains(inputKeys, key) }
+
 // Prefix is the part of an annotation's name before the slash.
 type Prefix string
 

@@ -5,7 +5,8 @@
 // One replica, the leader, lists and watches the metadata of pods, judges each
 // of them at once and keeps only the suspicious ones, up to a limit. Those are
 // read as a whole, and decided on by the very function that answers admission
-// reviews. docs/audit.md tells what people see of it.
+// reviews. Of what others write, no more is read at a time than a few megabytes,
+// and no value of an annotation is kept. docs/audit.md is for its users.
 package audit
 
 import (
@@ -29,6 +30,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // maxTracked bounds the suspicious pods that are known at a time.
@@ -40,10 +42,10 @@ const unfinished = "status.phase!=Succeeded,status.phase!=Failed"
 
 // Options are the dependencies of an audit.
 type Options struct {
-	// REST leads to the API server.
+	// REST is the API client configuration.
 	REST *rest.Config
-	// Namespace and LeaseName are where the leader is elected, Identity what this
-	// replica calls itself there.
+	// Namespace and LeaseName name the Lease by which the leader is elected,
+	// Identity this replica in it.
 	Namespace, LeaseName, Identity string
 	// NamespaceSelector is that of the webhook configuration, as text; PodSelector
 	// is its object selector, or empty.
@@ -78,7 +80,7 @@ type Auditor struct {
 	metrics  *metrics
 	tracker  *tracker
 	metadata metadata.Interface
-	pods     rest.Interface
+	core     rest.Interface // of the core group
 	events   eventsclient.EventsGetter
 	lock     resourcelock.Interface
 	leading  chan struct{} // holds one while this replica does the audit
@@ -110,7 +112,7 @@ func (a *Auditor) connect() error {
 	if err != nil {
 		return err
 	}
-	a.pods = core.RESTClient()
+	a.core = core.RESTClient()
 	if a.events, err = eventsclient.NewForConfigAndClient(config, client); err != nil {
 		return err
 	}
@@ -141,7 +143,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 		elector.Run(ctx)
 		a.leading <- struct{}{} // it has ended when this goes: the elector does not wait for it
 		<-a.leading
-		pause(ctx, a.timing.firstRetry)
+		repeat.Sleep(ctx, a.timing.firstRetry)
 	}
 	return nil
 }
@@ -178,7 +180,7 @@ func (a *Auditor) lead(ctx context.Context) {
 
 func (a *Auditor) source(resource, labels string) *source {
 	return &source{
-		kind: resource, api: a.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: resource}),
+		kind: resource, lists: newPager(a.core, resource), watches: a.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: resource}),
 		labels: labels, log: a.options.Log, retry: a.timing.firstRetry,
 	}
 }
@@ -192,11 +194,11 @@ func (a *Auditor) podSink() *pods {
 
 func (a *Auditor) looker() *looker {
 	return &looker{
-		pods: a.pods, tracker: a.tracker, version: a.options.Version, metrics: a.metrics, log: a.options.Log,
+		pods: a.core, tracker: a.tracker, version: a.options.Version, metrics: a.metrics, log: a.options.Log,
 		limit: rate.NewLimiter(looksPerSecond, looksPerSecond), remind: a.timing.remind, retry: a.timing.firstRetry,
 		troubles: rate.Sometimes{First: 1, Interval: 10 * time.Minute},
 		announcer: &announcer{
-			events: a.events, tracker: a.tracker, metrics: a.metrics, log: a.options.Log,
+			events: a.events, owners: newVerifier(a.core, a.options.Log), tracker: a.tracker, metrics: a.metrics, log: a.options.Log,
 			limit: rate.NewLimiter(rate.Every(time.Minute/eventsPerMinute), eventBurst), prefix: a.options.Prefix, instance: a.options.Identity,
 		},
 	}

@@ -183,6 +183,7 @@ func TestMissedPodsAreFound(t *testing.T) {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	s := server(t)
+	s.ReplicaSet("shop", "web-5d4f8c", "web", map[string]string{"app": "web"})
 	for i := range 5 {
 		s.Pod(newPod(fmt.Sprintf("web-%d", i), "audience=vault")) // of one owner
 	}
@@ -202,29 +203,54 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"ReplicaSet shop/shop/web-5d4f8c web Warning NotInjected": "Pod web-N asks for tokens and has none: the webhook was not called when it was created, " +
-			"because it was away, or the namespace was not labelled yet. To give it its tokens, delete it, or restart its workload, so that it is created again.",
-		"Pod shop/shop/bare uid-bare Warning Denied": "Pod bare was created without the webhook, which would deny it. Correct it, and create it again. " +
-			`The denial: metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "forbidden": the injector's policy denies this audience in namespace "shop"`,
+		"ReplicaSet shop/shop/web-5d4f8c web Warning NotInjected": "Pod web-N requests tokens but was not injected: the webhook was not called when the pod " +
+			"was created, because it was unavailable or the namespace was not labeled yet. To inject it, create it again, for example by a restart of its workload.",
+		"Pod shop/shop/bare uid-bare Warning Denied": "Pod bare was created without the webhook, which would deny it because of oidc-injector.io/audience. " +
+			"A server-side dry run of its creation shows the denial. Correct it, and create it again, for example by a restart of its workload.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
-// A cluster full of missed pods gets no storm of Events, and in the end all that
-// it needs.
+// A cluster full of pods that were not injected gets no storm of Events, and in the
+// end all that it needs.
 func TestEventsAreLimited(t *testing.T) {
 	t.Parallel()
 	s := server(t)
-	for i := range eventBurst + 5 {
-		s.Pod(with(newPod(fmt.Sprintf("bare-%d", i), "audience=vault"), func(p *corev1.Pod) { p.OwnerReferences = nil }))
+	const namespaces = eventBurst + 5
+	for i := range namespaces {
+		namespace := fmt.Sprintf("ns-%d", i)
+		s.Namespace(namespace, map[string]string{"oidc-injector.io/enabled": "true"})
+		s.Pod(with(newPod("bare", "audience=vault"), func(p *corev1.Pod) {
+			p.OwnerReferences, p.Namespace, p.UID = nil, namespace, types.UID(namespace)
+		}))
 	}
 	r := start(t, s, "a", 100)
-	r.awaitMissed(counts{"not_injected": eventBurst + 5})
+	r.awaitMissed(counts{"not_injected": namespaces})
 	testutil.Eventually(t, "the first Event after the burst", func() bool { return len(s.Events()) == eventBurst+1 })
 	if r.values("oidc_injector_audit_events_total")[suppressed] == 0 {
 		t.Error("none was held back")
+	}
+}
+
+// A namespace full of them does not use up the Events of another one, nor is it read
+// again and again.
+func TestEventsAreLimitedPerNamespace(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	const bare = 5 * eventsPerNamespace
+	for i := range bare {
+		s.Pod(with(newPod(fmt.Sprintf("bare-%d", i), "audience=vault"), func(p *corev1.Pod) { p.OwnerReferences = nil }))
+	}
+	r := start(t, s, "a", 1000)
+	r.awaitMissed(counts{"not_injected": bare})
+	r.await("oidc_injector_audit_events_total", counts{"success": eventsPerNamespace, "suppressed": bare - eventsPerNamespace})
+	s.Namespace("other", map[string]string{"oidc-injector.io/enabled": "true"})
+	s.Pod(with(newPod("web", "audience=vault"), func(p *corev1.Pod) { p.OwnerReferences, p.Namespace = nil, "other" }))
+	r.await("oidc_injector_audit_events_total", counts{"success": eventsPerNamespace + 1, "suppressed": bare - eventsPerNamespace})
+	if gets := s.Calls("get pod"); gets != bare+1 {
+		t.Errorf("%d pods were read", gets)
 	}
 }
 

@@ -44,6 +44,7 @@ func newPod(name string, pairs ...string) *corev1.Pod {
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: "shop", UID: types.UID("uid-" + name), Annotations: map[string]string{"example.com/other": "x"},
+			Labels: map[string]string{"app": "web"},
 			OwnerReferences: []metav1.OwnerReference{
 				{APIVersion: "example.com/v1", Kind: "Thing", Name: "bystander", UID: "bystander"},
 				{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-5d4f8c", UID: "web", Controller: &controls},

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 const (
@@ -24,9 +27,9 @@ const (
 )
 
 // looker reads suspicious pods as a whole, one after the other, and announces
-// those that were missed.
+// those that were not injected.
 type looker struct {
-	pods      rest.Interface
+	pods      rest.Interface // of the core group
 	tracker   *tracker
 	announcer *announcer
 	version   string
@@ -35,10 +38,10 @@ type looker struct {
 	limit     *rate.Limiter
 	remind    time.Duration
 	retry     time.Duration
-	troubles  rate.Sometimes // it is the same one for all pods, mostly
+	troubles  rate.Sometimes // mostly, all pods have the same one
 }
 
-// run looks until the context ends.
+// run checks pods until the context ends.
 func (l *looker) run(ctx context.Context) {
 	remind := time.NewTicker(l.remind)
 	defer remind.Stop()
@@ -58,38 +61,42 @@ func (l *looker) run(ctx context.Context) {
 		}
 		if err := l.look(ctx, &c); err != nil && ctx.Err() == nil {
 			l.metrics.checks.WithLabelValues(failure).Inc()
-			l.troubles.Do(func() { l.log.Warn("suspicious pods cannot be read, trying again", "error", err) })
+			l.troubles.Do(func() { l.log.Warn("cannot read suspicious pods, retrying", "error", err) })
 			l.tracker.again(&c)
-			pause(ctx, l.retry)
+			repeat.Sleep(ctx, l.retry)
 		}
 	}
 }
 
-// summary is what has to be known of a pod beside what decides a patch.
+// summary is what is read of a pod beside what decides a patch.
 type summary struct {
 	Metadata struct {
-		UID               types.UID `json:"uid"`
-		DeletionTimestamp *string   `json:"deletionTimestamp"`
+		UID               types.UID         `json:"uid"`
+		Labels            map[string]string `json:"labels"`
+		DeletionTimestamp *string           `json:"deletionTimestamp"`
 	} `json:"metadata"`
 	Status struct {
 		Phase corev1.PodPhase `json:"phase"`
 	} `json:"status"`
 }
 
-// look settles the suspicion about one pod. After an error it is worth to try
-// again.
+// look settles the suspicion about one pod. An error is worth a retry.
 func (l *looker) look(ctx context.Context, c *check) error {
 	body, err := l.read(ctx, c)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		l.tracker.forget(c.uid)
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, errTooLarge): // and would be again: it stays unverified
+		l.metrics.checks.WithLabelValues(failure).Inc()
+		l.log.Warn("pod is too large to be verified", "namespace", c.namespace, "name", c.name)
+		return nil
+	case err != nil:
 		return err
 	}
 	var s summary
 	if err := json.Unmarshal(body, &s); err != nil {
-		return fmt.Errorf("could not read the Pod: %w", err)
+		return fmt.Errorf("could not decode the Pod: %w", err)
 	}
 	done := s.Status.Phase == corev1.PodSucceeded || s.Status.Phase == corev1.PodFailed
 	if s.Metadata.UID != c.uid || s.Metadata.DeletionTimestamp != nil || done {
@@ -104,25 +111,25 @@ func (l *looker) look(ctx context.Context, c *check) error {
 	if cfg == nil {
 		return nil // the audit has ended
 	}
-	reason, text := confirm(cfg, l.version, c.namespace, pod, c.suspicion)
+	reason, keys := confirm(cfg, l.version, c.namespace, pod, c.suspicion)
 	if reason == "" {
 		l.metrics.checks.WithLabelValues(notMissed).Inc()
 	} else {
 		l.metrics.checks.WithLabelValues(missed).Inc()
 	}
 	if l.tracker.settle(c, reason) && reason != "" {
-		l.announcer.announce(ctx, c, reason, text)
+		l.announcer.announce(ctx, c, s.Metadata.Labels, reason, keys)
 	}
 	return nil
 }
 
-// read returns the pod as JSON, the same that admission sees.
+// read returns the pod as JSON, the same that admission sees. There is one at a
+// time, of bounded size.
 func (l *looker) read(ctx context.Context, c *check) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	result := l.pods.Get().Namespace(c.namespace).Resource("pods").Name(c.name).SetHeader("Accept", "application/json").Do(ctx)
-	if err := result.Error(); err != nil { // unlike Raw, it tells what the API server says
+	var body bytes.Buffer
+	request := l.pods.Get().Namespace(c.namespace).Resource("pods").Name(c.name).SetHeader("Accept", "application/json")
+	if err := readBounded(ctx, request, &body, maxObject); err != nil {
 		return nil, fmt.Errorf("could not get the Pod: %w", err)
 	}
-	return result.Raw()
+	return body.Bytes(), nil
 }

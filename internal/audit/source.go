@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,11 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
+
+	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 const (
-	// pageSize bounds what is held of a list at a time.
-	pageSize = 500
 	// callTimeout bounds one call to the API server.
 	callTimeout = time.Minute
 	// steady is how long a watch has to last to count as one that works.
@@ -25,9 +26,9 @@ const (
 )
 
 // errRelist asks for a new list: what is known may not be all.
-var errRelist = errors.New("everything has to be listed again")
+var errRelist = errors.New("all objects must be listed again")
 
-// sink takes what a source tells. Its methods are called one after the other.
+// sink takes what a source finds. Its methods are called one after the other.
 type sink interface {
 	// begin and end are called before and after a list of everything.
 	begin()
@@ -44,7 +45,8 @@ type sink interface {
 // source is a resource of the API server, of which only the metadata is asked for.
 type source struct {
 	kind           string
-	api            metadata.Getter
+	lists          *pager
+	watches        metadata.Getter
 	labels, fields string
 	// wake calls sink.after; it may be nil.
 	wake  <-chan struct{}
@@ -54,9 +56,9 @@ type source struct {
 	listed func(error)
 }
 
-// follow tells the sink of all there is, and of every change, until the context ends.
+// follow passes all objects and every change on to the sink, until the context ends.
 func (s *source) follow(ctx context.Context, to sink) {
-	said := ""
+	var failing repeat.Failing
 	retry := s.backoff()
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -67,10 +69,9 @@ func (s *source) follow(ctx context.Context, to sink) {
 		}
 		if err == nil {
 			to.end()
-			if said != "" {
-				s.log.Info("audit goes on", "kind", s.kind)
+			if failing.Recovered() {
+				s.log.Info("audit resumed", "kind", s.kind)
 			}
-			said = ""
 			err = s.watch(ctx, version, to)
 		}
 		if time.Since(began) > steady {
@@ -81,16 +82,14 @@ func (s *source) follow(ctx context.Context, to sink) {
 			return
 		case errors.Is(err, errRelist):
 			s.log.Debug("listing again", "kind", s.kind, "cause", err)
-		case err.Error() != said: // the same trouble is told once
-			said = err.Error()
+		case failing.With(err):
 			s.log.Warn("audit interrupted, trying again", "kind", s.kind, "error", err)
 		}
-		pause(ctx, retry.Step())
+		repeat.Sleep(ctx, retry.Step())
 	}
 }
 
-// backoff grows to a minute. What was interrupted for all at once does not go
-// on for all at once.
+// backoff grows to a minute. Jitter keeps replicas from retrying in step.
 func (s *source) backoff() wait.Backoff {
 	return wait.Backoff{Duration: s.retry, Factor: 2, Jitter: 1, Steps: 10, Cap: time.Minute}
 }
@@ -98,9 +97,10 @@ func (s *source) backoff() wait.Backoff {
 // list reads everything, or all of a namespace, in pages, and returns the
 // resource version to watch from.
 func (s *source) list(ctx context.Context, namespace string, to sink) (string, error) {
-	options := metav1.ListOptions{Limit: pageSize, LabelSelector: s.labels, FieldSelector: s.fields}
+	options := metav1.ListOptions{LabelSelector: s.labels, FieldSelector: s.fields}
+	var buffer bytes.Buffer // of all pages
 	for {
-		page, err := s.page(ctx, namespace, options)
+		page, err := s.lists.page(ctx, namespace, options, &buffer)
 		if err != nil {
 			return "", fmt.Errorf("could not list %s: %w", s.kind, err)
 		}
@@ -112,15 +112,6 @@ func (s *source) list(ctx context.Context, namespace string, to sink) (string, e
 		}
 		options.Continue = page.Continue
 	}
-}
-
-func (s *source) page(ctx context.Context, namespace string, options metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if namespace == "" {
-		return s.api.List(ctx, options)
-	}
-	return s.api.Namespace(namespace).List(ctx, options)
 }
 
 // watch goes on from a version, by one watch after the other, until it cannot.
@@ -141,7 +132,7 @@ func (s *source) watch(ctx context.Context, version string, to sink) error {
 			retry = s.backoff() // it worked, and came to its end
 			continue
 		}
-		pause(ctx, retry.Step())
+		repeat.Sleep(ctx, retry.Step())
 	}
 	return ctx.Err()
 }
@@ -152,7 +143,7 @@ func (s *source) watchOnce(ctx context.Context, version *string, to sink) error 
 	defer cancel()
 	// Not all watches of the cluster end at the same time.
 	seconds := int64(300 + rand.N(300)) //nolint:gosec // no secret
-	watcher, err := s.api.Watch(ctx, metav1.ListOptions{
+	watcher, err := s.watches.Watch(ctx, metav1.ListOptions{
 		ResourceVersion: *version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds, LabelSelector: s.labels, FieldSelector: s.fields,
 	})
 	if err != nil {
@@ -165,7 +156,7 @@ func (s *source) watchOnce(ctx context.Context, version *string, to sink) error 
 			if !open {
 				return nil
 			}
-			if err := s.tell(event, version, to); err != nil {
+			if err := s.pass(event, version, to); err != nil {
 				return err
 			}
 		case <-s.wake:
@@ -176,14 +167,14 @@ func (s *source) watchOnce(ctx context.Context, version *string, to sink) error 
 	}
 }
 
-// tell passes one event on.
-func (s *source) tell(event watch.Event, version *string, to sink) error {
+// pass passes one event on.
+func (s *source) pass(event watch.Event, version *string, to sink) error {
 	if event.Type == watch.Error {
-		return fmt.Errorf("could not go on watching %s: %w", s.kind, apierrors.FromObject(event.Object))
+		return fmt.Errorf("watch of %s failed: %w", s.kind, apierrors.FromObject(event.Object))
 	}
 	object, ok := event.Object.(*metav1.PartialObjectMetadata)
 	if !ok {
-		return fmt.Errorf("could not watch %s: the API server sends a %T", s.kind, event.Object)
+		return fmt.Errorf("could not watch %s: the API server sent a %T", s.kind, event.Object)
 	}
 	switch event.Type {
 	case watch.Added, watch.Modified:
@@ -194,14 +185,4 @@ func (s *source) tell(event watch.Event, version *string, to sink) error {
 	}
 	*version = object.ResourceVersion
 	return nil
-}
-
-// pause waits, but not longer than the context lasts.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

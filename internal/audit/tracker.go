@@ -16,7 +16,7 @@ import (
 type tracker struct {
 	limit   int
 	metrics *metrics
-	// wake says that there is something to look at.
+	// wake signals that a pod is waiting.
 	wake chan struct{}
 	seed maphash.Seed
 
@@ -24,20 +24,21 @@ type tracker struct {
 	config     *config.Config
 	namespaces map[string]bool // those that are served
 	pods       map[types.UID]*tracked
-	waiting    map[types.UID]bool      // those to be looked at
-	announced  map[types.UID]time.Time // owners that have got an Event
-	round      int                     // counts the lists
-	overflowed bool                    // since the last list began
+	waiting    map[types.UID]bool    // those to be looked at
+	announced  map[subject]time.Time // whom there has been an Event about
+	budget     budget
+	round      int  // counts the lists
+	overflowed bool // since the last list began
 }
 
 // tracked is a suspicious pod.
 type tracked struct {
 	namespace, name string
-	owner           metav1.OwnerReference // the zero value where nobody controls it
+	owner           owner
 	suspicion       Reason
 	// reason is the finding: Unverified at first, empty where there is nothing.
 	reason Reason
-	// sum tells whether the annotations have changed.
+	// sum is a checksum of our annotations, which changes with them.
 	sum   uint64
 	round int
 }
@@ -52,11 +53,11 @@ type check struct {
 func newTracker(limit int, m *metrics) *tracker {
 	return &tracker{
 		limit: limit, metrics: m, wake: make(chan struct{}, 1), seed: maphash.MakeSeed(),
-		namespaces: map[string]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{}, announced: map[types.UID]time.Time{},
+		namespaces: map[string]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{}, announced: map[subject]time.Time{}, budget: budget{},
 	}
 }
 
-// serve adds a namespace, and tells whether it is a new one.
+// serve adds a namespace, and reports whether it is a new one.
 func (t *tracker) serve(namespace string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,7 +118,7 @@ func (t *tracker) end() {
 	}
 }
 
-// outdated tells whether all pods have to be listed again: the configuration is
+// outdated reports whether all pods have to be listed again: the configuration is
 // another one, or there is room for what there was none for.
 func (t *tracker) outdated(cfg *config.Config) bool {
 	t.mu.Lock()
@@ -157,11 +158,9 @@ func (t *tracker) observe(m *metav1.ObjectMeta) {
 }
 
 func (t *tracker) add(m *metav1.ObjectMeta, suspicion Reason, sum uint64) {
-	p := &tracked{namespace: m.Namespace, name: m.Name, suspicion: suspicion, reason: Unverified, sum: sum, round: t.round}
-	if owner := metav1.GetControllerOfNoCopy(m); owner != nil {
-		p.owner = metav1.OwnerReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID}
+	t.pods[m.UID] = &tracked{
+		namespace: m.Namespace, name: m.Name, owner: claimedOwner(m), suspicion: suspicion, reason: Unverified, sum: sum, round: t.round,
 	}
-	t.pods[m.UID] = p
 	t.metrics.missed.WithLabelValues(string(Unverified)).Inc()
 	t.enqueue(m.UID)
 }
@@ -195,6 +194,7 @@ func (t *tracker) reset() {
 	}
 	clear(t.namespaces)
 	clear(t.announced)
+	clear(t.budget)
 	t.config, t.overflowed = nil, false
 	t.metrics.namespaces.Set(0)
 }
@@ -220,7 +220,7 @@ func (t *tracker) enqueue(uid types.UID) {
 	t.waiting[uid] = true
 	select {
 	case t.wake <- struct{}{}:
-	default: // somebody is on the way
+	default: // it is awake already
 	}
 }
 
@@ -244,8 +244,8 @@ func (t *tracker) again(c *check) {
 	}
 }
 
-// settle notes what a look has found, and tells whether it still holds: it does
-// not if the pod has changed or gone meanwhile.
+// settle notes the finding, and reports whether it still holds: it does not if
+// the pod has changed or gone meanwhile.
 func (t *tracker) settle(c *check, reason Reason) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -264,54 +264,97 @@ func (t *tracker) configuration() *config.Config {
 	return t.config
 }
 
-// subject is whom an Event is about: the controller, or the pod itself.
-func (c *check) subject() types.UID {
-	if c.owner.UID != "" {
-		return c.owner.UID
-	}
-	return c.uid
+// subject is the object that an Event is about: the controller of a pod, or the
+// pod itself. The UID alone is what a pod claims, so a claim does not reach beyond
+// the pod's namespace.
+type subject struct {
+	namespace string
+	uid       types.UID
 }
 
-// claim tells whether it is time for an Event about the pod's owner, and notes
-// that there is one now.
-func (t *tracker) claim(c *check, now time.Time) bool {
+func (p *tracked) subject(uid types.UID) subject {
+	if p.owner.controller != nil {
+		uid = p.owner.uid
+	}
+	return subject{p.namespace, uid}
+}
+
+// claim is the answer to whether an Event may be created now.
+type claim int
+
+const (
+	// granted is noted as if the Event were there.
+	granted claim = iota
+	// notDue: there is one already.
+	notDue
+	// overBudget: the namespace has had too many.
+	overBudget
+)
+
+// claim takes the right to create the Event about a pod.
+func (t *tracker) claim(c *check, now time.Time) claim {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last, done := t.announced[c.subject()]
-	if done && now.Sub(last) < eventInterval || !done && len(t.announced) >= t.limit {
-		return false
+	about := c.subject(c.uid)
+	last, done := t.announced[about]
+	switch {
+	case done && now.Sub(last) < eventInterval, !done && len(t.announced) >= t.limit:
+		return notDue
+	case t.budget.left(c.namespace, now) <= 0:
+		return overBudget
 	}
-	t.announced[c.subject()] = now
-	return true
+	t.announced[about] = now
+	t.budget.spend(c.namespace, now)
+	return granted
 }
 
-// unclaim takes the note back.
+// unclaim gives the right back.
 func (t *tracker) unclaim(c *check) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.announced, c.subject())
+	delete(t.announced, c.subject(c.uid))
+	t.budget.refund(c.namespace)
 }
 
-// remind has missed pods looked at again whose owners lack an Event, or whose
-// Events the API server is about to drop: one pod of each owner.
+// disown notes that a pod has no controller that an Event may name.
+func (t *tracker) disown(c *check) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, known := t.pods[c.uid]; known && p.sum == c.sum {
+		p.owner = owner{}
+	}
+	c.owner = owner{}
+}
+
+// remind enqueues pods that lack an Event, or whose Event the API server is about
+// to drop: one pod of each owner, and no more than their namespace has budget for.
 func (t *tracker) remind(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for owner, last := range t.announced {
+	for about, last := range t.announced {
 		if now.Sub(last) >= eventInterval {
-			delete(t.announced, owner)
+			delete(t.announced, about)
 		}
 	}
-	due := map[types.UID]bool{}
+	t.budget.expire(now)
+	due, left := map[subject]bool{}, map[string]int{}
 	for uid, p := range t.pods {
 		if p.reason == "" || p.reason == Unverified {
 			continue
 		}
-		c := check{uid: uid, tracked: *p}
-		if _, announced := t.announced[c.subject()]; announced || due[c.subject()] {
+		about := p.subject(uid)
+		if _, announced := t.announced[about]; announced || due[about] {
 			continue
 		}
-		due[c.subject()] = true
+		room, known := left[p.namespace]
+		if !known {
+			room = t.budget.left(p.namespace, now)
+		}
+		left[p.namespace] = room - 1
+		if room <= 0 {
+			continue
+		}
+		due[about] = true
 		t.enqueue(uid)
 	}
 }

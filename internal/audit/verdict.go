@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -16,13 +17,13 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
-// Reason says in which way a pod was missed: a label of the metrics, and the
+// Reason says why a pod lacks what it asks for: a label of the metrics, and the
 // reason of the Events.
 type Reason string
 
 // The reasons.
 const (
-	// Unverified pods look as if they were missed, and wait to be looked at.
+	// Unverified pods look as if they were not injected, and wait to be read.
 	Unverified Reason = "unverified"
 	// NotInjected pods have no status annotation, and lack what they ask for.
 	NotInjected Reason = "not_injected"
@@ -45,8 +46,8 @@ type status struct {
 	Logins []string `json:"logins"`
 }
 
-// suspect tells from its metadata alone whether a pod may have been missed, and
-// in which way; it is empty for the many that were not.
+// suspect judges by its metadata alone whether a pod may lack what it asks for,
+// and why; it is empty for the many that do not.
 func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 	if !asks(parser.Prefix, m.Annotations) || m.DeletionTimestamp != nil {
 		return ""
@@ -79,7 +80,7 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 	return ""
 }
 
-// asks tells whether any annotation is ours but the one that we write. Most pods
+// asks reports whether any annotation is ours but the one that we write. Most pods
 // have none, and are done with here.
 func asks(prefix annotations.Prefix, all map[string]string) bool {
 	for name := range all {
@@ -90,7 +91,7 @@ func asks(prefix annotations.Prefix, all map[string]string) bool {
 	return false
 }
 
-// covers tells whether the status names all that is asked for.
+// covers reports whether the status names all that is asked for.
 func (s *status) covers(spec annotations.Spec) bool {
 	for i := range spec.Tokens {
 		if !slices.Contains(s.Tokens, spec.Tokens[i].DisplayName()) {
@@ -105,7 +106,7 @@ func (s *status) covers(spec annotations.Spec) bool {
 	return true
 }
 
-// foreign tells whether a client wrote the annotation. The API server notes
+// foreign reports whether a client wrote the annotation. The API server notes
 // which fields a client sets before it calls webhooks (metadata.managedFields,
 // apiserver's handlers/create.go), so what ours wrote belongs to nobody.
 func foreign(fields []metav1.ManagedFieldsEntry, annotation string) bool {
@@ -117,27 +118,45 @@ func foreign(fields []metav1.ManagedFieldsEntry, annotation string) bool {
 	return false
 }
 
-// confirm tells what the webhook would do with the pod if it were created as it
-// is now, which settles the suspicion: empty where it lacks nothing. The text
-// explains a denial.
-func confirm(cfg *config.Config, version, namespace string, pod *mutate.Pod, suspicion Reason) (reason Reason, text string) {
+// confirm decides what the webhook would do with the pod if it were created as it
+// is now, which settles the suspicion: empty where it lacks nothing. The keys are
+// those of the annotations that a denial is about.
+func confirm(cfg *config.Config, version, namespace string, pod *mutate.Pod, suspicion Reason) (reason Reason, keys []string) {
 	d := admission.Decide(cfg, version, &admission.Request{
 		Resource: "pods", Operation: admissionv1.Create, Name: pod.Name, Namespace: namespace, Pod: pod,
 	})
 	switch {
 	case d.Outcome == admission.Denied && suspicion == Incomplete && d.Reason == admission.Conflict:
-		return suspicion, "" // as it has a part already, to which nothing can be added
+		return suspicion, nil // as it has a part already, to which nothing can be added
 	case d.Outcome == admission.Denied && suspicion == Incomplete:
-		return "", "" // it was admitted once: see suspect
+		return "", nil // it was admitted once: see suspect
 	case d.Outcome == admission.Denied:
-		return Denied, d.Errors.ToAggregate().Error()
+		return Denied, deniedKeys(cfg.Parser.Prefix, d.Errors)
 	case d.Outcome == admission.Mutated && slices.ContainsFunc(d.Operations, matters):
-		return suspicion, ""
+		return suspicion, nil
 	default:
-		return "", ""
+		return "", nil
 	}
 }
 
-// matters tells whether an operation is more than a record: the status of another
+// matters reports whether an operation is more than a record: the status of another
 // version, or of somebody else, differs in a pod that has everything.
 func matters(o jsonpatch.Operation) bool { return !strings.HasPrefix(o.Path, "/metadata/annotations") }
+
+// deniedKeys are the annotations that errors are about, each once. Nothing else of
+// the errors leaves the program: they quote values, and a key of ours may have a
+// suffix of any length.
+func deniedKeys(prefix annotations.Prefix, errs field.ErrorList) []string {
+	var keys []string
+	for _, err := range errs {
+		_, rest, found := strings.Cut(err.Field, "["+string(prefix)+"/")
+		end := strings.IndexAny(rest, ".]")
+		if !found || end < 0 || !annotations.Known(rest[:end]) {
+			continue
+		}
+		if key := prefix.Key(rest[:end], ""); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

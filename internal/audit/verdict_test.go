@@ -2,6 +2,7 @@ package audit
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
 // verdict is what both looks say of a pod.
@@ -62,15 +66,15 @@ func TestVerdicts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := verdict{Suspicion: suspect(&cfg.Parser, &tt.pod.ObjectMeta)}
-			reason, text := confirm(cfg, "v1", tt.pod.Namespace, parsed(t, tt.pod), got.Suspicion)
+			reason, keys := confirm(cfg, "v1", tt.pod.Namespace, parsed(t, tt.pod), got.Suspicion)
 			if got.Suspicion != "" {
 				got.Reason = reason
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
-			if (got.Reason == Denied) != (text != "" && got.Suspicion != "") {
-				t.Errorf("reason %q with the text %q", got.Reason, text)
+			if (got.Reason == Denied) != (len(keys) > 0 && got.Suspicion != "") {
+				t.Errorf("reason %q with the keys %q", got.Reason, keys)
 			}
 		})
 	}
@@ -123,12 +127,31 @@ func TestInjectionDecides(t *testing.T) {
 	}
 }
 
-func TestAnEventHasRoomForItsText(t *testing.T) {
+func TestDeniedKeys(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{strings.Repeat("x", maxNote), strings.Repeat("…", maxNote), "a" + strings.Repeat("…", maxNote)} {
-		got := clip(text)
-		if len(got) > maxNote || len(got) < maxNote-4 {
-			t.Errorf("%d bytes become %d", len(text), len(got))
+	at := func(key string) *field.Path { return field.NewPath("metadata", "annotations").Key(key) }
+	errs := field.ErrorList{
+		field.Invalid(at(prefix+"expiration"), "s3cret", "s3cret"),
+		field.Invalid(at(prefix+"expiration.aws"), "s3cret", "s3cret"),
+		field.Invalid(at(prefix+"audience."+strings.Repeat("x", 200_000)), "s3cret", "s3cret"),
+		field.Invalid(at(prefix+"s3cret"), "s3cret", "s3cret"),
+		field.Invalid(at("example.com/audience"), "s3cret", "s3cret"),
+		field.Invalid(field.NewPath("spec", "containers").Index(0), "s3cret", "s3cret"),
+		field.Invalid(field.NewPath("metadata", "annotations["+prefix+"audience"), "s3cret", "s3cret"),
+	}
+	if diff := cmp.Diff([]string{prefix + "expiration", prefix + "audience"}, deniedKeys(annotations.DefaultPrefix, errs)); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	a := &announcer{prefix: annotations.DefaultPrefix}
+	c := &check{tracked: tracked{name: strings.Repeat("p", 253), owner: owner{controller: &controllers[0]}}}
+	for _, reason := range reasons {
+		// As many keys as there can be.
+		if note := a.note(c, reason, slices.Repeat([]string{prefix + "login-target-audience"}, 40)); len(note) > maxNote {
+			t.Errorf("%s: %d bytes", reason, len(note))
 		}
 	}
 	if got := camelCase(ForeignStatus); got != "ForeignStatus" {

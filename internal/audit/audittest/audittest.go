@@ -1,6 +1,6 @@
 // Package audittest is an API server for tests of the audit: it speaks the list
 // and watch protocol for namespaces and pods, as far as the audit uses it, and
-// takes Leases and Events.
+// has ReplicaSets and takes Leases and Events.
 package audittest
 
 import (
@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -36,7 +37,8 @@ type Server struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	version int
-	objects map[string]map[string]object // by resource, then namespace/name
+	objects map[string]map[string]object  // by resource, then namespace/name
+	sets    map[string]*appsv1.ReplicaSet // by namespace/name
 	log     []change
 	oldest  int // watches from before this version are told that it has expired
 	bulk    int
@@ -78,7 +80,7 @@ func Start() (*Server, error) {
 	}
 	s := &Server{
 		URL: "http://" + listener.Addr().String(), version: 1, calls: map[string]int{}, fail: map[string]failing{},
-		objects: map[string]map[string]object{pods: {}, namespaces: {}},
+		objects: map[string]map[string]object{pods: {}, namespaces: {}}, sets: map[string]*appsv1.ReplicaSet{},
 	}
 	s.changed = sync.NewCond(&s.mu)
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
@@ -101,7 +103,7 @@ func (s *Server) handler() http.Handler {
 				call = strings.Replace(call, "list", "watch", 1)
 			}
 			if code := s.failure(call); code != 0 {
-				status(w, code, metav1.StatusReasonUnknown)
+				status(w, code, reasonOf(code))
 				return
 			}
 			f(w, r)
@@ -111,12 +113,21 @@ func (s *Server) handler() http.Handler {
 	handle("GET /api/v1/pods", "list pods", s.list(pods))
 	handle("GET /api/v1/namespaces/{namespace}/pods", "list pods of a namespace", s.list(pods))
 	handle("GET /api/v1/namespaces/{namespace}/pods/{name}", "get pod", s.get)
+	handle("GET /apis/apps/v1/namespaces/{namespace}/replicasets/{name}", "get replicaset", s.getReplicaSet)
 	const leases = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 	handle("GET "+leases+"/{name}", "get lease", s.getLease)
 	handle("PATCH "+leases+"/{name}", "apply lease", s.applyLease)
 	handle("PUT "+leases+"/{name}", "update lease", s.putLease)
 	handle("POST /apis/events.k8s.io/v1/namespaces/{namespace}/events", "create event", s.createEvent)
 	return mux
+}
+
+// reasonOf is the reason that an API server gives with a code.
+func reasonOf(code int) metav1.StatusReason {
+	if code == http.StatusForbidden {
+		return metav1.StatusReasonForbidden
+	}
+	return metav1.StatusReasonUnknown
 }
 
 // failure counts a call and returns the code that it has to fail with, or 0.
@@ -164,6 +175,15 @@ func (s *Server) Pod(pod *corev1.Pod) {
 	pod = pod.DeepCopy()
 	pod.APIVersion, pod.Kind = "v1", "Pod"
 	s.set(pods, pod.Namespace+"/"+pod.Name, &object{meta: pod.ObjectMeta, phase: pod.Status.Phase, full: pod})
+}
+
+// ReplicaSet creates one that selects pods by these labels.
+func (s *Server) ReplicaSet(namespace, name string, uid types.UID, selected map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: uid}}
+	set.Spec.Selector = &metav1.LabelSelector{MatchLabels: selected}
+	s.sets[namespace+"/"+name] = set
 }
 
 // Delete deletes a pod.
@@ -408,6 +428,17 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, o.full)
 }
 
+func (s *Server) getReplicaSet(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	set, ok := s.sets[r.PathValue("namespace")+"/"+r.PathValue("name")]
+	s.mu.Unlock()
+	if !ok {
+		status(w, http.StatusNotFound, metav1.StatusReasonNotFound)
+		return
+	}
+	write(w, http.StatusOK, set)
+}
+
 func (s *Server) getLease(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	lease := s.lease
@@ -478,8 +509,8 @@ func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusCreated, event)
 }
 
-// read reads an object in JSON or protobuf.
-// read tells whether a request holds such an object, and answers it if not.
+// read reads an object in JSON or protobuf. It reports whether the request holds
+// such an object, and answers the request if not.
 func read(w http.ResponseWriter, r *http.Request, into runtime.Object) bool {
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
