@@ -38,6 +38,8 @@ ClusterRole/oidc-injector:
 - {apiGroups: [""], resources: [namespaces], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
+- {apiGroups: [apps], resources: [daemonsets, replicasets, statefulsets], verbs: [get]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get]}
 ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
 Role/oidc-injector:
 - {apiGroups: [""], resources: [secrets], resourceNames: [oidc-injector-ca], verbs: [get, watch, create, update, patch]}
@@ -49,6 +51,8 @@ ClusterRole/oidc-injector:
 - {apiGroups: [""], resources: [namespaces], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
+- {apiGroups: [apps], resources: [daemonsets, replicasets, statefulsets], verbs: [get]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get]}
 ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
 Role/oidc-injector:
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [oidc-injector-audit], verbs: [get, create, update, patch]}
@@ -201,6 +205,14 @@ func TestTheAuditsRights(t *testing.T) {
 			_, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 			return err
 		}, true},
+		{"read a ReplicaSet", func(ctx context.Context) error {
+			_, err := client.AppsV1().ReplicaSets(namespace).Get(ctx, "any", metav1.GetOptions{})
+			return orMissing(err)
+		}, true},
+		{"read a Job", func(ctx context.Context) error {
+			_, err := client.BatchV1().Jobs(namespace).Get(ctx, "any", metav1.GetOptions{})
+			return orMissing(err)
+		}, true},
 		{"create an Event", func(ctx context.Context) error {
 			_, err := client.EventsV1().Events(namespace).Create(ctx, newEvent(), metav1.CreateOptions{})
 			return err
@@ -208,6 +220,10 @@ func TestTheAuditsRights(t *testing.T) {
 
 		{"create a Lease", func(ctx context.Context) error {
 			_, err := leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "new"}}, metav1.CreateOptions{})
+			return err
+		}, false},
+		{"list ReplicaSets", func(ctx context.Context) error {
+			_, err := client.AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
 			return err
 		}, false},
 		{"read another Lease", func(ctx context.Context) error { _, err := leases.Get(ctx, "other", metav1.GetOptions{}); return err }, false},
@@ -230,6 +246,14 @@ func newEvent() *eventsv1.Event {
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}, EventTime: metav1.NowMicro(), ReportingController: "example.com/test",
 		ReportingInstance: "test", Action: "Test", Reason: "Test", Type: corev1.EventTypeNormal, Regarding: corev1.ObjectReference{Namespace: namespace},
 	}
+}
+
+// orMissing takes an object that is not there for one that may be read.
+func orMissing(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // attempt is something that the webhook may do or not.

@@ -40,6 +40,7 @@ func replicaSet(t *testing.T, namespace, name string) *appsv1.ReplicaSet {
 // owned makes a pod one of a ReplicaSet.
 func owned(pod *corev1.Pod, by *appsv1.ReplicaSet) *corev1.Pod {
 	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(by, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
+	pod.Labels = by.Spec.Selector.MatchLabels
 	return pod
 }
 
@@ -111,12 +112,16 @@ func TestPodsThatWereMissed(t *testing.T) {
 		}
 	}
 	bare := podtest.Create(t, kube, shop, podtest.New("bare", "audience=vault", "expiration=1s"))
+	api := replicaSet(t, shop, "api")
+	claims := owned(podtest.New("claims", "audience=vault"), api)
+	claims.Labels = nil // whoever creates a pod may claim any owner
+	claims = podtest.Create(t, kube, shop, claims)
 	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault", `status={"version":"v1","tokens":["default"],"containers":["app"]}`))
 	podtest.Create(t, kube, shop, podtest.New("done", "audience=vault"))
 	finish(t, shop, "done")
 	podtest.Create(t, kube, shop, mirror("static"))
 	podtest.Create(t, kube, later, podtest.New("early", "audience=vault"))
-	a.awaitMissed(t, counts{"not_injected": 3, "denied": 1, "foreign_status": 1})
+	a.awaitMissed(t, counts{"not_injected": 4, "denied": 1, "foreign_status": 1})
 	b.awaitMissed(t, counts{})
 
 	podtest.Eventually(t, "the Events", func(context.Context) error {
@@ -126,10 +131,16 @@ func TestPodsThatWereMissed(t *testing.T) {
 		if of := events(t, shop, bare.UID); len(of) != 1 || !strings.Contains(of[0].Note, "expiration") {
 			return fmt.Errorf("events about the bare pod: %+v", of)
 		}
+		if of := events(t, shop, claims.UID); len(of) != 1 {
+			return fmt.Errorf("events about the pod that claims an owner: %+v", of)
+		}
 		return nil
 	})
+	if of := events(t, shop, api.UID); len(of) != 0 {
+		t.Errorf("events about a ReplicaSet that a pod claimed: %+v", of)
+	}
 	description, err := kube.Kubectl(t.Context(), "describe", "replicaset", "--namespace="+shop, "web")
-	if err != nil || !strings.Contains(description, "asks for tokens and has none") {
+	if err != nil || !strings.Contains(description, "requests tokens but was not injected") {
 		t.Errorf("kubectl describe: %v\n%s", err, description)
 	}
 
@@ -141,14 +152,14 @@ func TestPodsThatWereMissed(t *testing.T) {
 
 	// A label comes later, and goes.
 	relabel(t, later, in.label(), new("true"))
-	a.awaitMissed(t, counts{"not_injected": 4, "denied": 1, "foreign_status": 1})
+	a.awaitMissed(t, counts{"not_injected": 5, "denied": 1, "foreign_status": 1})
 	relabel(t, later, in.label(), nil)
-	a.awaitMissed(t, counts{"not_injected": 3, "denied": 1, "foreign_status": 1})
+	a.awaitMissed(t, counts{"not_injected": 4, "denied": 1, "foreign_status": 1})
 
 	// Created again, they are injected. The copied status stays a reason to look,
 	// and what the API server has stored by then has everything.
 	in.reopen(t, b, shop)
-	remove(t, shop, "web-0", "web-1", "web-2", "bare", "copied")
+	remove(t, shop, "web-0", "web-1", "web-2", "bare", "claims", "copied")
 	for i := range 3 {
 		podtest.Create(t, kube, shop, owned(podtest.New(fmt.Sprintf("web-%d", i), "audience=vault"), web))
 	}
@@ -224,8 +235,8 @@ func TestInjectedPodsOfAllKindsAreInOrder(t *testing.T) {
 	r.awaitMissed(t, counts{})
 }
 
-// The audit goes on when its leader dies, and when the API server was away.
-func TestTheAuditGoesOn(t *testing.T) {
+// The audit resumes when its leader dies, and when the API server was away.
+func TestTheAuditResumes(t *testing.T) {
 	in := install(t, "leader", clusterRules(), namespaceRules())
 	a := in.start(t)
 	a.awaitLeader(t, 1)
@@ -264,12 +275,19 @@ func TestTheAuditGoesOn(t *testing.T) {
 // No right is granted that is not needed.
 func TestEachRightIsNeeded(t *testing.T) {
 	for _, right := range []string{
-		"list namespaces", "watch namespaces", "list pods", "watch pods", "get pods", "create events", "get leases", "create leases", "patch leases", "update leases",
+		"list namespaces", "watch namespaces", "list pods", "watch pods", "get pods", "create events",
+		"get daemonsets", "get replicasets", "get statefulsets", "get jobs", "get leases", "create leases", "patch leases", "update leases",
 	} {
 		t.Run(right, func(t *testing.T) {
 			verb, resource, _ := strings.Cut(right, " ")
 			in := install(t, strings.ReplaceAll(right, " ", "-"), without(clusterRules(), verb, resource), without(namespaceRules(), verb, resource))
 			shop := in.served(t, "shop", true)
+			for _, kind := range []string{"DaemonSet", "ReplicaSet", "StatefulSet", "Job"} {
+				pod := podtest.New("of-a-"+strings.ToLower(kind), "audience=vault")
+				group := map[bool]string{true: "batch/v1", false: "apps/v1"}[kind == "Job"]
+				pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: group, Kind: kind, Name: "any", UID: "any", Controller: new(true)}}
+				podtest.Create(t, kube, shop, pod)
+			}
 			podtest.Create(t, kube, shop, podtest.New("web", "audience=vault"))
 			r := in.start(t)
 			podtest.Eventually(t, "the loss", func(context.Context) error {

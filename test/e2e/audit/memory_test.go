@@ -75,17 +75,22 @@ func (r *replica) memory(t *testing.T) (now, most float64) {
 }
 
 // The audit's memory does not grow with the cluster: not with pods that are in
-// order, and to a limit with those that were missed.
+// order, nor with what others write into their metadata, and to a limit with those
+// that were not injected.
 func TestMemoryIsBounded(t *testing.T) {
 	const fine = `{"version":"v1","tokens":["default"],"containers":["app"]}`
-	base := measure(t, "without the audit", 0, "", 0)
-	small := measure(t, "1 000 pods in order", 1_000, fine, 0)
-	large := measure(t, "50 000 pods in order", many, fine, 0)
-	worst := measure(t, "50 000 missed pods", many, "", 10_000)
+	base := measure(t, "without the audit", load{})
+	small := measure(t, "1 000 pods in order", load{pods: 1_000, of: func(i int) *corev1.Pod { return common(i, fine) }})
+	large := measure(t, "50 000 pods in order", load{pods: many, of: func(i int) *corev1.Pod { return common(i, fine) }})
+	worst := measure(t, "50 000 pods that were not injected", load{pods: many, of: func(i int) *corev1.Pod { return common(i, "") }, missed: 10_000})
+	heavy := measure(t, "500 pods with an annotation of 60 kB", load{pods: 500, of: annotated(60_000), missed: 500})
+	heaviest := measure(t, "500 pods with an annotation of 250 kB", load{pods: 500, of: annotated(250_000), missed: 500})
 	for name, limit := range map[string]struct{ got, most float64 }{
 		"a large cluster against a small one": {large.most - small.most, 25},
 		"a large cluster":                     {large.most - base.most, 40},
-		"nothing but missed pods":             {worst.most - base.most, 60},
+		"nothing but pods without tokens":     {worst.most - base.most, 60},
+		"large annotations":                   {heavy.most - base.most, 30},
+		"the largest annotations":             {heaviest.most - base.most, 40},
 	} {
 		if limit.got > limit.most {
 			t.Errorf("%s costs %.1f MiB, more than %.0f", name, limit.got, limit.most)
@@ -105,7 +110,7 @@ func TestARealClusterOfManyPods(t *testing.T) {
 	in.reopen(t, a, shop)
 	before := a.mustMetric(t, "oidc_injector_audit_pods_seen_total")
 	began := time.Now()
-	createPods(t, shop, *pods)
+	createPods(t, shop, *pods, func(*corev1.Pod) {})
 	podtest.Eventually(t, "the audit to see them", func(ctx context.Context) error {
 		n, err := a.metric(ctx, "oidc_injector_audit_pods_seen_total")
 		if err == nil && n < before+float64(*pods) {
@@ -142,7 +147,7 @@ func TestARealClusterOfManyPods(t *testing.T) {
 }
 
 // createPods creates annotated pods, of ten applications.
-func createPods(t *testing.T, namespace string, n int) {
+func createPods(t *testing.T, namespace string, n int, change func(*corev1.Pod)) {
 	t.Helper()
 	config := kube.RESTConfig()
 	config.QPS = -1 // no limit of the client's own
@@ -156,6 +161,7 @@ func createPods(t *testing.T, namespace string, n int) {
 		group.Go(func() error {
 			pod := podtest.New(fmt.Sprintf("web-%d", i), "audience=vault")
 			pod.Labels = map[string]string{"app.kubernetes.io/name": fmt.Sprintf("web-%d", i%10), "pod-template-hash": "6f7d8c9b5"}
+			change(pod)
 			_, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
 			return err
 		})
@@ -165,10 +171,62 @@ func createPods(t *testing.T, namespace string, n int) {
 	}
 }
 
+// annotated are pods that were not injected and have an annotation of this size.
+func annotated(size int) func(int) *corev1.Pod {
+	value := strings.Repeat("x", size)
+	return func(i int) *corev1.Pod {
+		pod := common(i, "")
+		pod.Annotations["example.com/large"] = value
+		return pod
+	}
+}
+
+// TestLargeAnnotations has the real API server store them, and the audit list,
+// watch and verify the pods.
+func TestLargeAnnotations(t *testing.T) {
+	for _, size := range []int{60_000, 250_000} {
+		t.Run(fmt.Sprintf("%d kB", size/1000), func(t *testing.T) {
+			const pods = 500
+			in := install(t, fmt.Sprintf("large-%d", size), clusterRules(), namespaceRules())
+			shop := in.served(t, "shop", true) // the door is shut
+			a := in.start(t)
+			a.awaitLeader(t, 1)
+			createPods(t, shop, pods, func(pod *corev1.Pod) {
+				pod.Annotations["example.com/large"] = strings.Repeat("x", size)
+			})
+			a.awaitMissed(t, counts{"not_injected": pods})
+			_, watched := a.memory(t)
+			a.signal(t, syscall.SIGTERM)
+
+			b := in.start(t) // it finds them by a list
+			b.awaitLeader(t, 1)
+			b.awaitMissed(t, counts{"not_injected": pods})
+			now, listed := b.memory(t)
+			t.Logf("resident %.1f MiB; at most %.1f MiB by a watch, %.1f MiB by a list", now, watched, listed)
+			for _, got := range []float64{watched, listed} {
+				if got > 80 {
+					t.Errorf("%.1f MiB were resident", got)
+				}
+			}
+			if err := kube.Client().CoreV1().Namespaces().Delete(t.Context(), shop, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // usage is in MiB.
 type usage struct{ now, most float64 }
 
-func measure(t *testing.T, name string, pods int, status string, missed float64) usage {
+// load is what the cluster of a measurement holds, and how many of its pods are
+// suspicious and known.
+type load struct {
+	pods   int
+	of     func(i int) *corev1.Pod
+	missed float64
+}
+
+func measure(t *testing.T, name string, l load) usage {
 	t.Helper()
 	server, err := audittest.Start()
 	if err != nil {
@@ -176,16 +234,16 @@ func measure(t *testing.T, name string, pods int, status string, missed float64)
 	}
 	defer server.Close()
 	server.Namespace("shop", map[string]string{"oidc-injector.io/enabled": "true"})
-	server.Bulk(pods, func(i int) *corev1.Pod { return common(i, status) })
-	server.Fail("get pod", 1_000_000, 503) // what is missed stays suspicious, and known
+	server.Bulk(l.pods, l.of)
+	server.Fail("get pod", 1_000_000, 503) // what is suspicious stays so, and known
 	flags := []string{"--cert-dir=" + t.TempDir(), "--log-format=text"}
-	if pods > 0 {
+	if l.pods > 0 {
 		kubeconfig := writeKubeconfig(t, &api.Cluster{Server: server.URL}, &api.AuthInfo{})
 		flags = append(flags, "--audit", "--namespace=audit", "--kubeconfig="+kubeconfig)
 	}
 	r := start(t, flags...)
 	began := time.Now()
-	if pods > 0 {
+	if l.pods > 0 {
 		for lists := 1.0; lists <= 3; lists++ { // again and again, as after trouble
 			podtest.EventuallyWithin(t, 3*time.Minute, "a list", func(ctx context.Context) error {
 				n, err := r.metric(ctx, "oidc_injector_audit_lists_total", "result", "success")
@@ -199,8 +257,8 @@ func measure(t *testing.T, name string, pods int, status string, missed float64)
 			}
 			server.Forget()
 		}
-		if got := r.mustMetric(t, "oidc_injector_missed_pods"); got != missed {
-			t.Errorf("%v pods were missed, want %v", got, missed)
+		if got := r.mustMetric(t, "oidc_injector_missed_pods"); got != l.missed {
+			t.Errorf("%v pods were not injected, want %v", got, l.missed)
 		}
 	} else {
 		time.Sleep(2 * time.Second)
