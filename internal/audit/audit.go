@@ -1,6 +1,6 @@
 // Package audit finds pods that ask for tokens by their annotations and were
-// never injected: created while the webhook was away and its failure policy
-// Ignore, or before their namespace was labelled.
+// never injected: created while the webhook was unavailable and its failure policy
+// Ignore, or before their namespace was labeled.
 //
 // One replica, the leader, lists and watches the metadata of pods, judges each
 // of them at once and keeps only the suspicious ones, up to a limit. Those are
@@ -129,7 +129,7 @@ func (a *Auditor) connect() error {
 }
 
 // Run does the audit whenever this replica is the leader, until the context
-// ends. No trouble of the audit ends the program: admissions go on.
+// ends. No failure of the audit ends the program: admission does not depend on it.
 func (a *Auditor) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{

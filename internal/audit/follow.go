@@ -66,15 +66,15 @@ type pods struct {
 	new []string // namespaces whose pods have not been listed
 }
 
-// adopt has the pods of a namespace listed that is served from now on: what the
-// watch said of them before was not heard.
+// adopt has the pods of a namespace listed that is served from now on: their
+// earlier events were ignored.
 func (p *pods) adopt(namespace string) {
 	p.mu.Lock()
 	p.new = append(p.new, namespace)
 	p.mu.Unlock()
 	select {
 	case p.woken <- struct{}{}:
-	default: // it is going to look anyway
+	default: // it is awake already
 	}
 }
 
@@ -101,7 +101,7 @@ func (p *pods) changed(m *metav1.ObjectMeta) {
 func (p *pods) gone(m *metav1.ObjectMeta) { p.tracker.forget(m.UID) }
 
 // after lists the pods of new namespaces. Meanwhile no event is taken, so that
-// those which the list includes already are told again, in their order: what is
+// those which the list includes already are passed on again, in their order: what is
 // known then is what holds after the last of them.
 func (p *pods) after(ctx context.Context) error {
 	p.metrics.contact()

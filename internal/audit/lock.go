@@ -37,7 +37,7 @@ func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 }
 
 // Create creates the Lease, without a holder, and then takes it, unless another
-// replica has been faster.
+// replica holds it by then.
 func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	name, namespace := l.LeaseMeta.Name, l.LeaseMeta.Namespace
 	empty := applycoordinationv1.Lease(name, namespace)
@@ -54,5 +54,5 @@ func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRec
 	if held.HolderIdentity != "" {
 		return errHeld
 	}
-	return l.Update(ctx, record) // which fails if somebody has written it since
+	return l.Update(ctx, record) // which fails if it was modified concurrently
 }

@@ -52,7 +52,7 @@ type source struct {
 	wake  <-chan struct{}
 	log   *slog.Logger
 	retry time.Duration // the first pause after a failure
-	// listed hears of the result of each list of everything; it may be nil.
+	// listed gets the result of each list of everything; it may be nil.
 	listed func(error)
 }
 

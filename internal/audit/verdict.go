@@ -28,7 +28,7 @@ const (
 	// NotInjected pods have no status annotation, and lack what they ask for.
 	NotInjected Reason = "not_injected"
 	// ForeignStatus pods lack what they ask for, and have a status annotation that
-	// somebody else wrote, such as one that was copied into a pod template.
+	// a client wrote, such as one that was copied into a pod template.
 	ForeignStatus Reason = "foreign_status"
 	// Incomplete pods were injected, but ask for more than they have: annotations
 	// were added later, or their profile was changed.
@@ -140,7 +140,7 @@ func confirm(cfg *config.Config, version, namespace string, pod *mutate.Pod, sus
 }
 
 // matters reports whether an operation is more than a record: the status of another
-// version, or of somebody else, differs in a pod that has everything.
+// version, or of a client, differs in a pod that has everything.
 func matters(o jsonpatch.Operation) bool { return !strings.HasPrefix(o.Path, "/metadata/annotations") }
 
 // deniedKeys are the annotations that errors are about, each once. Nothing else of

@@ -18,7 +18,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
-// AuditOptions are the flags of the search for pods that were missed.
+// AuditOptions are the flags of the search for pods that were not injected.
 type AuditOptions struct {
 	Enabled           bool
 	LeaseName         string

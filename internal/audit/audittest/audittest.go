@@ -59,7 +59,7 @@ type object struct {
 	full  any
 }
 
-// change is what a watch tells of.
+// change is what a watch sends.
 type change struct {
 	resource string
 	version  int
@@ -231,7 +231,7 @@ func (s *Server) EndWatches() {
 	s.changed.Broadcast()
 }
 
-// Bookmark tells the watches how far they are.
+// Bookmark sends the watches their resource version.
 func (s *Server) Bookmark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,7 +330,7 @@ func writeList(w http.ResponseWriter, r *http.Request, list *metav1.PartialObjec
 	write(w, http.StatusOK, list)
 }
 
-// watch tells of all changes since a version, until it is ended.
+// watch sends all changes since a version, until it is ended.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, q *selection) {
 	since, err := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	s.mu.Lock()
