@@ -110,3 +110,17 @@ func TestEventsNameVerifiedOwners(t *testing.T) {
 		t.Errorf("what Events are about (-want +got):\n%s", diff)
 	}
 }
+
+// An owner that cannot be read for now gets its Event later.
+func TestEventsWaitForOwners(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	s.ReplicaSet("shop", "web-5d4f8c", "web", map[string]string{"app": "web"})
+	s.Fail("get replicaset", 2, 503)
+	s.Pod(newPod("web", "audience=vault"))
+	r := start(t, s, "a", 100)
+	r.await("oidc_injector_audit_events_total", counts{"success": 1, "failure": 2})
+	if events := s.Events(); len(events) != 1 || events[0].Regarding.Kind != "ReplicaSet" {
+		t.Errorf("events %+v", events)
+	}
+}

@@ -90,7 +90,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"a large cluster":                     {large.most - base.most, 40},
 		"nothing but pods without tokens":     {worst.most - base.most, 60},
 		"large annotations":                   {heavy.most - base.most, 30},
-		"the largest annotations":             {heaviest.most - base.most, 40},
+		"the largest annotations":             {heaviest.most - base.most, 30},
 	} {
 		if limit.got > limit.most {
 			t.Errorf("%s costs %.1f MiB, more than %.0f", name, limit.got, limit.most)
