@@ -38,12 +38,12 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 		}
 		switch {
 		case together && l.Env == t.Env && l.Env != "":
-			errs = append(errs, variableConflict(l.Path(LoginEnv), l.Env, other))
+			errs = append(errs, variableConflict(l.KeyPath(LoginEnv), l.Env, other))
 		case together && l.setsForClients(t.Env):
-			errs = append(errs, clientConflict(t.Path(Env), t.Env, l))
+			errs = append(errs, clientConflict(t.KeyPath(Env), t.Env, l))
 		}
 		if t.Name == l.Token && l.CA != nil && overlap(t.MountPath, contract.CADir) {
-			errs = append(errs, caDirConflict(t.Path(MountPath), t.MountPath))
+			errs = append(errs, caDirConflict(t.KeyPath(MountPath), t.MountPath))
 		}
 	}
 	for i := range index {
@@ -58,10 +58,10 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 func (l *Login) selfConflicts(logins []Login) field.ErrorList {
 	var errs field.ErrorList
 	if l.setsForClients(l.Env) {
-		errs = append(errs, clientConflict(l.Path(LoginEnv), l.Env, l))
+		errs = append(errs, clientConflict(l.KeyPath(LoginEnv), l.Env, l))
 	}
 	if l.CA != nil && overlap(l.MountPath, contract.CADir) {
-		errs = append(errs, caDirConflict(l.Path(LoginMountPath), l.MountPath))
+		errs = append(errs, caDirConflict(l.KeyPath(LoginMountPath), l.MountPath))
 	}
 	for i := range logins {
 		ca := contract.Named(contract.CAVolume, logins[i].Name)
@@ -79,11 +79,11 @@ func (l *Login) conflictsWith(o *Login) field.ErrorList {
 	errs := l.directoryConflict(other, LoginMountPath, o.MountPath)
 	switch {
 	case l.Env == o.Env && l.Env != "":
-		errs = append(errs, variableConflict(l.Path(LoginEnv), l.Env, other))
+		errs = append(errs, variableConflict(l.KeyPath(LoginEnv), l.Env, other))
 	case o.setsForClients(l.Env) && !l.setsForClients(l.Env):
-		errs = append(errs, clientConflict(l.Path(LoginEnv), l.Env, o))
+		errs = append(errs, clientConflict(l.KeyPath(LoginEnv), l.Env, o))
 	case l.setsForClients(o.Env) && !o.setsForClients(o.Env):
-		errs = append(errs, clientConflict(o.Path(LoginEnv), o.Env, l))
+		errs = append(errs, clientConflict(o.KeyPath(LoginEnv), o.Env, l))
 	}
 	return errs
 }
@@ -98,7 +98,7 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 	if !overlap(l.MountPath, dir) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(l.Path(LoginMountPath), Shorten(l.MountPath),
+	return field.ErrorList{field.Invalid(l.KeyPath(LoginMountPath), Shorten(l.MountPath),
 		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor lie in it",
 			other, key, Shorten(dir)))}
 }
@@ -134,11 +134,11 @@ func conflict(a, b *Token) field.ErrorList {
 	var errs field.ErrorList
 	other := fmt.Sprintf("token %q", a.DisplayName())
 	if sameDirectory {
-		errs = append(errs, field.Invalid(b.Path(MountPath), Shorten(b.MountPath),
+		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
 			fmt.Sprintf("%s has the same directory, %s %s: a token has a volume, and so a directory, of its own", other, MountPath, Shorten(a.MountPath))))
 	}
 	if sameVariable {
-		errs = append(errs, field.Invalid(b.Path(Env), b.Env, other+" sets the same variable"))
+		errs = append(errs, field.Invalid(b.KeyPath(Env), b.Env, other+" sets the same variable"))
 	}
 	return errs
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/endpoint"
 )
 
 // FuzzParse checks what holds for all annotations, however odd.
@@ -104,7 +105,7 @@ func checkPointsAtAnnotation(t *testing.T, k keys, at string) {
 // checkToken wants a token that was accepted to be within all bounds.
 func checkToken(t *testing.T, token *annotations.Token, os annotations.OS) {
 	t.Helper()
-	full := token.FilePath(os)
+	full := token.Path(os)
 	if os == annotations.Windows {
 		full = strings.ReplaceAll(full, `\`, "/")
 		full = full[len("C:"):]
@@ -137,7 +138,7 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 	apart := func(dir string) bool {
 		return !annotations.Within(dir, login.MountPath) && !annotations.Within(login.MountPath, dir)
 	}
-	u, wrong := annotations.ParseEndpoint(login.URL())
+	u, err := endpoint.Parse(login.URL())
 	vault := login.Method == "vault"
 	passedOn := login.Role + login.Mount + login.Namespace + login.ClientID + login.Scope + login.Resource + login.TargetAudience
 	problems := map[string]bool{
@@ -145,11 +146,11 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 		"method":     !slices.Contains([]string{"vault", "token-exchange", "jwt-bearer", "client-assertion"}, login.Method),
 		"mode":       login.Mode != "sidecar" && login.Mode != "init",
 		"format":     login.Format != "raw" && login.Format != "json" && login.Format != "env",
-		"address":    wrong != "" || (login.Address == "") == (login.Issuer == "") || vault && login.Address == "" || u.User != nil || u.RawQuery != "",
+		"address":    err != nil || (login.Address == "") == (login.Issuer == "") || vault && login.Address == "" || u.User != nil || u.RawQuery != "",
 		"variable":   len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
-		"path":       login.FilePath() != path.Clean(login.FilePath()) || !path.IsAbs(login.FilePath()) || path.Base(login.FilePath()) != login.File,
+		"path":       login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
 		"directory":  !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
-		"file":       login.File[0] == '.' || login.FilePath() == login.CAPath() || len(login.File) > 200,
+		"file":       login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
 		"CA":         login.CA != nil && (login.CA.Name == "" || login.CA.Key == "" || !apart("/var/run/oidc-login/ca")),
 		"text":       strings.ContainsFunc(passedOn, unicode.IsControl),
 		"mount":      vault && (login.Mount != path.Clean(login.Mount) || path.IsAbs(login.Mount) || strings.HasPrefix(login.Mount, "..")),

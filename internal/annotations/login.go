@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/endpoint"
 )
 
 // The variables that a login with Vault sets for the containers which read its
@@ -78,8 +78,8 @@ type CASource struct {
 // DisplayName names the login in messages: NAME, or "default".
 func (l *Login) DisplayName() string { return displayName(l.Name) }
 
-// FilePath returns the result's full path in a container.
-func (l *Login) FilePath() string { return path.Join(l.MountPath, l.File) }
+// Path returns the result's full path in a container.
+func (l *Login) Path() string { return path.Join(l.MountPath, l.File) }
 
 // CAPath returns the full path of the copy of the certificate authorities that
 // the workload can use.
@@ -89,8 +89,8 @@ func (l *Login) CAPath() string { return path.Join(l.MountPath, contract.CAFileN
 // [Token.Annotation] does.
 func (l *Login) Annotation(key string) string { return l.settings.or(key, LoginMethod).annotation }
 
-// Path is where that annotation stands.
-func (l *Login) Path(key string) *field.Path { return l.settings.or(key, LoginMethod).path() }
+// KeyPath is where that annotation stands.
+func (l *Login) KeyPath(key string) *field.Path { return l.settings.or(key, LoginMethod).path() }
 
 // Has reports whether an annotation or a profile sets the key.
 func (l *Login) Has(key string) bool { return l.settings.has(key) }
@@ -109,9 +109,9 @@ func (l *Login) URL() string {
 // URLPath is where the annotation of [Login.URL] stands.
 func (l *Login) URLPath() *field.Path {
 	if l.Issuer != "" {
-		return l.Path(LoginIssuer)
+		return l.KeyPath(LoginIssuer)
 	}
-	return l.Path(LoginAddress)
+	return l.KeyPath(LoginAddress)
 }
 
 var (
@@ -298,61 +298,10 @@ func (b *builder) vaultMount() string {
 
 // endpoint checks an address that a token may be sent to.
 func (b *builder) endpoint(s setting) string {
-	if _, problem := ParseEndpoint(s.value); problem != "" {
-		b.invalid(s, "%s", problem)
+	if _, err := endpoint.Parse(s.value); err != nil {
+		b.invalid(s, "%s", err)
 	}
 	return s.value
-}
-
-// ParseEndpoint reads the address of a relying party and says what is wrong
-// with it; nothing where nothing is. What it accepts has one meaning to all who
-// read it: the policy, the login program and the clients of the workload.
-func ParseEndpoint(value string) (*url.URL, string) {
-	const example = ", such as https://vault.example.com:8200"
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Opaque != "" || len(value) > 1024 || strings.ContainsFunc(value, notInURL):
-		return nil, "must be a URL of at most 1024 bytes" + example
-	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, "must begin with https:// (or with http://, where the injector's policy allows that)" + example
-	case u.User != nil:
-		return nil, "must not hold a user or a password"
-	case u.RawQuery != "" || u.ForceQuery || strings.Contains(value, "#"):
-		return nil, "must not have a query or a fragment"
-	case strings.Contains(value, "%"):
-		return nil, "must not hold escapes (%)"
-	case !isHost(u.Host):
-		return nil, "must name a host, and no port but one from 1 to 65535" + example
-	case !isURLPath(u.Path):
-		return nil, "must have a clean path: no '.', '..' or doubled '/'"
-	}
-	return u, ""
-}
-
-// isHost reports whether this is a name or an IP address, and a port or none.
-func isHost(hostport string) bool {
-	host, port := hostport, "1"
-	if at := strings.LastIndexByte(hostport, ':'); at > strings.LastIndexByte(hostport, ']') {
-		host, port = hostport[:at], hostport[at+1:]
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil || port[0] == '0' {
-		return false
-	}
-	return strings.HasPrefix(host, "[") || hostName.MatchString(host) // what is in brackets was checked by url.Parse
-}
-
-// hostName is wider than DNS is, as there are names with underscores. A dot at
-// the end makes it absolute.
-var hostName = regexp.MustCompile(`^[-_0-9A-Za-z]+(\.[-_0-9A-Za-z]+)*\.?$`)
-
-func isURLPath(value string) bool {
-	return value == "" || value == "/" || path.Clean(value) == strings.TrimSuffix(value, "/") && value != "//"
-}
-
-// notInURL tells of characters that have no place in a URL (RFC 3986), and of
-// what Kubernetes would expand in a variable.
-func notInURL(r rune) bool {
-	return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}$", r)
 }
 
 // ca reads which object holds the certificate authorities.

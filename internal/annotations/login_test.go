@@ -511,95 +511,6 @@ func TestTooManyLogins(t *testing.T) {
 	}
 }
 
-// TestAddresses shows which addresses a token may be sent to, whatever the policy
-// says.
-func TestAddresses(t *testing.T) {
-	t.Parallel()
-	const (
-		noURL  = "must be a URL of at most 1024 bytes, such as https://vault.example.com:8200"
-		scheme = "must begin with https:// (or with http://, where the injector's policy allows that), such as https://vault.example.com:8200"
-		host   = "must name a host, and no port but one from 1 to 65535, such as https://vault.example.com:8200"
-		user   = "must not hold a user or a password"
-		query  = "must not have a query or a fragment"
-		escape = "must not hold escapes (%)"
-		path   = "must have a clean path: no '.', '..' or doubled '/'"
-	)
-	for address, want := range map[string]string{
-		"https://vault.example.com":       "",
-		"https://vault.example.com/":      "",
-		"https://vault.example.com.:8200": "",
-		"HTTPS://Vault.Example.COM:65535": "",
-		"http://vault":                    "",
-		"https://my_vault":                "",
-		"https://10.0.0.1:1":              "",
-		"https://[::1]":                   "",
-		"https://[2001:db8::1]:8200/a/b/": "",
-		"https://[::ffff:10.0.0.1]":       "",
-		"https://h/realms/a(b)~c;d,e=f+g": "",
-
-		"vault.example.com:8200":                 noURL,
-		"https:vault":                            noURL,
-		"https://h/a b":                          noURL,
-		"https://h\n":                            noURL,
-		"https://ü.example":                      noURL,
-		`https://h\@evil.example`:                noURL,
-		"https://h/$(HOME)":                      noURL,
-		`https://h/"`:                            noURL,
-		"https://h/{a}":                          noURL,
-		"https://h:80a":                          noURL,
-		"https://[::1":                           noURL,
-		"https://[fe80::1%25eth0]":               escape,
-		"https://[1.2.3.4]":                      noURL,
-		"https://[]":                             noURL,
-		"https://h/" + strings.Repeat("a", 1015): noURL,
-
-		"":                     scheme,
-		"vault.example.com":    scheme,
-		"//vault.example.com":  scheme,
-		"ftp://vault":          scheme,
-		"unix:///vault.sock":   scheme,
-		"httpss://vault":       scheme,
-		"https://":             host,
-		"https:///vault":       host,
-		"https:/vault":         host,
-		"https://:8200":        host,
-		"https://h:":           host,
-		"https://h:0":          host,
-		"https://h:0443":       host,
-		"https://h:65536":      host,
-		"https://*.example":    host,
-		"https://a,b":          host,
-		"https://.example":     host,
-		"https://a..b":         host,
-		"https://.":            host,
-		"https://a@b":          user,
-		"https://@b":           user,
-		"https://a:b@c":        user,
-		"https://a%40b@c":      user,
-		"https://h?":           query,
-		"https://h/?a=b":       query,
-		"https://h/#":          query,
-		"https://h#a":          query,
-		"https://h/%2e%2e/sys": escape,
-		"https://h/a%2fb":      escape,
-		"https://h%41":         noURL,
-		"https://h/..":         path,
-		"https://h/a/../b":     path,
-		"https://h/./a":        path,
-		"https://h//":          path,
-		"https://h//a":         path,
-		"https://h/a//":        path,
-	} {
-		u, problem := annotations.ParseEndpoint(address)
-		if problem != want {
-			t.Errorf("%q:\ngot  %s\nwant %s", address, problem, want)
-		}
-		if (u == nil) != (problem != "") {
-			t.Errorf("%q: URL %v beside problem %q", address, u, problem)
-		}
-	}
-}
-
 func TestWhatALoginKnowsOfItself(t *testing.T) {
 	t.Parallel()
 	p := newParser()
@@ -615,7 +526,7 @@ func TestWhatALoginKnowsOfItself(t *testing.T) {
 		at("login-issuer").String(), at("profile.x").String(),
 		"oidc-injector.io/login", "oidc-injector.io/profile.x", "oidc-injector.io/login-env.x", "oidc-injector.io/profile.x",
 	}, []string{
-		oauth.DisplayName(), vault.DisplayName(), oauth.FilePath(), vault.FilePath(), vault.CAPath(), oauth.URL(), vault.URL(),
+		oauth.DisplayName(), vault.DisplayName(), oauth.Path(), vault.Path(), vault.CAPath(), oauth.URL(), vault.URL(),
 		oauth.URLPath().String(), vault.URLPath().String(),
 		oauth.Annotation("login-file"), vault.Annotation("login-role"), vault.Annotation("login-env"), vault.Annotation("login-file"),
 	})

@@ -333,7 +333,7 @@ func TestTokenPath(t *testing.T) {
 		{`D:\`, annotations.Windows, `D:\jwt`},
 	} {
 		token := annotations.Token{MountPath: test.dir, File: "jwt"}
-		if got := token.FilePath(test.os); got != test.want {
+		if got := token.Path(test.os); got != test.want {
 			t.Errorf("%s on %q: got %s, want %s", test.dir, test.os, got, test.want)
 		}
 	}

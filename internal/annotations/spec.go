@@ -51,8 +51,8 @@ type Token struct {
 // asked for the token.
 func (t *Token) Annotation(key string) string { return t.settings.or(key, Audience).annotation }
 
-// Path is where that annotation stands.
-func (t *Token) Path(key string) *field.Path { return t.settings.or(key, Audience).path() }
+// KeyPath is where that annotation stands.
+func (t *Token) KeyPath(key string) *field.Path { return t.settings.or(key, Audience).path() }
 
 // Own reports whether the pod itself wrote the annotation of a key, rather than a
 // profile or the configuration's defaults.
@@ -68,10 +68,10 @@ func displayName(name string) string {
 	return name
 }
 
-// FilePath returns the token file's full path in a container of the given
+// Path returns the token file's full path in a container of the given
 // operating system. Windows gets its own form, because a program whose current
 // drive is not C: would not find /var/run/….
-func (t *Token) FilePath(os OS) string {
+func (t *Token) Path(os OS) string {
 	if os != Windows {
 		return path.Join(t.MountPath, t.File)
 	}

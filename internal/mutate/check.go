@@ -109,7 +109,7 @@ func warnUnreadableResult(pod *Pod, c *container, v *view, o Options, f *finding
 		return
 	}
 	f.warn("container %q may not be able to read %s: it runs %s, and container %q, which was made for others, writes the file with mode %04o; "+
-		"leave it out with %s, or let all run as one user", c.name, v.login.FilePath(), pod.runsAs(c), v.containerName, file.mode,
+		"leave it out with %s, or let all run as one user", c.name, v.login.Path(), pod.runsAs(c), v.containerName, file.mode,
 		v.key(annotations.SkipContainers))
 }
 

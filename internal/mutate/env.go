@@ -40,7 +40,7 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 	if t.Env == "" {
 		return nil
 	}
-	return []variable{newVariable(variable{name: t.Env, value: t.FilePath(os), annotation: t.Annotation(annotations.Env)})}
+	return []variable{newVariable(variable{name: t.Env, value: t.Path(os), annotation: t.Annotation(annotations.Env)})}
 }
 
 // loginVariables are the variables of the containers that read a result: the one
@@ -48,7 +48,7 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 func loginVariables(l *annotations.Login, settings LoginContainer) []variable {
 	variables := make([]variable, 0, 4)
 	add := func(v variable) { variables = append(variables, newVariable(v)) }
-	add(variable{name: l.Env, value: l.FilePath(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
+	add(variable{name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
 	if l.Method != contract.MethodVault || !l.ClientEnv {
 		return variables
 	}

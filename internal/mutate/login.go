@@ -108,7 +108,7 @@ func loginEnv(pod *Pod, l login, settings LoginContainer) []corev1.EnvVar {
 	spec := l.login
 	set(contract.Method, spec.Method)
 	set(contract.Mode, spec.Mode)
-	set(contract.JWTFile, l.exchanged.token.FilePath(pod.OS))
+	set(contract.JWTFile, l.exchanged.token.Path(pod.OS))
 	set(contract.Address, spec.Address)
 	set(contract.Issuer, spec.Issuer)
 	set(contract.Role, spec.Role)
@@ -118,7 +118,7 @@ func loginEnv(pod *Pod, l login, settings LoginContainer) []corev1.EnvVar {
 	set(contract.Scope, spec.Scope)
 	set(contract.Resource, spec.Resource)
 	set(contract.TargetAudience, spec.TargetAudience)
-	set(contract.OutputFile, spec.FilePath())
+	set(contract.OutputFile, spec.Path())
 	set(contract.OutputFormat, spec.Format)
 	set(contract.OutputMode, fmt.Sprintf("%04o", l.access.mode))
 	switch {

@@ -156,7 +156,7 @@ func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a as
 	}
 	env := envOf(&c)
 	tokens, _, _ := wanted(pod, c.Name, got)
-	if _, ok := tokens[env["OIDC_LOGIN_JWT_FILE"]]; !ok || env["OIDC_LOGIN_OUTPUT_FILE"] != a.FilePath() {
+	if _, ok := tokens[env["OIDC_LOGIN_JWT_FILE"]]; !ok || env["OIDC_LOGIN_OUTPUT_FILE"] != a.Path() {
 		t.Errorf("container %q reads %s and writes %s", c.Name, env["OIDC_LOGIN_JWT_FILE"], env["OIDC_LOGIN_OUTPUT_FILE"])
 	}
 	for name, value := range env {

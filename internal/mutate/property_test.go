@@ -395,7 +395,7 @@ func wanted(pod *corev1.Pod, container string, got outcome) (tokens map[string]g
 		tokens[clean(pod, token.MountPath+"/"+token.File)] = grant{token.Audience, token.ExpirationSeconds}
 		names[token.DisplayName()] = true
 		if token.Env != "" && !logsIn {
-			env[token.Env] = token.FilePath(osOf(pod))
+			env[token.Env] = token.Path(osOf(pod))
 		}
 	}
 	return tokens, names, env
