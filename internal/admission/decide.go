@@ -14,7 +14,9 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/endpoint"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/policy"
 )
 
 // Outcome is what became of a request: a label of the metrics, a field of the
@@ -57,7 +59,7 @@ const (
 
 	// InvalidAnnotations: an annotation cannot be granted as it is written.
 	InvalidAnnotations Reason = "invalid_annotations"
-	// PolicyDenied: the policy does not allow an audience or an address, or the
+	// PolicyDenied: the policy does not allow what an annotation asks for, or the
 	// configuration allows no logins.
 	PolicyDenied Reason = "policy"
 	// Conflict: the annotations contradict what the pod says itself.
@@ -126,7 +128,7 @@ func (q *Request) supported() bool {
 
 func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	spec, warnings, invalid := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
-	forbidden := checkPolicy(cfg, q.Namespace, spec)
+	forbidden := checkPolicy(cfg, q, spec, invalid)
 	if d, done := nothingToInject(spec, warnings, len(invalid)); done {
 		return d
 	}
@@ -189,7 +191,7 @@ func denialReason(invalid, all field.ErrorList) Reason {
 // and must not stand in the way: it is a warning here.
 func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	spec, warnings, problems := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
-	problems = append(problems, checkPolicy(cfg, q.Namespace, spec)...)
+	problems = append(problems, checkPolicy(cfg, q, spec, problems)...)
 	if d, done := nothingToInject(spec, warnings, len(problems)); done {
 		return d
 	}
@@ -215,25 +217,63 @@ func mutateOptions(cfg *config.Config, version string) mutate.Options {
 	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: cfg.Login, InjectedContainers: cfg.InjectedContainers}
 }
 
-func checkPolicy(cfg *config.Config, namespace string, spec annotations.Spec) field.ErrorList {
-	var errs field.ErrorList
+// checkPolicy reports what the policy of the namespace does not allow. Audiences
+// and addresses are judged wherever they come from; variables and directories
+// only where the pod names them itself, as those of profiles and defaults are the
+// choice of the configuration's author. What is invalid already is not judged.
+func checkPolicy(cfg *config.Config, q *Request, spec annotations.Spec, invalid field.ErrorList) field.ErrorList {
+	if len(spec.Tokens)+len(spec.Logins) == 0 {
+		return nil
+	}
+	c := policyCheck{rules: cfg.Policy.For(q.Namespace), windows: q.Pod.OS == annotations.Windows, invalid: invalid}
 	for i := range spec.Tokens {
-		t := &spec.Tokens[i]
-		if problem := cfg.Policy.Check(namespace, t.Audience); problem != "" {
-			errs = append(errs, field.Forbidden(t.Source, fmt.Sprintf("audience %q: %s", t.Audience, problem)))
-		}
+		c.token(&spec.Tokens[i])
 	}
 	for i := range spec.Logins {
-		l := &spec.Logins[i]
-		endpoint, wrong := annotations.ParseEndpoint(l.URL())
-		if wrong != "" {
-			continue // which is an error of the annotations
-		}
-		if problem := cfg.Policy.CheckLogin(namespace, endpoint); problem != "" {
-			errs = append(errs, field.Forbidden(l.URLPath(), fmt.Sprintf("address %q: %s", l.URL(), problem)))
-		}
+		c.login(&spec.Logins[i])
 	}
-	return errs
+	return c.errs
+}
+
+// policyCheck collects what the rules do not allow.
+type policyCheck struct {
+	rules   policy.Rules
+	windows bool
+	invalid field.ErrorList
+	errs    field.ErrorList
+}
+
+func (c *policyCheck) token(t *annotations.Token) {
+	c.judge("audience", t.Audience, t.Source, c.rules.Audience(t.Audience))
+	if t.Env != "" && t.Own(annotations.Env) {
+		c.judge("variable", t.Env, t.KeyPath(annotations.Env), c.rules.Env(t.Env))
+	}
+	if t.Own(annotations.MountPath) {
+		c.judge("mount path", t.MountPath, t.KeyPath(annotations.MountPath), c.rules.MountPath(t.MountPath, c.windows))
+	}
+}
+
+func (c *policyCheck) login(l *annotations.Login) {
+	if u, err := endpoint.Parse(l.URL()); err == nil { // or else it is an error of the annotations
+		c.judge("address", l.URL(), l.URLPath(), c.rules.Address(u))
+	}
+	if l.Own(annotations.LoginEnv) {
+		c.judge("variable", l.Env, l.KeyPath(annotations.LoginEnv), c.rules.Env(l.Env))
+	}
+	if l.Own(annotations.LoginMountPath) {
+		c.judge("mount path", l.MountPath, l.KeyPath(annotations.LoginMountPath), c.rules.MountPath(l.MountPath, false))
+	}
+}
+
+func (c *policyCheck) judge(what, value string, at *field.Path, err error) {
+	if err == nil {
+		return
+	}
+	path := at.String()
+	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path }) {
+		return
+	}
+	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", what, value, err)))
 }
 
 func decision(result mutate.Result, spec annotations.Spec, warnings []string) Decision {

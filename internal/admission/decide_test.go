@@ -3,6 +3,7 @@ package admission_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
@@ -271,6 +273,41 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 				`metadata.annotations[oidc-injector.io/audience.k8s]: Forbidden: audience "https://kubernetes": this is an audience of the API server itself, which the injector's policy does not allow by name]`,
 		},
 		{
+			name: "a variable and a directory", policy: "{}", reason: "policy",
+			ask: ask{object: pod("", "audience=vault", "env=PATH", "mount-path=/usr/lib/app", "audience.b=b", "env.b=TOKEN_FILE", "mount-path.b=/run/b"), namespace: "prod"},
+			causes: []metav1.StatusCause{
+				{
+					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/env]",
+					Message: `Forbidden: variable "PATH": PATH concerns where a program finds its files: the injector's policy does not allow this variable by name`,
+				},
+				{
+					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/mount-path]",
+					Message: `Forbidden: mount path "/usr/lib/app": the injector's policy allows in namespace "prod": /var/run, /run, /mnt, /var/secrets, /secrets, /vault`,
+				},
+			},
+			message: `[metadata.annotations[oidc-injector.io/env]: Forbidden: variable "PATH": PATH concerns where a program finds its files: the injector's policy does not allow this variable by name, ` +
+				`metadata.annotations[oidc-injector.io/mount-path]: Forbidden: mount path "/usr/lib/app": the injector's policy allows in namespace "prod": /var/run, /run, /mnt, /var/secrets, /secrets, /vault]`,
+		},
+		{
+			name: "a directory of Windows", policy: `{mountPaths: {allowed: ['D:\tokens']}}`, reason: "policy",
+			ask: ask{object: pod(`"os":{"name":"windows"},"containers":[{"name":"app"}]`, "audience=vault", `mount-path=C:\tokens`, "audience.b=b", `mount-path.b=d:\Tokens\b`)},
+			causes: []metav1.StatusCause{{
+				Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/mount-path]",
+				Message: `Forbidden: mount path "C:\\tokens": the injector's policy allows in namespace "default": D:\tokens`,
+			}},
+			message: `metadata.annotations[oidc-injector.io/mount-path]: Forbidden: mount path "C:\\tokens": the injector's policy allows in namespace "default": D:\tokens`,
+		},
+		{
+			name: "what is invalid is not judged, too", policy: "{audiences: {allowed: [vault]}}", reason: "invalid_annotations",
+			ask: ask{object: pod("", "audience=", "mount-path=tokens")},
+			causes: []metav1.StatusCause{
+				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/audience]", Message: `Invalid value: "": the audience must not be empty`},
+				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/mount-path]", Message: `Invalid value: "tokens": must be an absolute path, such as /var/run/secrets/tokens`},
+			},
+			message: `[metadata.annotations[oidc-injector.io/audience]: Invalid value: "": the audience must not be empty, ` +
+				`metadata.annotations[oidc-injector.io/mount-path]: Invalid value: "tokens": must be an absolute path, such as /var/run/secrets/tokens]`,
+		},
+		{
 			name: "what the pod says itself", policy: "{}", reason: "conflict",
 			ask: ask{object: pod(mount, "audience=vault", "env=TOKEN")},
 			causes: []metav1.StatusCause{{
@@ -332,6 +369,53 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
+// TestVariablesAndDirectoriesOfTheConfigurationAreItsAuthorsChoice: only the
+// pod's own are judged.
+func TestVariablesAndDirectoriesOfTheConfigurationAreItsAuthorsChoice(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Parse([]byte(`apiVersion: config.oidc-injector.io/v1alpha1
+kind: InjectorConfig
+defaults: {mount-path: /opt/tokens, login-mount-path: /opt/login}
+profiles:
+  kube: {audience: vault, env: KUBECONFIG, mount-path: /app/kube}
+  vault: {audience: vault, login: vault, login-address: "https://vault.example.com", login-env: GIT_TOKEN_HOME, login-mount-path: /app/vault}
+login: {image: "oidc-login:1"}
+`), config.Environment{Prefix: annotations.DefaultPrefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHook(configured(cfg))
+	for name, tt := range map[string]struct {
+		annotated []string
+		denied    []string
+	}{
+		"defaults":                  {annotated: append([]string{"login-role=a"}, vaultLogin...)},
+		"a profile of a token":      {annotated: []string{"profile=kube"}},
+		"a profile of a login":      {annotated: []string{"profile=vault"}},
+		"a profile for one token":   {annotated: []string{"profile.x=kube"}},
+		"the same, by the pod":      {[]string{"audience=vault", "env=KUBECONFIG", "mount-path=/app/kube"}, []string{"env", "mount-path"}},
+		"the default, by the pod":   {[]string{"audience=vault", "mount-path=/opt/tokens"}, []string{"mount-path"}},
+		"over a profile of a token": {[]string{"profile=kube", "env=HOME"}, []string{"env"}},
+		"over a profile of a login": {[]string{"profile=vault", "login-mount-path=/usr/lib/x", "login-env=BASH_ENV"}, []string{"login-env", "login-mount-path"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			response := h.admit(t, ask{object: pod("", tt.annotated...)}.review())
+			var denied []string
+			if response.Result != nil {
+				for _, cause := range response.Result.Details.Causes {
+					key := strings.TrimSuffix(strings.TrimPrefix(cause.Field, "metadata.annotations[oidc-injector.io/"), "]")
+					denied = append(denied, key)
+				}
+			}
+			slices.Sort(denied)
+			if diff := cmp.Diff(tt.denied, denied); diff != "" {
+				t.Errorf("denied (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestEachRequestIsDecidedByTheConfigurationOfItsTime(t *testing.T) {
 	t.Parallel()
 	cfg := withPolicy(t, "{audiences: {allowed: [vault]}}")
@@ -355,7 +439,7 @@ func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
 	}
 	long := strings.Repeat("ä", 2000) // as a name that no container has
 	response := newHook(configured(defaultConfig())).admit(t, review("CREATE", "", pod(`"securityContext":{"runAsUser":1000},"containers":[{"name":"`+long+`"}]`,
-		append(annotated, "audience=vault", "mount-path=/tokens", "file-mode=0400")...), "null"))
+		append(annotated, "audience=vault", "mount-path=/mnt/tokens", "file-mode=0400")...), "null"))
 	total := 0
 	for _, w := range response.Warnings {
 		total += len(w)

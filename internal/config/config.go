@@ -18,6 +18,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/policy"
 )
 
 // The type of the configuration file.
@@ -46,40 +47,8 @@ type InjectorConfig struct {
 	InjectedContainers *[]string `json:"injectedContainers,omitempty"`
 	// Login is the container that logs in.
 	Login LoginSpec `json:"login,omitzero"`
-	// Policy says which audiences may be asked for, and where pods may log in.
-	Policy PolicySpec `json:"policy,omitzero"`
-}
-
-// PolicySpec is the policy of the configuration file. In patterns, '*' stands
-// for any text and '?' for one character.
-type PolicySpec struct {
-	// Audiences holds for every namespace.
-	Audiences Rule `json:"audiences,omitzero"`
-	// LoginAddresses are those that the tokens of login containers may be sent
-	// to, in every namespace: URLs, see [Policy.CheckLogin].
-	LoginAddresses Rule `json:"loginAddresses,omitzero"`
-	// Namespaces adds rules for some namespaces.
-	Namespaces []NamespaceRule `json:"namespaces,omitempty"`
-	// APIServerAudiences are the audiences that the cluster's own API server
-	// accepts (its --api-audiences, by default its issuer), or patterns of them. A
-	// token with one of them can be used against the API server, so they are
-	// denied unless an allowed list names them literally.
-	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
-}
-
-// Rule lists patterns. What is denied stays denied; where anything is allowed,
-// nothing else is.
-type Rule struct {
-	Allowed []string `json:"allowed,omitempty"`
-	Denied  []string `json:"denied,omitempty"`
-}
-
-// NamespaceRule is a rule for the namespaces whose names match one of the
-// patterns. Its lists add to those that hold for every namespace.
-type NamespaceRule struct {
-	Namespaces     []string `json:"namespaces"`
-	Audiences      Rule     `json:"audiences,omitzero"`
-	LoginAddresses Rule     `json:"loginAddresses,omitzero"`
+	// Policy says what pods may ask for.
+	Policy policy.Spec `json:"policy,omitzero"`
 }
 
 // Config is a checked configuration.
@@ -90,8 +59,8 @@ type Config struct {
 	InjectedContainers []string
 	// Login is what login containers are made of.
 	Login mutate.LoginContainer
-	// Policy decides on audiences and on addresses.
-	Policy Policy
+	// Policy decides what pods may ask for.
+	Policy policy.Policy
 }
 
 // Environment is what a configuration is completed with: facts that come from
@@ -132,7 +101,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 		},
 		InjectedContainers: file.injectedContainers(),
 		Login:              file.Login.compile(),
-		Policy:             newPolicy(file.Policy, env.APIServerAudiences),
+		Policy:             policy.New(file.Policy, env.APIServerAudiences),
 	}
 }
 
@@ -156,7 +125,7 @@ func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
 	errs = append(errs, c.validateProfiles(maxExpiration)...)
 	errs = append(errs, c.validateInjectedContainers(field.NewPath("injectedContainers"))...)
 	errs = append(errs, c.Login.validate(field.NewPath("login"))...)
-	return maxExpiration, append(errs, c.Policy.validate(field.NewPath("policy"))...)
+	return maxExpiration, append(errs, c.Policy.Validate(field.NewPath("policy"))...)
 }
 
 func (c *InjectorConfig) maxExpiration() (time.Duration, *field.Error) {

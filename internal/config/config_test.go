@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -29,11 +30,12 @@ func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {
 	if diff := cmp.Diff(want, cfg.Parser); diff != "" {
 		t.Errorf("parser (-want +got):\n%s", diff)
 	}
-	if problem := cfg.Policy.Check("default", "vault"); problem != "" {
-		t.Errorf("an ordinary audience is denied: %s", problem)
+	rules := cfg.Policy.For("default")
+	if err := errors.Join(rules.Audience("vault"), rules.Env("TOKEN_FILE"), rules.MountPath("/var/run/secrets/x", false)); err != nil {
+		t.Errorf("what is ordinary is denied: %s", err)
 	}
-	if cfg.Policy.Check("default", "https://kubernetes.default.svc") == "" {
-		t.Error("an audience of the API server is allowed")
+	if rules.Audience("https://kubernetes.default.svc") == nil || rules.Env("PATH") == nil || rules.MountPath("/etc/x", false) == nil {
+		t.Error("what is not is allowed")
 	}
 }
 
@@ -120,7 +122,11 @@ func TestFormsOfAFileThatAreAccepted(t *testing.T) {
 
 func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 	t.Parallel()
-	const undecodable = "could not decode the configuration: "
+	const (
+		undecodable = "could not decode the configuration: "
+		variable    = "must be letters, digits, '_', '-' and '.', with '*' and '?' as wildcards: it could match no variable"
+		directory   = `must be '*', or a clean absolute path such as /srv/tokens or D:\tokens, with '*' and '?' as wildcards: it could match no directory`
+	)
 	for _, tt := range []struct{ name, text, want string }{
 		{
 			"not YAML", "{", undecodable + "yaml: line 1: did not find expected node content",
@@ -226,8 +232,20 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 			`invalid configuration: policy.namespaces[0].namespaces: Required value: name at least one namespace or pattern`,
 		},
 		{
-			"a rule without audiences", header + "policy: {namespaces: [{namespaces: [prod]}]}\n",
-			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule without allowed or denied audiences or loginAddresses does nothing`,
+			"a rule of nothing", header + "policy: {namespaces: [{namespaces: [prod]}]}\n",
+			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, env or mountPaths does nothing`,
+		},
+		{
+			"a variable that is none", header + "policy: {env: {allowed: [A=B]}, namespaces: [{namespaces: [a], env: {denied: ['']}}]}\n",
+			`invalid configuration: [policy.env.allowed[0]: Invalid value: "A=B": ` + variable + `, policy.namespaces[0].env.denied[0]: Invalid value: "": ` + variable + `]`,
+		},
+		{
+			"directories that are none", header + "policy: {mountPaths: {allowed: [tokens, /a/../b, '/a//b', ''], denied: ['1:\\a', '/a:b', ' /a', '/$a']}}\n",
+			`invalid configuration: [policy.mountPaths.allowed[0]: Invalid value: "tokens": ` + directory +
+				`, policy.mountPaths.allowed[1]: Invalid value: "/a/../b": ` + directory + `, policy.mountPaths.allowed[2]: Invalid value: "/a//b": ` + directory +
+				`, policy.mountPaths.allowed[3]: Invalid value: "": ` + directory + `, policy.mountPaths.denied[0]: Invalid value: "1:\\a": ` + directory +
+				`, policy.mountPaths.denied[1]: Invalid value: "/a:b": ` + directory + `, policy.mountPaths.denied[2]: Invalid value: " /a": ` + directory +
+				`, policy.mountPaths.denied[3]: Invalid value: "/$a": ` + directory + `]`,
 		},
 		{
 			"an empty API server audience", header + "policy: {apiServerAudiences: ['']}\n",
@@ -285,7 +303,7 @@ policy:
 		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace`,
 		`policy.namespaces[0].audiences.allowed[0]: Invalid value: "": ` + pattern,
 		`policy.namespaces[1].namespaces: Required value: name at least one namespace or pattern`,
-		`policy.namespaces[1].audiences: Required value: a rule without allowed or denied audiences or loginAddresses does nothing`,
+		`policy.namespaces[1].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, env or mountPaths does nothing`,
 		`policy.apiServerAudiences[0]: Invalid value: "a\nb": ` + pattern + `]`,
 	}
 	if diff := cmp.Diff(strings.Join(want, ", "), err.Error()); diff != "" {

@@ -25,6 +25,11 @@ func mustParse(t *testing.T, text string) *config.Config {
 	return cfg
 }
 
+// allows reports whether pods of namespace default may have tokens of the audience.
+func allows(cfg *config.Config, audience string) bool {
+	return cfg.Policy.For("default").Audience(audience) == nil
+}
+
 // write replaces a file at once, as the kubelet and careful editors do.
 func write(t *testing.T, path, content string) {
 	t.Helper()

@@ -43,12 +43,12 @@ var rules = map[string]rule{
 	"cmd/webhook":               {imports: []string{"internal/check", "internal/server"}},
 
 	"internal/admission": {imports: []string{
-		"internal/annotations", "internal/config", "internal/jsonread", "internal/mutate",
+		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/mutate", "internal/policy",
 	}},
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/config", "internal/mutate"}},
 
-	"internal/annotations": {imports: []string{"internal/contract"}, outOfReach: valuesOnly},
+	"internal/annotations": {imports: []string{"internal/contract", "internal/endpoint"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/repeat", "internal/truncate",
 	}},
@@ -58,10 +58,11 @@ var rules = map[string]rule{
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
 	"internal/check":          {imports: []string{"internal/annotations", "internal/kubeclient", "internal/repeat"}},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/contract", "internal/filewatch", "internal/mutate",
+		"internal/annotations", "internal/contract", "internal/filewatch", "internal/mutate", "internal/policy",
 	}},
 	"internal/contract":   {},
 	"internal/depcheck":   {},
+	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/filewatch":  {imports: []string{"internal/repeat"}},
 	"internal/issuer":     {},
 	"internal/jsonread":   {outOfReach: valuesOnly},
@@ -90,7 +91,7 @@ var rules = map[string]rule{
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
-	"internal/repeat": {inEveryPod: true},
+	"internal/policy": {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
 		"internal/filewatch", "internal/kubeclient",

@@ -115,13 +115,13 @@ func TestProfiles(t *testing.T) {
 // TestWindows passes the paths of a Windows pod through the API's validation.
 func TestWindows(t *testing.T) {
 	ns := namespace(t, "windows")
-	pod := newPod("app", "audience=vault", `mount-path=C:\var\tokens`, "env=TOKEN_FILE")
+	pod := newPod("app", "audience=vault", `mount-path=C:\var\run\tokens`, "env=TOKEN_FILE")
 	pod.Spec.OS = &corev1.PodOS{Name: corev1.Windows}
 	got := create(t, ns, pod)
-	if diff := cmp.Diff([]string{`C:\var\tokens/oidc-token vault 3600`}, tokens(got, "app")); diff != "" {
+	if diff := cmp.Diff([]string{`C:\var\run\tokens/oidc-token vault 3600`}, tokens(got, "app")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := env(got, "app", "TOKEN_FILE"); got != `C:\var\tokens\oidc-token` {
+	if got := env(got, "app", "TOKEN_FILE"); got != `C:\var\run\tokens\oidc-token` {
 		t.Errorf("TOKEN_FILE is %q", got)
 	}
 }

@@ -93,7 +93,7 @@ func TestPodsThatWereMissed(t *testing.T) {
 	// What is injected is not even read: its metadata tells.
 	for name, pairs := range map[string][]string{
 		"plain": nil, "out": {"audience=vault", "inject=false"}, "token": {"audience=vault"},
-		"two": {"audience=vault", "audience.aws=sts", "mount-path.aws=/var/run/aws", "env.aws=AWS_TOKEN"},
+		"two": {"audience=vault", "audience.aws=sts", "mount-path.aws=/var/run/secrets/aws", "env.aws=AWS_TOKEN"},
 	} {
 		podtest.Create(t, kube, shop, podtest.New(name, pairs...))
 	}

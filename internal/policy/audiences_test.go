@@ -1,14 +1,10 @@
-package config_test
+package policy_test
 
 import (
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
-func TestThePolicyDecidesByNamespaceAndAudience(t *testing.T) {
+func TestAudience(t *testing.T) {
 	t.Parallel()
 	const (
 		apiServer = "this is an audience of the API server itself, which the injector's policy does not allow by name"
@@ -79,22 +75,8 @@ func TestThePolicyDecidesByNamespaceAndAudience(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			env := environment()
-			env.APIServerAudiences = []string{"https://own.example"}
-			cfg, err := config.Parse([]byte(header+"policy: "+tt.policy+"\n"), env)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, cfg.Policy.Check(tt.namespace, tt.audience)); diff != "" {
-				t.Errorf("verdict (-want +got):\n%s", diff)
-			}
+			r := parse(t, tt.policy, "https://own.example").For(tt.namespace)
+			expect(t, tt.want, r.Audience(tt.audience))
 		})
-	}
-}
-
-func TestTheZeroPolicyAllowsEverything(t *testing.T) {
-	t.Parallel()
-	if problem := (&config.Policy{}).Check("prod", "https://kubernetes.default.svc"); problem != "" {
-		t.Error(problem)
 	}
 }

@@ -1,0 +1,33 @@
+package policy
+
+// wellKnownAPIServerAudiences are the names that a cluster gives to its own API
+// server, and that installers therefore choose as its issuer.
+var wellKnownAPIServerAudiences = newGlobs([]string{
+	"https://kubernetes",
+	"https://kubernetes.default",
+	"https://kubernetes.default.svc",
+	"https://kubernetes.default.svc.*",
+	"kubernetes.default.svc",
+	"kubernetes.default.svc.*",
+})
+
+func audiences(r *ruleset) *rule[glob, string] { return &r.audiences }
+
+// Audience returns why pods may not have tokens of the audience, or nil.
+func (r Rules) Audience(audience string) error {
+	v := judge(r, audiences, audience)
+	switch {
+	case v.denied:
+		return r.denied("audience")
+	case r.policy.isAPIServer(audience) && !r.named(audiences, audience):
+		return refuse(ErrReserved, "this is an audience of the API server itself, which the injector's policy does not allow by name")
+	case v.limited && !v.allowed:
+		return notListed(r, audiences)
+	default:
+		return nil
+	}
+}
+
+func (p *Policy) isAPIServer(audience string) bool {
+	return matchesAny(wellKnownAPIServerAudiences, audience) || matchesAny(p.apiServer, audience)
+}

@@ -1,0 +1,179 @@
+// Package policy decides what the annotations of a pod may ask for: which
+// audiences, at which addresses to log in, which variables to set, and which
+// directories to mount. Values in, values out.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What an [Error] is about, for errors.Is.
+var (
+	// ErrDenied: a denied list has it.
+	ErrDenied = errors.New("denied by the policy")
+	// ErrReserved: it is refused unless an allowed list names it literally.
+	ErrReserved = errors.New("not allowed by name")
+	// ErrNotListed: the allowed lists have others.
+	ErrNotListed = errors.New("not in the allowed lists")
+)
+
+// Error is a refusal, in a sentence for the pod's author.
+type Error struct {
+	cause error
+	text  string
+}
+
+func (e *Error) Error() string { return e.text }
+
+// Unwrap returns the cause, one of this package's variables.
+func (e *Error) Unwrap() error { return e.cause }
+
+func refuse(cause error, format string, args ...any) error {
+	return &Error{cause: cause, text: fmt.Sprintf(format, args...)}
+}
+
+// Policy is what a cluster's configuration allows. The policy of a cluster that
+// configures none is that of an empty Spec; the zero value allows no mount path.
+type Policy struct {
+	overall    ruleset
+	namespaces []namespaceRules
+	// apiServer are audiences of the API server beside the well-known ones.
+	apiServer []glob
+}
+
+// ruleset is the rules of one place of the configuration.
+type ruleset struct {
+	audiences  rule[glob, string]
+	addresses  rule[addressPattern, address]
+	env        rule[glob, string]
+	mountPaths rule[pathPattern, directory]
+}
+
+type namespaceRules struct {
+	names []glob
+	ruleset
+}
+
+// rule is two lists of patterns P of values V.
+type rule[P pattern[V], V any] struct{ allowed, denied []P }
+
+type pattern[V any] interface {
+	fmt.Stringer
+	matches(value V) bool
+}
+
+// New compiles a specification that [Spec.Validate] has accepted. The audiences
+// of the API server are those that are known beside the configured ones.
+func New(spec Spec, apiServerAudiences []string) Policy {
+	p := Policy{
+		overall:   newRuleset(spec.Audiences, spec.LoginAddresses, spec.Env, spec.MountPaths),
+		apiServer: newGlobs(slices.Concat(apiServerAudiences, spec.APIServerAudiences)),
+	}
+	if len(spec.MountPaths.Allowed) == 0 {
+		p.overall.mountPaths.allowed = newPathPatterns(defaultMountPaths)
+	}
+	for _, ns := range spec.Namespaces {
+		p.namespaces = append(p.namespaces, namespaceRules{
+			names: newGlobs(ns.Namespaces), ruleset: newRuleset(ns.Audiences, ns.LoginAddresses, ns.Env, ns.MountPaths),
+		})
+	}
+	return p
+}
+
+func newRuleset(audiences, addresses, env, mountPaths Rule) ruleset {
+	return ruleset{
+		audiences:  rule[glob, string]{allowed: newGlobs(audiences.Allowed), denied: newGlobs(audiences.Denied)},
+		addresses:  rule[addressPattern, address]{allowed: newAllowedAddresses(addresses.Allowed), denied: newAddressPatterns(addresses.Denied)},
+		env:        rule[glob, string]{allowed: newVariables(env.Allowed), denied: newVariables(env.Denied)},
+		mountPaths: rule[pathPattern, directory]{allowed: newPathPatterns(mountPaths.Allowed), denied: newPathPatterns(mountPaths.Denied)},
+	}
+}
+
+// Rules are what holds in one namespace.
+type Rules struct {
+	policy    *Policy
+	namespace string
+	// own are the rulesets for this namespace beside those for every namespace.
+	own []*ruleset
+}
+
+// For finds the rules that hold in a namespace: to be called once for a pod, as
+// it compares the namespace with every pattern of the configuration.
+func (p *Policy) For(namespace string) Rules {
+	r := Rules{policy: p, namespace: namespace}
+	for i := range p.namespaces {
+		if ns := &p.namespaces[i]; matchesAny(ns.names, namespace) {
+			r.own = append(r.own, &ns.ruleset)
+		}
+	}
+	return r
+}
+
+// each visits the rulesets that hold, the one for every namespace first.
+func (r Rules) each(yield func(*ruleset) bool) {
+	if !yield(&r.policy.overall) {
+		return
+	}
+	for _, rules := range r.own {
+		if !yield(rules) {
+			return
+		}
+	}
+}
+
+// verdict is what the lists of all rulesets together say of a value.
+type verdict struct{ denied, allowed, limited bool }
+
+// judge looks a value up in the lists of one kind.
+func judge[P pattern[V], V any](r Rules, lists func(*ruleset) *rule[P, V], value V) verdict {
+	matches := func(p P) bool { return p.matches(value) }
+	var v verdict
+	for rules := range r.each {
+		l := lists(rules)
+		v.denied = v.denied || slices.ContainsFunc(l.denied, matches)
+		v.allowed = v.allowed || slices.ContainsFunc(l.allowed, matches)
+		v.limited = v.limited || len(l.allowed) > 0
+	}
+	return v
+}
+
+// named reports whether an allowed list has the text itself, rather than a
+// pattern of it.
+func (r Rules) named(lists func(*ruleset) *rule[glob, string], text string) bool {
+	for rules := range r.each {
+		if names(lists(rules).allowed, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r Rules) denied(what string) error {
+	return refuse(ErrDenied, "the injector's policy denies this %s in namespace %q", what, r.namespace)
+}
+
+// maxListed bounds the patterns that an error shows.
+const maxListed = 20
+
+// notListed is the refusal of what no allowed pattern matches.
+func notListed[P pattern[V], V any](r Rules, lists func(*ruleset) *rule[P, V]) error {
+	var shown []string
+	more := 0
+	for rules := range r.each {
+		for _, p := range lists(rules).allowed {
+			if len(shown) == maxListed {
+				more++
+				continue
+			}
+			shown = append(shown, p.String())
+		}
+	}
+	text := strings.Join(shown, ", ")
+	if more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return refuse(ErrNotListed, "the injector's policy allows in namespace %q: %s", r.namespace, text)
+}

@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Spec is the policy as the configuration file has it. In patterns, '*' stands
+// for any text and '?' for one character.
+type Spec struct {
+	// Audiences holds for every namespace.
+	Audiences Rule `json:"audiences,omitzero"`
+	// LoginAddresses are those that the tokens of login containers may be sent
+	// to, in every namespace: URLs, see [Rules.Address].
+	LoginAddresses Rule `json:"loginAddresses,omitzero"`
+	// Env are the variables that annotations may name, see [Rules.Env].
+	Env Rule `json:"env,omitzero"`
+	// MountPaths are the directories that annotations may name, and all that is
+	// below them, see [Rules.MountPath].
+	MountPaths Rule `json:"mountPaths,omitzero"`
+	// Namespaces adds rules for some namespaces.
+	Namespaces []NamespaceRule `json:"namespaces,omitempty"`
+	// APIServerAudiences are the audiences that the cluster's own API server
+	// accepts (its --api-audiences, by default its issuer), or patterns of them. A
+	// token with one of them can be used against the API server, so they are
+	// denied unless an allowed list names them literally.
+	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
+}
+
+// Rule lists patterns. What is denied stays denied; where anything is allowed,
+// nothing else is.
+type Rule struct {
+	Allowed []string `json:"allowed,omitempty"`
+	Denied  []string `json:"denied,omitempty"`
+}
+
+// NamespaceRule is a rule for the namespaces whose names match one of the
+// patterns. Its lists add to those that hold for every namespace.
+type NamespaceRule struct {
+	Namespaces     []string `json:"namespaces"`
+	Audiences      Rule     `json:"audiences,omitzero"`
+	LoginAddresses Rule     `json:"loginAddresses,omitzero"`
+	Env            Rule     `json:"env,omitzero"`
+	MountPaths     Rule     `json:"mountPaths,omitzero"`
+}
+
+// Validate reports everything that is wrong with a policy.
+func (s *Spec) Validate(path *field.Path) field.ErrorList {
+	errs := validateRules(path, s.Audiences, s.LoginAddresses, s.Env, s.MountPaths)
+	for i := range s.Namespaces {
+		errs = append(errs, s.Namespaces[i].validate(path.Child("namespaces").Index(i))...)
+	}
+	return append(errs, validatePatterns(s.APIServerAudiences, path.Child("apiServerAudiences"), isPlain, notPlain)...)
+}
+
+func (ns *NamespaceRule) validate(path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(ns.Namespaces) == 0 {
+		errs = append(errs, field.Required(path.Child("namespaces"), "name at least one namespace or pattern"))
+	}
+	errs = append(errs, validatePatterns(ns.Namespaces, path.Child("namespaces"), namespacePattern.MatchString,
+		"must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace")...)
+	if ns.Audiences.empty() && ns.LoginAddresses.empty() && ns.Env.empty() && ns.MountPaths.empty() {
+		errs = append(errs, field.Required(path.Child("audiences"),
+			"a rule that allows and denies no audiences, loginAddresses, env or mountPaths does nothing"))
+	}
+	return append(errs, validateRules(path, ns.Audiences, ns.LoginAddresses, ns.Env, ns.MountPaths)...)
+}
+
+func (r Rule) empty() bool { return len(r.Allowed)+len(r.Denied) == 0 }
+
+func validateRules(path *field.Path, audiences, addresses, env, mountPaths Rule) field.ErrorList {
+	var errs field.ErrorList
+	errs = append(errs, audiences.validate(path.Child("audiences"), isPlain, notPlain)...)
+	errs = append(errs, addresses.validate(path.Child("loginAddresses"), couldBeAddress,
+		"must be '*', or a URL with wildcards such as https://*.example.com:8200: it could match no address")...)
+	errs = append(errs, env.validate(path.Child("env"), variablePattern.MatchString,
+		"must be letters, digits, '_', '-' and '.', with '*' and '?' as wildcards: it could match no variable")...)
+	return append(errs, mountPaths.validate(path.Child("mountPaths"), couldBeDirectory,
+		"must be '*', or a clean absolute path such as /srv/tokens or D:\\tokens, with '*' and '?' as wildcards: it could match no directory")...)
+}
+
+func (r Rule) validate(path *field.Path, valid func(string) bool, problem string) field.ErrorList {
+	return append(validatePatterns(r.Allowed, path.Child("allowed"), valid, problem),
+		validatePatterns(r.Denied, path.Child("denied"), valid, problem)...)
+}
+
+func validatePatterns(patterns []string, path *field.Path, valid func(string) bool, problem string) field.ErrorList {
+	var errs field.ErrorList
+	for i, p := range patterns {
+		if !valid(p) {
+			errs = append(errs, field.Invalid(path.Index(i), p, problem))
+		}
+	}
+	return errs
+}
+
+// namespacePattern is what can match the name of a namespace, a DNS label
+// (RFC 1123).
+var namespacePattern = regexp.MustCompile(`^[-a-z0-9*?]+$`)
+
+const notPlain = "must not be empty, hold control characters, or begin or end with white space"
+
+func isPlain(pattern string) bool {
+	return pattern != "" && strings.TrimSpace(pattern) == pattern && !strings.ContainsFunc(pattern, unicode.IsControl)
+}
