@@ -99,10 +99,10 @@ func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
 			denied := 0
 			for _, ns := range namespaces {
 				for _, audience := range audiences {
-					want := webhook.Policy.Check(ns, audience)
+					want := webhook.Policy.For(ns).Audience(audience)
 					_, err := createToken(t.Context(), ns, audience)
-					if (want == "") != (err == nil) {
-						t.Errorf("audience %q in %s: the webhook says %q, the API server %v", audience, ns, want, err)
+					if (want == nil) != (err == nil) {
+						t.Errorf("audience %q in %s: the webhook says %v, the API server %v", audience, ns, want, err)
 					}
 					if err != nil {
 						denied++
@@ -115,9 +115,11 @@ func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
 			if denied == 0 || denied == len(namespaces)*len(audiences) {
 				t.Errorf("%d denials compare nothing", denied)
 			}
-			// Without an audience it is the pod's own token, as every pod has it.
-			if _, err := createToken(t.Context(), "policy-pay-1", ""); err != nil {
-				t.Error(err)
+			// Without an audience it is for the API server, which some namespaces allow by name.
+			for ns, allows := range map[string]bool{"policy-pay-1": true, "policy-other": true, "policy-plain": strings.Contains(allowed, "api-1")} {
+				if _, err := createToken(t.Context(), ns, ""); (err == nil) != allows {
+					t.Errorf("no audience in %s: %v", ns, err)
+				}
 			}
 			if _, err := createToken(t.Context(), "kube-system", "exact1"); err != nil {
 				t.Error(err)
@@ -137,6 +139,84 @@ func createToken(ctx context.Context, namespace, audience string) (*corev1.Pod, 
 		}}}},
 	}
 	return kube.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
+
+// TestTheAPIServersOwnVolume: each pod has it, and whoever writes it by hand gets what
+// they would have anyway, and nothing else.
+func TestTheAPIServersOwnVolume(t *testing.T) {
+	const ns = "policy-own"
+	if err := kube.Namespace(t.Context(), ns, nil); err != nil {
+		t.Fatal(err)
+	}
+	applyPolicies(t, render(t, fmt.Sprintf(policyValues, "[]")), "oidc-injector-token-volumes")
+	podtest.Eventually(t, "the policy", func(ctx context.Context) error {
+		if _, err := createToken(ctx, ns, ""); err == nil {
+			return errors.New("nothing is denied")
+		}
+		return nil
+	})
+	time.Sleep(time.Second)
+	create := func(pod *corev1.Pod) (*corev1.Pod, error) {
+		return kube.Client().CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	}
+	plain := podtest.New("pod")
+	plain.Spec.AutomountServiceAccountToken = nil
+	plain.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "init"}}
+	stored, err := create(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(stored.Spec.Volumes); n != 1 || len(stored.Spec.Containers[0].VolumeMounts) != 1 || len(stored.Spec.InitContainers[0].VolumeMounts) != 1 {
+		t.Fatalf("the API server adds %d volumes, and mounts %v", n, stored.Spec.Containers[0].VolumeMounts)
+	}
+	type edit func(pod *corev1.Pod, volume *corev1.ProjectedVolumeSource, mount *corev1.VolumeMount)
+	for name, tt := range map[string]struct {
+		edit    edit
+		allowed bool
+	}{
+		"as it is": {func(*corev1.Pod, *corev1.ProjectedVolumeSource, *corev1.VolumeMount) {}, true},
+		"in one container only": {func(p *corev1.Pod, _ *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			p.Spec.InitContainers = nil
+		}, true},
+		"at another path": {edit: func(_ *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) { m.MountPath = "/token" }},
+		"a part of it":    {edit: func(_ *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) { m.SubPath = "token" }},
+		"at a second path in an init container": {edit: func(p *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) {
+			p.Spec.InitContainers[0].VolumeMounts = append(p.Spec.InitContainers[0].VolumeMounts, corev1.VolumeMount{Name: m.Name, MountPath: "/token"})
+		}},
+		"writable": {edit: func(_ *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) { m.ReadOnly = false }},
+		"no token is mounted": {edit: func(p *corev1.Pod, _ *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			p.Spec.AutomountServiceAccountToken = new(bool)
+		}},
+		"another name": {edit: func(p *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) {
+			p.Spec.Volumes[0].Name, m.Name, p.Spec.InitContainers = "api-access", "api-access", nil
+		}},
+		"another lifetime": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			*v.Sources[0].ServiceAccountToken.ExpirationSeconds = 86400
+		}},
+		"another file": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			v.Sources[0].ServiceAccountToken.Path = "jwt"
+		}},
+		"another ConfigMap": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			v.Sources[1].ConfigMap.Name = "own"
+		}},
+		"another item": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			v.Sources[2].DownwardAPI.Items[0].FieldRef.FieldPath = "metadata.name"
+		}},
+		"another mode": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) { *v.DefaultMode = 0o444 }},
+		"one token more": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
+			v.Sources = append(v.Sources, corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "more"}})
+		}},
+		"one source less": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) { v.Sources = v.Sources[:2] }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := podtest.New("pod")
+			pod.Spec = *stored.Spec.DeepCopy()
+			tt.edit(pod, pod.Spec.Volumes[0].Projected, &pod.Spec.Containers[0].VolumeMounts[0])
+			if _, err := create(pod); (err == nil) != tt.allowed || err != nil && !strings.Contains(err.Error(), "oidc-injector-token-volumes") {
+				t.Errorf("allowed %t, and: %v", tt.allowed, err)
+			}
+		})
+	}
 }
 
 // TestUnlabelledNamespacesAreWarnedOf: pods and whatever makes pods.

@@ -66,6 +66,11 @@ var valuesTable = map[string]struct {
 		"--annotation-prefix":                                  "tokens.example.com",
 		"Pod/oidc-injector-test {.spec.containers[0].args[2]}": "--annotation-prefix=tokens.example.com",
 	}},
+	"config.policy": {"login.enabled=false,config.policy.env.allowed={KUBECONFIG,*},config.policy.mountPaths.denied={/run/systemd}," +
+		"config.policy.namespaces[0].namespaces={ci},config.policy.namespaces[0].mountPaths.allowed={/ci}", expectations{
+		configMap: configHead + "policy:\n  env:\n    allowed:\n    - KUBECONFIG\n    - '*'\n  mountPaths:\n    denied:\n    - /run/systemd\n" +
+			"  namespaces:\n  - mountPaths:\n      allowed:\n      - /ci\n    namespaces:\n    - ci\n",
+	}},
 	"restartOnConfigChange": {"restartOnConfigChange=true,config.maxExpiration=12h", expectations{
 		deployment + ` {.spec.template.metadata.annotations.checksum/config}`: "22d8c3b660ee9c6c8627ac5d48f020fa7d8776506a06abf464eab09ff8a6de3d",
 	}},

@@ -62,8 +62,11 @@ config:
   policy:
     audiences: {allowed: [vault, "https://*.example.com"], denied: ['odd "one" \ & <two>']}
     loginAddresses: {allowed: ["https://vault.example.com:8200"]}
+    env: {allowed: [KUBECONFIG, "*"], denied: ["AWS_*"]}
+    mountPaths: {allowed: [/var/run/secrets], denied: ["/var/run/secrets/*.aws"]}
     namespaces:
     - {namespaces: [payments, "payments-*"], audiences: {allowed: [sts.amazonaws.com], denied: [vault]}}
+    - {namespaces: [windows], env: {denied: [TOKEN]}, mountPaths: {allowed: ['D:\tokens']}}
     apiServerAudiences: ["https://issuer.example.com"]
 restartOnConfigChange: true
 certificates: {managed: {secretName: own-ca, caDuration: 4380h, certificateDuration: 24h}}

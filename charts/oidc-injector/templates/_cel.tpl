@@ -1,6 +1,6 @@
 {{/*
 The audience policy in CEL, for the ValidatingAdmissionPolicy that applies it to
-volumes. It is that of internal/config; a test compares their answers.
+volumes. It is that of internal/policy; a test compares their answers.
 */}}
 
 {{/* A glob as a regular expression: '*' is any text, '?' one character. */}}
@@ -36,7 +36,7 @@ One list of all rules that hold in the pod's namespace, added up:
 {{- join " + " $terms -}}
 {{- end -}}
 
-{{/* The names that clusters commonly give to their API server, as internal/config has them. */}}
+{{/* The names that clusters commonly give to their API server, as internal/policy has them. */}}
 {{- define "oidc-injector.apiServerAudiences" -}}
 - https://kubernetes
 - https://kubernetes.default
