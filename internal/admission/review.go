@@ -29,10 +29,12 @@ type Request struct {
 var errNotAReview = errors.New("this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and request.uid")
 
 // ReadReview reads an AdmissionReview in JSON. The pod in it is read in the same
-// pass: a general decoder goes over it three times, which would be three
-// quarters of an admission (docs/design/reading-reviews.md).
+// pass: a general decoder goes over it three times, which would be most of an
+// admission (docs/design/reading-reviews.md).
 //
-// Errors tell where the document is wrong, and quote nothing of it.
+// The request's strings are pieces of the body, which must not be written to
+// again (jsonread.New). Errors say where the document is wrong, and quote
+// nothing of it.
 func ReadReview(body []byte) (*Request, error) {
 	r := reviewReader{Reader: jsonread.New(body), request: &Request{}}
 	defer r.Close()
@@ -138,12 +140,18 @@ func (q *Request) readLate(pod **mutate.Pod, raw string) error {
 	if raw == "" || !q.aboutPods() {
 		return nil
 	}
-	read, err := mutate.ParsePod([]byte(raw))
+	r := jsonread.NewString(raw)
+	defer r.Close()
+	read := mutate.ReadPod(r)
+	r.End()
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("could not read the Pod: %w", err)
+	}
 	*pod = read
-	return err
+	return nil
 }
 
-// aboutPods tells whether the object is a Pod: on the resource itself, and on
+// aboutPods reports whether the object is a Pod: on the resource itself, and on
 // the subresources whose updates carry the whole pod.
 func (q *Request) aboutPods() bool {
 	return q.Group == "" && q.Resource == "pods" && (q.SubResource == "" || q.SubResource == ephemeralContainers)

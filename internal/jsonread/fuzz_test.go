@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,8 +19,8 @@ var errorTexts = regexp.MustCompile(`^(the JSON document ends too early|invalid 
 	`unexpected JSON value: (more after the document|not a whole number before offset \d+|` +
 	`unexpected (string|number|null|true|false|[{\[]) before offset \d+))$`)
 
-// FuzzRead compares with encoding/json what a Reader returns, and reads the
-// same document in a way that need not fit it.
+// FuzzRead compares what a Reader returns with what encoding/json and jsontext
+// do, and reads the same document in a way that need not fit it.
 func FuzzRead(f *testing.F) {
 	for _, document := range []string{
 		`{"metadata":{"annotations":{"a/b":"c"}},"spec":{"containers":[{"name":"a","env":null}]}}`,
@@ -30,6 +31,8 @@ func FuzzRead(f *testing.F) {
 	} {
 		f.Add([]byte(document), []byte{0, 1, 2, 3, 4, 5, 6})
 	}
+	f.Add([]byte(wide(40, `"n%d"`, `{"\u006e":0}`)), []byte{0, 1})
+	f.Add([]byte(strings.TrimSuffix(wide(40, `"\\n%d"`, "[]"), "}")+`,"\u000a39":0}`), []byte{0, 7})
 	f.Fuzz(func(t *testing.T, document, methods []byte) {
 		original := bytes.Clone(document)
 		r := jsonread.New(document)
@@ -41,6 +44,7 @@ func FuzzRead(f *testing.F) {
 			if err := r.Err(); err != nil {
 				t.Errorf("could not read valid JSON: %v", err)
 			}
+			compareTokens(t, document)
 		} else {
 			r.Skip()
 			r.End()
@@ -127,6 +131,56 @@ func compareValue(t *testing.T, r *jsonread.Reader, want json.RawMessage) {
 	}
 }
 
+// compareTokens reads a valid document token by token.
+func compareTokens(t *testing.T, document []byte) {
+	t.Helper()
+	r := jsonread.New(document)
+	decoder := jsontext.NewDecoder(bytes.NewReader(document))
+	token := func() jsontext.Token {
+		read, err := decoder.ReadToken()
+		if err != nil {
+			t.Fatalf("jsontext does not take the next token: %v", err)
+		}
+		return read
+	}
+	var walk func()
+	walk = func() {
+		var got string
+		kind := decoder.PeekKind()
+		if kind != '{' && kind != '[' {
+			want := token().String()
+			if kind == '"' {
+				got = r.String()
+			} else {
+				got = r.Raw(r.Skip)
+			}
+			if got != want {
+				t.Errorf("read %q, jsontext %q", got, want)
+			}
+			return
+		}
+		token()
+		if kind == '{' {
+			r.Object(func(name string) {
+				if want := token().String(); name != want {
+					t.Errorf("the name is %q, with jsontext %q", name, want)
+				}
+				walk()
+			})
+		} else {
+			r.Array(func(int) { walk() })
+		}
+		if end := token().Kind(); end != kind+2 { // ASCII: {|} and [\]
+			t.Errorf("ended at %v", end)
+		}
+	}
+	walk()
+	r.End()
+	if err := r.Err(); err != nil {
+		t.Errorf("could not read valid JSON: %v", err)
+	}
+}
+
 func compareNumber(t *testing.T, r *jsonread.Reader, want json.RawMessage) {
 	t.Helper()
 	var n int64
@@ -155,7 +209,7 @@ func misread(r *jsonread.Reader, methods []byte) {
 		return
 	}
 	method, rest := methods[0], methods[1:]
-	switch method % 8 {
+	switch method % 9 {
 	case 0:
 		r.Object(func(string) { misread(r, rest) })
 	case 1:
@@ -170,6 +224,8 @@ func misread(r *jsonread.Reader, methods []byte) {
 		r.Raw(func() { misread(r, rest) })
 	case 6:
 		r.Bool()
+	case 7:
+		r.Int()
 	default:
 		r.Null()
 		r.Skip()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -144,6 +145,17 @@ func TestErrors(t *testing.T) {
 		"a number of 65 bits":          {`{"x":"SECRET","count":9223372036854775808}`, "unexpected JSON value: not a whole number before offset 41", true},
 		"a string for a boolean":       {`{"x":"SECRET","bool":"true"}`, "unexpected JSON value: unexpected string before offset 27", true},
 		"an unfinished boolean":        {`{"x":"SECRET","bool":tru`, "the JSON document ends too early", false},
+		"an unfinished escape":         {`{"name":"SECRET\`, "invalid JSON near offset 15", false},
+		"an escape of no character":    {`{"name":"SECRET\u12+4"}`, "invalid JSON near offset 15", false},
+		"surrogates the wrong way":     {`{"name":"SECRET\udc00\ud800"}`, "invalid JSON near offset 15", false},
+		"no digit behind the point":    {`{"SECRET":1.}`, "invalid JSON near offset 12", false},
+		"no digit in the exponent":     {`{"SECRET":1e+}`, "invalid JSON near offset 13", false},
+		"no digit behind the sign":     {`{"SECRET":-}`, "invalid JSON near offset 11", false},
+		"a plus":                       {`{"SECRET":+1}`, "invalid JSON near offset 10", false},
+		"a byte order mark":            {"\ufeff{\"SECRET\":1}", "invalid JSON near offset 0", false},
+		"another white space":          {"{\"SECRET\":\v1}", "invalid JSON near offset 10", false},
+		"a NUL":                        {"{\"SECRET\":\x00}", "invalid JSON near offset 10", false},
+		"a NUL behind the document":    {"{\"name\":\"SECRET\"}\x00", "unexpected JSON value: more after the document", true},
 		"nesting without end":          {`{"SECRET":` + strings.Repeat("[", 20_000), "invalid JSON near offset 10009", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,32 +238,161 @@ func checkNothingIsRead(t *testing.T, r *jsonread.Reader) {
 	}
 }
 
-func TestTheDocumentMayBeReusedAfterwards(t *testing.T) {
-	t.Parallel()
+func TestStringsArePiecesOfTheDocument(t *testing.T) { //nolint:paralleltest // counts all that the process allocates
 	document := []byte(`{"name":"before","labels":{"a":"before"},"raw":["before"]}`)
 	original := bytes.Clone(document)
 	r := jsonread.New(document)
-	var got []string
-	r.Object(func(name string) {
-		switch name {
-		case "labels":
-			got = append(got, name, r.StringMap()["a"])
-		case "raw":
-			got = append(got, name, r.Raw(r.Skip))
-		default:
-			got = append(got, name, r.String())
-		}
+	got := map[string]string{}
+	allocations := testing.AllocsPerRun(10, func() {
+		r = jsonread.New(document)
+		r.Object(func(name string) {
+			if name == "raw" {
+				got[name] = r.Raw(r.Skip)
+				return
+			}
+			r.Skip()
+		})
 	})
+	if diff := cmp.Diff(map[string]string{"raw": `["before"]`}, got); diff != "" || r.Err() != nil {
+		t.Errorf("%v (-want +got):\n%s", r.Err(), diff)
+	}
+	if allocations > 2 {
+		t.Errorf("%v allocations for a document without escapes", allocations)
+	}
 	if !bytes.Equal(document, original) {
 		t.Errorf("the document was changed to %s", document)
 	}
-	r.Close()
-	clear(document)
-	if _, err := readThing(`{"name":"after","labels":{"a":"after"},"raw":["after"]}`); err != nil {
+}
+
+// Names and values with escapes are made in one buffer, which grows meanwhile.
+func TestStringsWithEscapesStayWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	var document strings.Builder
+	want := map[string]string{}
+	document.WriteString(`{"labels":{`)
+	for i := range 1000 {
+		if i > 0 {
+			document.WriteByte(',')
+		}
+		fmt.Fprintf(&document, `"\u006b%d":"\t%d"`, i, i)
+		want[fmt.Sprintf("k%d", i)] = fmt.Sprintf("\t%d", i)
+	}
+	document.WriteString(`}}`)
+	got, err := readThing(document.String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"name", "before", "labels", "before", "raw", `["before"]`}, got); diff != "" {
-		t.Errorf("strings change with the document (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, got.Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
+// Up to a number of names they are compared one by one, beyond it by a table
+// that grows. Each name is written in two ways.
+func TestDuplicateNames(t *testing.T) {
+	t.Parallel()
+	written := []string{`"n%d"`, `"\u006e%d"`, `"\u006E%d"`}
+	for _, count := range []int{1, 2, 31, 32, 33, 34, 63, 64, 65, 1000} {
+		for _, first := range written {
+			object := wide(count, first, `{"n0":[{"n0":{}},0]}`)
+			for _, place := range []string{`%s`, `{"n0":%s}`, `[{},{"n0":0,"n1":[%s]}]`, `{"x":{"n0":1,"n1":{}},"n0":%s}`} {
+				if err := skip(fmt.Sprintf(place, object)); err != nil {
+					t.Errorf("%d names %s in %s: %v", count, first, place, err)
+				}
+				for _, again := range written {
+					for _, i := range []int{0, count / 2, count - 1} {
+						document := fmt.Sprintf(place, strings.TrimSuffix(object, "}")+","+fmt.Sprintf(again, i)+":0}")
+						if err := skip(document); err == nil {
+							t.Errorf("%d names %s in %s, and "+again+" again", count, first, place, i)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// A name that contains a quote is none that ends at this quote.
+func TestNamesThatResembleTheTextBehindAName(t *testing.T) {
+	t.Parallel()
+	names := []string{`a`, `a\":`, `a\":0`, `a\":0,`, `a\":0,\"`, `\u0061b`, `ab\u0000`, ``, `\"`}
+	members := make([]string, 0, 100)
+	for range 5 {
+		for _, name := range names {
+			members = append(members, fmt.Sprintf(`"%s":"b"`, name))
+		}
+		if err := skip("{" + strings.Join(members[:len(names)], ",") + "}"); err != nil {
+			t.Errorf("names of %s: %v", members, err)
+		}
+		if len(members) == len(names) {
+			continue
+		}
+		if err := skip("{" + strings.Join(members, ",") + "}"); err == nil {
+			t.Error("duplicate names are taken")
+		}
+	}
+	many := wide(40, `"n%d"`, `"b"`)
+	if err := skip(strings.TrimSuffix(many, "}") + "," + strings.Join(members[:len(names)], ",") + `,"n1\":":0}`); err != nil {
+		t.Errorf("many names: %v", err)
+	}
+}
+
+// wide is an object of so many members, whose names have the form.
+func wide(count int, name, value string) string {
+	members := make([]string, 0, count)
+	for i := range count {
+		members = append(members, fmt.Sprintf(name, i)+":"+value)
+	}
+	return "{" + strings.Join(members, ",") + "}"
+}
+
+func skip(document string) error {
+	r := jsonread.NewString(document)
+	defer r.Close()
+	r.Skip()
+	r.End()
+	return r.Err()
+}
+
+// TestMemory bounds what documents cost that are made to cost much.
+func TestMemory(t *testing.T) { //nolint:paralleltest // counts all that the process allocates
+	const size = 1 << 20
+	fill := func(open, unit, end string) string {
+		return open + strings.Repeat(unit, (size-len(open)-len(end))/len(unit)) + end
+	}
+	deep := func(open, end string) string { return strings.Repeat(open, 9_999) + "0" + strings.Repeat(end, 9_999) }
+	names := func(format string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < size; i++ {
+			fmt.Fprintf(&b, format, i)
+		}
+		return "{" + strings.TrimSuffix(b.String(), ",") + "}"
+	}
+	few := strings.TrimSuffix(strings.TrimPrefix(wide(20, `"n%d"`, "0"), "{"), "}")
+	for name, document := range map[string]string{
+		"numbers":                       fill("[", "0,", "0]"),
+		"objects":                       fill("[", "{},", "0]"),
+		"objects in objects":            deep(`{"":`, "}"),
+		"objects with names in objects": deep("{"+few+`,"":`, "}"),
+		"lists in lists":                deep("[", "]"),
+		"one object of short names":     names(`"%x":0,`),
+		"one of names with escapes":     names(`"\n%x":0,`),
+		"objects of many names":         fill("[", wide(40, `"n%d"`, "0")+",", "0]"),
+		"one string with escapes":       fill(`["`, `\n`, `"]`),
+		"one name with escapes":         fill(`{"`, `\n`, `":0}`),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := skip(document)
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		allocated := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%s: %d bytes for %d", name, allocated, len(document))
+		if allocated > 2*size+4*uint64(len(document)) {
+			t.Errorf("%s: %d bytes are allocated to read %d", name, allocated, len(document))
+		}
 	}
 }
 
