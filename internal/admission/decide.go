@@ -299,26 +299,3 @@ func decision(result mutate.Result, spec annotations.Spec, warnings []string) De
 	}
 	return d
 }
-
-// auditAnnotations are for the API server's audit log, which puts the webhook's
-// name before each key. The API server calls again for the same pod where a
-// later webhook changed it, and takes no second value for a key: so there is a
-// key for each token and login, whose value is the same each time.
-func (d *Decision) auditAnnotations() map[string]string {
-	audit := make(map[string]string, 1)
-	for i := range d.Tokens {
-		t := &d.Tokens[i]
-		audit["token."+t.DisplayName()] = fmt.Sprintf("audience=%s expirationSeconds=%d", t.Audience, t.ExpirationSeconds)
-	}
-	for i := range d.Logins {
-		l := &d.Logins[i]
-		audit["login."+l.DisplayName()] = fmt.Sprintf("method=%s address=%s", l.Method, l.URL())
-	}
-	switch {
-	case d.Outcome == Denied:
-		audit["denied"] = string(d.Reason)
-	case d.Outcome == Unchanged && d.Reason != AlreadyInjected:
-		audit["skipped"] = string(d.Reason)
-	}
-	return audit
-}

@@ -1,89 +1,141 @@
 package admission
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"unicode/utf8"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"gomodules.xyz/jsonpatch/v2"
-	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
-// respond builds the AdmissionReview that answers a request.
+// respond writes the AdmissionReview (admission.k8s.io/v1) that answers a
+// request. What most answers have is written directly: encoding/json would go
+// over the patch four times, as values, compacted, as base64 and as a string.
 func respond(q *Request, d *Decision) ([]byte, error) {
-	response := &admissionv1.AdmissionResponse{
-		UID:              types.UID(q.UID),
-		Allowed:          d.Outcome != Denied,
-		Warnings:         clip(d.Warnings),
-		AuditAnnotations: d.auditAnnotations(),
+	patch, err := appendPatch(make([]byte, 0, patchSize(d.Operations)), d.Operations)
+	if err != nil {
+		return nil, fmt.Errorf("could not encode the patch: %w", err)
+	}
+	const most = 1 << 10 // of what an answer without warnings has beside the patch
+	b := make([]byte, 0, base64.StdEncoding.EncodedLen(len(patch))+most)
+	b = append(b, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`...)
+	b = appendString(b, q.UID)
+	b = append(b, `,"allowed":`...)
+	b = strconv.AppendBool(b, d.Outcome != Denied)
+	if d.Outcome == Denied {
+		status, err := json.Marshal(denial(q, d))
+		if err != nil {
+			return nil, fmt.Errorf("could not encode the status: %w", err)
+		}
+		b = append(b, `,"status":`...)
+		b = append(b, status...)
 	}
 	if len(d.Operations) > 0 {
-		patch, err := json.Marshal(plain(d.Operations))
-		if err != nil {
-			return nil, fmt.Errorf("could not encode the patch: %w", err)
-		}
-		patchType := admissionv1.PatchTypeJSONPatch
-		response.Patch, response.PatchType = patch, &patchType
+		b = append(b, `,"patch":"`...)
+		b = base64.StdEncoding.AppendEncode(b, patch)
+		b = append(b, `","patchType":"JSONPatch"`...)
 	}
-	if !response.Allowed {
-		response.Result = denial(q, d)
-	}
-	body, err := json.Marshal(admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
-		Response: response,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("could not encode the AdmissionReview: %w", err)
-	}
-	return body, nil
+	b = appendAudit(b, d)
+	b = appendWarnings(b, d.Warnings)
+	return append(b, "}}"...), nil
 }
 
-// operation has the fields of jsonpatch.Operation without its MarshalJSON, which
-// would encode each operation on its own and then once more as a whole. It only
-// exists for operations without a value, of which there are none here.
-type operation jsonpatch.Operation
-
-func plain(operations []jsonpatch.Operation) []operation {
-	converted := make([]operation, len(operations))
+// patchSize is about how long the patch becomes.
+func patchSize(operations []jsonpatch.Operation) int {
+	size := 0
 	for i := range operations {
-		converted[i] = operation(operations[i])
+		const rest = len(`{"op":"replace","path":"","value":},`)
+		raw, _ := operations[i].Value.(json.RawMessage)
+		size += rest + len(operations[i].Path) + len(raw)
 	}
-	return converted
+	return size
 }
 
-// maxErrors bounds what a denial says and the log repeats. A pod of 3 MB can have
-// hundreds of thousands of errors, and the time for joining their texts grows
-// with the square of their number.
-const maxErrors = 100
+// appendPatch appends a JSON patch (RFC 6902), or nothing where there is none.
+func appendPatch(b []byte, operations []jsonpatch.Operation) ([]byte, error) {
+	if len(operations) == 0 {
+		return b, nil
+	}
+	separator := byte('[')
+	for i := range operations {
+		o := &operations[i]
+		b = append(b, separator)
+		separator = ','
+		b = append(b, `{"op":`...)
+		b = appendString(b, o.Operation)
+		b = append(b, `,"path":`...)
+		b = appendString(b, o.Path)
+		b = append(b, `,"value":`...)
+		var err error
+		if b, err = appendValue(b, o.Value); err != nil {
+			return nil, err
+		}
+		b = append(b, '}')
+	}
+	return append(b, ']'), nil
+}
 
-// saidErrors are the errors that a denial names.
-func (d *Decision) saidErrors() field.ErrorList { return d.Errors[:min(len(d.Errors), maxErrors)] }
+// appendValue appends a value in JSON. Values that many operations share are JSON
+// already.
+func appendValue(b []byte, value any) ([]byte, error) {
+	if raw, ok := value.(json.RawMessage); ok {
+		return append(b, raw...), nil
+	}
+	encoded, err := json.Marshal(value)
+	return append(b, encoded...), err
+}
 
-// denial is the status of a denied request, in the form of the API server's own
-// validation errors, so that clients show each cause in a line of its own.
-func denial(q *Request, d *Decision) *metav1.Status {
-	said := d.saidErrors()
-	message := said.ToAggregate().Error()
-	if len(d.Errors) > len(said) {
-		message += " and more"
+// appendString appends a string in JSON. What is not UTF-8 becomes the
+// replacement character, as with encoding/json.
+func appendString[text ~string | ~[]byte](b []byte, s text) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // reports what it has replaced
+	return b
+}
+
+// appendAudit appends the annotations for the API server's audit log, which puts
+// the webhook's name before each key. The API server calls again for the same pod
+// where a later webhook changed it, and takes no second value for a key: so there
+// is a key for each token and login, whose value is the same each time.
+func appendAudit(b []byte, d *Decision) []byte {
+	start := len(b)
+	add := func(key, name string, value ...string) {
+		separator := byte(',')
+		if len(b) == start {
+			b = append(b, `,"auditAnnotations":`...)
+			separator = '{'
+		}
+		b = append(b, separator)
+		b = appendString(b, key+name)
+		b = append(b, ':')
+		b = appendString(b, strings.Join(value, ""))
 	}
-	causes := make([]metav1.StatusCause, 0, len(said))
-	for _, err := range said {
-		causes = append(causes, metav1.StatusCause{
-			Type: metav1.CauseType(err.Type), Field: err.Field, Message: err.ErrorBody(),
-		})
+	for i := range d.Tokens {
+		t := &d.Tokens[i]
+		add("token.", t.DisplayName(), "audience=", t.Audience, " expirationSeconds=", strconv.FormatInt(t.ExpirationSeconds, 10))
 	}
-	return &metav1.Status{
-		Status:  metav1.StatusFailure,
-		Code:    http.StatusUnprocessableEntity,
-		Reason:  metav1.StatusReasonInvalid,
-		Message: message,
-		Details: &metav1.StatusDetails{Name: q.Pod.Name, Kind: "Pod", Causes: causes},
+	for i := range d.Logins {
+		l := &d.Logins[i]
+		add("login.", l.DisplayName(), "method=", string(l.Method), " address=", l.URL())
 	}
+	switch {
+	case d.Outcome == Denied:
+		add("denied", "", string(d.Reason))
+	case d.Outcome == Unchanged && d.Reason != AlreadyInjected:
+		add("skipped", "", string(d.Reason))
+	}
+	if len(b) > start {
+		b = append(b, '}')
+	}
+	return b
 }
 
 // The API server cuts off warnings beyond 4096 bytes in total (KEP-1693) and
@@ -93,21 +145,74 @@ const (
 	maxWarnings = 4096
 )
 
-// clip keeps the warnings within what the API server passes on.
-func clip(warnings []string) []string {
-	total, clipped := 0, make([]string, 0, len(warnings))
-	for _, w := range warnings {
-		if len(w) > maxWarning {
-			cut := maxWarning
-			for cut > 0 && !utf8.RuneStart(w[cut]) {
-				cut--
-			}
-			w = w[:cut] + "…"
-		}
+// appendWarnings appends the warnings that the API server passes on.
+func appendWarnings(b []byte, warnings []string) []byte {
+	total := 0
+	for i, w := range warnings {
+		w = truncate.String(w, maxWarning)
 		if total += len(w); total > maxWarnings {
+			warnings = warnings[:i]
 			break
 		}
-		clipped = append(clipped, w)
+		if i == 0 {
+			b = append(b, `,"warnings":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(b, w)
 	}
-	return clipped
+	if len(warnings) > 0 {
+		b = append(b, ']')
+	}
+	return b
+}
+
+// What a denial says, and the log repeats, is bounded. A pod of 3 MB can have
+// hundreds of thousands of errors, and one error can quote most of it. Lengths are
+// in bytes.
+const (
+	maxErrors  = 100
+	maxName    = 253 // the longest that an object can have
+	maxField   = 512
+	maxValue   = 256 // so that what is allowed instead, behind it, is still said
+	maxMessage = 1 << 10
+)
+
+// saidErrors are the errors that a denial names.
+func (d *Decision) saidErrors() field.ErrorList { return d.Errors[:min(len(d.Errors), maxErrors)] }
+
+// denial is the status of a denied request, in the form of the API server's own
+// validation errors, so that clients show each cause in a line of its own.
+func denial(q *Request, d *Decision) *metav1.Status {
+	said := d.saidErrors()
+	causes := make([]metav1.StatusCause, 0, len(said))
+	texts := make([]string, 0, len(said))
+	for _, err := range said {
+		short := *err
+		if value, ok := err.BadValue.(string); ok {
+			short.BadValue = truncate.String(value, maxValue)
+		}
+		c := metav1.StatusCause{
+			Type: metav1.CauseType(err.Type), Field: truncate.String(err.Field, maxField),
+			Message: truncate.String(short.ErrorBody(), maxMessage),
+		}
+		causes = append(causes, c)
+		if text := c.Field + ": " + c.Message; !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	message := strings.Join(texts, ", ")
+	if len(texts) > 1 {
+		message = "[" + message + "]"
+	}
+	if len(d.Errors) > len(said) {
+		message += " and more"
+	}
+	return &metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusUnprocessableEntity,
+		Reason:  metav1.StatusReasonInvalid,
+		Message: message,
+		Details: &metav1.StatusDetails{Name: truncate.Prefix(q.Pod.Name, maxName), Kind: "Pod", Causes: causes},
+	}
 }

@@ -47,11 +47,15 @@ func ReadReview(body []byte) (*Request, error) {
 	if err := errors.Join(q.readLate(&q.Pod, r.lateObject), q.readLate(&q.OldPod, r.lateOldObject)); err != nil {
 		return nil, err
 	}
-	if r.apiVersion != admissionv1.SchemeGroupVersion.String() || r.kind != "AdmissionReview" || q.UID == "" {
+	if r.apiVersion != admissionv1.SchemeGroupVersion.String() || r.kind != "AdmissionReview" || q.UID == "" || len(q.UID) > maxUID {
 		return nil, errNotAReview
 	}
 	return q, nil
 }
+
+// maxUID is the longest request.uid, in bytes, as the answer repeats it. API
+// servers send 36 bytes.
+const maxUID = 256
 
 type reviewReader struct {
 	*jsonread.Reader

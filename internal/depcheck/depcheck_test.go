@@ -44,6 +44,7 @@ var rules = map[string]rule{
 
 	"internal/admission": {imports: []string{
 		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/mutate", "internal/policy",
+		"internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/config", "internal/mutate"}},
