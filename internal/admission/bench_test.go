@@ -3,6 +3,8 @@ package admission_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -13,17 +15,36 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
 )
 
-// benchmarked are pods of all sizes, and one of them with a login.
+// benchmarked are pods of all sizes, and some that ask for more.
 func benchmarked() []admissiontest.Size {
-	return append(admissiontest.Sizes(), admissiontest.Size{Name: "login-10KB", Containers: 6, Patched: true, Annotations: map[string]string{
-		"oidc-injector.io/audience": "vault", "oidc-injector.io/login": "vault", "oidc-injector.io/login-address": "https://vault.example.com:8200",
-	}})
+	const prefix = "oidc-injector.io/"
+	env := map[string]string{prefix + "audience": "vault", prefix + "env": "TOKEN_FILE"}
+	login := map[string]string{prefix + "audience": "vault", prefix + "login": "vault", prefix + "login-address": "https://vault.example.com:8200"}
+	tokens := map[string]string{}
+	for i := range 32 {
+		tokens[fmt.Sprintf("%saudience.t%d", prefix, i)] = fmt.Sprintf("audience-%d", i)
+		tokens[fmt.Sprintf("%smount-path.t%d", prefix, i)] = fmt.Sprintf("/var/run/secrets/t%d", i)
+	}
+	foreign := map[string]string{prefix + "audience": "vault"}
+	for i := range 1000 {
+		foreign[fmt.Sprintf("example.com/annotation-%d", i)] = "the value of another program"
+	}
+	return append(admissiontest.Sizes(),
+		admissiontest.Size{Name: "plain-2KB-env", Object: admissiontest.PlainPod(env), Patched: true},
+		admissiontest.Size{Name: "small-3KB-env", Object: admissiontest.Pod(1, env), Patched: true},
+		admissiontest.Size{Name: "medium-11KB-env", Object: admissiontest.Pod(6, env), Patched: true},
+		admissiontest.Size{Name: "large-77KB-env", Object: admissiontest.Pod(50, env), Patched: true},
+		admissiontest.Size{Name: "medium-11KB-login", Object: admissiontest.Pod(6, login), Patched: true},
+		admissiontest.Size{Name: "32-tokens", Object: admissiontest.Pod(1, tokens), Patched: true},
+		admissiontest.Size{Name: "1000-foreign-annotations", Object: admissiontest.Pod(1, foreign), Patched: true},
+	)
 }
 
+// BenchmarkDecide is from the bytes of a review to the list of operations.
 func BenchmarkDecide(b *testing.B) {
 	cfg := loginConfig(b)
 	for _, p := range benchmarked() {
-		body := admissiontest.Review("CREATE", "", admissiontest.Pod(p.Containers, p.Annotations), "null")
+		body := p.Review()
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -40,36 +61,44 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-func post(body []byte) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	return r
-}
-
 // BenchmarkHandler is the whole work on a request but for the network: read,
-// decide, encode, count.
+// decide, encode, count. The request is the same each time, so that making it is
+// not measured.
 func BenchmarkHandler(b *testing.B) {
 	handler := admission.NewHandler(admission.Options{
 		Config: configured(loginConfig(b)), Version: "v0.0.0", Log: discard, Metrics: prometheus.NewRegistry(),
 	})
 	for _, p := range benchmarked() {
-		body := admissiontest.Review("CREATE", "", admissiontest.Pod(p.Containers, p.Annotations), "null")
+		sent := p.Review()
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			w := &responseWriter{header: http.Header{}}
+			body := &requestBody{}
+			r := httptest.NewRequest(http.MethodPost, "/mutate?timeout=10s", body)
+			r.ContentLength = int64(len(sent))
+			r.Header.Set("Content-Type", "application/json")
 			for b.Loop() {
 				w.body.Reset()
-				handler.ServeHTTP(w, post(body))
+				body.Reset(sent)
+				r.Body = body
+				handler.ServeHTTP(w, r)
 			}
 			var answer struct{ Response struct{ Patch []byte } }
-			if err := json.Unmarshal(w.body.Bytes(), &answer); err != nil {
-				b.Fatal(err)
+			if err := json.Unmarshal(w.body.Bytes(), &answer); err != nil || (len(answer.Response.Patch) > 0) != p.Patched {
+				b.Fatalf("%v in %s", err, w.body.Bytes())
 			}
-			b.ReportMetric(float64(len(body)), "request-B")
+			b.ReportMetric(float64(len(sent)), "request-B")
 			b.ReportMetric(float64(len(answer.Response.Patch)), "patch-B")
 		})
 	}
 }
+
+// requestBody is a body that can be sent again.
+type requestBody struct{ bytes.Reader }
+
+func (*requestBody) Close() error { return nil }
+
+var _ io.ReadCloser = (*requestBody)(nil)
 
 // responseWriter keeps the last response, without the recorder's own work.
 type responseWriter struct {

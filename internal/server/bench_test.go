@@ -21,7 +21,7 @@ func BenchmarkRead(b *testing.B) {
 		return ctrladmission.Allowed("")
 	})}
 	for _, size := range admissiontest.Sizes() {
-		body := admissiontest.Review("CREATE", "", admissiontest.Pod(size.Containers, size.Annotations), "null")
+		body := size.Review()
 		b.Run("ours/"+size.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

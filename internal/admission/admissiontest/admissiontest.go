@@ -8,24 +8,27 @@ import (
 	"strings"
 )
 
-// Size is a pod of a certain size.
+// Size is a pod of a certain size, and what its annotations ask for.
 type Size struct {
-	Name        string
-	Containers  int
-	Annotations map[string]string
-	// Patched tells whether the annotations ask for something.
+	Name   string
+	Object string
+	// Patched says whether the annotations ask for something.
 	Patched bool
 }
 
-// Sizes are the pods that speed is measured with: three that ask for a token for
+// Review is the admission review of the pod's creation.
+func (s *Size) Review() []byte { return Review("CREATE", "", s.Object, "null") }
+
+// Sizes are the pods that speed is measured with: some that ask for a token for
 // all containers, and one that does not.
 func Sizes() []Size {
 	vault := map[string]string{"oidc-injector.io/audience": "vault"}
 	return []Size{
-		{"small-2KB", 1, vault, true},
-		{"medium-10KB", 6, vault, true},
-		{"large-80KB", 50, vault, true},
-		{"passthrough-10KB", 6, map[string]string{"example.com/other": "x"}, false},
+		{"plain-2KB", PlainPod(vault), true},
+		{"small-3KB", Pod(1, vault), true},
+		{"medium-11KB", Pod(6, vault), true},
+		{"large-77KB", Pod(50, vault), true},
+		{"passthrough-11KB", Pod(6, map[string]string{"example.com/other": "x"}), false},
 	}
 }
 
@@ -39,13 +42,17 @@ func Review(operation, subResource, object, oldObject string) []byte {
 		`"object":` + object + `,"oldObject":` + oldObject + `,"dryRun":false,"options":{"kind":"CreateOptions","apiVersion":"meta.k8s.io/v1"}}}`)
 }
 
+// PlainPod is a pod of one container that says next to nothing, as the API server
+// sends it to webhooks, with its defaults filled in.
+func PlainPod(annotations map[string]string) string {
+	return pod(annotations, `{"name":"app","image":"registry.example/team/app:1.0.0","resources":{},`+
+		`"volumeMounts":[{"name":"kube-api-access-x7k2p","readOnly":true,"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}],`+
+		`"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","imagePullPolicy":"IfNotPresent"}`)
+}
+
 // Pod is a pod of a ReplicaSet as the API server sends it to webhooks, with its
 // defaults filled in. A container takes about 1.5 kB.
 func Pod(containers int, annotations map[string]string) string {
-	written, err := json.Marshal(annotations)
-	if err != nil {
-		panic(err) // a map of strings always marshals
-	}
 	var list []string
 	for i := range containers {
 		list = append(list, fmt.Sprintf(`{"name":"app-%d","image":"registry.example/team/app:1.%d.0","command":["/bin/app"],"args":["--listen=:8080","--log-level=info"],
@@ -59,7 +66,15 @@ func Pod(containers int, annotations map[string]string) string {
 "readinessProbe":{"httpGet":{"path":"/readyz","port":8080,"scheme":"HTTP"},"timeoutSeconds":1,"periodSeconds":10,"successThreshold":1,"failureThreshold":3},
 "terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","imagePullPolicy":"IfNotPresent","securityContext":{"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true,"allowPrivilegeEscalation":false}}`, i, i))
 	}
+	return pod(annotations, list...)
+}
+
+func pod(annotations map[string]string, containers ...string) string {
+	written, err := json.Marshal(annotations)
+	if err != nil {
+		panic(err) // a map of strings always marshals
+	}
 	return strings.ReplaceAll(`{"kind":"Pod","apiVersion":"v1","metadata":{"generateName":"app-5d9c7b9f4-","namespace":"default","labels":{"app":"app","pod-template-hash":"5d9c7b9f4"},"annotations":{`+strings.Trim(string(written), "{}")+`},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"app-5d9c7b9f4","uid":"0a6d5c1e-3f52-4b0e-9d2a-6a1f1f6b7c11","controller":true,"blockOwnerDeletion":true}]},
 "spec":{"volumes":[{"name":"data","emptyDir":{}},{"name":"kube-api-access-x7k2p","projected":{"sources":[{"serviceAccountToken":{"expirationSeconds":3607,"path":"token"}},{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca.crt"}]}},{"downwardAPI":{"items":[{"path":"namespace","fieldRef":{"apiVersion":"v1","fieldPath":"metadata.namespace"}}]}}],"defaultMode":420}}],
-"containers":[`+strings.Join(list, ",")+`],"restartPolicy":"Always","terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","serviceAccountName":"default","serviceAccount":"default","securityContext":{"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}},"schedulerName":"default-scheduler","tolerations":[{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":300},{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}],"priority":0,"enableServiceLinks":true,"preemptionPolicy":"PreemptLowerPriority"},"status":{}}`, "\n", "")
+"containers":[`+strings.Join(containers, ",")+`],"restartPolicy":"Always","terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","serviceAccountName":"default","serviceAccount":"default","securityContext":{"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}},"schedulerName":"default-scheduler","tolerations":[{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":300},{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}],"priority":0,"enableServiceLinks":true,"preemptionPolicy":"PreemptLowerPriority"},"status":{}}`, "\n", "")
 }

@@ -56,7 +56,7 @@ func measure(ctx context.Context, duration time.Duration) (err error) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "pod\tconnections\trequests/s\tp50\tp99\tmax\t")
 	for _, size := range admissiontest.Sizes() {
-		body := admissiontest.Review("CREATE", "", admissiontest.Pod(size.Containers, size.Annotations), "null")
+		body := size.Review()
 		for _, connections := range []int{1, 16, 128} {
 			l := load{url: webhook.URL(), body: body, patched: size.Patched, roots: pool, connections: connections, duration: duration}
 			latencies, err := l.run(ctx)
