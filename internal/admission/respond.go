@@ -95,10 +95,17 @@ func appendValue(b []byte, value any) ([]byte, error) {
 }
 
 // appendString appends a string in JSON. What is not UTF-8 becomes the
-// replacement character, as with encoding/json.
-func appendString[text ~string | ~[]byte](b []byte, s text) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // reports what it has replaced
-	return b
+// replacement character, as with encoding/json. Nearly all strings stand for
+// themselves, and jsontext would copy each longer one.
+func appendString(b []byte, s string) []byte {
+	special := func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }
+	if strings.ContainsFunc(s, special) {
+		b, _ = jsontext.AppendQuote(b, s) // reports what it has replaced
+		return b
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // appendAudit appends the annotations for the API server's audit log, which puts
