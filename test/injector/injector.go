@@ -209,6 +209,9 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	return body, err
 }
 
+// PID is the process of the program that runs at the moment.
+func (in *Injector) PID() int { return in.program.PID }
+
 // URL is where the webhook answers admission reviews.
 func (in *Injector) URL() string { return "https://" + loopback(in.port) + "/mutate" }
 
