@@ -131,7 +131,7 @@ func appendAudit(b []byte, d *Decision) []byte {
 	}
 	for i := range d.Logins {
 		l := &d.Logins[i]
-		add("login.", l.DisplayName(), "method=", string(l.Method), " address=", l.URL())
+		add("login.", l.DisplayName(), "method=", l.Method, " address=", l.URL())
 	}
 	switch {
 	case d.Outcome == Denied:

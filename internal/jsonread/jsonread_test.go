@@ -319,7 +319,7 @@ func TestNamesThatResembleTheTextBehindAName(t *testing.T) {
 	members := make([]string, 0, 100)
 	for range 5 {
 		for _, name := range names {
-			members = append(members, fmt.Sprintf(`"%s":"b"`, name))
+			members = append(members, `"`+name+`":"b"`)
 		}
 		if err := skip("{" + strings.Join(members[:len(names)], ",") + "}"); err != nil {
 			t.Errorf("names of %s: %v", members, err)

@@ -77,7 +77,7 @@ func (r *Reader) dropNames(n *names) {
 func (r *Reader) nameAt(at uint32) string {
 	text, end := r.text, byte('"')
 	if int(at) >= len(text) {
-		text, at, end = r.plain.String(), at-uint32(len(text)), endOfName
+		text, at, end = r.plain.String(), at-uint32(len(text)), endOfName //nolint:gosec // maxLength
 	}
 	text = text[at:]
 	return text[:strings.IndexByte(text, end)]

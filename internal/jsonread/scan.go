@@ -25,7 +25,8 @@ func (r *Reader) enter(bracket byte) bool {
 		return false
 	}
 	r.pos++
-	r.open = append(r.open, scope{end: bracket + 2, names: names{from: uint32(len(r.few))}}) // ASCII: {|} and [\]
+	from := uint32(len(r.few)) //nolint:gosec // at most as many as the document has bytes
+	r.open = append(r.open, scope{end: bracket + 2, names: names{from: from}}) // ASCII: {|} and [\]
 	return true
 }
 
@@ -80,7 +81,7 @@ func (r *Reader) name(s *scope, first byte) (name string, ok bool) {
 		at = len(r.text) + r.plain.Len() - len(name)
 		r.plain.WriteByte(endOfName)
 	}
-	if !r.addName(&s.names, name, uint32(at)) { //nolint:gosec // NewString bounds it
+	if !r.addName(&s.names, name, uint32(at)) { //nolint:gosec // maxLength
 		r.invalid(start)
 		return "", false
 	}
