@@ -25,7 +25,7 @@ func (r *Reader) enter(bracket byte) bool {
 		return false
 	}
 	r.pos++
-	from := uint32(len(r.few)) //nolint:gosec // at most as many as the document has bytes
+	from := uint32(len(r.few))                                                 //nolint:gosec // at most as many as the document has bytes
 	r.open = append(r.open, scope{end: bracket + 2, names: names{from: from}}) // ASCII: {|} and [\]
 	return true
 }
