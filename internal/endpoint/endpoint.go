@@ -43,14 +43,24 @@ func Parse(value string) (*url.URL, error) {
 		return nil, ErrQuery
 	case strings.Contains(value, "%"): // which leaves no zone of an IPv6 address either
 		return nil, ErrEscape
-	case !isHost(u.Host):
-		return nil, ErrHost
-	case endsInNumber(u.Hostname()) && !isIP(u.Hostname()):
-		return nil, ErrNumeric
 	case !isPath(u.Path):
 		return nil, ErrPath
 	}
+	if err := checkHost(u); err != nil {
+		return nil, err
+	}
 	return u, nil
+}
+
+func checkHost(u *url.URL) error {
+	switch {
+	case !isHost(u.Host):
+		return ErrHost
+	case endsInNumber(u.Hostname()) && !isIP(u.Hostname()):
+		return ErrNumeric
+	default:
+		return nil
+	}
 }
 
 // isHost reports whether this is a name or an IP address, and a port or none.
