@@ -24,8 +24,11 @@ func TestBudget(t *testing.T) {
 	b.spend("other", now.Add(2*eventInterval)) // another window
 	got = append(got, left(now.Add(2*eventInterval)))
 	want := [][]int{
-		{0, eventsPerNamespace - 1}, {eventsPerNamespace, eventsPerNamespace - 1}, {eventsPerNamespace, eventsPerNamespace},
-		{1}, {eventsPerNamespace, eventsPerNamespace - 1},
+		{0, eventsPerNamespace - 1},
+		{eventsPerNamespace, eventsPerNamespace - 1},
+		{eventsPerNamespace, eventsPerNamespace},
+		{1},
+		{eventsPerNamespace, eventsPerNamespace - 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)

@@ -40,7 +40,7 @@ func TestClaimedOwner(t *testing.T) {
 	}
 }
 
-func TestOwns(t *testing.T) {
+func TestOwns(t *testing.T) { //nolint:tparallel // its parts share a server that is made to fail
 	t.Parallel()
 	s := server(t)
 	s.ReplicaSet("shop", "web", "uid", map[string]string{"app": "web"})

@@ -135,10 +135,16 @@ func TestPagesGrow(t *testing.T) {
 	t.Parallel()
 	p := newPager(nil, "pods")
 	for _, tt := range []struct{ objects, size, want int }{
-		{100, 100 << 10, 200}, {200, 200 << 10, 400}, {400, 400 << 10, mostObjects}, {0, 100, mostObjects},
-		{mostObjects, 2 * fullPage, mostObjects / 2}, {250, 250 * fullPage, 1}, {1, 1 << 10, 2},
+		{100, 100 << 10, 200},
+		{200, 200 << 10, 400},
+		{400, 400 << 10, mostObjects},
+		{0, 100, mostObjects},
+		{mostObjects, 2 * fullPage, mostObjects / 2},
+		{250, 250 * fullPage, 1},
+		{1, 1 << 10, 2},
 	} {
-		if p.learn(tt.objects, tt.size); p.objects != tt.want {
+		p.learn(tt.objects, tt.size)
+		if p.objects != tt.want {
 			t.Errorf("%d objects of %d bytes: the next page has %d, want %d", tt.objects, tt.size, p.objects, tt.want)
 		}
 	}
