@@ -100,7 +100,7 @@ func newAuditor(o Options, t timing, limit int) (*Auditor, error) {
 
 func (a *Auditor) connect() error {
 	config := rest.CopyConfig(a.options.REST)
-	config.QPS, config.Burst = 50, 100 // each client has a limit of its own; pages come one after the other
+	config.QPS, config.Burst = 20, 40 // each client has a limit of its own
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return err

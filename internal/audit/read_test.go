@@ -99,9 +99,9 @@ func TestPages(t *testing.T) {
 		most int // bytes of an answer
 	}{
 		"none":          {0, annotated(0), nil, maxPage},
-		"small":         {3_000, annotated(0), nil, maxPage},
-		"60 kB":         {300, annotated(60_000), nil, maxPage + 1},
-		"250 kB":        {100, annotated(250_000), nil, maxPage + 1},
+		"small":         {1_000, annotated(0), nil, maxPage},
+		"60 kB":         {100, annotated(60_000), nil, maxPage + 1},
+		"250 kB":        {30, annotated(250_000), nil, maxPage + 1},
 		"over a page":   {6, annotated(maxPage + 1), nil, maxObject},
 		"over anything": {3, annotated(maxObject), errTooLarge, maxObject + 1},
 		"large ones after small ones": {600, func(i int) *corev1.Pod {
