@@ -54,8 +54,7 @@ func patchSize(operations []jsonpatch.Operation) int {
 	size := 0
 	for i := range operations {
 		const rest = len(`{"op":"replace","path":"","value":},`)
-		raw, _ := operations[i].Value.(json.RawMessage)
-		size += rest + len(operations[i].Path) + len(raw)
+		size += rest + len(operations[i].Path) + len(encoded(operations[i].Value))
 	}
 	return size
 }
@@ -84,14 +83,26 @@ func appendPatch(b []byte, operations []jsonpatch.Operation) ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-// appendValue appends a value in JSON. Values that many operations share are JSON
-// already.
+// encoded is a value that is JSON already, as those are that operations share, or
+// nil.
+func encoded(value any) json.RawMessage {
+	switch raw := value.(type) {
+	case json.RawMessage:
+		return raw
+	case *json.RawMessage:
+		return *raw
+	default:
+		return nil
+	}
+}
+
+// appendValue appends a value in JSON.
 func appendValue(b []byte, value any) ([]byte, error) {
-	if raw, ok := value.(json.RawMessage); ok {
+	if raw := encoded(value); raw != nil {
 		return append(b, raw...), nil
 	}
-	encoded, err := json.Marshal(value)
-	return append(b, encoded...), err
+	raw, err := json.Marshal(value)
+	return append(b, raw...), err
 }
 
 // appendString appends a string in JSON. What is not UTF-8 becomes the

@@ -53,19 +53,21 @@ func FuzzRespond(f *testing.F) {
 	})
 }
 
-// addOperations adds one with a value in JSON, and one with a value to be encoded.
+// addOperations adds some with a value in JSON, and one with a value to be encoded.
 func addOperations(t *testing.T, d *Decision, want *admissionv1.AdmissionResponse, path, value string) {
 	t.Helper()
 	mount := corev1.VolumeMount{Name: value, MountPath: path}
-	raw := encode(t, []corev1.VolumeMount{mount})
+	raw := json.RawMessage(encode(t, []corev1.VolumeMount{mount}))
 	d.Operations = []jsonpatch.Operation{
-		{Operation: "add", Path: path, Value: json.RawMessage(raw)},
+		{Operation: "add", Path: path, Value: raw},
+		{Operation: "add", Path: path + path, Value: &raw},
 		{Operation: value, Path: value, Value: mount},
 	}
 	patchType := admissionv1.PatchTypeJSONPatch
 	want.PatchType = &patchType
 	want.Patch = encode(t, []map[string]any{
 		{"op": "add", "path": path, "value": []corev1.VolumeMount{mount}},
+		{"op": "add", "path": path + path, "value": []corev1.VolumeMount{mount}},
 		{"op": value, "path": value, "value": mount},
 	})
 }
