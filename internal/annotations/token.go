@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
 // builder turns the settings of one name into a Token and a Login.
@@ -221,10 +222,4 @@ func (b *builder) names(s setting) []string {
 }
 
 // Shorten keeps an error readable where the value is huge.
-func Shorten(value string) string {
-	const most = 128
-	if len(value) <= most {
-		return value
-	}
-	return strings.ToValidUTF8(value[:most], "") + "…"
-}
+func Shorten(value string) string { return truncate.String(value, 128) }

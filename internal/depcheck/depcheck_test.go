@@ -49,7 +49,7 @@ var rules = map[string]rule{
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/config", "internal/mutate"}},
 
-	"internal/annotations": {imports: []string{"internal/contract", "internal/endpoint"}, outOfReach: valuesOnly},
+	"internal/annotations": {imports: []string{"internal/contract", "internal/endpoint", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/repeat", "internal/truncate",
 	}},
@@ -93,6 +93,7 @@ var rules = map[string]rule{
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
 	"internal/policy": {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
+	"internal/repeat": {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
 		"internal/filewatch", "internal/kubeclient",

@@ -22,7 +22,7 @@ func TestEveryDefaultIsTaken(t *testing.T) {
 	values := map[string]string{
 		"expiration": "2h", "token-file": "t", "mount-path": "/t", "file-mode": "0440", "skip-containers": "c",
 		"login-mode": "init", "login-mount-path": "/l", "login-file": "l", "login-format": "json", "login-ca-configmap": "ca",
-		"login-address": "https://vault.example.com", "login-mount": "m", "login-namespace": "n",
+		"login-address": "https://vault.example.com", "login-mount": "m", "login-namespace": "n", "login-client-env": "false",
 	}
 	all := readSchema(t)["properties"].(map[string]any)["config"].(map[string]any)["properties"].(map[string]any)
 	for key := range all["defaults"].(map[string]any)["properties"].(map[string]any) {

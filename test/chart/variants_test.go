@@ -56,6 +56,7 @@ login:
 config:
   defaults: {expiration: 30m, skip-containers: istio-proxy}
   maxExpiration: 12h
+  injectedContainers: [istio-*, own-proxy]
   profiles:
     vault: {audience: vault, login: vault, login-address: "https://vault.example.com:8200"}
     clouds: {audience.aws: sts.amazonaws.com, env.aws: AWS_WEB_IDENTITY_TOKEN_FILE}
