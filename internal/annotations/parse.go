@@ -130,7 +130,7 @@ func (w *parsing) fail(err *field.Error) {
 // default name always counts, as it may opt the whole pod out.
 func (w *parsing) set(name string, s setting) {
 	if name == "" || len(w.request.of(name)) > 0 || w.request.names() < MaxTokens {
-		w.request.set(name, s)
+		w.request = w.request.with(name, s)
 	} else {
 		w.tooMany = true
 	}

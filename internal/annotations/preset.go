@@ -40,7 +40,7 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 				continue
 			}
 		}
-		tokens.set(token, setting{key: key, value: profile[full], at: at})
+		tokens = tokens.with(token, setting{key: key, value: profile[full], at: at})
 	}
 	var built Spec
 	for _, a := range tokens {

@@ -97,17 +97,17 @@ func (r request) index(name string) (int, bool) {
 	return slices.BinarySearchFunc(r, name, func(a asked, name string) int { return strings.Compare(a.name, name) })
 }
 
-// set adds a setting of a name.
-func (r *request) set(name string, s setting) {
+// with returns the request with one more setting of a name.
+func (r request) with(name string, s setting) request {
 	i, found := r.index(name)
 	if !found {
-		*r = slices.Insert(*r, i, asked{name: name})
+		r = slices.Insert(r, i, asked{name: name})
 	}
-	a := &(*r)[i]
-	if a.settings == nil {
-		a.settings = make(settings, 0, 6)
+	if r[i].settings == nil {
+		r[i].settings = make(settings, 0, 6)
 	}
-	a.settings = append(a.settings, s)
+	r[i].settings = append(r[i].settings, s)
+	return r
 }
 
 // names counts the names that something is said of.

@@ -19,9 +19,6 @@ type variable struct {
 	// yields is true where a variable that the pod sets itself is kept, whatever
 	// its value. Without it, another value is a contradiction.
 	yields bool
-	// client is true for those by which Vault's clients find it. Only together
-	// they make sense.
-	client bool
 
 	encoded element
 }
@@ -43,27 +40,30 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 	return []variable{newVariable(variable{name: t.Env, value: t.Path(os), annotation: t.Annotation(annotations.Env)})}
 }
 
-// loginVariables are the variables of the containers that read a result: the one
-// that holds its path, and, with Vault, those of Vault's clients.
-func loginVariables(l *annotations.Login, settings LoginContainer) []variable {
-	variables := make([]variable, 0, 4)
-	add := func(v variable) { variables = append(variables, newVariable(v)) }
-	add(variable{name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
+// loginVariable is the variable that holds a result's path.
+func loginVariable(l *annotations.Login) variable {
+	return newVariable(variable{name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
+}
+
+// clientVariables are those by which Vault's clients find it, the address first.
+// Only together they make sense.
+func clientVariables(l *annotations.Login, settings LoginContainer) []variable {
 	if l.Method != contract.MethodVault || !l.ClientEnv {
-		return variables
+		return nil
 	}
-	client := func(name, value, key string) {
-		add(variable{name: name, value: value, annotation: l.Annotation(key), yields: true, client: true})
+	variables := make([]variable, 0, 3)
+	add := func(name, value, key string) {
+		variables = append(variables, newVariable(variable{name: name, value: value, annotation: l.Annotation(key), yields: true}))
 	}
-	client(annotations.VaultAddr, l.Address, annotations.LoginAddress)
+	add(annotations.VaultAddr, l.Address, annotations.LoginAddress)
 	if l.Namespace != "" {
-		client(annotations.VaultNamespace, literal(l.Namespace), annotations.LoginNamespace)
+		add(annotations.VaultNamespace, literal(l.Namespace), annotations.LoginNamespace)
 	}
 	switch {
 	case l.CA != nil && l.CA.Secret:
-		client(annotations.VaultCACert, l.CAPath(), annotations.LoginCASecret)
+		add(annotations.VaultCACert, l.CAPath(), annotations.LoginCASecret)
 	case l.CA != nil || settings.CABundle != "":
-		client(annotations.VaultCACert, l.CAPath(), annotations.LoginCAConfigMap)
+		add(annotations.VaultCACert, l.CAPath(), annotations.LoginCAConfigMap)
 	}
 	return variables
 }
@@ -74,31 +74,47 @@ func (p *planner) environment(c *container, shows []shown) []*variable {
 	var env []*variable
 	var vault *view
 	for _, s := range shows {
-		clients := false
 		for i := range s.view.variables {
-			v := &s.view.variables[i]
-			if v.client && vault != nil && vault != s.view {
-				p.warnOtherVault(c, vault, s.view)
-				break
-			}
-			has, kept := p.compare(c, v)
-			if !has {
+			if v := &s.view.variables[i]; !p.has(c, v) {
 				env = append(env, v)
-				clients = clients || v.client
-			}
-			if v.client {
-				vault = s.view
-				if kept && v.name == annotations.VaultAddr {
-					break // the container uses another Vault
-				}
 			}
 		}
-		if clients && c.hasEnvFrom {
-			p.f.warn("container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
-				"set %s to \"false\" if they are to stay", c.name, annotations.VaultAddr, s.view.login.DisplayName(), s.view.key(annotations.LoginClientEnv))
+		switch {
+		case len(s.view.clients) == 0:
+		case vault == nil:
+			vault = s.view
+			env = append(env, p.clientEnvironment(c, vault)...)
+		default:
+			p.warnOtherVault(c, vault, s.view)
 		}
 	}
 	return env
+}
+
+// clientEnvironment returns the variables of Vault's clients that a container
+// lacks: none if it uses another Vault.
+func (p *planner) clientEnvironment(c *container, vault *view) []*variable {
+	env := make([]*variable, 0, len(vault.clients))
+	for i := range vault.clients {
+		v := &vault.clients[i]
+		has, kept := p.compare(c, v)
+		if i == 0 && kept {
+			return nil
+		}
+		if !has {
+			env = append(env, v)
+		}
+	}
+	if len(env) > 0 && c.hasEnvFrom {
+		p.f.warn("container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
+			"set %s to \"false\" if they are to stay", c.name, annotations.VaultAddr, vault.login.DisplayName(), vault.key(annotations.LoginClientEnv))
+	}
+	return env
+}
+
+func (p *planner) has(c *container, v *variable) bool {
+	has, _ := p.compare(c, v)
+	return has
 }
 
 // compare looks for a variable in a container: whether it has it, and whether it

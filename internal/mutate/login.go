@@ -210,42 +210,50 @@ func quantity(text string) (resource.Quantity, bool) {
 	return q, err == nil
 }
 
-// checkLoginContainer compares a container that the pod has already with the one
-// that would be added. What decides are its variables, where it writes, and
-// whether it runs on; what others may rightly change, such as the registry of its
-// image, does not.
-func checkLoginContainer(pod *Pod, p *plan, l login, o Options, f *findings) {
+// loginContainer compares a container that the pod has already with the one that
+// would be added. What decides are its variables, where it writes, and whether it
+// runs on; what others may rightly change, such as the registry of its image, does
+// not.
+func (k checker) loginContainer(p *plan, l login) {
 	c, wanted := l.container, l.askedBy()
 	if c.list != initContainers {
-		f.fail(func() *field.Error {
+		k.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("name"), c.name, message(
 				"this name belongs to the login container that annotation %s asks for: rename the container", wanted))
 		})
 		return
 	}
-	differs := func(child, value, how string) {
-		f.fail(func() *field.Error {
+	if child, value, how := k.difference(l); how != "" {
+		k.fail(func() *field.Error {
 			return field.Invalid(c.field().Child(child), annotations.Shorten(value), message(
 				"container %q is not the login container that annotation %s asks for: %s; rename or remove the container", c.name, wanted, how))
 		})
-	}
-	writes := func(m mount) bool {
-		return m.directory == l.directory && m.volume == l.volume && !m.partial && !m.device
-	}
-	if name := differingVariable(c.env, loginEnv(pod, l, o.Login)); name != "" {
-		differs("env", name, "this variable differs")
-		return
-	}
-	if sidecar := l.login.Mode == contract.ModeSidecar; sidecar != c.sidecar {
-		differs("restartPolicy", "", map[bool]string{true: "it must be Always", false: "it must not be Always"}[sidecar])
-		return
-	}
-	if !slices.ContainsFunc(c.mounts, writes) {
-		differs("volumeMounts", l.volume, "it does not mount this volume at "+l.path)
 		return
 	}
 	for _, reader := range p.readers(l.view) {
-		warnUnreadableResult(pod, reader, l.view, o, f)
+		k.unreadableResult(reader, l.view)
+	}
+}
+
+// difference says which field of a login container differs, its value, and how;
+// all empty where none does.
+func (k checker) difference(l login) (child, value, how string) {
+	c := l.container
+	writes := func(m mount) bool {
+		return m.directory == l.directory && m.volume == l.volume && !m.partial && !m.device
+	}
+	name := differingVariable(c.env, loginEnv(k.pod, l, k.o.Login))
+	switch sidecar := l.login.Mode == contract.ModeSidecar; {
+	case name != "":
+		return "env", name, "this variable differs"
+	case sidecar && !c.sidecar:
+		return "restartPolicy", "", "it must be Always"
+	case !sidecar && c.sidecar:
+		return "restartPolicy", "", "it must not be Always"
+	case !slices.ContainsFunc(c.mounts, writes):
+		return "volumeMounts", l.volume, "it does not mount this volume at " + l.path
+	default:
+		return "", "", ""
 	}
 }
 

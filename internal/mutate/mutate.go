@@ -46,26 +46,29 @@ type Result struct {
 // Patch returns the operations that add the Spec's tokens and logins to a pod
 // that is being created. Where there are errors, there are no operations.
 func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
-	return patch(pod, spec, o, true)
+	f := &findings{}
+	p, volumes := prepare(pod, spec, o, f)
+	return finish(pod, p, volumes, o, f)
 }
 
 // Check returns what [Patch] finds, without the operations: for a pod that is
 // denied anyway.
 func Check(pod *Pod, spec annotations.Spec, o Options) (warnings []string, errs field.ErrorList) {
-	result, errs := patch(pod, spec, o, false)
-	return result.Warnings, errs
+	f := &findings{}
+	prepare(pod, spec, o, f)
+	return f.warnings, f.errs
 }
 
-func patch(pod *Pod, spec annotations.Spec, o Options, wanted bool) (Result, field.ErrorList) {
+// prepare plans, places and checks.
+func prepare(pod *Pod, spec annotations.Spec, o Options, f *findings) (plan, []placement) {
 	if pod.excess != nil {
-		return Result{}, field.ErrorList{pod.excess}
+		f.fail(func() *field.Error { return pod.excess })
+		return plan{}, nil
 	}
-	f := &findings{}
-	views := newViews(pod, spec, o)
-	plan := newPlan(pod, views, o, f)
-	volumes := place(pod, plan, o, f)
-	check(pod, plan, volumes, o, f)
-	return finish(pod, plan, volumes, o, f, wanted)
+	p := newPlan(pod, newViews(pod, spec, o), o, f)
+	volumes := place(pod, p, f)
+	checker{pod: pod, o: o, findings: f}.check(p, volumes)
+	return p, volumes
 }
 
 // PatchEphemeral returns the operations that give the tokens and the results of
@@ -80,24 +83,23 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 	if pod.excess != nil {
 		return Result{}, field.ErrorList{pod.excess}
 	}
-	f := &findings{}
-	views := newViews(pod, spec, o)
+	f, views, added := &findings{}, newViews(pod, spec, o), addedContainers(pod, old)
 	volumes := findVolumes(pod, views)
-	plan := newDebugPlan(pod, old, views, volumes, o, f)
-	checkDebug(pod, old, plan, volumes, o, f)
-	return finish(pod, plan, volumes, o, f, true)
+	p := newDebugPlan(pod, added, views, volumes, f)
+	checker{pod: pod, o: o, findings: f}.checkDebug(p, old, volumes, added)
+	return finish(pod, p, volumes, o, f)
 }
 
 // finish writes the operations of a plan without errors.
-func finish(pod *Pod, p plan, volumes []placement, o Options, f *findings, wanted bool) (Result, field.ErrorList) {
-	if len(f.errs) == 0 && wanted {
-		result := p.result()
-		operations, err := render(pod, p, volumes, result, o)
-		if err == nil {
-			result.Operations, result.Warnings = operations, f.warnings
-			return result, nil
-		}
-		f.fail(func() *field.Error { return err })
+func finish(pod *Pod, p plan, volumes []placement, o Options, f *findings) (Result, field.ErrorList) {
+	if len(f.errs) > 0 {
+		return Result{Warnings: f.warnings}, f.errs
 	}
-	return Result{Warnings: f.warnings}, f.errs
+	result := p.result()
+	operations, err := render(pod, p, volumes, result, o)
+	if err != nil {
+		return Result{Warnings: f.warnings}, field.ErrorList{err}
+	}
+	result.Operations, result.Warnings = operations, f.warnings
+	return result, nil
 }

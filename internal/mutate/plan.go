@@ -55,7 +55,7 @@ type held struct {
 
 // newPlan plans for a pod that is being created.
 func newPlan(pod *Pod, views []view, o Options, f *findings) plan {
-	p := planner{pod: pod, views: views, injected: o.InjectedContainers, f: f}
+	p := planner{pod: pod, views: views, o: o, f: f}
 	count := len(pod.initContainers) + len(pod.containers) + len(views)
 	p.shows = make([]shown, 0, min(count*len(views), 1024))
 	p.plan = plan{views: views, grants: make([]grant, 0, count)}
@@ -64,17 +64,17 @@ func newPlan(pod *Pod, views []view, o Options, f *findings) plan {
 			p.grant(c)
 		}
 	}
-	p.planLogins(o)
+	p.planLogins()
 	p.settle()
 	return p.plan
 }
 
 // planner makes a plan.
 type planner struct {
-	pod      *Pod
-	views    []view
-	injected []string
-	f        *findings
+	pod   *Pod
+	views []view
+	o     Options
+	f     *findings
 	// debug is true for the containers of a running pod, whose tokens may be of
 	// another lifetime than they would be today.
 	debug bool
@@ -95,7 +95,7 @@ func (p *planner) grant(c *container) {
 // look finds the views that the name decides on for a container, and how its
 // mounts show them. Those whose directory it uses for something else are held.
 func (p *planner) look(c *container, name string) []shown {
-	isInjected, does, first := injected(p.injected, name), loginOf(p.views, name), len(p.shows)
+	isInjected, does, first := injected(p.o.InjectedContainers, name), loginOf(p.views, name), len(p.shows)
 	for i := range p.views {
 		v := &p.views[i]
 		switch {
@@ -179,7 +179,7 @@ func (p *planner) failHeld(h held) {
 }
 
 // planLogins plans the containers of logins whose result somebody reads.
-func (p *planner) planLogins(o Options) {
+func (p *planner) planLogins() {
 	for i := range p.views {
 		v := &p.views[i]
 		if v.login == nil {
@@ -191,7 +191,7 @@ func (p *planner) planLogins(o Options) {
 		}
 		l := login{view: v, access: p.pod.resultAccess(readers), container: v.container}
 		if l.container == nil {
-			if o.Login.Image == "" {
+			if p.o.Login.Image == "" {
 				p.f.fail(func() *field.Error {
 					return field.Forbidden(v.login.Source, "the injector's configuration names no image for logins (login.image)")
 				})
@@ -290,18 +290,26 @@ func (p *plan) result() Result {
 // adds to a running pod. What the pod has no volume for cannot be shown: then the
 // container gets nothing rather than a part, as variables that point at missing
 // files would mislead whoever debugs.
-func newDebugPlan(pod, old *Pod, views []view, volumes []placement, o Options, f *findings) plan {
-	p := planner{pod: pod, views: views, injected: o.InjectedContainers, f: f, debug: true, plan: plan{views: views}}
-	for i := range pod.ephemeralContainers {
-		c := &pod.ephemeralContainers[i]
-		if slices.ContainsFunc(old.ephemeralContainers, func(o container) bool { return o.name == c.name }) {
-			continue
-		}
+func newDebugPlan(pod *Pod, added []*container, views []view, volumes []placement, f *findings) plan {
+	p := planner{pod: pod, views: views, f: f, debug: true, plan: plan{views: views}}
+	for _, c := range added {
 		p.grantDebug(c, volumes)
 		p.warnOutOfScope(c)
 	}
 	p.settle()
 	return p.plan
+}
+
+// addedContainers are the ephemeral containers that the pod had not.
+func addedContainers(pod, old *Pod) []*container {
+	added := make([]*container, 0, 1)
+	for i := range pod.ephemeralContainers {
+		c := &pod.ephemeralContainers[i]
+		if !slices.ContainsFunc(old.ephemeralContainers, func(o container) bool { return o.name == c.name }) {
+			added = append(added, c)
+		}
+	}
+	return added
 }
 
 // grantDebug plans for one debug container. One that targets a login container

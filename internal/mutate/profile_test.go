@@ -14,7 +14,7 @@ import (
 // that the pod has, not one that it would have without its profile.
 func TestConflictsWithAProfileNameTheProfile(t *testing.T) {
 	t.Parallel()
-	parser := annotations.Parser{
+	withProfile := annotations.Parser{
 		Prefix: annotations.DefaultPrefix, MaxExpiration: annotations.DefaultMaxExpiration,
 		Profiles: map[string]annotations.Preset{"vault": {"audience": "vault", "env": "TOKEN"}},
 	}
@@ -24,7 +24,7 @@ func TestConflictsWithAProfileNameTheProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, _, errs := parser.Parse(annotations.Input{Annotations: pod.Annotations})
+	spec, _, errs := withProfile.Parse(annotations.Input{Annotations: pod.Annotations})
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

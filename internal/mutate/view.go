@@ -29,8 +29,9 @@ type view struct {
 	volume string
 	// scope says which containers are to see it.
 	scope annotations.Scope
-	// variables are those that a container gets with it.
-	variables []variable
+	// variables are those that a container gets with it, and clients those of
+	// Vault's clients.
+	variables, clients []variable
 
 	// The rest is a login's: the view of the token that it exchanges, the name of
 	// the container that does it, and that container if the pod has it already.
@@ -58,7 +59,7 @@ func newViews(pod *Pod, spec annotations.Spec, o Options) []view {
 		}
 		v := view{
 			login: l, index: len(views), prefix: o.Prefix, path: l.MountPath, directory: l.Directory, scope: l.Containers,
-			volume: contract.Named(contract.LoginVolume, l.Name), variables: loginVariables(l, o.Login),
+			volume: contract.Named(contract.LoginVolume, l.Name), variables: []variable{loginVariable(l)}, clients: clientVariables(l, o.Login),
 			exchanged: &views[at], containerName: contract.Named(contract.LoginContainer, l.Name),
 		}
 		for c := range pod.createdContainers() {

@@ -24,7 +24,7 @@ type placement struct {
 
 // place finds or makes a volume for each view that has to be mounted. The
 // placements are in the order of the views.
-func place(pod *Pod, p plan, _ Options, f *findings) []placement {
+func place(pod *Pod, p plan, f *findings) []placement {
 	placements := make([]placement, len(p.views))
 	for i := range p.views {
 		v := &p.views[i]
