@@ -49,10 +49,15 @@ func (l *load) run(ctx context.Context) (result, error) {
 	defer cancel()
 	clients := make([]*http.Client, l.connections)
 	for i := range clients {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: l.roots, MinVersion: tls.VersionTLS12}, MaxConnsPerHost: 1}
-		defer transport.CloseIdleConnections()
-		clients[i] = &http.Client{Transport: transport}
+		clients[i] = &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: l.roots, MinVersion: tls.VersionTLS12}, MaxConnsPerHost: 1,
+		}}
 	}
+	defer func() {
+		for _, client := range clients {
+			client.CloseIdleConnections()
+		}
+	}()
 	// Neither the handshakes nor the first requests are what is measured.
 	if _, err := l.parallel(clients, func(c *http.Client) ([]time.Duration, error) { return l.requests(ctx, c, 1, 0) }); err != nil {
 		return result{}, err

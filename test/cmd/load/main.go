@@ -71,33 +71,39 @@ func measure(ctx context.Context, duration, interval time.Duration) (err error) 
 	pinned = pinned && pin(-1) == nil
 	fmt.Printf("server and sender on cores of their own: %v\n", pinned)
 
-	targets := []target{empty, {name: "webhook", url: webhook.URL(), pid: webhook.PID()}}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "pod\tconnections\tserver\trequests/s\tCPU/request\tp50\tp99\tmax\t")
-	answered := 0
-	for _, size := range admissiontest.Sizes() {
-		for _, connections := range []int{1, 16, 128} {
-			for _, t := range targets {
-				l := load{
-					target: t, body: size.Review(), patched: size.Patched && !t.mute, roots: pool(ca),
-					connections: connections, duration: duration, interval: interval,
-				}
-				r, err := l.run(ctx)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t\n", size.Name, connections, t.name, r)
-				if !t.mute {
-					answered += len(r.latencies)
-				}
-			}
-		}
-	}
-	if err := table.Flush(); err != nil {
+	answered, err := compare(ctx, []target{empty, {name: "webhook", url: webhook.URL(), pid: webhook.PID()}}, load{
+		roots: pool(ca), duration: duration, interval: interval,
+	})
+	if err != nil {
 		return err
 	}
 	if memory, err := residentMemory(webhook.PID()); err == nil {
 		fmt.Printf("webhook after %d admissions: %s\n", answered, memory)
 	}
 	return nil
+}
+
+// compare loads each target in turn, for all sizes and numbers of connections,
+// prints a table, and returns how many admissions were answered.
+func compare(ctx context.Context, targets []target, l load) (answered int, err error) {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	defer func() { err = errors.Join(err, table.Flush()) }()
+	fmt.Fprintln(table, "pod\tconnections\tserver\trequests/s\tCPU/request\tp50\tp99\tmax\t")
+	for _, size := range admissiontest.Sizes() {
+		l.body = size.Review()
+		for _, l.connections = range []int{1, 16, 128} {
+			for _, l.target = range targets {
+				l.patched = size.Patched && !l.mute
+				r, err := l.run(ctx)
+				if err != nil {
+					return answered, err
+				}
+				fmt.Fprintf(table, "%s\t%d\t%s\t%s\t\n", size.Name, l.connections, l.name, r)
+				if !l.mute {
+					answered += len(r.latencies)
+				}
+			}
+		}
+	}
+	return answered, nil
 }
