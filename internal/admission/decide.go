@@ -69,11 +69,14 @@ const (
 	TooLarge Reason = "too_large"
 
 	// NotReview: the request was not of the form in which API servers send
-	// reviews: a scanner, or a curious person.
+	// reviews, for example by a port scanner.
 	NotReview Reason = "not_review"
 	// Malformed: the request's body was not an admission review.
 	Malformed Reason = "malformed"
-	// Panicked: the webhook has a defect.
+	// Overloaded: there was no memory for a large request or answer, or no turn,
+	// within the call's time.
+	Overloaded Reason = "overloaded"
+	// Panicked: an internal error.
 	Panicked Reason = "panic"
 )
 
@@ -82,7 +85,7 @@ var outcomes = map[Outcome][]Reason{
 	Mutated:   {Injected},
 	Unchanged: {AlreadyInjected, NotRequested, OptedOut, NoContainer, Unsupported, DebugSkipped},
 	Denied:    {InvalidAnnotations, PolicyDenied, Conflict, TooLarge},
-	Failed:    {NotReview, Malformed, TooLarge, Panicked},
+	Failed:    {NotReview, Malformed, TooLarge, Overloaded, Panicked},
 }
 
 // Decision is the answer to a request.

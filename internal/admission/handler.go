@@ -1,17 +1,15 @@
 package admission
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,24 +18,28 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
+// How many reviews are decided at the same time. It is work for the processor
+// alone, so that more at a time would take more memory and be no faster. Those of
+// large requests do not take the turns of small ones.
 const (
-	// MaxBody is the largest request that is read, in bytes: two objects of the
-	// 3 MiB that the API server takes in a write, and 1 MiB for the rest
-	// (k8s.io/apiserver, MaxRequestBodyBytes).
-	MaxBody = 7 << 20
-	// maxPromised is how much memory a client gets for a Content-Length alone, in
-	// bytes: more than nearly every review has, and not what a client that sends
-	// nothing behind its header could hurt with.
-	maxPromised = 256 << 10
-	// readTimeout bounds how long a client may take to send its request. No
-	// webhook call may last longer than 30 s (MutatingWebhook.timeoutSeconds).
-	readTimeout = 30 * time.Second
+	smallTurns = 4
+	largeTurns = 2
+)
+
+// How many requests may wait, for a turn or for memory. More than this many
+// connections have to be allowed, or else they could all wait.
+const (
+	maxSmallWaiting = 256
+	maxLargeWaiting = 64
 )
 
 // Handler answers AdmissionReviews over HTTP.
 type Handler struct {
 	options Options
 	metrics *metrics
+
+	memory                 *budget // of large requests and answers, in bytes
+	smallTurns, largeTurns *budget
 }
 
 // Options are the dependencies of a Handler.
@@ -52,41 +54,80 @@ type Options struct {
 	Log *slog.Logger
 	// Metrics gets the admission metrics.
 	Metrics prometheus.Registerer
+	// Memory is how much large requests and answers may take together, in bytes;
+	// DefaultMemory where it is zero, and enough for the largest request at least.
+	Memory int64
 }
 
 // NewHandler returns a Handler.
 func NewHandler(o Options) *Handler {
-	return &Handler{options: o, metrics: newMetrics(o.Metrics)}
+	memory := max(cmp.Or(o.Memory, DefaultMemory), minMemory)
+	return &Handler{
+		options: o, metrics: newMetrics(o.Metrics), memory: newBudget(memory, maxLargeWaiting),
+		smallTurns: newBudget(smallTurns, maxSmallWaiting), largeTurns: newBudget(largeTurns, maxLargeWaiting),
+	}
 }
 
 // ServeHTTP answers one review. A request that is not a review gets an HTTP
 // error with a metav1.Status, which the API server shows to the person at
 // kubectl; a panic ends this request alone.
+//
+// The server is to have a ReadTimeout and a WriteTimeout. Where a request takes
+// much memory, there are shorter ones.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{w: w, r: r, deadline: time.Now().Add(waitFor(r))}
+	defer c.memory.release()
 	defer h.recoverPanic(r.Context(), w)
-	body, problem := readBody(w, r)
+	answer, problem := h.answer(c)
 	if problem != nil {
 		h.refuse(r.Context(), w, problem)
 		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer) // a client that went away is the API server's timeout, which it reports itself
+}
+
+// answer reads a request and returns its answer, within the bounds of memory.
+func (h *Handler) answer(c *call) ([]byte, *httpProblem) {
+	if problem := c.expectReview(); problem != nil {
+		return nil, problem
+	}
+	body, problem := c.readBody(h.memory)
+	if problem != nil {
+		return nil, problem
+	}
+	turns := h.smallTurns
+	if len(body) > small {
+		turns = h.largeTurns
+	}
+	// What is small is decided quickly.
+	if c.turn.acquire(turns, 1, len(body), c.deadline, nil) != nil {
+		return nil, overloaded()
+	}
+	defer c.turn.release() // not before there is memory for the answer
+	return h.decide(c, body)
+}
+
+// decide answers the review in a body, and counts it.
+func (h *Handler) decide(c *call, body []byte) ([]byte, *httpProblem) {
 	start := time.Now()
 	q, err := ReadReview(body)
 	if err != nil {
-		h.refuse(r.Context(), w, &httpProblem{http.StatusBadRequest, metav1.StatusReasonBadRequest, Malformed, err.Error()})
-		return
+		return nil, &httpProblem{http.StatusBadRequest, metav1.StatusReasonBadRequest, Malformed, err.Error()}
 	}
 	d := Decide(h.options.Config(), h.options.Version, q)
 	response, err := respond(q, &d)
 	if err != nil {
-		h.refuse(r.Context(), w, &httpProblem{http.StatusInternalServerError, metav1.StatusReasonInternalError, Panicked, err.Error()})
-		return
+		return nil, &httpProblem{http.StatusInternalServerError, metav1.StatusReasonInternalError, Panicked, err.Error()}
 	}
 	took := time.Since(start)
+	if c.holdAnswer(h.memory, len(response)) != nil {
+		return nil, overloaded()
+	}
 	h.metrics.count(d.Outcome, d.Reason)
 	h.metrics.duration.Observe(took.Seconds())
-	h.log(r.Context(), q, &d, took)
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(response) // a client that went away is the API server's timeout, which it reports itself
+	h.log(c.r.Context(), q, &d, took)
+	return response, nil
 }
 
 // httpProblem is a request that cannot be answered by a review.
@@ -97,33 +138,9 @@ type httpProblem struct {
 	message string
 }
 
-// readBody reads a request's body, within its bounds.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *httpProblem) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return nil, &httpProblem{http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, NotReview, "send an AdmissionReview by POST"}
-	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, &httpProblem{http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, NotReview, "the Content-Type must be application/json"}
-	}
-	// A server that cannot set deadlines is one of a unit test.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
-	var buffer bytes.Buffer
-	if r.ContentLength > 0 {
-		buffer.Grow(int(min(r.ContentLength, maxPromised)) + bytes.MinRead)
-	}
-	_, err := io.Copy(&buffer, http.MaxBytesReader(w, r.Body, MaxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, &httpProblem{
-			http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge, TooLarge,
-			fmt.Sprintf("the request is larger than %d bytes", MaxBody),
-		}
-	}
-	if err != nil {
-		return nil, &httpProblem{http.StatusBadRequest, metav1.StatusReasonBadRequest, Malformed, "the request's body could not be read"}
-	}
-	return buffer.Bytes(), nil
-}
+// retryAfter is when to try again after too much at a time, in seconds. An API
+// server does, as long as the call's timeout allows.
+const retryAfter = "1"
 
 // refuse answers with an HTTP error.
 func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, p *httpProblem) {
@@ -134,6 +151,9 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, p *httpProb
 	}
 	h.options.Log.Log(ctx, level, "request refused", "code", p.code, "reason", p.reason, "message", p.message)
 	w.Header().Set("Content-Type", "application/json")
+	if p.reason == Overloaded {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	w.WriteHeader(int(p.code))
 	_ = json.NewEncoder(w).Encode(metav1.Status{ // a client that went away needs no answer
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
@@ -155,12 +175,12 @@ func (h *Handler) recoverPanic(ctx context.Context, w http.ResponseWriter) {
 	h.options.Log.ErrorContext(ctx, "panic while answering a request", "cause", text, "stack", string(debug.Stack()))
 	h.refuse(ctx, w, &httpProblem{
 		http.StatusInternalServerError, metav1.StatusReasonInternalError, Panicked,
-		"the injector has a defect: see its log",
+		"internal error: see the log of the webhook",
 	})
 }
 
 // log writes the request's line. Errors and warnings quote annotations, so only
-// the places they point at are logged.
+// the places they point at are logged, as far as they are none of the pod's own.
 func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Duration) {
 	level := slog.LevelDebug
 	if d.Outcome == Denied {
@@ -170,12 +190,13 @@ func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Du
 		return
 	}
 	said := d.saidErrors()
-	fields := make([]string, 0, len(said))
+	prefix := h.options.Config().Parser.Prefix
+	places := make([]string, 0, len(said))
 	for _, err := range said {
-		fields = append(fields, err.Field)
+		places = append(places, loggedPlace(prefix, err.Field))
 	}
 	h.options.Log.Log(ctx, level, "admission", "outcome", d.Outcome, "reason", d.Reason,
-		"uid", q.UID, "operation", q.Operation, "namespace", q.Namespace, "name", q.Name, "dryRun", q.DryRun,
-		"tokens", len(d.Tokens), "logins", len(d.Logins), "containers", len(d.Containers), "warnings", len(d.Warnings),
-		"errors", fields, "duration", took.String())
+		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace), "name", loggedName(q.Name),
+		"dryRun", q.DryRun, "tokens", len(d.Tokens), "logins", len(d.Logins), "containers", len(d.Containers), "warnings", len(d.Warnings),
+		"errors", slices.Compact(places), "duration", took.String())
 }

@@ -213,7 +213,7 @@ func TestAContentLengthThatIsNotKeptIsMalformed(t *testing.T) {
 	h := newHook(configured(defaultConfig()))
 	r := httptest.NewRequest(http.MethodPost, "/mutate", strings.NewReader("{"))
 	r.Header.Set("Content-Type", "application/json")
-	r.ContentLength = 1 << 40
+	r.ContentLength = admission.MaxBody
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest {
@@ -235,7 +235,7 @@ func TestAPanicEndsOneRequestAlone(t *testing.T) {
 		w := h.post(body)
 		want := metav1.Status{
 			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-			Code: 500, Reason: metav1.StatusReasonInternalError, Message: "the injector has a defect: see its log",
+			Code: 500, Reason: metav1.StatusReasonInternalError, Message: "internal error: see the log of the webhook",
 		}
 		if diff := cmp.Diff(want, expectStatus(t, w)); diff != "" || w.Code != http.StatusInternalServerError {
 			t.Errorf("HTTP %d, status (-want +got):\n%s", w.Code, diff)

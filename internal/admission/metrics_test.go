@@ -15,7 +15,7 @@ func TestEveryCounterIsThereFromTheStart(t *testing.T) {
 		"unchanged/already_injected": 0, "unchanged/not_requested": 0, "unchanged/opted_out": 0,
 		"unchanged/no_container": 0, "unchanged/unsupported": 0, "unchanged/debug_skipped": 0,
 		"denied/invalid_annotations": 0, "denied/policy": 0, "denied/conflict": 0, "denied/too_large": 0,
-		"failed/not_review": 0, "failed/malformed": 0, "failed/too_large": 0, "failed/panic": 0,
+		"failed/not_review": 0, "failed/malformed": 0, "failed/too_large": 0, "failed/overloaded": 0, "failed/panic": 0,
 	}
 	if diff := cmp.Diff(want, newHook(configured(defaultConfig())).allCounters(t)); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)

@@ -143,3 +143,10 @@ func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool
 func (p Prefix) Owns(annotation string) bool {
 	return len(annotation) > len(p) && annotation[len(p)] == '/' && annotation[:len(p)] == string(p)
 }
+
+// InputKeys are all keys that users may write.
+func InputKeys() []string { return slices.Clone(inputKeys) }
+
+// Known reports whether users may write this key, behind the prefix and without
+// a suffix.
+func Known(key string) bool { return slices.Contains(inputKeys, key) }
