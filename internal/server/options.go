@@ -187,12 +187,12 @@ func (o *Options) certificateChecks() []check {
 	}
 }
 
-// isNoHost tells whether something is neither a DNS name nor an IP address.
+// isNoHost reports whether something is neither a DNS name nor an IP address.
 func isNoHost(name string) bool {
 	return net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(name)) > 0
 }
 
-// isAddress tells whether a server can listen on it, host:port or :port, or need
+// isAddress reports whether a server can listen on it, host:port or :port, or need
 // not.
 func isAddress(address string) bool {
 	if address == disabled {

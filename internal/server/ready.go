@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// readiness tells whether admissions sent here are answered.
+// readiness reports whether admissions sent here are answered.
 type readiness struct {
 	address  string
 	source   certificateSource
@@ -22,7 +22,7 @@ type readiness struct {
 	stopping atomic.Bool
 }
 
-// selfProbe tells whether an API server accepts the loaded certificate.
+// selfProbe reports whether an API server accepts the loaded certificate.
 type selfProbe interface{ Ready() error }
 
 func newReadiness(o *Options, source certificateSource, probe selfProbe) *readiness {
@@ -69,7 +69,7 @@ func (r *readiness) checkCertificate(ctx context.Context) error {
 	return nil
 }
 
-// checkAcceptance tells whether an API server would accept the loaded certificate,
+// checkAcceptance reports whether an API server would accept the loaded certificate,
 // as far as that is known.
 func (r *readiness) checkAcceptance(leaf *x509.Certificate) error {
 	if r.probe != nil {
@@ -105,9 +105,9 @@ func (r *readiness) servedCertificate(ctx context.Context) ([]byte, error) {
 	return nil, err
 }
 
-// movingOn makes clients connect anew while the program ends: an API server keeps
+// closeOnShutdown makes clients connect anew while the program ends: an API server keeps
 // its connections, and would send the next admission here as long as they last.
-func (r *readiness) movingOn(next http.Handler) http.Handler {
+func (r *readiness) closeOnShutdown(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if r.stopping.Load() {
 			w.Header().Set("Connection", "close")

@@ -2,14 +2,12 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,11 +57,9 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	}
 	ready := newReadiness(&o, source.certificateSource, source.probe)
 
-	hooks := webhook.NewServer(webhook.Options{
-		Host: o.BindAddress, Port: o.Port, TLSOpts: []func(*tls.Config){o.tlsConfig(source.certificateSource, clients)},
-	})
-	hooks.Register(Path, ready.movingOn(admission.NewHandler(admission.Options{
-		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry,
+	hooks := webhook.NewServer(webhook.Options{})
+	hooks.Register(Path, ready.closeOnShutdown(admission.NewHandler(admission.Options{
+		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry, Memory: memoryOfRequests(debug.SetMemoryLimit(-1)),
 	})))
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
 
@@ -79,7 +75,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 		serve(o.HealthProbeBindAddress, ready.probes(), log),
 		serve(o.MetricsBindAddress, metricsHandler(gatherers), log),
 	)
-	run.foreground(hooks.Start)
+	run.foreground(serveHooks(&o, hooks.WebhookMux(), o.tlsConfig(source.certificateSource, clients), log))
 	return run.until(ctx, func() {
 		ready.stopping.Store(true)
 		log.Info("shutting down", "delay", o.ShutdownDelay)
@@ -109,31 +105,6 @@ func metricsHandler(gatherer prometheus.Gatherer) http.Handler {
 
 // task is a part of the program that runs until its context ends.
 type task func(context.Context) error
-
-// serve returns the task that serves plain HTTP on an address.
-func serve(address string, handler http.Handler, log *slog.Logger) task {
-	return func(ctx context.Context) error {
-		if address == disabled {
-			return nil
-		}
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err != nil {
-			return fmt.Errorf("could not listen on %s: %w", address, err)
-		}
-		log.Info("serving", "address", listener.Addr().String())
-		server := &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
-			WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 16,
-		}
-		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-		defer stop()
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("could not serve on %s: %w", address, err)
-		}
-		return nil
-	}
-}
 
 // runner runs tasks until one fails or the program is told to end. The tasks in
 // the background go on until those in the foreground are done: probes and
