@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/oidc-injector/oidc-injector/internal/check"
+	"github.com/oidc-injector/oidc-injector/internal/memlimit"
 	"github.com/oidc-injector/oidc-injector/internal/server"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
@@ -43,6 +44,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// The first signal ends the program in order, the second one at once.
 	context.AfterFunc(ctx, stop)
+	memlimit.Set(os.DirFS("/"), os.Getenv("GOMEMLIMIT"))
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

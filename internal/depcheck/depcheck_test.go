@@ -40,7 +40,7 @@ var valuesOnly = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", 
 var rules = map[string]rule{
 	"cmd/kubectl-oidc_injector": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	"cmd/oidc-login":            {imports: []string{"internal/contract", "internal/login"}, inEveryPod: true},
-	"cmd/webhook":               {imports: []string{"internal/check", "internal/server"}},
+	"cmd/webhook":               {imports: []string{"internal/check", "internal/memlimit", "internal/server"}},
 
 	"internal/admission": {imports: []string{
 		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/mutate", "internal/policy",
@@ -87,6 +87,7 @@ var rules = map[string]rule{
 	"internal/login/vault": {inEveryPod: true, imports: []string{
 		"internal/login/exchange", "internal/login/failure", "internal/login/secret",
 	}},
+	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {
 		imports: []string{"internal/annotations", "internal/contract", "internal/jsonread"},
 		// k8s.io/api itself reaches net/http, without using it for I/O.
