@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,6 +49,9 @@ type Options struct {
 	Args []string
 	// Dir is where certificates, configuration, log and program are kept.
 	Dir string
+	// Joins are files of control groups (cgroup.procs), which the program joins
+	// before it begins.
+	Joins []string
 }
 
 // Injector is a running webhook.
@@ -153,11 +157,26 @@ func (in *Injector) startProgram(ctx context.Context) error {
 	if in.options.Config != "" {
 		args = append(args, "--config="+in.path("config.yaml"))
 	}
-	in.program, err = process.Host{}.Start(process.Command{
-		Name: "webhook", Path: binary, Args: append(args, in.options.Args...), Log: in.LogPath(),
-	})
+	args = append(args, in.options.Args...)
+	if len(in.options.Joins) > 0 {
+		args = slices.Concat([]string{"-c", join, "sh"}, in.options.Joins, []string{"--", binary}, args)
+		binary = "/bin/sh"
+	}
+	in.program, err = process.Host{}.Start(process.Command{Name: "webhook", Path: binary, Args: args, Log: in.LogPath()})
 	return err
 }
+
+// join is a script that joins control groups, and becomes the program behind "--".
+const join = `while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"`
+
+// PID is the program's process id.
+func (in *Injector) PID() int { return in.program.PID }
+
+// Failure is nil as long as the program runs, and says afterwards how it ended.
+func (in *Injector) Failure() error { return in.program.Failure() }
+
+// ProbeURL is where the webhook serves its probes.
+func (in *Injector) ProbeURL() string { return "http://" + loopback(in.probes) }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
