@@ -145,8 +145,9 @@ func (c *call) holdAnswer(b *budget, size int) error {
 
 // A server that cannot set deadlines is one of a unit test.
 func (c *call) controller() *http.ResponseController { return http.NewResponseController(c.w) }
-func (c *call) stopReading()                         { _ = c.controller().SetReadDeadline(time.Unix(1, 0)) }
-func (c *call) stopWriting()                         { _ = c.controller().SetWriteDeadline(time.Unix(1, 0)) }
+
+func (c *call) stopReading() { _ = c.controller().SetReadDeadline(time.Unix(1, 0)) }
+func (c *call) stopWriting() { _ = c.controller().SetWriteDeadline(time.Unix(1, 0)) }
 
 func tooLarge() *httpProblem {
 	return &httpProblem{

@@ -18,7 +18,8 @@ func TestTheLogIsShortWhateverIsSent(t *testing.T) {
 	}
 	lines := 0
 	for line := range strings.Lines(h.log.String()) {
-		if lines++; len(line) > 4096 {
+		lines++
+		if len(line) > 4096 {
 			t.Errorf("a line of %d bytes: %.500s", len(line), line)
 		}
 	}

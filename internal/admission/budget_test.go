@@ -24,6 +24,7 @@ func mustAcquire(t *testing.T, b *budget, size int64, giveUp func()) *claim {
 }
 
 func never(t *testing.T) func() {
+	t.Helper()
 	return func() { t.Error("a claim gave way") }
 }
 

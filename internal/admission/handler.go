@@ -78,7 +78,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: w, r: r, deadline: time.Now().Add(waitFor(r))}
 	defer c.memory.release()
 	defer h.recoverPanic(r.Context(), w)
-	answer, problem := h.answer(c)
+	answer, problem := h.answer(r.Context(), c)
 	if problem != nil {
 		h.refuse(r.Context(), w, problem)
 		return
@@ -88,7 +88,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer reads a request and returns its answer, within the bounds of memory.
-func (h *Handler) answer(c *call) ([]byte, *httpProblem) {
+func (h *Handler) answer(ctx context.Context, c *call) ([]byte, *httpProblem) {
 	if problem := c.expectReview(); problem != nil {
 		return nil, problem
 	}
@@ -105,11 +105,11 @@ func (h *Handler) answer(c *call) ([]byte, *httpProblem) {
 		return nil, overloaded()
 	}
 	defer c.turn.release() // not before there is memory for the answer
-	return h.decide(c, body)
+	return h.decide(ctx, c, body)
 }
 
 // decide answers the review in a body, and counts it.
-func (h *Handler) decide(c *call, body []byte) ([]byte, *httpProblem) {
+func (h *Handler) decide(ctx context.Context, c *call, body []byte) ([]byte, *httpProblem) {
 	start := time.Now()
 	q, err := ReadReview(body)
 	if err != nil {
@@ -126,7 +126,7 @@ func (h *Handler) decide(c *call, body []byte) ([]byte, *httpProblem) {
 	}
 	h.metrics.count(d.Outcome, d.Reason)
 	h.metrics.duration.Observe(took.Seconds())
-	h.log(c.r.Context(), q, &d, took)
+	h.log(ctx, q, &d, took)
 	return response, nil
 }
 

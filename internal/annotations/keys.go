@@ -108,6 +108,9 @@ var presetKeys = slices.Concat(tokenKeys, loginKeys)
 // inputKeys are all keys that users may write.
 var inputKeys = slices.Concat([]string{Profile, Inject}, presetKeys)
 
+// InputKeys are all keys that users may write.
+func InputKeys() []string { return slices.Clone(inputKeys) }
+
 // Known reports whether a key, without prefix and suffix, is one that users may
 // write.
 func Known(key string) bool { return slices.Contains(inputKeys, key) }
@@ -143,10 +146,3 @@ func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool
 func (p Prefix) Owns(annotation string) bool {
 	return len(annotation) > len(p) && annotation[len(p)] == '/' && annotation[:len(p)] == string(p)
 }
-
-// InputKeys are all keys that users may write.
-func InputKeys() []string { return slices.Clone(inputKeys) }
-
-// Known reports whether users may write this key, behind the prefix and without
-// a suffix.
-func Known(key string) bool { return slices.Contains(inputKeys, key) }

@@ -186,7 +186,7 @@ func ours(conn net.Conn) *connection {
 	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = t.NetConn()
 	}
-	c, _ := conn.(*connection) //nolint:errcheck // nil for any other
+	c, _ := conn.(*connection) // nil for any other
 	return c
 }
 
@@ -214,7 +214,7 @@ type connectionKey struct{}
 // noteArrival tells the request's connection when all of the request has arrived.
 func noteArrival(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, _ := r.Context().Value(connectionKey{}).(*connection) //nolint:errcheck // it is there, or the zero value will be seen
+		c, _ := r.Context().Value(connectionKey{}).(*connection)
 		switch {
 		case r.ProtoMajor != 1: // one connection has many requests
 		case r.ContentLength == 0:
@@ -234,7 +234,7 @@ type arrivingBody struct {
 
 func (b *arrivingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF { //nolint:errorlint // what a Reader returns at its end is never wrapped
+	if err == io.EOF {
 		b.connection.enter(working)
 	}
 	return n, err

@@ -95,9 +95,9 @@ func serveHooks(o *Options, handler http.Handler, configure func(*tls.Config), l
 		server, listener := newServer(inner, handler, hookBound)
 		stopped := make(chan error, 1)
 		stop := context.AfterFunc(ctx, func() {
-			ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+			outlives, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 			defer cancel()
-			stopped <- server.Shutdown(ctx)
+			stopped <- server.Shutdown(outlives)
 		})
 		if err := serveOn(server, tls.NewListener(listener, config)); err != nil {
 			stop()

@@ -22,12 +22,12 @@ func (s *Size) Review() []byte { return Review("CREATE", "", s.Object, "null") }
 // Sizes are the pods that speed is measured with: some that ask for a token for
 // all containers, and one that does not.
 func Sizes() []Size {
-	vault := map[string]string{"oidc-injector.io/audience": "vault"}
+	asking := map[string]string{prefix + "audience": vault}
 	return []Size{
-		{"plain-2KB", PlainPod(vault), true},
-		{"small-3KB", Pod(1, vault), true},
-		{"medium-11KB", Pod(6, vault), true},
-		{"large-77KB", Pod(50, vault), true},
+		{"plain-2KB", PlainPod(asking), true},
+		{"small-3KB", Pod(1, asking), true},
+		{"medium-11KB", Pod(6, asking), true},
+		{"large-77KB", Pod(50, asking), true},
 		{"passthrough-11KB", Pod(6, map[string]string{"example.com/other": "x"}), false},
 	}
 }

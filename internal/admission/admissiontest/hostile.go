@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func HostileCorpus() []Hostile {
 
 // hostilePod is a review of a pod that asks for a token and a login.
 func hostilePod(annotations map[string]string, spec string) []byte {
-	all := map[string]string{prefix + "audience": "vault"}
+	all := map[string]string{prefix + "audience": vault}
 	maps.Copy(all, annotations)
 	encoded, err := json.Marshal(all)
 	if err != nil {
@@ -40,11 +41,14 @@ func hostilePod(annotations map[string]string, spec string) []byte {
 	return Review("CREATE", "", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","namespace":"default","annotations":`+string(encoded)+`},"spec":{`+spec+`}}`, "null")
 }
 
-const prefix = "oidc-injector.io/"
+const (
+	prefix = "oidc-injector.io/"
+	vault  = "vault" // an audience, and a login method
+)
 
 // login is a login at Vault, as every configuration of the tests allows it.
 var login = map[string]string{
-	prefix + "login": "vault", prefix + "login-address": "https://vault.example.com:8200", prefix + "login-role": "app",
+	prefix + "login": vault, prefix + "login-address": "https://vault.example.com:8200", prefix + "login-role": "app",
 }
 
 // filled is a list of as many elements as have room in a number of bytes.
@@ -68,7 +72,7 @@ func filled(size int, element func(i int) string) string {
 func same(element string) func(int) string { return func(int) string { return element } }
 
 func numbered(format string) func(int) string {
-	return func(i int) string { return strings.ReplaceAll(format, "#", fmt.Sprint(i)) }
+	return func(i int) string { return strings.ReplaceAll(format, "#", strconv.Itoa(i)) }
 }
 
 const (
@@ -212,13 +216,13 @@ func annotated() []Hostile {
 	return append(all, Hostile{Name: "annotations: thousands of suffixes", Review: func() []byte {
 		a := map[string]string{}
 		for i := range 5000 {
-			a[fmt.Sprintf("%saudience.t%d", prefix, i)] = "vault"
+			a[fmt.Sprintf("%saudience.t%d", prefix, i)] = vault
 		}
 		return hostilePod(a, app)
 	}}, Hostile{Name: "annotations: thousands that are not known", Review: func() []byte {
 		a := map[string]string{}
 		for i := range 10_000 {
-			a[fmt.Sprintf("%saudienze%d", prefix, i)] = "vault"
+			a[fmt.Sprintf("%saudienze%d", prefix, i)] = vault
 		}
 		return hostilePod(a, app)
 	}}, Hostile{Name: "annotations: a hundred thousand foreign ones", Review: func() []byte {
@@ -295,7 +299,7 @@ func Products() []Hostile {
 	tokens := func(n int, path string) map[string]string {
 		a := maps.Clone(login)
 		for i := range n {
-			a[fmt.Sprintf("%saudience.t%d", prefix, i)] = "vault"
+			a[fmt.Sprintf("%saudience.t%d", prefix, i)] = vault
 			a[fmt.Sprintf("%smount-path.t%d", prefix, i)] = fmt.Sprintf("%s%d", path, i)
 		}
 		return a
