@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -176,7 +176,7 @@ func (p *program) atOnce(t *testing.T, client *http.Client, body []byte, n int) 
 	for range n {
 		wg.Go(func() {
 			code, _, err := send(ctx, client, p.URL(), body)
-			result := fmt.Sprint(code)
+			result := strconv.Itoa(code)
 			if err != nil {
 				result = "error"
 				t.Log(err)
