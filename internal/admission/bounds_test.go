@@ -5,15 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
-	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
 // What a request may cost. Allocated is everything, also what is collected at once.
@@ -78,12 +75,5 @@ func FuzzBounds(f *testing.F) {
 func TestFewThingsThatMakeManyAreBounded(t *testing.T) { //nolint:paralleltest // what is allocated is counted for the process
 	for _, hostile := range admissiontest.Products() {
 		t.Run(hostile.Name, func(t *testing.T) { expectBounded(t, boundedHandler(t), hostile.Review()) })
-	}
-}
-
-func TestTheHostileCorpusKnowsEveryKey(t *testing.T) {
-	t.Parallel()
-	if diff := cmp.Diff(slices.Sorted(slices.Values(annotations.InputKeys())), slices.Sorted(slices.Values(admissiontest.InputKeys))); diff != "" {
-		t.Errorf("keys (-those that there are +those of the corpus):\n%s", diff)
 	}
 }

@@ -49,7 +49,7 @@ func TestNoMetricHasANameOfTheCluster(t *testing.T) {
 	if diff := cmp.Diff(map[string][]string{"oidc_injector_admissions_total": {"outcome", "reason"}}, got); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
-	if n := len(h.allCounters(t)); n != 15 {
+	if n := len(h.allCounters(t)); n != 16 {
 		t.Errorf("%d counters after some requests", n)
 	}
 }

@@ -47,7 +47,7 @@ var rules = map[string]rule{
 		"internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
-	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/config", "internal/mutate"}},
+	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
 
 	"internal/annotations": {imports: []string{"internal/contract", "internal/endpoint", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{

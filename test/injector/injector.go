@@ -169,9 +169,6 @@ func (in *Injector) startProgram(ctx context.Context) error {
 // join is a script that joins control groups, and becomes the program behind "--".
 const join = `while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@"`
 
-// PID is the program's process id.
-func (in *Injector) PID() int { return in.program.PID }
-
 // Failure is nil as long as the program runs, and says afterwards how it ended.
 func (in *Injector) Failure() error { return in.program.Failure() }
 

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
 // Hostile is an input that was made to cost much.
@@ -133,7 +135,7 @@ func Shapes() []Shape {
 			all = append(all, Shape{List: uint8(list), Element: element, Size: 1 << 20})
 		}
 	}
-	for key := range InputKeys {
+	for key := range inputKeys {
 		for _, value := range []string{"a", "a,", `"`, "-/", "ä", "https://a.example.com/"} {
 			all = append(all, Shape{Key: uint8(key), Value: value, Repeat: 200_000})
 		}
@@ -145,7 +147,7 @@ func Shapes() []Shape {
 func (s Shape) Review() []byte {
 	a := maps.Clone(login)
 	if s.Repeat > 0 && s.Value != "" {
-		a[prefix+InputKeys[int(s.Key)%len(InputKeys)]] = strings.Repeat(s.Value, int(s.Repeat%200_001)/len(s.Value))
+		a[prefix+inputKeys[int(s.Key)%len(inputKeys)]] = strings.Repeat(s.Value, int(s.Repeat%200_001)/len(s.Value))
 	}
 	element := s.Element
 	if element == "" {
@@ -184,14 +186,8 @@ func lists() []Hostile {
 	})
 }
 
-// InputKeys are the keys that somebody may write; a test compares them with those
-// that there are.
-var InputKeys = []string{
-	"profile", "inject", "audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers",
-	"login", "login-token", "login-address", "login-issuer", "login-role", "login-mount", "login-namespace",
-	"login-ca-configmap", "login-ca-secret", "login-mode", "login-mount-path", "login-file", "login-format", "login-env",
-	"login-client-id", "login-scope", "login-resource", "login-target-audience",
-}
+// inputKeys are the keys that somebody may write.
+var inputKeys = annotations.InputKeys()
 
 // annotated are each annotation at the limit of all annotations (256 KiB), and
 // all of them together.
@@ -199,7 +195,7 @@ func annotated() []Hostile {
 	const most = 200_000
 	const app = `"containers":[{"name":"app"}]`
 	var all []Hostile
-	for _, key := range InputKeys {
+	for _, key := range inputKeys {
 		for name, value := range map[string]string{
 			"one word": strings.Repeat("a", most), "a list": strings.Repeat("a,", most/2), "quotes": strings.Repeat(`"`, most/2), "dashes": strings.Repeat("-/", most/2),
 		} {
