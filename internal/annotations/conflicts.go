@@ -2,6 +2,7 @@ package annotations
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -128,7 +129,8 @@ func overlap(a, b string) bool {
 // another are fine: the kubelet makes the inner one's mount point.
 func conflict(a, b *Token) field.ErrorList {
 	sameDirectory, sameVariable := a.Directory == b.Directory, a.Env != "" && a.Env == b.Env
-	if !sameDirectory && !sameVariable || !a.Scope.Overlaps(b.Scope) {
+	overFile := b.hides(a) || a.hides(b)
+	if !sameDirectory && !sameVariable && !overFile || !a.Scope.Overlaps(b.Scope) {
 		return nil
 	}
 	var errs field.ErrorList
@@ -137,8 +139,19 @@ func conflict(a, b *Token) field.ErrorList {
 		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
 			fmt.Sprintf("%s has the same directory, %s %s: a token has a volume, and so a directory, of its own", other, MountPath, Shorten(a.MountPath))))
 	}
+	if overFile {
+		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
+			fmt.Sprintf("%s has %s %s, and one of the two directories would hide the other's file: give one of them another %s",
+				other, MountPath, Shorten(a.MountPath), MountPath)))
+	}
 	if sameVariable {
 		errs = append(errs, field.Invalid(b.KeyPath(Env), b.Env, other+" sets the same variable"))
 	}
 	return errs
+}
+
+// hides reports whether the token's directory lies over the file of another one.
+func (t *Token) hides(other *Token) bool {
+	rest, inside := strings.CutPrefix(t.Directory, other.Directory+"/")
+	return inside && Within("/"+rest, "/"+other.File)
 }

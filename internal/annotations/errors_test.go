@@ -188,6 +188,11 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 		"a directory inside another": {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens/aws"},
 		},
+		"a directory over the file of another": {
+			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens/oidc-token"},
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": token "default" has ` +
+				"mount-path /var/run/secrets/tokens, and one of the two directories would hide the other's file: give one of them another mount-path"},
+		},
 		"a directory around another": {
 			keys: keys{"audience.a": "a", "mount-path.a": "/t/a", "audience.b": "b", "mount-path.b": "/t"},
 		},

@@ -42,7 +42,7 @@ func (k checker) checkDebug(p plan, old *Pod, volumes []placement, added []*cont
 		g := &p.grants[i]
 		for _, s := range g.shown {
 			if s.mount == nil {
-				checkDebugMountPoint(k.pod, g.container, s.view, k.findings)
+				checkMountPoint(k.pod, g.container, s.view, k.findings)
 			}
 			switch {
 			case s.view.token != nil && s.mount == nil:

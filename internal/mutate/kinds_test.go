@@ -98,6 +98,8 @@ func TestMountPoints(t *testing.T) {
 		"a Secret inside":                    {spec: pod("secret: {secretName: a}", mount("/var/run/secrets/tokens/a", ""))},
 		"an emptyDir inside":                 {spec: pod("emptyDir: {}", mount("/var/run/secrets/tokens/a/b", ""))},
 		"a part of a volume inside":          {spec: pod("emptyDir: {}", mount("/var/run/secrets/tokens/a", ", subPath: x")), errs: []string{at(0, "/var/run/secrets/tokens/a") + inner}},
+		"a Secret over the file":             {spec: pod("secret: {secretName: a}", mount("/var/run/secrets/tokens/oidc-token", "")), errs: []string{at(0, "/var/run/secrets/tokens/oidc-token") + `container "app" mounts volume "v" over the file of token "default", which nobody could read then: choose another path, or another oidc-injector.io/token-file`}},
+		"the termination message, around":    {spec: pod("emptyDir: {}", "terminationMessagePath: /var/run/secrets"), errs: []string{termination("/var/run/secrets")}},
 		"a second token inside":              {spec: pod("emptyDir: {}", "ports: []"), keys: keys{"audience.b": "b", "mount-path.b": "/var/run/secrets/tokens/b"}},
 		"a token around":                     {spec: pod("emptyDir: {}", "ports: []"), keys: keys{"mount-path": "/t/a", "audience.b": "b", "mount-path.b": "/t"}},
 		"a writable directory around":        {spec: pod("emptyDir: {}", mount("/var/run", ""))},
@@ -127,8 +129,8 @@ func at(mount int, path string) string {
 }
 
 func termination(path string) string {
-	return fmt.Sprintf("spec.containers[0].terminationMessagePath: Invalid value: %q: lies in /var/run/secrets/tokens, "+
-		`which oidc-injector.io/audience makes a read-only directory: container "app" could not start`, path)
+	return fmt.Sprintf("spec.containers[0].terminationMessagePath: Invalid value: %q: is a file that cannot lie in /var/run/secrets/tokens, "+
+		`which oidc-injector.io/audience makes a read-only directory, nor around it: container "app" could not start`, path)
 }
 
 // TestWindowsPods are those that only Windows nodes can run, however they say it.
@@ -195,7 +197,7 @@ func TestQualityOfService(t *testing.T) {
 		"only memory":                      {"containers: [{name: app, resources: {limits: {memory: 1Gi}, requests: {memory: 1Gi}}}]", usual},
 		"limits of nothing":                {"containers: [{name: app, resources: {limits: {cpu: 0, memory: 1Gi}}}]", usual},
 		"the pod names all":                {"resources: {limits: {cpu: 1, memory: 1Gi}}\ncontainers: [{name: app, " + guaranteed + "}]", `{}`},
-		"the pod names memory":             {"resources: {requests: {memory: 1Gi}}\ncontainers: [{name: app}]", `{"requests":{"cpu":"5m"}}`},
+		"the pod names memory":             {"resources: {requests: {memory: 1Gi}}\ncontainers: [{name: app}]", `{}`},
 		"the pod names nothing":            {"resources: {}\ncontainers: [{name: app, " + guaranteed + "}]", equal},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -148,21 +148,16 @@ var (
 	guaranteedMemory = resource.MustParse("32Mi")
 )
 
-// loginResources leaves the pod the quality of service that it has
-// (Kubernetes documentation, "Pod Quality of Service Classes"). A Guaranteed pod
-// is one whose containers all have limits that equal their requests, for CPU and
-// memory. What the pod names as a whole bounds the sum of its containers, so that
-// the login container, which the author did not count in, names none of it.
+// loginResources keeps a Guaranteed pod Guaranteed (Kubernetes documentation, "Pod
+// Quality of Service Classes"): all of its containers have limits that equal their
+// requests, for CPU and memory. What a pod names as a whole bounds the sum of its
+// containers, and takes what they name beside it, so that the login container,
+// which the author did not count in, names nothing.
 func loginResources(pod *Pod, configured corev1.ResourceRequirements) corev1.ResourceRequirements {
 	r := corev1.ResourceRequirements{Requests: configured.Requests, Limits: configured.Limits}
 	switch {
-	case len(pod.resources) > 0:
-		named := func(name corev1.ResourceName, _ resource.Quantity) bool {
-			return slices.Contains(pod.resources, string(name))
-		}
-		r.Requests, r.Limits = maps.Clone(r.Requests), maps.Clone(r.Limits)
-		maps.DeleteFunc(r.Requests, named)
-		maps.DeleteFunc(r.Limits, named)
+	case pod.hasResources:
+		return corev1.ResourceRequirements{}
 	case pod.guaranteed():
 		limits := corev1.ResourceList{corev1.ResourceCPU: guaranteedCPU, corev1.ResourceMemory: guaranteedMemory}
 		maps.Copy(limits, configured.Limits)

@@ -25,10 +25,15 @@ func checkMountPoint(pod *Pod, c *container, v *view, f *findings) {
 			checkOuter(pod, c, m, v, f)
 		}
 	}
-	if c.terminationPath != "" && annotations.Within(annotations.CanonicalPath(c.terminationPath, pod.OS), v.directory) {
+	if c.terminationPath == "" {
+		return
+	}
+	// The runtime mounts a file there.
+	if at := annotations.CanonicalPath(c.terminationPath, pod.OS); annotations.Within(at, v.directory) || annotations.Within(v.directory, at) {
 		f.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("terminationMessagePath"), annotations.Shorten(c.terminationPath), message(
-				"lies in %s, which %s makes a read-only directory: container %q could not start", v.path, v.pathAnnotation(), c.name))
+				"is a file that cannot lie in %s, which %s makes a read-only directory, nor around it: container %q could not start",
+				v.path, v.pathAnnotation(), c.name))
 		})
 	}
 }
@@ -38,6 +43,12 @@ func checkInner(pod *Pod, c *container, m *mount, v *view, f *findings) {
 	switch {
 	case v.token == nil || m.partial || m.device:
 		f.fail(func() *field.Error { return innerError(c, m, v) })
+	case annotations.Within(m.directory, v.directory+"/"+v.token.File):
+		f.fail(func() *field.Error {
+			return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
+				"container %q mounts volume %q over the file of %s, which nobody could read then: choose another path, or another %s",
+				c.name, m.volume, v.what(), v.key(annotations.TokenFile)))
+		})
 	case !nested(pod, m.path, v.path):
 		f.warn("container %q mounts volume %q at %s, which lies in %s where /var/run is a link to /run: the container may not start, "+
 			"or not find what is there; write both paths the same way", c.name, m.volume, m.path, v.path)
@@ -56,21 +67,6 @@ func checkOuter(pod *Pod, c *container, m *mount, v *view, f *findings) {
 	case volume.api && !nested(pod, v.path, m.path):
 		f.warn("container %q: %s of %s lies in volume %q at %s where /var/run is a link to /run: the container may not start; "+
 			"write both paths the same way", c.name, v.path, v.what(), m.volume, m.path)
-	}
-}
-
-// checkDebugMountPoint checks a debug container, for which the kubelet makes no
-// mount points.
-func checkDebugMountPoint(pod *Pod, c *container, v *view, f *findings) {
-	for i := range c.mounts {
-		m := &c.mounts[i]
-		switch {
-		case m.directory == v.directory:
-		case annotations.Within(m.directory, v.directory):
-			f.fail(func() *field.Error { return innerError(c, m, v) })
-		case m.directory != "/" && annotations.Within(v.directory, m.directory):
-			checkOuter(pod, c, m, v, f)
-		}
 	}
 }
 

@@ -23,16 +23,15 @@ type Pod struct {
 	// OS is spec.os.name, or what the pod's other fields say of it.
 	OS annotations.OS
 
-	volumes             []volume
-	volumeIndex         map[string]int // nil where the volumes are few
-	initContainers      []container
-	containers          []container
-	ephemeralContainers []container
-	security            security
-	// resources are the names of those that spec.resources speaks of.
-	resources []string
-
+	volumes                       []volume
+	volumeIndex                   map[string]int // nil where the volumes are few
+	initContainers                []container
+	containers                    []container
+	ephemeralContainers           []container
+	security                      security
 	hasVolumes, hasInitContainers bool
+	// hasResources is true where the pod names resources as a whole (spec.resources).
+	hasResources bool
 
 	// onlyUser is the user that every container runs as, debug containers
 	// included, or nil where they differ or one does not say.
@@ -311,19 +310,14 @@ func (r *podReader) spec() {
 	})
 }
 
-// podResources reads which resources the pod names as a whole.
+// podResources finds out whether the pod names any resource as a whole.
 func (r *podReader) podResources() {
 	r.Object(func(name string) {
 		if name != "requests" && name != "limits" {
 			r.Skip()
 			return
 		}
-		r.Object(func(resource string) {
-			r.Skip()
-			if len(r.pod.resources) < 16 { // the API knows fewer
-				r.pod.resources = append(r.pod.resources, resource)
-			}
-		})
+		r.Object(func(string) { r.pod.hasResources = true; r.Skip() })
 	})
 }
 
