@@ -24,6 +24,8 @@ type Image struct {
 	User string
 	// Env are variables as NAME=VALUE.
 	Env []string
+	// Links are symbolic links, given by their path in the image and their target.
+	Links map[string]string
 }
 
 // imageConfig is the part of an OCI image configuration that is of use here.
@@ -56,7 +58,7 @@ type imageManifest struct {
 // their path in the image and their path here. The same files make the same
 // archive.
 func writeImage(out io.Writer, ref string, files map[string]string, image Image) error {
-	layer, err := makeLayer(files)
+	layer, err := makeLayer(files, image.Links)
 	if err != nil {
 		return err
 	}
@@ -99,15 +101,21 @@ func (i Image) withDefaults(files map[string]string) imageConfigOfRun {
 	if i.User == "" {
 		i.User = "65532"
 	}
-	return imageConfigOfRun(i)
+	return imageConfigOfRun{Entrypoint: i.Entrypoint, User: i.User, Env: i.Env}
 }
 
-func makeLayer(files map[string]string) ([]byte, error) {
+func makeLayer(files, links map[string]string) ([]byte, error) {
 	var layer bytes.Buffer
 	archive := tar.NewWriter(&layer)
-	for _, dir := range parents(files) {
+	for _, dir := range parents(files, links) {
 		if err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir + "/", Mode: 0o755}); err != nil {
 			return nil, fmt.Errorf("could not add a folder to an image: %w", err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		link := &tar.Header{Typeflag: tar.TypeSymlink, Name: inArchive(name), Linkname: links[name], Mode: 0o777}
+		if err := archive.WriteHeader(link); err != nil {
+			return nil, fmt.Errorf("could not add a link to an image: %w", err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -134,12 +142,14 @@ func makeLayer(files map[string]string) ([]byte, error) {
 	return layer.Bytes(), nil
 }
 
-// parents are all folders of the files, each after its own parent.
-func parents(files map[string]string) []string {
+// parents are all folders of the entries, each after its own parent.
+func parents(entries ...map[string]string) []string {
 	dirs := map[string]bool{}
-	for name := range files {
-		for dir := path.Dir(inArchive(name)); dir != "."; dir = path.Dir(dir) {
-			dirs[dir] = true
+	for _, names := range entries {
+		for name := range names {
+			for dir := path.Dir(inArchive(name)); dir != "."; dir = path.Dir(dir) {
+				dirs[dir] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(dirs))

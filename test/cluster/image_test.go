@@ -75,6 +75,18 @@ func TestImageOfSeveralFilesHasNoEntrypointByDefault(t *testing.T) {
 	}
 }
 
+func TestImageHasLinks(t *testing.T) {
+	layer, err := makeLayer(map[string]string{}, map[string]string{"/var/run": "/run"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := readTar(t, layer)
+	want := map[string]tarEntry{"var/": {mode: 0o755}, "var/run": {mode: 0o777, link: "/run"}}
+	if !reflect.DeepEqual(entries, want) {
+		t.Errorf("the layer has %v, want %v", entries, want)
+	}
+}
+
 func TestImageOfMissingFile(t *testing.T) {
 	err := writeImage(io.Discard, "localhost/app:1", map[string]string{"/a": filepath.Join(t.TempDir(), "none")}, Image{})
 	if !errors.Is(err, os.ErrNotExist) {
@@ -85,6 +97,7 @@ func TestImageOfMissingFile(t *testing.T) {
 type tarEntry struct {
 	mode    int64
 	content []byte
+	link    string
 }
 
 func readTar(t *testing.T, archive []byte) map[string]tarEntry {
@@ -98,7 +111,7 @@ func readTar(t *testing.T, archive []byte) map[string]tarEntry {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entry := tarEntry{mode: header.Mode}
+		entry := tarEntry{mode: header.Mode, link: header.Linkname}
 		if header.Size > 0 {
 			if entry.content, err = io.ReadAll(reader); err != nil {
 				t.Fatal(err)
