@@ -61,9 +61,9 @@ func fields(root reflect.Type) map[string]bool {
 			visit(t.Elem())
 		case isOfPods(t) && !seen[t]:
 			seen[t] = true
-			for i := range t.NumField() {
-				all[t.Name()+"."+t.Field(i).Name] = true
-				visit(t.Field(i).Type)
+			for field := range t.Fields() {
+				all[t.Name()+"."+field.Name] = true
+				visit(field.Type)
 			}
 		}
 	}

@@ -56,6 +56,7 @@ var limitTests = []struct {
 // TestLimits wants the texts that the documentation quotes where a login container is
 // what the limits of a namespace refuse.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	page := troubleshooting(t)
 	for _, test := range limitTests {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,9 +161,9 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(ctx)
-		err := client.CoreV1().Pods(ns).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
-		if err = errors.Join(err, client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})); err != nil {
+		after := context.WithoutCancel(ctx)
+		err := client.CoreV1().Pods(ns).Delete(after, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+		if err = errors.Join(err, client.CoreV1().Nodes().Delete(after, name, metav1.DeleteOptions{})); err != nil {
 			t.Error(err)
 		}
 	})
