@@ -39,16 +39,21 @@ func (n *node) testKubeletRestarted(t *testing.T) {
 	gone.Annotations = n.login("login-role=brief")
 	gone.Spec.ServiceAccountName = account.Name
 	gone = n.run(t, gone)
+	mounts := n.in(t, mountsNamespace, nil)
+	mounts.run(t, newNested("nested"))
 	n.checkAlive(t, n.exec(t, gone.Name, "app", "cat", loginPath), "brief")
 	if err := accounts.Delete(t.Context(), account.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 
+	nestedJWT := mounts.exec(t, "nested", "app", "cat", tokenPath)
 	jwt, token := n.exec(t, rotated.Name, "app", "cat", tokenPath), n.exec(t, rotated.Name, "app", "cat", loginPath)
 	if err := n.kube.RestartKubelet(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	n.checkRotated(t, rotated, jwt, token)
+	mounts.waitForChange(t, "nested", tokenPath, nestedJWT)
+	mounts.checkNested(t, "nested")
 	n.checkGone(t, gone)
 }
 

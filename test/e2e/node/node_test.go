@@ -55,6 +55,7 @@ func TestNode(t *testing.T) {
 		t.Run("killed", n.testKilled)
 		t.Run("jobs", n.testJobs)
 		t.Run("examples", n.testExamples)
+		t.Run("mounts", n.testMounts)
 	})
 	t.Run("kubelet restarted", n.testKubeletRestarted)
 	t.Run("memory", renewing.testMemory)

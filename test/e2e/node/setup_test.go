@@ -68,7 +68,8 @@ func (n *node) at(port int) string {
 }
 
 // loadImages makes the images that the examples and the guide name: the login,
-// an app that only waits to be looked at, and one that shows its token and ends.
+// an app that only waits to be looked at, and one that shows its token and ends; and
+// the toolbox with links.
 func (n *node) loadImages(ctx context.Context, dir string) error {
 	login, err := injector.Build(ctx, "oidc-login", dir)
 	if err != nil {
@@ -92,6 +93,9 @@ func (n *node) loadImages(ctx context.Context, dir string) error {
 		jobImage: {
 			files: map[string]string{"/bin/cat": toolbox},
 			Image: cluster.Image{Entrypoint: []string{"/bin/cat", loginPath}},
+		},
+		linkedImage: {
+			files: map[string]string{"/toolbox": toolbox}, Image: cluster.Image{Links: map[string]string{"/var/run": "/run"}},
 		},
 	} {
 		if err := n.kube.LoadImage(ctx, name, image.files, image.Image); err != nil {

@@ -58,6 +58,13 @@ func removeOurs(pod, without *corev1.Pod) {
 	pod.Spec.Volumes = remove(pod.Spec.Volumes, without.Spec.Volumes, func(v corev1.Volume) (string, bool) { return v.Name, ours(v.Name) })
 	pod.Spec.InitContainers = remove(pod.Spec.InitContainers, without.Spec.InitContainers,
 		func(c corev1.Container) (string, bool) { return c.Name, ours(c.Name) })
+	if pod.Spec.Resources != nil && without.Spec.Resources != nil {
+		// The API server adds up what the containers request, of what the pod as a whole does not.
+		maps.DeleteFunc(pod.Spec.Resources.Requests, func(name corev1.ResourceName, _ resource.Quantity) bool {
+			_, named := without.Spec.Resources.Requests[name]
+			return !named
+		})
+	}
 	removeFromContainers(pod.Spec.InitContainers, without.Spec.InitContainers)
 	removeFromContainers(pod.Spec.Containers, without.Spec.Containers)
 }
