@@ -53,7 +53,7 @@ func TestDebugContainer(t *testing.T) {
 	}{
 		{"debug-any", "", []string{"/var/run/secrets/tokens/oidc-token vault 3600"}},
 		{"debug-app", "app", []string{"/var/run/secrets/tokens/oidc-token vault 3600"}},
-		{"debug-worker", "worker", []string{"/var/run/db/db database 3600", "/var/run/secrets/tokens/oidc-token vault 3600"}},
+		{"debug-worker", "worker", []string{"/var/run/db/oidc-token database 3600", "/var/run/secrets/tokens/oidc-token vault 3600"}},
 	} {
 		pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
 			EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: test.name, Image: "busybox"},
