@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -108,4 +109,9 @@ type responseWriter struct {
 
 func (w *responseWriter) Header() http.Header         { return w.header }
 func (w *responseWriter) WriteHeader(int)             {}
+
+// Deadlines are what the server's own writer takes.
+func (w *responseWriter) SetReadDeadline(time.Time) error  { return nil }
+func (w *responseWriter) SetWriteDeadline(time.Time) error { return nil }
+
 func (w *responseWriter) Write(p []byte) (int, error) { return w.body.Write(p) }

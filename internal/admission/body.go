@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,8 +44,9 @@ const maxAnswerWait = patience / 4
 // turn.
 func waitFor(r *http.Request) time.Duration {
 	timeout := maxCall
-	if r.URL.RawQuery != "" {
-		if asked, err := time.ParseDuration(r.URL.Query().Get("timeout")); err == nil && asked > 0 {
+	// The API server sends this parameter alone; any other form is no timeout.
+	if value, ok := strings.CutPrefix(r.URL.RawQuery, "timeout="); ok {
+		if asked, err := time.ParseDuration(value); err == nil && asked > 0 {
 			timeout = min(asked, maxCall)
 		}
 	}

@@ -55,8 +55,8 @@ type InjectorConfig struct {
 type Config struct {
 	// Parser reads annotations by the configuration's defaults and profiles.
 	Parser annotations.Parser
-	// InjectedContainers are the patterns of containers that other injectors add.
-	InjectedContainers []string
+	// InjectedContainers are the containers that other injectors add.
+	InjectedContainers mutate.NameSet
 	// Login is what login containers are made of.
 	Login mutate.LoginContainer
 	// Policy decides what pods may ask for.
@@ -99,7 +99,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			Profiles:      file.Profiles,
 			MaxExpiration: maxExpiration,
 		},
-		InjectedContainers: file.injectedContainers(),
+		InjectedContainers: mutate.NewNameSet(file.injectedContainers()),
 		Login:              file.Login.compile(),
 		Policy:             policy.New(file.Policy, env.APIServerAudiences),
 	}

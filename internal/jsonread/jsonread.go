@@ -75,6 +75,9 @@ var (
 	errTooLong = errors.New("the JSON document is too long")
 )
 
+// Unread is how many bytes of the document are still to be read.
+func (r *Reader) Unread() int { return len(r.text) - r.pos }
+
 // Err returns the first error. It matches [ErrShape] or is a syntax error, and
 // says where in the document it is, never what is there.
 func (r *Reader) Err() error { return r.err }

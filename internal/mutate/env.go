@@ -71,45 +71,44 @@ func clientVariables(l *annotations.Login, settings LoginContainer) []variable {
 // environment returns the variables that a container lacks of those that come
 // with what it sees. Vault's clients get those of the first login with Vault.
 func (p *planner) environment(c *container, shows []shown) []*variable {
-	var env []*variable
+	first := len(p.env)
 	var vault *view
 	for _, s := range shows {
 		for i := range s.view.variables {
 			if v := &s.view.variables[i]; !p.has(c, v) {
-				env = append(env, v)
+				p.env = append(p.env, v)
 			}
 		}
 		switch {
 		case len(s.view.clients) == 0:
 		case vault == nil:
 			vault = s.view
-			env = append(env, p.clientEnvironment(c, vault)...)
+			p.clientEnvironment(c, vault)
 		default:
 			p.warnOtherVault(c, vault, s.view)
 		}
 	}
-	return env
+	return p.env[first:len(p.env):len(p.env)]
 }
 
-// clientEnvironment returns the variables of Vault's clients that a container
-// lacks: none if it uses another Vault.
-func (p *planner) clientEnvironment(c *container, vault *view) []*variable {
-	env := make([]*variable, 0, len(vault.clients))
+// clientEnvironment adds the variables of Vault's clients that a container lacks:
+// none if it uses another Vault.
+func (p *planner) clientEnvironment(c *container, vault *view) {
+	first := len(p.env)
 	for i := range vault.clients {
 		v := &vault.clients[i]
 		has, kept := p.compare(c, v)
 		if i == 0 && kept {
-			return nil
+			return
 		}
 		if !has {
-			env = append(env, v)
+			p.env = append(p.env, v)
 		}
 	}
-	if len(env) > 0 && c.hasEnvFrom {
+	if len(p.env) > first && c.hasEnvFrom {
 		p.f.warn("container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
 			"set %s to \"false\" if they are to stay", c.name, annotations.VaultAddr, vault.login.DisplayName(), vault.key(annotations.LoginClientEnv))
 	}
-	return env
 }
 
 func (p *planner) has(c *container, v *variable) bool {

@@ -31,7 +31,7 @@ containers:
 func TestHeldPaths(t *testing.T) {
 	t.Parallel()
 	mesh := options
-	mesh.InjectedContainers = []string{"istio-*", "linkerd-proxy", "linkerd-init"}
+	mesh.InjectedContainers = mutate.NewNameSet([]string{"istio-*", "linkerd-proxy", "linkerd-init"})
 	left := func(container, volume string) string {
 		return fmt.Sprintf(`container %q is left without token "default": it already mounts volume %q at /var/run/secrets/tokens; `+
 			"if that is right, name it in oidc-injector.io/skip-containers, and if not, in oidc-injector.io/containers", container, volume)

@@ -25,9 +25,9 @@ type Options struct {
 	Version string
 	// Login is what login containers are made of.
 	Login LoginContainer
-	// InjectedContainers are the names, or patterns of path.Match, of containers
-	// that other injectors add: annotations do not mean them unless they name them.
-	InjectedContainers []string
+	// InjectedContainers are the containers that other injectors add: annotations do
+	// not mean them unless they name them.
+	InjectedContainers NameSet
 }
 
 // Result is what [Patch] and [PatchEphemeral] found.

@@ -1,7 +1,6 @@
 package mutate
 
 import (
-	"path"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -58,6 +57,9 @@ func newPlan(pod *Pod, views []view, o Options, f *findings) plan {
 	p := planner{pod: pod, views: views, o: o, f: f}
 	count := len(pod.initContainers) + len(pod.containers) + len(views)
 	p.shows = make([]shown, 0, min(count*len(views), 1024))
+	if slices.ContainsFunc(views, func(v view) bool { return len(v.variables) > 0 }) {
+		p.env = make([]*variable, 0, cap(p.shows))
+	}
 	p.plan = plan{views: views, grants: make([]grant, 0, count)}
 	for c := range pod.createdContainers() {
 		if loginOf(views, c.name) == nil {
@@ -81,8 +83,10 @@ type planner struct {
 
 	plan plan
 	held []held
-	// shows has what all containers see, each of which has a piece of it.
+	// shows and env have what all containers see and lack, each of which has a piece
+	// of them.
 	shows []shown
+	env   []*variable
 }
 
 // grant plans for a container of its own name.
@@ -95,7 +99,7 @@ func (p *planner) grant(c *container) {
 // look finds the views that the name decides on for a container, and how its
 // mounts show them. Those whose directory it uses for something else are held.
 func (p *planner) look(c *container, name string) []shown {
-	isInjected, does, first := injected(p.o.InjectedContainers, name), loginOf(p.views, name), len(p.shows)
+	isInjected, does, first := p.o.InjectedContainers.Has(name), loginOf(p.views, name), len(p.shows)
 	for i := range p.views {
 		v := &p.views[i]
 		switch {
@@ -111,14 +115,6 @@ func (p *planner) look(c *container, name string) []shown {
 		}
 	}
 	return p.shows[first:len(p.shows):len(p.shows)]
-}
-
-// injected reports whether another injector adds containers of this name.
-func injected(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		same, err := path.Match(pattern, name)
-		return same && err == nil
-	})
 }
 
 // lookFor looks for the view's directory among the mounts of a container. It
@@ -267,7 +263,7 @@ func (p *planner) settle() {
 
 // result names what the plan gives.
 func (p *plan) result() Result {
-	var r Result
+	r := Result{Containers: make([]string, 0, len(p.grants))}
 	for i, granted := range p.granted {
 		if !granted {
 			continue

@@ -179,7 +179,12 @@ func ParsePod(raw []byte) (*Pod, error) {
 // the reader has an error.
 func ReadPod(from *jsonread.Reader) *Pod {
 	pod := &Pod{}
-	r := &podReader{Reader: from, pod: pod, mounts: make([]mount, 0, 8), env: make([]envVar, 0, 16)}
+	// Of what the API server sends, a container with its mounts and variables takes
+	// more than this.
+	likely := min(from.Unread()/1024, 100)
+	r := &podReader{
+		Reader: from, pod: pod, likely: likely, mounts: make([]mount, 0, 4+2*likely), env: make([]envVar, 0, 8+4*likely),
+	}
 	r.Object(func(name string) {
 		switch name {
 		case "metadata":
@@ -214,7 +219,8 @@ type podReader struct {
 	env     []envVar
 	sources []tokenSource
 
-	containers int
+	// likely is a guess of the number of containers, which room is made for.
+	containers, likely int
 	// hostProcess and selectsWindows tell of a pod that can only run on Windows.
 	hostProcess, selectsWindows bool
 }
@@ -334,6 +340,9 @@ func (r *podReader) list(list string) (cs []container, exists bool) {
 			return
 		}
 		r.containers++
+		if cs == nil {
+			cs = make([]container, 0, 1+r.likely)
+		}
 		cs = append(cs, container{list: list, index: i})
 		r.container(&cs[len(cs)-1])
 	})

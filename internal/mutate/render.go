@@ -30,10 +30,11 @@ type drawing struct {
 	// volumes and logins are to be added, each in JSON.
 	volumes []element
 	logins  []json.RawMessage
-	// status is the annotation's key and its value in JSON; empty where it stands
-	// there already.
-	statusKey string
-	status    json.RawMessage
+	// status is the value of the status annotation in JSON, and statusAlone an object
+	// of it alone; nil where it stands there already.
+	status, statusAlone json.RawMessage
+	// statusPointer is the reference token of the annotation (RFC 6901 section 3).
+	statusPointer string
 }
 
 // render writes the operations of a plan. Those of containers come before the new
@@ -41,20 +42,21 @@ type drawing struct {
 // operations are over the budget; then none is written.
 func render(pod *Pod, p plan, volumes []placement, r Result, o Options) ([]jsonpatch.Operation, *field.Error) {
 	d := draw(pod, p, volumes, r, o)
-	count := &counter{}
-	d.write(count)
-	if count.operations > maxOperations || count.bytes > maxPatchBytes {
+	var count output
+	d.write(&count)
+	switch {
+	case count.operations > maxOperations || count.bytes > maxPatchBytes:
 		return nil, overBudget(count, o.Prefix)
-	}
-	if count.operations == 0 {
+	case count.operations == 0:
 		return nil, nil
 	}
-	w := newWriter(count)
-	d.write(w)
-	return w.operations, nil
+	written := output{patch: make([]jsonpatch.Operation, 0, count.operations)}
+	written.text.Grow(count.pointers)
+	d.write(&written)
+	return written.patch, nil
 }
 
-func overBudget(c *counter, prefix annotations.Prefix) *field.Error {
+func overBudget(c output, prefix annotations.Prefix) *field.Error {
 	return &field.Error{
 		Type: field.ErrorTypeTooMany, Field: field.NewPath("metadata", "annotations").String(), BadValue: c.operations,
 		Detail: fmt.Sprintf("%s ask for %d changes with %d bytes, and a pod can take %d with %d bytes: ask for fewer tokens, or for fewer containers with %s",
@@ -83,15 +85,22 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 		}
 	}
 	if len(r.Containers) > 0 && len(pod.ephemeralContainers) == 0 {
-		d.statusKey = o.Prefix.Key(annotations.Status, "")
-		d.status = statusValue(pod, d.statusKey, r, o.Version)
+		d.drawStatus(r, o)
 	}
 	return d
 }
 
-// sink takes the operations of a drawing.
-type sink interface {
-	add(p pointer, value *json.RawMessage)
+// drawStatus encodes the status annotation. No prefix, a DNS name, needs escapes.
+func (d *drawing) drawStatus(r Result, o Options) {
+	key := o.Prefix.Key(annotations.Status, "")
+	value := encode(status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers})
+	if written, _ := d.pod.Annotations.Get(key); written == string(value) {
+		return
+	}
+	d.status, d.statusPointer = encode(string(value)), string(o.Prefix)+"~1"+annotations.Status
+	if d.pod.Annotations == nil {
+		d.statusAlone = fmt.Appendf(nil, "{%s:%s}", encode(key), d.status)
+	}
 }
 
 // pointer is a JSON pointer (RFC 6901) in the parts that operations have: the
@@ -104,8 +113,8 @@ type pointer struct {
 	last      string
 }
 
-// write hands the operations to a sink, in their order.
-func (d *drawing) write(to sink) {
+// write writes the operations, in their order.
+func (d *drawing) write(to *output) {
 	volumes := list{exists: d.pod.hasVolumes, pointer: pointer{parent: "/spec", name: "volumes"}}
 	for i := range d.volumes {
 		volumes.append(to, &d.volumes[i])
@@ -114,20 +123,19 @@ func (d *drawing) write(to sink) {
 		d.writeGrant(to, &d.grants[i])
 	}
 	d.writeLogins(to)
-	if d.status == nil {
-		return
-	}
-	if at := (pointer{parent: "/metadata", name: "annotations"}); d.pod.Annotations == nil {
-		annotations := json.RawMessage(fmt.Sprintf("{%s:%s}", encode(d.statusKey), d.status))
-		to.add(at, &annotations)
-	} else {
-		at.last = escapePointer(d.statusKey)
+	at := pointer{parent: "/metadata", name: "annotations"}
+	switch {
+	case d.status == nil:
+	case d.statusAlone != nil:
+		to.add(at, &d.statusAlone)
+	default:
+		at.last = d.statusPointer
 		to.add(at, &d.status)
 	}
 }
 
 // writeGrant adds what a container lacks. That of a new login container is part of it.
-func (d *drawing) writeGrant(to sink, g *grant) {
+func (d *drawing) writeGrant(to *output, g *grant) {
 	c := g.container
 	if g.login != nil && g.login.container == nil {
 		return
@@ -146,7 +154,7 @@ func (d *drawing) writeGrant(to sink, g *grant) {
 
 // writeLogins puts the new login containers before all others, so that later init
 // containers find the results.
-func (d *drawing) writeLogins(to sink) {
+func (d *drawing) writeLogins(to *output) {
 	at := pointer{parent: "/spec", name: initContainers}
 	switch {
 	case len(d.logins) == 0:
@@ -170,7 +178,7 @@ type list struct {
 
 // append adds an element behind the last one, or as a new list of one where the
 // list is absent or null.
-func (l *list) append(to sink, e *element) {
+func (l *list) append(to *output, e *element) {
 	if !l.exists {
 		l.exists = true
 		to.add(l.pointer, &e.list)
@@ -181,15 +189,46 @@ func (l *list) append(to sink, e *element) {
 	to.add(at, &e.one)
 }
 
-// counter counts operations and the bytes of the patch.
-type counter struct{ operations, bytes, pointers int }
+// output counts operations, and the bytes of their patch and of their pointers. It
+// keeps them where room was made for as many.
+type output struct {
+	operations, bytes, pointers int
 
-func (c *counter) add(p pointer, value *json.RawMessage) {
+	patch []jsonpatch.Operation
+	// text has all pointers, so that their number does not show in the number of
+	// allocations.
+	text strings.Builder
+}
+
+func (w *output) add(p pointer, value *json.RawMessage) {
+	if w.patch != nil {
+		w.patch = append(w.patch, jsonpatch.Operation{Operation: "add", Path: w.write(p), Value: value})
+		return
+	}
 	const around = len(`{"op":"add","path":"","value":},`)
 	length := p.length()
-	c.operations++
-	c.pointers += length
-	c.bytes += around + length + len(*value)
+	w.operations++
+	w.pointers += length
+	w.bytes += around + length + len(*value)
+}
+
+// write appends a pointer to the text, and returns it.
+func (w *output) write(p pointer) string {
+	start := w.text.Len()
+	w.text.WriteString(p.parent)
+	if p.container != nil {
+		w.text.WriteByte('/')
+		w.text.WriteString(p.container.list)
+		w.text.WriteByte('/')
+		w.text.WriteString(strconv.Itoa(p.container.index))
+	}
+	w.text.WriteByte('/')
+	w.text.WriteString(p.name)
+	if p.last != "" {
+		w.text.WriteByte('/')
+		w.text.WriteString(p.last)
+	}
+	return w.text.String()[start:]
 }
 
 // length is the length of the pointer, or a little more.
@@ -204,43 +243,6 @@ func (p pointer) length() int {
 	return n
 }
 
-// writer writes operations. All pointers lie in one buffer, so that their number
-// does not show in the number of allocations.
-type writer struct {
-	operations []jsonpatch.Operation
-	pointers   strings.Builder
-}
-
-// newWriter makes room for what was counted: no path moves while others are written.
-func newWriter(c *counter) *writer {
-	w := &writer{operations: make([]jsonpatch.Operation, 0, c.operations)}
-	w.pointers.Grow(c.pointers)
-	return w
-}
-
-func (w *writer) add(p pointer, value *json.RawMessage) {
-	start := w.pointers.Len()
-	write := func(part string) {
-		w.pointers.WriteByte('/')
-		w.pointers.WriteString(part)
-	}
-	w.pointers.WriteString(p.parent)
-	if p.container != nil {
-		write(p.container.list)
-		write(strconv.Itoa(p.container.index))
-	}
-	write(p.name)
-	if p.last != "" {
-		write(p.last)
-	}
-	w.operations = append(w.operations, jsonpatch.Operation{Operation: "add", Path: w.pointers.String()[start:], Value: value})
-}
-
-var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
-
-// escapePointer escapes a reference token (RFC 6901 section 3).
-func escapePointer(token string) string { return pointerEscapes.Replace(token) }
-
 // status is the content of the status annotation: a record for people and for
 // tools that look for pods which were not injected. It is never read back.
 type status struct {
@@ -248,15 +250,6 @@ type status struct {
 	Tokens     []string `json:"tokens"`
 	Logins     []string `json:"logins,omitempty"`
 	Containers []string `json:"containers"`
-}
-
-// statusValue is what the annotation is to be, a JSON string; nil where it is that.
-func statusValue(pod *Pod, key string, r Result, version string) json.RawMessage {
-	value := encode(status{Version: version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers})
-	if written, _ := pod.Annotations.Get(key); written == string(value) {
-		return nil
-	}
-	return encode(string(value))
 }
 
 // encode returns the JSON of a value that always has one: texts, numbers, and what

@@ -1,0 +1,41 @@
+package mutate
+
+import (
+	"path"
+	"strings"
+)
+
+// NameSet is a set of names, some of them by patterns of [path.Match].
+type NameSet struct {
+	names    map[string]bool
+	patterns []string
+}
+
+// NewNameSet returns the set of these names and patterns.
+func NewNameSet(namesAndPatterns []string) NameSet {
+	s := NameSet{names: make(map[string]bool, len(namesAndPatterns))}
+	for _, name := range namesAndPatterns {
+		if strings.ContainsAny(name, "*?") {
+			s.patterns = append(s.patterns, name)
+		} else {
+			s.names[name] = true
+		}
+	}
+	return s
+}
+
+// Len is the number of names and patterns.
+func (s NameSet) Len() int { return len(s.names) + len(s.patterns) }
+
+// Has reports whether the name is in the set.
+func (s NameSet) Has(name string) bool {
+	if s.names[name] {
+		return true
+	}
+	for _, pattern := range s.patterns {
+		if same, err := path.Match(pattern, name); same && err == nil {
+			return true
+		}
+	}
+	return false
+}
