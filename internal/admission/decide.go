@@ -247,36 +247,45 @@ type policyCheck struct {
 }
 
 func (c *policyCheck) token(t *annotations.Token) {
-	c.judge("audience", t.Audience, t.Source, c.rules.Audience(t.Audience))
+	c.judge(t, annotations.Audience, t.Audience, c.rules.Audience(t.Audience))
 	if t.Env != "" && t.Own(annotations.Env) {
-		c.judge("variable", t.Env, t.KeyPath(annotations.Env), c.rules.Env(t.Env))
+		c.judge(t, annotations.Env, t.Env, c.rules.Env(t.Env))
 	}
 	if t.Own(annotations.MountPath) {
-		c.judge("mount path", t.MountPath, t.KeyPath(annotations.MountPath), c.rules.MountPath(t.MountPath, c.windows))
+		c.judge(t, annotations.MountPath, t.MountPath, c.rules.MountPath(t.MountPath, c.windows))
 	}
 }
 
 func (c *policyCheck) login(l *annotations.Login) {
 	if u, err := endpoint.Parse(l.URL()); err == nil { // or else it is an error of the annotations
-		c.judge("address", l.URL(), l.URLPath(), c.rules.Address(u))
+		c.judge(l, l.URLKey(), l.URL(), c.rules.Address(u))
 	}
 	if l.Own(annotations.LoginEnv) {
-		c.judge("variable", l.Env, l.KeyPath(annotations.LoginEnv), c.rules.Env(l.Env))
+		c.judge(l, annotations.LoginEnv, l.Env, c.rules.Env(l.Env))
 	}
 	if l.Own(annotations.LoginMountPath) {
-		c.judge("mount path", l.MountPath, l.KeyPath(annotations.LoginMountPath), c.rules.MountPath(l.MountPath, false))
+		c.judge(l, annotations.LoginMountPath, l.MountPath, c.rules.MountPath(l.MountPath, false))
 	}
 }
 
-func (c *policyCheck) judge(what, value string, at *field.Path, err error) {
+// nouns are what a refused value is, by the key of its annotation.
+var nouns = map[string]string{
+	annotations.Audience: "audience", annotations.LoginAddress: "address", annotations.LoginIssuer: "address",
+	annotations.Env: "variable", annotations.LoginEnv: "variable",
+	annotations.MountPath: "mount path", annotations.LoginMountPath: "mount path",
+}
+
+// judge adds an error about the value of a key, unless there is one already.
+func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, key, value string, err error) {
 	if err == nil {
 		return
 	}
+	at := of.KeyPath(key)
 	path := at.String()
 	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path }) {
 		return
 	}
-	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", what, value, err)))
+	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", nouns[key], annotations.Shorten(value), err)))
 }
 
 func decision(result mutate.Result, spec annotations.Spec, warnings []string) Decision {

@@ -155,7 +155,7 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 		"text":       strings.ContainsFunc(passedOn, unicode.IsControl),
 		"mount":      vault && (login.Mount != path.Clean(login.Mount) || path.IsAbs(login.Mount) || strings.HasPrefix(login.Mount, "..")),
 		"parameters": vault && login.ClientID+login.Scope+login.Resource+login.TargetAudience != "" || !vault && login.Role+login.Mount+login.Namespace != "",
-		"source":     login.Source == nil || login.URLPath() == nil,
+		"source":     login.Source == nil,
 		"scope":      login.Containers.Only != nil && login.Containers.Skip != nil,
 	}
 	for what, wrong := range problems {

@@ -106,12 +106,12 @@ func (l *Login) URL() string {
 	return l.Address
 }
 
-// URLPath is where the annotation of [Login.URL] stands.
-func (l *Login) URLPath() *field.Path {
+// URLKey is the key of the annotation of [Login.URL].
+func (l *Login) URLKey() string {
 	if l.Issuer != "" {
-		return l.KeyPath(LoginIssuer)
+		return LoginIssuer
 	}
-	return l.KeyPath(LoginAddress)
+	return LoginAddress
 }
 
 var (

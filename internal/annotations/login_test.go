@@ -527,7 +527,7 @@ func TestWhatALoginKnowsOfItself(t *testing.T) {
 		"oidc-injector.io/login", "oidc-injector.io/profile.x", "oidc-injector.io/login-env.x", "oidc-injector.io/profile.x",
 	}, []string{
 		oauth.DisplayName(), vault.DisplayName(), oauth.Path(), vault.Path(), vault.CAPath(), oauth.URL(), vault.URL(),
-		oauth.URLPath().String(), vault.URLPath().String(),
+		oauth.KeyPath(oauth.URLKey()).String(), vault.KeyPath(vault.URLKey()).String(),
 		oauth.Annotation("login-file"), vault.Annotation("login-role"), vault.Annotation("login-env"), vault.Annotation("login-file"),
 	})
 	if oauth.Has("login-env") || !vault.Has("login-env") || !vault.Has("login-role") {

@@ -71,8 +71,8 @@ var valuesTable = map[string]struct {
 		configMap: configHead + "policy:\n  env:\n    allowed:\n    - KUBECONFIG\n    - '*'\n  mountPaths:\n    denied:\n    - /run/systemd\n" +
 			"  namespaces:\n  - mountPaths:\n      allowed:\n      - /ci\n    namespaces:\n    - ci\n",
 	}},
-	"config.injectedContainers": {"login.enabled=false,config.injectedContainers={}", expectations{
-		configMap: configHead + "injectedContainers: []\n",
+	"config.injectedContainers": {"login.enabled=false,config.injectedContainers={istio-*}", expectations{
+		configMap: "apiVersion: config.oidc-injector.io/v1alpha1\ninjectedContainers:\n- istio-*\nkind: InjectorConfig\n",
 	}},
 	"restartOnConfigChange": {"restartOnConfigChange=true,config.maxExpiration=12h", expectations{
 		deployment + ` {.spec.template.metadata.annotations.checksum/config}`: "22d8c3b660ee9c6c8627ac5d48f020fa7d8776506a06abf464eab09ff8a6de3d",
