@@ -15,8 +15,8 @@ import (
 
 // What a request may cost. Allocated is everything, also what is collected at once.
 const (
-	allocatedPerByte = 24
-	allocatedAnyway  = 24 << 20
+	allocatedPerByte = 12
+	allocatedAnyway  = 10 << 20
 	maxAnswer        = 2_300_000 // 1.5 MiB of patch in base64, and what stands around it
 )
 

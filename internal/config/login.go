@@ -79,8 +79,8 @@ func (s *LoginSpec) validate(path *field.Path) field.ErrorList {
 	if !slices.Contains(policies, corev1.PullPolicy(s.ImagePullPolicy)) {
 		errs = append(errs, field.NotSupported(path.Child("imagePullPolicy"), s.ImagePullPolicy, policies[1:]))
 	}
-	if problem := caBundleProblem(s.CABundle); problem != "" {
-		errs = append(errs, field.Invalid(path.Child("caBundle"), "…", problem))
+	if err := checkCABundle(s.CABundle); err != nil {
+		errs = append(errs, field.Invalid(path.Child("caBundle"), "…", err.Error()))
 	}
 	return append(errs, s.validateEnv(path.Child("env"))...)
 }
@@ -98,30 +98,30 @@ func (s *LoginSpec) validateEnv(path *field.Path) field.ErrorList {
 	return errs
 }
 
-// caBundleProblem says what is wrong with a bundle; empty when nothing is. A
-// private key among the certificates would be copied into every pod.
-func caBundleProblem(bundle string) string {
+// checkCABundle checks a bundle, which may be empty. A private key among the
+// certificates would be copied into every pod.
+func checkCABundle(bundle string) error {
 	if bundle == "" {
-		return ""
+		return nil
 	}
 	if len(bundle) > maxCABundle {
-		return fmt.Sprintf("must be at most %d bytes", maxCABundle)
+		return fmt.Errorf("must be at most %d bytes", maxCABundle)
 	}
 	found := 0
 	for block, rest := pem.Decode([]byte(bundle)); block != nil; block, rest = pem.Decode(rest) {
 		found++
 		if block.Type != "CERTIFICATE" {
-			return fmt.Sprintf("must hold certificates only, and has a %s", block.Type)
+			return fmt.Errorf("must hold certificates only, and has a %s", block.Type)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Sprintf("certificate %d cannot be read: %v", found, err)
+			return fmt.Errorf("certificate %d cannot be read: %w", found, err)
 		}
 	}
 	// What is broken is passed over by the decoder: a private key, it may be.
 	if begun := strings.Count(bundle, "-----BEGIN"); found == 0 || found != begun {
-		return fmt.Sprintf("must be certificates in PEM: %d of %d can be read", found, begun)
+		return fmt.Errorf("must be certificates in PEM: %d of %d can be read", found, begun)
 	}
-	return ""
+	return nil
 }
 
 // parse returns the resources and what is wrong with them.
