@@ -107,8 +107,8 @@ type responseWriter struct {
 	body   bytes.Buffer
 }
 
-func (w *responseWriter) Header() http.Header         { return w.header }
-func (w *responseWriter) WriteHeader(int)             {}
+func (w *responseWriter) Header() http.Header { return w.header }
+func (w *responseWriter) WriteHeader(int)     {}
 
 // Deadlines are what the server's own writer takes.
 func (w *responseWriter) SetReadDeadline(time.Time) error  { return nil }
