@@ -12,24 +12,22 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 // replicaSet creates one. There are no controllers here, so tests make its pods.
-func replicaSet(t *testing.T, namespace, name string) *appsv1.ReplicaSet {
+func replicaSet(t *testing.T, namespace, name string, replicas int32) *appsv1.ReplicaSet {
 	t.Helper()
-	labels := map[string]string{"app": name}
 	set, err := kube.Client().AppsV1().ReplicaSets(namespace).Create(t.Context(), &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: appsv1.ReplicaSetSpec{
-			Replicas: new(int32(0)), Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: podtest.New("").Spec},
-		},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: &replicas, Selector: selector(name), Template: template(name)},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -37,11 +35,56 @@ func replicaSet(t *testing.T, namespace, name string) *appsv1.ReplicaSet {
 	return set
 }
 
-// owned makes a pod one of a ReplicaSet.
-func owned(pod *corev1.Pod, by *appsv1.ReplicaSet) *corev1.Pod {
-	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(by, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
-	pod.Labels = by.Spec.Selector.MatchLabels
+func selector(app string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+}
+
+// template is that of a workload whose pods ask for a token.
+func template(app string) corev1.PodTemplateSpec {
+	pod := podtest.New("", "audience=vault")
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: selector(app).MatchLabels, Annotations: pod.Annotations}, Spec: pod.Spec,
+	}
+}
+
+// owned makes a pod one of a controller's, and of its labels.
+func owned(pod *corev1.Pod, kind schema.GroupVersionKind, by metav1.Object) *corev1.Pod {
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(by, kind)}
+	pod.Labels = selector(by.GetName()).MatchLabels
 	return pod
+}
+
+// ownedByOthers creates a pod of a DaemonSet, of a StatefulSet and of a Job, which
+// their controllers let be: it is on no node, has no ordinal, and belongs to
+// another Job controller.
+func ownedByOthers(t *testing.T, namespace string) {
+	t.Helper()
+	const daemons, state, work = "daemons", "state", "work"
+	apps, options := kube.Client().AppsV1(), metav1.CreateOptions{}
+	ds, err := apps.DaemonSets(namespace).Create(t.Context(), &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Name: daemons}, Spec: appsv1.DaemonSetSpec{Selector: selector(daemons), Template: template(daemons)},
+	}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sts, err := apps.StatefulSets(namespace).Create(t.Context(), &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: state},
+		Spec:       appsv1.StatefulSetSpec{Replicas: new(int32(0)), Selector: selector(state), Template: template(state)},
+	}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: work}, Spec: batchv1.JobSpec{ManagedBy: new("example.com/nobody"), Template: template(work)},
+	}
+	job.Spec.ManualSelector, job.Spec.Selector = new(true), selector(work)
+	job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	if job, err = kube.Client().BatchV1().Jobs(namespace).Create(t.Context(), job, options); err != nil {
+		t.Fatal(err)
+	}
+	podtest.Create(t, kube, namespace, owned(podtest.New("of-daemons", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("DaemonSet"), ds))
+	podtest.Create(t, kube, namespace, owned(podtest.New("of-state", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("StatefulSet"), sts))
+	podtest.Create(t, kube, namespace, owned(podtest.New("of-work", "audience=vault"), batchv1.SchemeGroupVersion.WithKind("Job"), job))
 }
 
 func remove(t *testing.T, namespace string, names ...string) {
@@ -104,16 +147,13 @@ func TestPodsThatWereMissed(t *testing.T) {
 
 	// The webhook is away, and the failure policy lets pods in.
 	in.door.shut()
-	web := replicaSet(t, shop, "web")
-	for i := range 3 {
-		pod := podtest.Create(t, kube, shop, owned(podtest.New(fmt.Sprintf("web-%d", i), "audience=vault"), web))
-		if injected(pod) {
-			t.Fatal("the webhook was to be away")
-		}
-	}
+	web := replicaSet(t, shop, "web", 3)
 	bare := podtest.Create(t, kube, shop, podtest.New("bare", "audience=vault", "expiration=1s"))
-	api := replicaSet(t, shop, "api")
-	claims := owned(podtest.New("claims", "audience=vault"), api)
+	if injected(bare) {
+		t.Fatal("the webhook was to be away")
+	}
+	api := replicaSet(t, shop, "api", 0)
+	claims := owned(podtest.New("claims", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), api)
 	claims.Labels = nil // whoever creates a pod may claim any owner
 	claims = podtest.Create(t, kube, shop, claims)
 	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault", `status={"version":"v1","tokens":["default"],"containers":["app"]}`))
@@ -159,9 +199,11 @@ func TestPodsThatWereMissed(t *testing.T) {
 	// Created again, they are injected. The copied status stays a reason to look,
 	// and what the API server has stored by then has everything.
 	in.reopen(t, b, shop)
-	remove(t, shop, "web-0", "web-1", "web-2", "bare", "claims", "copied")
-	for i := range 3 {
-		podtest.Create(t, kube, shop, owned(podtest.New(fmt.Sprintf("web-%d", i), "audience=vault"), web))
+	remove(t, shop, "bare", "claims", "copied")
+	err = kube.Client().CoreV1().Pods(shop).DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))},
+		metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(web.Spec.Selector)})
+	if err != nil {
+		t.Fatal(err)
 	}
 	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault", `status={"version":"v1","tokens":["default"],"containers":["app"]}`))
 	a.awaitMissed(t, counts{})
@@ -282,12 +324,8 @@ func TestEachRightIsNeeded(t *testing.T) {
 			verb, resource, _ := strings.Cut(right, " ")
 			in := install(t, strings.ReplaceAll(right, " ", "-"), without(clusterRules(), verb, resource), without(namespaceRules(), verb, resource))
 			shop := in.served(t, "shop", true)
-			for _, kind := range []string{"DaemonSet", "ReplicaSet", "StatefulSet", "Job"} {
-				pod := podtest.New("of-a-"+strings.ToLower(kind), "audience=vault")
-				group := map[bool]string{true: "batch/v1", false: "apps/v1"}[kind == "Job"]
-				pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: group, Kind: kind, Name: "any", UID: "any", Controller: new(true)}}
-				podtest.Create(t, kube, shop, pod)
-			}
+			replicaSet(t, shop, "set", 1)
+			ownedByOthers(t, shop)
 			podtest.Create(t, kube, shop, podtest.New("web", "audience=vault"))
 			r := in.start(t)
 			podtest.Eventually(t, "the loss", func(context.Context) error {
