@@ -1,10 +1,8 @@
 package mutate
 
 import (
-	"encoding/json"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -24,7 +22,7 @@ type variable struct {
 }
 
 func newVariable(v variable) variable {
-	v.encoded = newElement(corev1.EnvVar{Name: v.name, Value: v.value})
+	v.encoded = variableElement(v.name, v.value)
 	return v
 }
 
@@ -150,16 +148,4 @@ func (p *planner) warnOtherVault(c *container, first, other *view) {
 func sameVault(l, o *annotations.Login) bool {
 	sameCA := l.CA == nil && o.CA == nil || l.CA != nil && o.CA != nil && *l.CA == *o.CA
 	return sameCA && l.Address == o.Address && l.Namespace == o.Namespace
-}
-
-// element is a value that is appended to a list, in JSON: by itself, and as a new
-// list of one. It is encoded once, however many containers get it, and operations
-// point at it.
-type element struct{ one, list json.RawMessage }
-
-func newElement(value any) element {
-	one := encode(value)
-	list := make(json.RawMessage, 0, len(one)+2)
-	list = append(append(append(list, '['), one...), ']')
-	return element{one: list[1 : len(list)-1], list: list}
 }

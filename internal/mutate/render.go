@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -72,12 +71,15 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 		if volumes[i].name == "" {
 			continue
 		}
+		if volumes[i].newToken {
+			d.volumes = append(d.volumes, volumeElement(volumes[i].name, v.token, volumes[i].newMode))
+		}
 		for _, added := range volumes[i].added {
 			d.volumes = append(d.volumes, newElement(added))
 		}
 		// The mount of a token is not marked readOnly: the kubelet mounts every
 		// projected volume read-only, and the plain form is what people write by hand.
-		d.mounts[i] = newElement(corev1.VolumeMount{Name: volumes[i].name, MountPath: v.path, ReadOnly: v.login != nil})
+		d.mounts[i] = mountElement(volumes[i].name, v.path, v.login != nil)
 	}
 	for i, l := range p.logins {
 		if l.added {
@@ -97,7 +99,7 @@ func (d *drawing) drawStatus(r Result, o Options) {
 	if written, _ := d.pod.Annotations.Get(key); written == string(value) {
 		return
 	}
-	d.status, d.statusPointer = encode(string(value)), string(o.Prefix)+"~1"+annotations.Status
+	d.status, d.statusPointer = appendText(make([]byte, 0, 2*len(value)), string(value)), string(o.Prefix)+"~1"+annotations.Status
 	if d.pod.Annotations == nil {
 		d.statusAlone = fmt.Appendf(nil, "{%s:%s}", encode(key), d.status)
 	}
@@ -250,14 +252,4 @@ type status struct {
 	Tokens     []string `json:"tokens"`
 	Logins     []string `json:"logins,omitempty"`
 	Containers []string `json:"containers"`
-}
-
-// encode returns the JSON of a value that always has one: texts, numbers, and what
-// the Kubernetes API is made of.
-func encode(value any) json.RawMessage {
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		panic(err) //nolint:forbidigo // there is no such value
-	}
-	return encoded
 }

@@ -17,8 +17,12 @@ type placement struct {
 	name string
 	// mode is the volume's defaultMode, for tokens.
 	mode int32
-	// added are the volumes that the pod lacks: the view's own, and the one of a
-	// login's certificate authorities.
+	// newToken is true where the pod lacks the volume of a token; newMode is its
+	// mode, or nil for the API server's default.
+	newToken bool
+	newMode  *int32
+	// added are the volumes of a login that the pod lacks: that of the result, and
+	// that of its certificate authorities.
 	added []corev1.Volume
 }
 
@@ -73,7 +77,7 @@ func placeToken(pod *Pod, v *view, containers []*container, f *findings) placeme
 	case existing != nil:
 		place.mode = existing.mode
 	default:
-		place.added = []corev1.Volume{tokenVolume(place.name, v.token, mode)}
+		place.newToken, place.newMode = true, mode
 	}
 	return place
 }
@@ -101,16 +105,6 @@ func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volum
 func suffices(pod *Pod, existing *volume, t *annotations.Token, containers []*container) bool {
 	f := pod.tokenFile(existing.mode)
 	return f.fixed || annotatedMode(pod, t) != nil || pod.allRead(f, containers)
-}
-
-// tokenVolume is the projected volume of a token, as people write it by hand.
-func tokenVolume(name string, t *annotations.Token, mode *int32) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		DefaultMode: mode,
-		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-			Path: t.File, ExpirationSeconds: &t.ExpirationSeconds, Audience: t.Audience,
-		}}},
-	}}}
 }
 
 // shows reports whether the volume shows the token in its file. That of a running

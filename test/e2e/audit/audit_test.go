@@ -110,6 +110,7 @@ func (in *installation) reopen(t *testing.T, r *replica, namespace string) {
 	})
 }
 
+// events are those of the audit about an object.
 func events(t *testing.T, namespace string, about types.UID) []eventsv1.Event {
 	t.Helper()
 	list, err := kube.Client().EventsV1().Events(namespace).List(t.Context(), metav1.ListOptions{})
@@ -118,7 +119,7 @@ func events(t *testing.T, namespace string, about types.UID) []eventsv1.Event {
 	}
 	var of []eventsv1.Event
 	for i := range list.Items {
-		if list.Items[i].Regarding.UID == about {
+		if list.Items[i].Regarding.UID == about && list.Items[i].ReportingController == "oidc-injector.io/audit" {
 			of = append(of, list.Items[i])
 		}
 	}
