@@ -54,8 +54,8 @@ func owned(pod *corev1.Pod, kind schema.GroupVersionKind, by metav1.Object) *cor
 	return pod
 }
 
-// ownedByOthers creates a pod of a DaemonSet, of a StatefulSet and of a Job, which
-// their controllers let be: it is on no node, has no ordinal, and belongs to
+// ownedByOthers makes a StatefulSet have a pod, and creates one of a DaemonSet and
+// one of a Job, which their controllers let be: it is on no node, and belongs to
 // another Job controller.
 func ownedByOthers(t *testing.T, namespace string) {
 	t.Helper()
@@ -67,9 +67,8 @@ func ownedByOthers(t *testing.T, namespace string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sts, err := apps.StatefulSets(namespace).Create(t.Context(), &appsv1.StatefulSet{
-		ObjectMeta: metav1.ObjectMeta{Name: state},
-		Spec:       appsv1.StatefulSetSpec{Replicas: new(int32(0)), Selector: selector(state), Template: template(state)},
+	_, err = apps.StatefulSets(namespace).Create(t.Context(), &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: state}, Spec: appsv1.StatefulSetSpec{Selector: selector(state), Template: template(state)},
 	}, options)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +82,6 @@ func ownedByOthers(t *testing.T, namespace string) {
 		t.Fatal(err)
 	}
 	podtest.Create(t, kube, namespace, owned(podtest.New("of-daemons", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("DaemonSet"), ds))
-	podtest.Create(t, kube, namespace, owned(podtest.New("of-state", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("StatefulSet"), sts))
 	podtest.Create(t, kube, namespace, owned(podtest.New("of-work", "audience=vault"), batchv1.SchemeGroupVersion.WithKind("Job"), job))
 }
 
