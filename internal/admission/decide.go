@@ -207,7 +207,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version))
 	warnings = append(warnings, result.Warnings...)
 	if len(conflicts) > 0 {
-		return Decision{Outcome: Denied, Reason: Conflict, Warnings: warnings, Errors: conflicts}
+		return denied(nil, conflicts, warnings)
 	}
 	d := decision(result, spec, warnings)
 	if d.Reason == NoContainer {
@@ -282,10 +282,11 @@ func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, key
 	}
 	at := of.KeyPath(key)
 	path := at.String()
-	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path }) {
+	value = annotations.Shorten(value)
+	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path && e.BadValue == value }) {
 		return
 	}
-	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", nouns[key], annotations.Shorten(value), err)))
+	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", nouns[key], value, err)))
 }
 
 func decision(result mutate.Result, spec annotations.Spec, warnings []string) Decision {

@@ -456,7 +456,7 @@ func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
 // would keep the webhook busy for minutes.
 func TestADenialSaysAHundredThingsAtMost(t *testing.T) {
 	t.Parallel()
-	object := pod(`"containers":[{"name":"app","env":[`+strings.TrimSuffix(strings.Repeat(`{"name":"TOKEN"},`, 20_000), ",")+`]}]`, "audience=vault", "env=TOKEN")
+	object := pod(`"containers":[`+strings.TrimSuffix(strings.Repeat(`{"name":"app","env":[{"name":"TOKEN"}]},`, 900), ",")+`]`, "audience=vault", "env=TOKEN")
 	h := newHook(configured(defaultConfig()))
 	result := h.admit(t, ask{object: object}.review()).Result
 	if n := len(result.Details.Causes); n != 100 {
@@ -465,7 +465,7 @@ func TestADenialSaysAHundredThingsAtMost(t *testing.T) {
 	if end := "remove one of them] and more"; !strings.HasSuffix(result.Message, end) {
 		t.Errorf("the message of %d bytes does not end in %q", len(result.Message), end)
 	}
-	if n := strings.Count(h.log.String(), "spec.containers[0].env["); n != 100 {
+	if n := strings.Count(h.log.String(), "].env[0].name"); n != 100 {
 		t.Errorf("the log has %d places", n)
 	}
 }

@@ -2,7 +2,6 @@ package annotations
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -17,7 +16,9 @@ func conflicts(spec Spec) field.ErrorList {
 	for i := range tokens {
 		for j := range i {
 			a, b := &tokens[j], &tokens[i]
-			errs = append(errs, conflict(a, b)...)
+			if len(errs) < maxFindings {
+				errs = append(errs, conflict(a, b)...)
+			}
 		}
 	}
 	for i := range spec.Logins {
@@ -120,8 +121,11 @@ func variableConflict(at *field.Path, variable, other string) *field.Error {
 // one lies in the other.
 func overlap(a, b string) bool {
 	a, b = CanonicalPath(a, ""), CanonicalPath(b, "")
-	return Within(a, b) || Within(b, a)
+	return nested(a, b)
 }
+
+// nested reports whether one of two directories lies in the other, or is it.
+func nested(a, b string) bool { return Within(a, b) || Within(b, a) }
 
 // conflict compares two tokens, which only matters where some container may have
 // both. The errors point at the annotation of the second one, or at the profile
@@ -129,8 +133,9 @@ func overlap(a, b string) bool {
 // another are fine: the kubelet makes the inner one's mount point.
 func conflict(a, b *Token) field.ErrorList {
 	sameDirectory, sameVariable := a.Directory == b.Directory, a.Env != "" && a.Env == b.Env
-	overFile := b.hides(a) || a.hides(b)
-	if !sameDirectory && !sameVariable && !overFile || !a.Scope.Overlaps(b.Scope) {
+	overFile := Within(b.Directory, a.file) || Within(a.Directory, b.file)
+	mixed := !sameDirectory && nested(a.Directory, b.Directory) && !nested(a.literal, b.literal)
+	if !sameDirectory && !sameVariable && !overFile && !mixed || !a.Scope.Overlaps(b.Scope) {
 		return nil
 	}
 	var errs field.ErrorList
@@ -138,6 +143,11 @@ func conflict(a, b *Token) field.ErrorList {
 	if sameDirectory {
 		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
 			fmt.Sprintf("%s has the same directory, %s %s: a token has a volume, and so a directory, of its own", other, MountPath, Shorten(a.MountPath))))
+	}
+	if mixed {
+		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
+			fmt.Sprintf("%s has %s %s, and where /var/run is a link to /run one lies in the other: write both the same way",
+				other, MountPath, Shorten(a.MountPath))))
 	}
 	if overFile {
 		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
@@ -148,10 +158,4 @@ func conflict(a, b *Token) field.ErrorList {
 		errs = append(errs, field.Invalid(b.KeyPath(Env), b.Env, other+" sets the same variable"))
 	}
 	return errs
-}
-
-// hides reports whether the token's directory lies over the file of another one.
-func (t *Token) hides(other *Token) bool {
-	rest, inside := strings.CutPrefix(t.Directory, other.Directory+"/")
-	return inside && Within("/"+rest, "/"+other.File)
 }

@@ -193,6 +193,11 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": token "default" has ` +
 				"mount-path /var/run/secrets/tokens, and one of the two directories would hide the other's file: give one of them another mount-path"},
 		},
+		"a directory inside another, by the other name": {
+			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/run/secrets/tokens/aws"},
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/run/secrets/tokens/aws": token "default" has mount-path ` +
+				"/var/run/secrets/tokens, and where /var/run is a link to /run one lies in the other: write both the same way"},
+		},
 		"a directory around another": {
 			keys: keys{"audience.a": "a", "mount-path.a": "/t/a", "audience.b": "b", "mount-path.b": "/t"},
 		},

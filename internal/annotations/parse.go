@@ -323,7 +323,9 @@ func (w *parsing) build(spec *Spec) {
 		} else {
 			w.missingLogin(name, s)
 		}
-		w.errs = append(w.errs, b.errs...)
+		for _, err := range b.errs {
+			w.fail(err)
+		}
 	}
 	if logins > MaxLogins {
 		w.fail(field.Forbidden(annotationsPath,

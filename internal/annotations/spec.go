@@ -43,7 +43,10 @@ type Token struct {
 	// profile that supplied the audience. Errors point at it.
 	Source *field.Path
 
-	settings settings
+	// literal is the directory, and file the whole path, in forms that compare equal
+	// on the pod's operating system.
+	literal, file string
+	settings      settings
 }
 
 // Annotation names the annotation that a value of the token came from: the one

@@ -115,25 +115,29 @@ func (p *planner) has(c *container, v *variable) bool {
 }
 
 // compare looks for a variable in a container: whether it has it, and whether it
-// keeps another value.
+// keeps another value. Of variables with one name the last one counts.
 func (p *planner) compare(c *container, v *variable) (has, kept bool) {
-	for i := range c.env { // to the end: of variables with one name the last one counts
-		e := &c.env[i]
-		if e.name != v.name {
-			continue
-		}
-		has, kept = true, e.computed || e.value != v.value
-		if kept && !v.yields {
-			p.f.fail(func() *field.Error {
-				return field.Invalid(c.field().Child("env").Index(i).Child("name"), annotations.Shorten(e.name), message(
-					"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation, v.value))
-			})
+	last := -1
+	for i := range c.env {
+		if c.env[i].name == v.name {
+			last = i
 		}
 	}
-	if kept && v.yields {
+	if last < 0 {
+		return false, false
+	}
+	e := &c.env[last]
+	kept = e.computed || e.value != v.value
+	switch {
+	case kept && v.yields:
 		p.f.warn("container %q sets %s itself, so it keeps another value than that of annotation %s", c.name, v.name, v.annotation)
+	case kept:
+		p.f.fail(func() *field.Error {
+			return field.Invalid(c.field().Child("env").Index(last).Child("name"), annotations.Shorten(e.name), message(
+				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation, v.value))
+		})
 	}
-	return has, kept
+	return true, kept
 }
 
 // warnOtherVault warns of a container whose clients could be meant for two Vaults.

@@ -22,8 +22,13 @@ type findings struct {
 
 // fail adds an error.
 func (f *findings) fail(err func() *field.Error) {
-	if len(f.errs) < maxFindings {
-		f.errs = append(f.errs, err())
+	if len(f.errs) >= maxFindings {
+		return
+	}
+	added := err()
+	same := func(e *field.Error) bool { return e.Field == added.Field && e.Detail == added.Detail }
+	if !slices.ContainsFunc(f.errs, same) {
+		f.errs = append(f.errs, added)
 	}
 }
 

@@ -154,7 +154,9 @@ func TestWindowsPods(t *testing.T) {
 		"no host process":                   {"securityContext: {windowsOptions: {hostProcess: false}}\n", false},
 		"affinity":                          {affinity(term("In", "windows")), true},
 		"affinity in each alternative":      {affinity(term("In", "windows") + "," + term("NotIn", "linux")), true},
-		"affinity in one of two":            {affinity(term("In", "windows") + ",{matchExpressions: []}"), false},
+		"affinity in one of two":            {affinity(term("In", "windows") + ",{matchExpressions: [{key: a, operator: Exists}]}"), false},
+		"affinity beside a field":           {affinity(term("In", "windows") + ",{matchFields: [{key: metadata.name, operator: In, values: [a]}]}"), false},
+		"affinity beside what matches none": {affinity(term("In", "windows") + ",{matchExpressions: []},{}"), true},
 		"affinity to both":                  {affinity(term("In", "windows, linux")), false},
 		"affinity against Windows":          {affinity(term("NotIn", "windows")), false},
 		"affinity by existence":             {affinity(term("Exists", "")), false},
@@ -196,6 +198,8 @@ func TestQualityOfService(t *testing.T) {
 		"one container is burstable":       {"containers: [{name: app, " + guaranteed + "}, {name: b, " + burstable + "}]", usual},
 		"only memory":                      {"containers: [{name: app, resources: {limits: {memory: 1Gi}, requests: {memory: 1Gi}}}]", usual},
 		"limits of nothing":                {"containers: [{name: app, resources: {limits: {cpu: 0, memory: 1Gi}}}]", usual},
+		"a quantity beyond all measure":    {"containers: [{name: app, resources: {limits: {cpu: 1e10000000, memory: 1Gi}, requests: {cpu: 1}}}]", usual},
+		"more digits than a word holds":    {"containers: [{name: app, resources: {limits: {cpu: '1234567890123456789', memory: 1Gi}}}]", usual},
 		"the pod names all":                {"resources: {limits: {cpu: 1, memory: 1Gi}}\ncontainers: [{name: app, " + guaranteed + "}]", `{}`},
 		"the pod names memory":             {"resources: {requests: {memory: 1Gi}}\ncontainers: [{name: app}]", `{}`},
 		"the pod names nothing":            {"resources: {}\ncontainers: [{name: app, " + guaranteed + "}]", equal},
@@ -258,7 +262,7 @@ func TestNothingOfAPodIsRepeatedAtLength(t *testing.T) {
 volumes: [{name: `+long+`, emptyDir: {}}, {name: oidc-token, secret: {secretName: `+long+`}}]
 containers:
 - {name: app, terminationMessagePath: /run/secrets/tokens/`+long+`, env: [{name: TOKEN, value: `+long+`}], volumeMounts: [{name: `+long+`, mountPath: /var/run/secrets/tokens/`+long+`, subPath: x}]}
-- {name: `+long+`, volumeMounts: [{name: `+long+`, mountPath: /var/run/secrets/tokens}]}
+- {name: b, volumeMounts: [{name: `+long+`, mountPath: /var/run/secrets/tokens}]}
 `)
 	got := create(t, raw)
 	if len(got.Errors) < 4 {
@@ -268,6 +272,65 @@ containers:
 		if len(text) > 1500 {
 			t.Errorf("a text of %d bytes: %s…", len(text), text[:200])
 		}
+	}
+}
+
+func TestALongName(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int][]string{63: nil, 64: {"spec.initContainers[0].name: Too long: may not be more than 63 bytes"}} {
+		got := create(t, keys{"audience": "vault"}.pod(t, "initContainers: [{name: "+strings.Repeat("x", n)+"}]\ncontainers: [{name: app}]"))
+		expect(t, "errors", want, got.Errors)
+	}
+}
+
+// TestOfVariablesWithOneNameTheLastCounts has a pod that says the right value last,
+// and one that says it first.
+func TestOfVariablesWithOneNameTheLastCounts(t *testing.T) {
+	t.Parallel()
+	const right, wrong = "{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}", "{name: TOKEN, value: x}"
+	k := keys{"audience": "vault", "env": "TOKEN"}
+	got := create(t, k.pod(t, "containers: [{name: app, env: ["+wrong+", "+right+"]}]"))
+	expect(t, "errors", nil, got.Errors)
+	got = create(t, k.pod(t, "containers: [{name: app, env: ["+right+", "+wrong+"]}]"))
+	if len(got.Errors) != 1 || !strings.Contains(got.Errors[0], "env[1].name") {
+		t.Errorf("errors %q", got.Errors)
+	}
+}
+
+// TestDebuggingAProxy has a debug container that targets one which gets nothing.
+func TestDebuggingAProxy(t *testing.T) {
+	t.Parallel()
+	mesh := options
+	mesh.InjectedContainers = mutate.NewNameSet([]string{"istio-proxy"})
+	running := createWith(t, keys{"audience": "vault"}.pod(t, "containers: [{name: app}, {name: istio-proxy}]"), mesh).Pod
+	pod := typed(t, running)
+	for target, want := range map[string][]string{"app": {"dbg"}, "istio-proxy": nil} {
+		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{
+			TargetContainerName: target, EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "dbg"},
+		}}
+		raw, err := json.Marshal(pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, errs := mutate.PatchEphemeral(parse(t, raw), parse(t, running), specOf(pod), mesh)
+		expect(t, "errors", nil, texts(errs))
+		expect(t, "containers", want, result.Containers)
+		if told := len(result.Warnings) == 1 && strings.Contains(result.Warnings[0], "another injector adds"); told != (want == nil) {
+			t.Errorf("warnings about target %s: %q", target, result.Warnings)
+		}
+	}
+}
+
+// TestManySourcesAndMounts has as many of both as are read, which is slow if
+// each is compared with each.
+func TestManySourcesAndMounts(t *testing.T) {
+	t.Parallel()
+	source := `{"serviceAccountToken":{"path":"oidc-token","audience":"` + strings.Repeat("b", 200) + `"}}`
+	raw := []byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"` + strings.Repeat("b", 199) + `c"}},"spec":{"volumes":[{"name":"v","projected":{"sources":[` +
+		strings.TrimSuffix(strings.Repeat(source+",", 9900), ",") + `]}}],"containers":[{"name":"app","volumeMounts":[` +
+		strings.TrimSuffix(strings.Repeat(`{"name":"v","mountPath":"/run/secrets/tokens"},`, 9900), ",") + `]}]}}`)
+	if got := create(t, raw); len(got.Errors) != 1 {
+		t.Errorf("errors %q", got.Errors)
 	}
 }
 

@@ -39,7 +39,7 @@ func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings 
 		Image:           settings.Image,
 		ImagePullPolicy: settings.ImagePullPolicy,
 		Env:             slices.Concat(loginEnv(pod, l, settings), furtherEnv(settings.Env, first)),
-		Resources:       loginResources(pod, settings.Resources),
+		Resources:       settings.Resources,
 		SecurityContext: loginSecurity(pod, l),
 		VolumeMounts:    []corev1.VolumeMount{{Name: l.volume, MountPath: l.path}},
 	}
@@ -160,6 +160,11 @@ func loginResources(pod *Pod, configured corev1.ResourceRequirements) corev1.Res
 		return corev1.ResourceRequirements{}
 	case pod.guaranteed():
 		limits := corev1.ResourceList{corev1.ResourceCPU: guaranteedCPU, corev1.ResourceMemory: guaranteedMemory}
+		for name, least := range limits {
+			if request := configured.Requests[name]; request.Cmp(least) > 0 {
+				limits[name] = request
+			}
+		}
 		maps.Copy(limits, configured.Limits)
 		requests := maps.Clone(limits)
 		for name, quantity := range configured.Requests {
@@ -196,12 +201,16 @@ func (a amount) fixed() bool {
 	return a.request == "" || ok && request.Cmp(limit) == 0
 }
 
-// quantity reads a quantity as it stands in JSON, a string or a number.
+// quantity reads a quantity as it stands in JSON, a string or a number. One with so
+// many digits, or with such an exponent, that it does not fit a machine word is
+// none: with arbitrary precision, 1e10000000 takes seconds to compare.
 func quantity(text string) (resource.Quantity, bool) {
-	if len(text) > 64 { // no quantity is that long
+	text = strings.Trim(text, `"`)
+	digits, exponent, _ := strings.Cut(strings.ToLower(text[:min(len(text), 64)]), "e")
+	if len(text) > 64 || len(digits) > 18 || len(strings.TrimLeft(exponent, "+-")) > 2 {
 		return resource.Quantity{}, false
 	}
-	q, err := resource.ParseQuantity(strings.Trim(text, `"`))
+	q, err := resource.ParseQuantity(text)
 	return q, err == nil
 }
 

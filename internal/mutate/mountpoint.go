@@ -43,7 +43,7 @@ func checkInner(pod *Pod, c *container, m *mount, v *view, f *findings) {
 	switch {
 	case v.token == nil || m.partial || m.device:
 		f.fail(func() *field.Error { return innerError(c, m, v) })
-	case annotations.Within(m.directory, v.directory+"/"+v.token.File):
+	case annotations.Within(m.directory, annotations.CanonicalPath(v.path+"/"+v.token.File, pod.OS)):
 		f.fail(func() *field.Error {
 			return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
 				"container %q mounts volume %q over the file of %s, which nobody could read then: choose another path, or another %s",

@@ -85,7 +85,7 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 	}
 	f, views, added := &findings{}, newViews(pod, spec, o), addedContainers(pod, old)
 	volumes := findVolumes(pod, views)
-	p := newDebugPlan(pod, added, views, volumes, f)
+	p := newDebugPlan(planner{pod: pod, views: views, o: o, f: f}, added, volumes)
 	checker{pod: pod, o: o, findings: f}.checkDebug(p, old, volumes, added)
 	return finish(pod, p, volumes, o, f)
 }

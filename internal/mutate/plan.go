@@ -87,6 +87,8 @@ type planner struct {
 	// of them.
 	shows []shown
 	env   []*variable
+	// remembered says which volumes show which tokens, by their indices.
+	remembered map[[2]int]bool
 }
 
 // grant plans for a container of its own name.
@@ -148,8 +150,26 @@ func (p *planner) shownBy(v *view, m *mount) bool {
 	case v.login != nil:
 		return volume.name == v.volume
 	default:
+		return p.shownByVolume(v, volume)
+	}
+}
+
+// shownByVolume reports whether a volume shows a token. The answer is remembered, as
+// a volume can have many sources, and many mounts.
+func (p *planner) shownByVolume(v *view, volume *volume) bool {
+	if len(volume.tokens) < 16 {
 		return volume.shows(v.token, p.debug)
 	}
+	key := [2]int{v.index, volume.index}
+	shows, known := p.remembered[key]
+	if !known {
+		if p.remembered == nil {
+			p.remembered = make(map[[2]int]bool, 1)
+		}
+		shows = volume.shows(v.token, p.debug)
+		p.remembered[key] = shows
+	}
+	return shows
 }
 
 // hold notes a directory that is used for something else. A container that was
@@ -286,8 +306,8 @@ func (p *plan) result() Result {
 // adds to a running pod. What the pod has no volume for cannot be shown: then the
 // container gets nothing rather than a part, as variables that point at missing
 // files would mislead whoever debugs.
-func newDebugPlan(pod *Pod, added []*container, views []view, volumes []placement, f *findings) plan {
-	p := planner{pod: pod, views: views, f: f, debug: true, plan: plan{views: views}}
+func newDebugPlan(p planner, added []*container, volumes []placement) plan {
+	p.debug, p.plan = true, plan{views: p.views}
 	for _, c := range added {
 		p.grantDebug(c, volumes)
 		p.warnOutOfScope(c)
@@ -349,7 +369,11 @@ func debugScope(c *container, views []view) string {
 // easily taken for a failure where --target was forgotten.
 func (p *planner) warnOutOfScope(c *container) {
 	included := func(v view) bool { return v.scope.Includes(c.name) }
-	if c.target == "" && !slices.ContainsFunc(p.views, included) {
+	named := func(v view) bool { return slices.Contains(v.scope.Only, c.target) }
+	switch {
+	case p.o.InjectedContainers.Has(c.target) && debugScope(c, p.views) == c.target && !slices.ContainsFunc(p.views, named):
+		p.f.warn("debug container %q gets no token: nor does container %q, which another injector adds and the annotations do not name", c.name, c.target)
+	case c.target == "" && !slices.ContainsFunc(p.views, included):
 		p.f.warn("debug container %q gets no token: the annotations name other containers; "+
 			"kubectl debug --target=CONTAINER shows it what CONTAINER sees", c.name)
 	}

@@ -158,6 +158,7 @@ const (
 	maxVolumes    = 5000
 	maxSources    = 10_000  // token sources of all projected volumes
 	maxGroups     = 1 << 16 // NGROUPS_MAX of Linux (limits.h)
+	maxName       = 63      // of a container, a DNS label
 	// maxAnnotations is the size of names and values, in bytes, from which on the
 	// API server refuses the pod (apimachinery, TotalAnnotationSizeLimitB).
 	maxAnnotations = 256 << 10
@@ -295,7 +296,7 @@ func (r *podReader) spec() {
 		case "affinity":
 			r.affinity()
 		case "securityContext":
-			pod.security = r.security()
+			pod.security = r.security(true)
 		case "resources":
 			r.podResources()
 		case "volumes":
@@ -354,7 +355,9 @@ func (r *podReader) container(c *container) {
 	r.Object(func(name string) {
 		switch name {
 		case "name":
-			c.name = r.String()
+			if c.name = r.String(); len(c.name) > maxName && r.pod.excess == nil {
+				r.pod.excess = field.TooLong(c.field().Child("name"), "", maxName)
+			}
 		case "targetContainerName":
 			c.target = r.String()
 		case "volumeMounts":
@@ -380,7 +383,7 @@ func (r *podReader) container(c *container) {
 		case "resources":
 			c.resources = r.resources()
 		case "securityContext":
-			c.security = r.security()
+			c.security = r.security(false)
 		case "terminationMessagePath":
 			c.terminationPath = r.String()
 		case "restartPolicy":
@@ -473,7 +476,9 @@ func (r *podReader) resources() resources {
 	return res
 }
 
-func (r *podReader) security() security {
+// security reads a securityContext, the pod's or a container's. Only that of a pod
+// has groups.
+func (r *podReader) security(ofPod bool) security {
 	var s security
 	r.Object(func(name string) {
 		switch name {
@@ -484,6 +489,10 @@ func (r *podReader) security() security {
 		case "fsGroup":
 			s.fsGroup = r.Int64()
 		case "supplementalGroups":
+			if !ofPod {
+				r.Skip()
+				return
+			}
 			r.Array(func(int) {
 				if !r.admit(len(s.supplementalGroups), maxGroups, "securityContext", name) {
 					return

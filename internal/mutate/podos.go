@@ -14,7 +14,7 @@ func isOSLabel(label string) bool {
 
 // affinity finds out whether the required node affinity lets the pod run on
 // Windows alone. Its terms are alternatives, so each of them has to; a term
-// without expressions matches no node (core/v1 NodeSelectorTerm).
+// without requirements matches no node (core/v1 NodeSelectorTerm).
 func (r *podReader) affinity() {
 	const required = "requiredDuringSchedulingIgnoredDuringExecution"
 	r.member("nodeAffinity", func() {
@@ -22,8 +22,11 @@ func (r *podReader) affinity() {
 			r.member("nodeSelectorTerms", func() {
 				terms, windows := 0, 0
 				r.Array(func(int) {
-					terms++
-					if r.selectorTerm() {
+					requirements, onlyWindows := r.selectorTerm()
+					if requirements > 0 {
+						terms++
+					}
+					if onlyWindows {
 						windows++
 					}
 				})
@@ -44,13 +47,20 @@ func (r *podReader) member(name string, read func()) {
 	})
 }
 
-// selectorTerm reads a NodeSelectorTerm and reports whether one of its
-// expressions, all of which must hold, admits Windows nodes only.
-func (r *podReader) selectorTerm() (windows bool) {
-	r.member("matchExpressions", func() {
-		r.Array(func(int) { windows = r.selectorExpression() || windows })
+// selectorTerm reads a NodeSelectorTerm: how many requirements it has, all of which
+// must hold, and whether one of them admits Windows nodes only.
+func (r *podReader) selectorTerm() (requirements int, windows bool) {
+	r.Object(func(name string) {
+		switch name {
+		case "matchExpressions":
+			r.Array(func(int) { requirements++; windows = r.selectorExpression() || windows })
+		case "matchFields":
+			r.Array(func(int) { requirements++; r.Skip() })
+		default:
+			r.Skip()
+		}
 	})
-	return windows
+	return requirements, windows
 }
 
 // selectorExpression reads a NodeSelectorRequirement and reports whether it

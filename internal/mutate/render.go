@@ -81,9 +81,12 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 		// projected volume read-only, and the plain form is what people write by hand.
 		d.mounts[i] = mountElement(volumes[i].name, v.path, v.login != nil)
 	}
+	if len(p.logins) > 0 {
+		o.Login.Resources = loginResources(pod, o.Login.Resources)
+	}
 	for i, l := range p.logins {
 		if l.added {
-			d.logins = append(d.logins, newElement(loginContainer(pod, l, volumes[l.exchanged.index].name, i == 0, o.Login)).one)
+			d.logins = append(d.logins, encode(loginContainer(pod, l, volumes[l.exchanged.index].name, i == 0, o.Login)))
 		}
 	}
 	if len(r.Containers) > 0 && len(pod.ephemeralContainers) == 0 {
@@ -92,14 +95,14 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 	return d
 }
 
-// drawStatus encodes the status annotation. No prefix, a DNS name, needs escapes.
+// drawStatus encodes the status annotation.
 func (d *drawing) drawStatus(r Result, o Options) {
 	key := o.Prefix.Key(annotations.Status, "")
 	value := encode(status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers})
 	if written, _ := d.pod.Annotations.Get(key); written == string(value) {
 		return
 	}
-	d.status, d.statusPointer = appendText(make([]byte, 0, 2*len(value)), string(value)), string(o.Prefix)+"~1"+annotations.Status
+	d.status, d.statusPointer = appendText(make([]byte, 0, 2*len(value)), string(value)), strings.ReplaceAll(string(o.Prefix), "~", "~0")+"~1"+annotations.Status
 	if d.pod.Annotations == nil {
 		d.statusAlone = fmt.Appendf(nil, "{%s:%s}", encode(key), d.status)
 	}
