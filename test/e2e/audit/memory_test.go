@@ -74,10 +74,20 @@ func (r *replica) memory(t *testing.T) (now, most float64) {
 	return now, most
 }
 
+// long leaves a test out of short runs: no release of Kubernetes changes what it
+// measures.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not in short runs")
+	}
+}
+
 // The audit's memory does not grow with the cluster: not with pods that are in
 // order, nor with what others write into their metadata, and to a limit with those
 // that were not injected.
 func TestMemoryIsBounded(t *testing.T) {
+	long(t)
 	const fine = `{"version":"v1","tokens":["default"],"containers":["app"]}`
 	base := measure(t, "without the audit", load{})
 	small := measure(t, "1 000 pods in order", load{pods: 1_000, of: func(i int) *corev1.Pod { return common(i, fine) }})
@@ -103,6 +113,7 @@ var pods = flag.Int("pods", 5_000, "how many pods a real cluster has in TestARea
 // TestARealClusterOfManyPods injects them by the real API server, and has the audit list
 // them: not one needs to be read as a whole. For a large cluster: -pods=50000.
 func TestARealClusterOfManyPods(t *testing.T) {
+	long(t)
 	in := install(t, "many", clusterRules(), namespaceRules())
 	shop := in.served(t, "shop", true)
 	a := in.start(t)
@@ -184,6 +195,7 @@ func annotated(size int) func(int) *corev1.Pod {
 // TestLargeAnnotations has the real API server store them, and the audit list,
 // watch and verify the pods.
 func TestLargeAnnotations(t *testing.T) {
+	long(t)
 	for _, size := range []int{60_000, 250_000} {
 		t.Run(fmt.Sprintf("%d kB", size/1000), func(t *testing.T) {
 			const pods = 500
