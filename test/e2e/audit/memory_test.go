@@ -198,7 +198,7 @@ func TestLargeAnnotations(t *testing.T) {
 	long(t)
 	for _, size := range []int{60_000, 250_000} {
 		t.Run(fmt.Sprintf("%d kB", size/1000), func(t *testing.T) {
-			const pods = 500
+			const pods = 200 // the stub of TestMemoryIsBounded has 500
 			in := install(t, fmt.Sprintf("large-%d", size), clusterRules(), namespaceRules())
 			shop := in.served(t, "shop", true) // the door is shut
 			a := in.start(t)
