@@ -208,10 +208,11 @@ func (b *builder) scope() Scope {
 
 // names reads a comma-separated list of container names.
 func (b *builder) names(s setting) []string {
-	names := make([]string, 0, min(strings.Count(s.value, ",")+1, maxNames))
+	count := strings.Count(s.value, ",") + 1
+	names := make([]string, 0, min(count, maxNames))
 	for name := range strings.SplitSeq(s.value, ",") {
 		name = strings.TrimSpace(name)
-		if len(names) == maxNames || len(validation.IsDNS1123Label(name)) > 0 {
+		if count > maxNames || len(validation.IsDNS1123Label(name)) > 0 {
 			b.invalid(s, "must be container names, separated by commas, such as app,worker; at most %d", maxNames)
 			return names
 		}
