@@ -355,9 +355,7 @@ func (r *podReader) container(c *container) {
 	r.Object(func(name string) {
 		switch name {
 		case "name":
-			if c.name = r.String(); len(c.name) > maxName && r.pod.excess == nil {
-				r.pod.excess = field.TooLong(c.field().Child("name"), "", maxName)
-			}
+			c.name = r.containerName(c)
 		case "targetContainerName":
 			c.target = r.String()
 		case "volumeMounts":
@@ -395,6 +393,15 @@ func (r *podReader) container(c *container) {
 	// Where a list grows, earlier pieces stay in the array that it had.
 	c.mounts = r.mounts[firstMount:len(r.mounts):len(r.mounts)]
 	c.env = r.env[firstEnv:len(r.env):len(r.env)]
+}
+
+// containerName reads the name, which must not be longer than any can be.
+func (r *podReader) containerName(c *container) string {
+	name := r.String()
+	if len(name) > maxName && r.pod.excess == nil {
+		r.pod.excess = field.TooLong(c.field().Child("name"), "", maxName)
+	}
+	return name
 }
 
 func (r *podReader) mount(i int) mount {
