@@ -11,12 +11,14 @@ import (
 	"encoding/pem"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,16 +98,27 @@ func (p pair) write(t *testing.T, dir string) {
 	write(t, filepath.Join(dir, "tls.key"), p.key)
 }
 
-// freePort is a loopback port that nobody listens on.
+// freePort is a loopback port that nobody listens on. It is below those that the
+// kernel gives to connections (32768 and up), of which one could take it in the
+// meantime, and no other test of this package gets it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 20_000 + mathrand.IntN(12_000)
+		if _, taken := portsGiven.LoadOrStore(port, true); taken {
+			continue
+		}
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", loopback(port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
+
+var portsGiven sync.Map
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 

@@ -144,7 +144,9 @@ func TestRotationLosesNoPod(t *testing.T) {
 	in.startTwo(t, "--ca-duration=45s", "--certificate-duration=15s")
 	l := startLoad(t, in)
 	eventuallyWithin(t, 3*time.Minute, "the CA was rotated three times", func() bool { return in.total(t, rotations, "certificate", "ca") >= 3 })
-	// One more, that somebody asks for.
+	// One more, that somebody asks for, once both replicas have seen the last one: a
+	// bundle that one of them writes late would count as damage to the other.
+	time.Sleep(3 * time.Second)
 	before := in.total(t, rotations, "certificate", "ca")
 	annotation := []byte(`{"metadata":{"annotations":{"oidc-injector.io/rotate-ca":"now"}}}`)
 	if _, err := kube.Client().CoreV1().Secrets(in.namespace).Patch(t.Context(), secretName, types.MergePatchType, annotation, metav1.PatchOptions{}); err != nil {
