@@ -83,11 +83,11 @@ func (c *call) expectReview() *httpProblem {
 // room for a body of the announced size, the final one.
 func (c *call) readBody(b *budget) ([]byte, *httpProblem) {
 	size := c.r.ContentLength
-	if size < 0 {
-		size = MaxBody + 1 // which is one byte more than it may be
-	}
-	if size > MaxBody && c.r.ContentLength >= 0 {
+	switch {
+	case size > MaxBody:
 		return nil, tooLarge()
+	case size < 0:
+		size = MaxBody + 1 // which is one byte more than it may be
 	}
 	var body []byte
 	for _, capacity := range []int64{firstBuffer, small, size} {

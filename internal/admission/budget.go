@@ -27,8 +27,8 @@ const (
 // It is a weighted semaphore with additions, without which a few slow clients hold
 // all of it. Of the requests that wait, that of the lowest rank is served first, and
 // of those the newest, because a client with many requests is ahead in every queue.
-// The queue is bounded, and its last request is refused for a better one. And while a request waits, the claim that has waited for
-// its client for longest gives way.
+// The queue is bounded, and its last request is refused for a better one. And while
+// a request waits, the claim that has waited for its client for longest gives way.
 type budget struct {
 	maxWaiting int
 

@@ -261,17 +261,6 @@ func (r *Reader) Int() (int64, bool) {
 	return n, true
 }
 
-// StringMap reads an object of strings; nil where it is null.
-func (r *Reader) StringMap() map[string]string {
-	if r.err != nil || r.Null() {
-		r.Skip()
-		return nil
-	}
-	m := make(map[string]string, 8)
-	r.Object(func(name string) { m[name] = r.String() })
-	return m
-}
-
 // Raw calls read for the next value, which must consume it, and returns the
 // value's text.
 func (r *Reader) Raw(read func()) string {
