@@ -3,7 +3,6 @@ package chart
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,12 +27,7 @@ const root = "../.."
 var chartDir = filepath.Join(root, "charts", "oidc-injector")
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(cluster.ExitCode(run(m)))
 }
 
 func run(m *testing.M) (code int, err error) {

@@ -21,18 +21,16 @@
 //	var c *cluster.Cluster
 //
 //	func TestMain(m *testing.M) {
-//		os.Exit(run(m))
+//		os.Exit(cluster.ExitCode(run(m)))
 //	}
 //
-//	func run(m *testing.M) int {
-//		var err error
+//	func run(m *testing.M) (code int, err error) {
 //		c, err = cluster.Start(context.Background(), cluster.Options{Progress: os.Stderr})
 //		if err != nil {
-//			fmt.Fprintln(os.Stderr, err)
-//			return 1
+//			return 1, err
 //		}
 //		defer c.Stop()
-//		return m.Run()
+//		return m.Run(), nil
 //	}
 //
 // or one for a single test, stopped by its cleanup, whose logs stay if it fails:

@@ -1,9 +1,20 @@
 package cluster
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
+
+// ExitCode is that of a package's tests, which returned a code, and the error of
+// what they need. It shows the error, with which they have failed.
+func ExitCode(code int, err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
 
 // RequireNode skips a test where no node can run, and says why. With CI set it
 // fails instead, as there nobody would notice.

@@ -6,7 +6,6 @@ package audit
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -20,12 +19,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(cluster.ExitCode(run(m)))
 }
 
 func run(m *testing.M) (code int, err error) {

@@ -5,7 +5,6 @@ package certs
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -19,12 +18,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(cluster.ExitCode(run(m)))
 }
 
 func run(m *testing.M) (code int, err error) {

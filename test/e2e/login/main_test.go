@@ -69,12 +69,7 @@ func TestMain(m *testing.M) {
 	}
 	// The OAuth library tells of each route of each server.
 	slog.SetLogLoggerLevel(slog.LevelWarn)
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(cluster.ExitCode(run(m)))
 }
 
 func run(m *testing.M) (code int, err error) {

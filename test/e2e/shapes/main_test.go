@@ -57,16 +57,11 @@ var gates = []string{
 // TestMain lets more requests be on their way at a time than there are CPUs.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	err := flag.Set("test.parallel", "8")
-	code := 1
-	if err == nil {
-		code, err = run(m)
-	}
-	if err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		code = 1
+		os.Exit(1)
 	}
-	os.Exit(code)
+	os.Exit(cluster.ExitCode(run(m)))
 }
 
 func run(m *testing.M) (code int, err error) {
