@@ -769,3 +769,19 @@ func TestTheLargestPatch(t *testing.T) {
 		t.Errorf("%d operations with %d bytes", n, size)
 	}
 }
+
+func TestTooManyOperations(t *testing.T) {
+	t.Parallel()
+	k := keys{}
+	for i := range 11 {
+		k[fmt.Sprintf("audience.t%d", i)] = "vault"
+	}
+	var containers strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&containers, "{name: c%d},", i)
+	}
+	got := create(t, k.pod(t, "containers: ["+containers.String()+"]"))
+	if text := fmt.Sprint(got.Errors); len(got.Errors) != 1 || !strings.Contains(text, "ask for 11012 changes with 14") {
+		t.Errorf("fewer bytes than a patch may have, and too many operations: %s", text)
+	}
+}
