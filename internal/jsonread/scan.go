@@ -1,6 +1,7 @@
 package jsonread
 
 import (
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -159,27 +160,17 @@ func (r *Reader) digits() bool {
 	return r.pos > start
 }
 
-// ordinary are the bytes that stand for themselves in a string and are
-// characters of their own.
-var ordinary = func() (table [256]bool) {
-	for c := ' '; c < utf8.RuneSelf; c++ {
-		table[c] = c != '"' && c != '\\'
-	}
-	return table
-}()
-
 // quoted passes over a string (RFC 8259 section 7), which begins here, and
 // reports whether it has escapes.
 func (r *Reader) quoted() (escaped bool) {
 	text := r.text
-	for i := r.pos + 1; i < len(text); {
-		c := text[i]
-		if ordinary[c] {
-			i++
-			continue
+	for i := r.pos + 1; ; {
+		if i = ordinaryEnd(text, i); i >= len(text) {
+			r.invalid(i)
+			return false
 		}
 		n := 0
-		switch {
+		switch c := text[i]; {
 		case c == '"':
 			r.pos = i + 1
 			return escaped
@@ -197,8 +188,29 @@ func (r *Reader) quoted() (escaped bool) {
 		}
 		i += n
 	}
-	r.invalid(len(text))
-	return false
+}
+
+// ordinaryEnd returns the offset of the first byte from i on that does not stand for
+// itself in a string, or is no character of its own: a quote, a backslash, a control
+// character, a byte of a longer character. Eight bytes are looked at together.
+func ordinaryEnd(text string, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(text); i += 8 {
+		b := text[i : i+8] // which the compiler makes one load of
+		word := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// A byte's top bit comes to be set where the byte has it, or where the
+		// subtraction borrows: from a byte below ' ', or one that is a quote or a
+		// backslash. What a borrow does to the bytes behind does not matter.
+		found := (word | (word - ' '*ones) | ((word ^ '"'*ones) - ones) | ((word ^ '\\'*ones) - ones)) & tops
+		if found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(text) && text[i] >= ' ' && text[i] < utf8.RuneSelf && text[i] != '"' && text[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // unquote returns the string that stands between quotes, in valid text with
