@@ -60,6 +60,7 @@ type call struct {
 	deadline time.Time // of all waiting
 	memory   claim     // where small is not enough
 	turn     claim
+	buffers  *buffers // of the answer
 }
 
 // expectReview refuses what an API server does not send.

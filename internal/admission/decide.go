@@ -289,19 +289,12 @@ func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, key
 	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", nouns[key], value, err)))
 }
 
+// decision is that of a pod without errors. What nobody got is deleted from the Spec.
 func decision(result mutate.Result, spec annotations.Spec, warnings []string) Decision {
 	d := Decision{
 		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: warnings, Containers: result.Containers,
-	}
-	for i := range spec.Tokens {
-		if slices.Contains(result.Tokens, spec.Tokens[i].DisplayName()) {
-			d.Tokens = append(d.Tokens, spec.Tokens[i])
-		}
-	}
-	for i := range spec.Logins {
-		if slices.Contains(result.Logins, spec.Logins[i].DisplayName()) {
-			d.Logins = append(d.Logins, spec.Logins[i])
-		}
+		Tokens: slices.DeleteFunc(spec.Tokens, func(t annotations.Token) bool { return !slices.Contains(result.Tokens, t.DisplayName()) }),
+		Logins: slices.DeleteFunc(spec.Logins, func(l annotations.Login) bool { return !slices.Contains(result.Logins, l.DisplayName()) }),
 	}
 	if len(result.Operations) > 0 {
 		return d

@@ -75,7 +75,8 @@ func NewHandler(o Options) *Handler {
 // The server is to have a ReadTimeout and a WriteTimeout. Where a request takes
 // much memory, there are shorter ones.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: w, r: r, deadline: time.Now().Add(waitFor(r))}
+	c := &call{w: w, r: r, deadline: time.Now().Add(waitFor(r)), buffers: bufferPool.Get().(*buffers)} //nolint:forcetypeassert // it holds nothing else
+	defer c.buffers.release()
 	defer c.memory.release()
 	defer h.recoverPanic(r.Context(), w)
 	answer, problem := h.answer(r.Context(), c)
@@ -116,7 +117,7 @@ func (h *Handler) decide(ctx context.Context, c *call, body []byte) ([]byte, *ht
 		return nil, &httpProblem{http.StatusBadRequest, metav1.StatusReasonBadRequest, Malformed, err.Error()}
 	}
 	d := Decide(h.options.Config(), h.options.Version, q)
-	response, err := respond(q, &d)
+	response, err := respond(q, &d, c.buffers)
 	if err != nil {
 		return nil, &httpProblem{http.StatusInternalServerError, metav1.StatusReasonInternalError, Panicked, err.Error()}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"gomodules.xyz/jsonpatch/v2"
@@ -20,13 +21,16 @@ import (
 // respond writes the AdmissionReview (admission.k8s.io/v1) that answers a
 // request. What most answers have is written directly: encoding/json would go
 // over the patch four times, as values, compacted, as base64 and as a string.
-func respond(q *Request, d *Decision) ([]byte, error) {
-	patch, err := appendPatch(make([]byte, 0, patchSize(d.Operations)), d.Operations)
+//
+// The answer is in the buffers, until they are used again.
+func respond(q *Request, d *Decision, to *buffers) ([]byte, error) {
+	patch, err := appendPatch(slices.Grow(to.patch[:0], patchSize(d.Operations)), d.Operations)
 	if err != nil {
 		return nil, fmt.Errorf("could not encode the patch: %w", err)
 	}
+	to.patch = patch
 	const most = 1 << 10 // of what an answer without warnings has beside the patch
-	b := make([]byte, 0, base64.StdEncoding.EncodedLen(len(patch))+most)
+	b := slices.Grow(to.answer[:0], base64.StdEncoding.EncodedLen(len(patch))+most)
 	b = append(b, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`...)
 	b = appendString(b, q.UID)
 	b = append(b, `,"allowed":`...)
@@ -46,7 +50,21 @@ func respond(q *Request, d *Decision) ([]byte, error) {
 	}
 	b = appendAudit(b, d)
 	b = appendWarnings(b, d.Warnings)
-	return append(b, "}}"...), nil
+	to.answer = append(b, "}}"...)
+	return to.answer, nil
+}
+
+// buffers are what an answer is made in. An answer is done with once it is sent, so
+// the next one can have the same.
+type buffers struct{ patch, answer []byte }
+
+var bufferPool = sync.Pool{New: func() any { return &buffers{} }}
+
+// release lets others use the buffers, unless they are larger than nearly all need.
+func (b *buffers) release() {
+	if cap(b.patch) <= small && cap(b.answer) <= small {
+		bufferPool.Put(b)
+	}
 }
 
 // patchSize is about how long the patch becomes.

@@ -76,7 +76,7 @@ func addOperations(t *testing.T, d *Decision, want *admissionv1.AdmissionRespons
 // encoding/json gives it.
 func answer(t *testing.T, q *Request, d *Decision) admissionv1.AdmissionResponse {
 	t.Helper()
-	body, err := respond(q, d)
+	body, err := respond(q, d, &buffers{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestRespond(t *testing.T) {
 	t.Run("a value that cannot be encoded is an error", func(t *testing.T) {
 		t.Parallel()
 		d := &Decision{Outcome: Mutated, Operations: []jsonpatch.Operation{{Operation: "add", Value: func() {}}}}
-		if body, err := respond(&Request{UID: "1"}, d); err == nil {
+		if body, err := respond(&Request{UID: "1"}, d, &buffers{}); err == nil {
 			t.Errorf("answered %s", body)
 		}
 	})

@@ -69,6 +69,18 @@ func appendText(b []byte, text string) []byte {
 	return quoted
 }
 
+// appendTexts appends a list of JSON strings.
+func appendTexts(b []byte, texts []string) []byte {
+	b = append(b, '[')
+	for i, text := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, text)
+	}
+	return append(b, ']')
+}
+
 // encode returns the JSON of a value that always has one: texts, numbers, and what
 // the Kubernetes API is made of.
 func encode(value any) json.RawMessage {
