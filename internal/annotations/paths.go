@@ -125,7 +125,11 @@ func ComparablePath(value string, os OS) string {
 // CanonicalPath is [ComparablePath] with one more rule: /var/run has the name
 // that it has in nearly every image, in which it is a link to /run.
 func CanonicalPath(value string, os OS) string {
-	dir := ComparablePath(value, os)
+	return canonical(ComparablePath(value, os), os)
+}
+
+// canonical is the canonical form of a comparable path.
+func canonical(dir string, os OS) string {
 	if os != Windows && Within(dir, "/var/run") {
 		return dir[len("/var"):]
 	}

@@ -41,7 +41,8 @@ func (b *builder) build(name string) Token {
 		Scope:     b.scope(),
 		settings:  b.settings,
 	}
-	t.Directory, t.literal = CanonicalPath(t.MountPath, b.os), ComparablePath(t.MountPath, b.os)
+	t.literal = ComparablePath(t.MountPath, b.os)
+	t.Directory = canonical(t.literal, b.os)
 	t.file = CanonicalPath(t.MountPath+"/"+t.File, b.os)
 	if s := b.settings.find(Audience); s != nil {
 		t.Source = s.path()

@@ -8,15 +8,19 @@ import (
 // NameSet is a set of names, some of them by patterns of [path.Match].
 type NameSet struct {
 	names    map[string]bool
-	patterns []string
+	patterns []pattern
 }
+
+// pattern is one of [path.Match], and the text that all it matches begin with, which
+// settles nearly every name.
+type pattern struct{ text, prefix string }
 
 // NewNameSet returns the set of these names and patterns.
 func NewNameSet(namesAndPatterns []string) NameSet {
 	s := NameSet{names: make(map[string]bool, len(namesAndPatterns))}
 	for _, name := range namesAndPatterns {
-		if strings.ContainsAny(name, "*?") {
-			s.patterns = append(s.patterns, name)
+		if meta := strings.IndexAny(name, "*?"); meta >= 0 {
+			s.patterns = append(s.patterns, pattern{name, name[:meta]})
 		} else {
 			s.names[name] = true
 		}
@@ -32,8 +36,11 @@ func (s NameSet) Has(name string) bool {
 	if s.names[name] {
 		return true
 	}
-	for _, pattern := range s.patterns {
-		if same, err := path.Match(pattern, name); same && err == nil {
+	for _, p := range s.patterns {
+		if !strings.HasPrefix(name, p.prefix) {
+			continue
+		}
+		if same, err := path.Match(p.text, name); same && err == nil {
 			return true
 		}
 	}
