@@ -75,7 +75,7 @@ func NewHandler(o Options) *Handler {
 // The server is to have a ReadTimeout and a WriteTimeout. Where a request takes
 // much memory, there are shorter ones.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: w, r: r, deadline: time.Now().Add(waitFor(r)), buffers: bufferPool.Get().(*buffers)} //nolint:forcetypeassert // it holds nothing else
+	c := &call{w: w, r: r, deadline: time.Now().Add(waitFor(r)), buffers: takeBuffers()}
 	defer c.buffers.release()
 	defer c.memory.release()
 	defer h.recoverPanic(r.Context(), w)

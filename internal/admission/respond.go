@@ -49,9 +49,9 @@ func respond(q *Request, d *Decision, to *buffers) ([]byte, error) {
 		b = append(b, `","patchType":"JSONPatch"`...)
 	}
 	b = appendAudit(b, d)
-	b = appendWarnings(b, d.Warnings)
-	to.answer = append(b, "}}"...)
-	return to.answer, nil
+	b = append(appendWarnings(b, d.Warnings), "}}"...)
+	to.answer = b
+	return b, nil
 }
 
 // buffers are what an answer is made in. An answer is done with once it is sent, so
@@ -59,6 +59,10 @@ func respond(q *Request, d *Decision, to *buffers) ([]byte, error) {
 type buffers struct{ patch, answer []byte }
 
 var bufferPool = sync.Pool{New: func() any { return &buffers{} }}
+
+func takeBuffers() *buffers {
+	return bufferPool.Get().(*buffers) //nolint:forcetypeassert,errcheck // it holds nothing else
+}
 
 // release lets others use the buffers, unless they are larger than nearly all need.
 func (b *buffers) release() {
