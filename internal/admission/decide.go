@@ -247,36 +247,32 @@ type policyCheck struct {
 }
 
 func (c *policyCheck) token(t *annotations.Token) {
-	c.judge(t, annotations.Audience, t.Audience, c.rules.Audience(t.Audience))
+	c.judge(t, "audience", annotations.Audience, t.Audience, c.rules.Audience(t.Audience))
 	if t.Env != "" && t.Own(annotations.Env) {
-		c.judge(t, annotations.Env, t.Env, c.rules.Env(t.Env))
+		c.judge(t, "variable", annotations.Env, t.Env, c.rules.Env(t.Env))
 	}
 	if t.Own(annotations.MountPath) {
-		c.judge(t, annotations.MountPath, t.MountPath, c.rules.MountPath(t.MountPath, c.windows))
+		c.judge(t, "mount path", annotations.MountPath, t.MountPath, c.rules.MountPath(t.MountPath, c.windows))
 	}
 }
 
 func (c *policyCheck) login(l *annotations.Login) {
-	if u, err := endpoint.Parse(l.URL()); err == nil { // or else it is an error of the annotations
-		c.judge(l, l.URLKey(), l.URL(), c.rules.Address(u))
+	for _, o := range l.Endpoints() {
+		if u, err := endpoint.ParseWithQuery(l.Options[o.Name]); err == nil { // or else it is an error of the annotations
+			c.judge(l, "address", o.Key, l.Options[o.Name], c.rules.Address(u))
+		}
 	}
 	if l.Own(annotations.LoginEnv) {
-		c.judge(l, annotations.LoginEnv, l.Env, c.rules.Env(l.Env))
+		c.judge(l, "variable", annotations.LoginEnv, l.Env, c.rules.Env(l.Env))
 	}
 	if l.Own(annotations.LoginMountPath) {
-		c.judge(l, annotations.LoginMountPath, l.MountPath, c.rules.MountPath(l.MountPath, false))
+		c.judge(l, "mount path", annotations.LoginMountPath, l.MountPath, c.rules.MountPath(l.MountPath, false))
 	}
 }
 
-// nouns are what a refused value is, by the key of its annotation.
-var nouns = map[string]string{
-	annotations.Audience: "audience", annotations.LoginAddress: "address", annotations.LoginIssuer: "address",
-	annotations.Env: "variable", annotations.LoginEnv: "variable",
-	annotations.MountPath: "mount path", annotations.LoginMountPath: "mount path",
-}
-
-// judge adds an error about the value of a key, unless there is one already.
-func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, key, value string, err error) {
+// judge adds an error about the value of a key, which is a noun, unless there is one
+// already.
+func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, noun, key, value string, err error) {
 	if err == nil {
 		return
 	}
@@ -286,7 +282,7 @@ func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, key
 	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path && e.BadValue == value }) {
 		return
 	}
-	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", nouns[key], value, err)))
+	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", noun, value, err)))
 }
 
 // decision is that of a pod without errors. What nobody got is deleted from the Spec.

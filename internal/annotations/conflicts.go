@@ -2,10 +2,11 @@ package annotations
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // conflicts reports what cannot live side by side in a container. Tokens and
@@ -44,7 +45,7 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 		case together && l.setsForClients(t.Env):
 			errs = append(errs, clientConflict(t.KeyPath(Env), t.Env, l))
 		}
-		if t.Name == l.Token && l.CA != nil && overlap(t.MountPath, contract.CADir) {
+		if t.Name == l.Token && l.CA != nil && overlap(t.MountPath, loginspec.CADir) {
 			errs = append(errs, caDirConflict(t.KeyPath(MountPath), t.MountPath))
 		}
 	}
@@ -62,12 +63,12 @@ func (l *Login) selfConflicts(logins []Login) field.ErrorList {
 	if l.setsForClients(l.Env) {
 		errs = append(errs, clientConflict(l.KeyPath(LoginEnv), l.Env, l))
 	}
-	if l.CA != nil && overlap(l.MountPath, contract.CADir) {
+	if l.CA != nil && overlap(l.MountPath, loginspec.CADir) {
 		errs = append(errs, caDirConflict(l.KeyPath(LoginMountPath), l.MountPath))
 	}
 	for i := range logins {
-		ca := contract.Named(contract.CAVolume, logins[i].Name)
-		if logins[i].CA != nil && ca == contract.Named(contract.LoginVolume, l.Name) {
+		ca := loginspec.Named(loginspec.CAVolume, logins[i].Name)
+		if logins[i].CA != nil && ca == loginspec.Named(loginspec.Volume, l.Name) {
 			errs = append(errs, field.Invalid(l.Source, l.Name, fmt.Sprintf(
 				"a volume of this login would have the name of one of login %q, %s: give the login another name", logins[i].DisplayName(), ca)))
 		}
@@ -93,7 +94,8 @@ func (l *Login) conflictsWith(o *Login) field.ErrorList {
 // setsForClients reports whether the login sets the variable, beside that of its
 // result.
 func (l *Login) setsForClients(variable string) bool {
-	return l.ClientEnv && l.Method == contract.MethodVault && (variable == VaultAddr || variable == VaultNamespace || variable == VaultCACert)
+	named := func(c loginspec.ClientVariable) bool { return c.Name == variable }
+	return l.ClientEnv && slices.ContainsFunc(l.Spec().Clients, named)
 }
 
 func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
@@ -106,11 +108,11 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 }
 
 func caDirConflict(at *field.Path, dir string) *field.Error {
-	return field.Invalid(at, Shorten(dir), "is reserved: the login container has its certificate authorities in "+contract.CADir)
+	return field.Invalid(at, Shorten(dir), "is reserved: the login container has its certificate authorities in "+loginspec.CADir)
 }
 
 func clientConflict(at *field.Path, variable string, l *Login) *field.Error {
-	return field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for Vault's clients: choose another", l.DisplayName()))
+	return field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(), l.Spec().ClientsOf))
 }
 
 func variableConflict(at *field.Path, variable, other string) *field.Error {

@@ -1,7 +1,9 @@
 package annotations_test
 
 import (
+	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/endpoint"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // FuzzParse checks what holds for all annotations, however odd.
@@ -138,25 +141,33 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 	apart := func(dir string) bool {
 		return !annotations.Within(dir, login.MountPath) && !annotations.Within(login.MountPath, dir)
 	}
-	u, err := endpoint.Parse(login.URL())
-	vault := login.Method == "vault"
-	passedOn := login.Role + login.Mount + login.Namespace + login.ClientID + login.Scope + login.Resource + login.TargetAudience
+	method := login.Spec()
+	var given []string
+	for _, name := range method.Needs {
+		if value := login.Options[name]; value != "" {
+			given = append(given, value)
+		}
+	}
+	invalid := func(name loginspec.Name, value string) bool {
+		o := method.Option(name)
+		return o == nil || value == "" || o.Validate(value) != nil || strings.ContainsFunc(value, unicode.IsControl)
+	}
+	u, err := endpoint.ParseWithQuery(login.URL())
 	problems := map[string]bool{
-		"system":     os == annotations.Windows,
-		"method":     !slices.Contains([]string{"vault", "token-exchange", "jwt-bearer", "client-assertion"}, login.Method),
-		"mode":       login.Mode != "sidecar" && login.Mode != "init",
-		"format":     login.Format != "raw" && login.Format != "json" && login.Format != "env",
-		"address":    err != nil || (login.Address == "") == (login.Issuer == "") || vault && login.Address == "" || u.User != nil || u.RawQuery != "",
-		"variable":   len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
-		"path":       login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
-		"directory":  !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
-		"file":       login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
-		"CA":         login.CA != nil && (login.CA.Name == "" || login.CA.Key == "" || !apart("/var/run/oidc-login/ca")),
-		"text":       strings.ContainsFunc(passedOn, unicode.IsControl),
-		"mount":      vault && (login.Mount != path.Clean(login.Mount) || path.IsAbs(login.Mount) || strings.HasPrefix(login.Mount, "..")),
-		"parameters": vault && login.ClientID+login.Scope+login.Resource+login.TargetAudience != "" || !vault && login.Role+login.Mount+login.Namespace != "",
-		"source":     login.Source == nil,
-		"scope":      login.Containers.Only != nil && login.Containers.Skip != nil,
+		"system":    os == annotations.Windows,
+		"method":    method.Name == "" || method.Name != login.Method,
+		"mode":      login.Mode != "sidecar" && login.Mode != "init",
+		"format":    login.Format != "raw" && login.Format != "json" && login.Format != "env",
+		"address":   err != nil || len(given) != 1 || u.User != nil || u.Fragment != "",
+		"variable":  len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
+		"path":      login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
+		"directory": !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
+		"file":      login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
+		"CA":        login.CA != nil && (login.CA.Name == "" || login.CA.Key == "" || !apart("/var/run/oidc-login/ca")),
+		"options":   slices.ContainsFunc(slices.Collect(maps.Keys(login.Options)), func(n loginspec.Name) bool { return invalid(n, login.Options[n]) }),
+		"mount":     login.Options["mount"] != "" && (!filepath.IsLocal(login.Options["mount"]) || login.Options["mount"] != path.Clean(login.Options["mount"])),
+		"source":    login.Source == nil,
+		"scope":     login.Containers.Only != nil && login.Containers.Skip != nil,
 	}
 	for what, wrong := range problems {
 		if wrong {

@@ -6,6 +6,8 @@ package annotations
 import (
 	"slices"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // DefaultPrefix is the prefix of every annotation, unless --annotation-prefix
@@ -41,46 +43,20 @@ const (
 )
 
 // The keys of a login, by which a container exchanges a token at a relying
-// party. They take the same suffixes.
+// party, as far as they are of every method. They take the same suffixes.
 const (
-	// LoginMethod is how to log in. Its presence asks for the login.
-	LoginMethod = "login"
-	// LoginToken names the token that the login uses.
-	LoginToken = "login-token"
-	// LoginAddress is the URL of Vault, or of an OAuth token endpoint.
-	LoginAddress = "login-address"
-	// LoginIssuer is the URL of an OAuth issuer, whose metadata tells its token
-	// endpoint.
-	LoginIssuer = "login-issuer"
-	// LoginRole is the role of Vault's JWT auth method.
-	LoginRole = "login-role"
-	// LoginMount is the path at which that auth method is mounted.
-	LoginMount = "login-mount"
-	// LoginNamespace is a Vault namespace.
-	LoginNamespace = "login-namespace"
-	// LoginCAConfigMap and LoginCASecret name the object, and the key in it, that
-	// holds the certificate authorities of the relying party.
-	LoginCAConfigMap = "login-ca-configmap"
-	LoginCASecret    = "login-ca-secret"
-	// LoginMode is a sidecar that keeps the login fresh, or an init container.
-	LoginMode = "login-mode"
-	// LoginMountPath is the absolute directory that holds the result.
-	LoginMountPath = "login-mount-path"
-	// LoginFile is the name of the result's file in that directory.
-	LoginFile = "login-file"
-	// LoginFormat is the format of the result.
-	LoginFormat = "login-format"
-	// LoginEnv names the variable that gets the result's full path.
-	LoginEnv = "login-env"
-	// LoginClientEnv is false where the variables of Vault's own clients, such as
-	// VAULT_ADDR, are not to be set.
-	LoginClientEnv = "login-client-env"
-	// LoginClientID, LoginScope, LoginResource and LoginTargetAudience are the
-	// OAuth parameters client_id, scope, resource and audience.
-	LoginClientID       = "login-client-id"
-	LoginScope          = "login-scope"
-	LoginResource       = "login-resource"
-	LoginTargetAudience = "login-target-audience"
+	LoginMethod      = loginspec.MethodKey
+	LoginToken       = loginspec.TokenKey
+	LoginMode        = loginspec.ModeKey
+	LoginMountPath   = loginspec.MountPathKey
+	LoginFile        = loginspec.FileKey
+	LoginFormat      = loginspec.FormatKey
+	LoginEnv         = loginspec.EnvKey
+	LoginCAConfigMap = loginspec.CAConfigMapKey
+	LoginCASecret    = loginspec.CASecretKey
+	// LoginClientEnv is of the methods whose relying parties have clients of their
+	// own.
+	LoginClientEnv = loginspec.ClientEnvKey
 )
 
 // tokenKeys are the keys that describe a token, in the order in which errors
@@ -89,18 +65,8 @@ var tokenKeys = []string{
 	Audience, Expiration, TokenFile, MountPath, FileMode, Env, Containers, SkipContainers,
 }
 
-// The keys that describe a login: those of every login, and those of some
-// methods only.
-var (
-	commonLoginKeys = []string{
-		LoginMethod, LoginToken, LoginAddress, LoginCAConfigMap, LoginCASecret,
-		LoginMode, LoginMountPath, LoginFile, LoginFormat, LoginEnv,
-	}
-	vaultLoginKeys = []string{LoginRole, LoginMount, LoginNamespace, LoginClientEnv}
-	oauthLoginKeys = []string{LoginIssuer, LoginClientID, LoginScope, LoginResource, LoginTargetAudience}
-
-	loginKeys = slices.Concat(commonLoginKeys, vaultLoginKeys, oauthLoginKeys)
-)
+// loginKeys are the keys that describe a login.
+var loginKeys = loginspec.Keys()
 
 // presetKeys are the keys that a profile may have.
 var presetKeys = slices.Concat(tokenKeys, loginKeys)

@@ -1,34 +1,15 @@
 package annotations
 
 import (
-	"fmt"
-	"net/url"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
-	"github.com/oidc-injector/oidc-injector/internal/endpoint"
-)
-
-// The variables that a login with Vault sets for the containers which read its
-// result, beside that of the result itself. Vault's clients look for them.
-const (
-	VaultAddr      = "VAULT_ADDR"
-	VaultNamespace = "VAULT_NAMESPACE"
-	VaultCACert    = "VAULT_CACERT"
-)
-
-// The built-in defaults of a login.
-const (
-	DefaultLoginMount     = "jwt"
-	DefaultLoginMountPath = "/var/run/secrets/login"
-	DefaultLoginFile      = "token"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // Login is the exchange of a token at a relying party, by a container of its
@@ -36,28 +17,23 @@ const (
 type Login struct {
 	// Name is the annotations' suffix; empty for the default login.
 	Name string
-	// Method is one of the contract's methods.
+	// Method is the name of one of [loginspec.Methods].
 	Method string
 	// Token is the name of the token that is exchanged.
 	Token string
-	// Address is the URL of Vault or of an OAuth token endpoint, and Issuer that
-	// of an OAuth issuer: one of them is set.
-	Address, Issuer string
-	// Role, Mount and Namespace are those of Vault's JWT auth method.
-	Role, Mount, Namespace string
+	// Options are those of the method that have a value.
+	Options loginspec.Values
 	// CA names the object that holds certificate authorities, or is nil.
 	CA *CASource
-	// Mode and Format are among the contract's.
+	// Mode and Format are those of the program.
 	Mode, Format string
 	// MountPath is the absolute directory of the result as it was written,
 	// Directory the same in the form of [CanonicalPath], and File its name there.
 	MountPath, Directory, File string
 	// Env is the variable that holds the result's full path, and ClientEnv is true
-	// where the variables of Vault's own clients are set, too.
+	// where the variables of the relying party's own clients are set, too.
 	Env       string
 	ClientEnv bool
-	// ClientID, Scope, Resource and TargetAudience are OAuth parameters.
-	ClientID, Scope, Resource, TargetAudience string
 	// Containers says which containers get the result.
 	Containers Scope
 	// Source is the annotation that asked for the login: its method, or the
@@ -83,7 +59,7 @@ func (l *Login) Path() string { return path.Join(l.MountPath, l.File) }
 
 // CAPath returns the full path of the copy of the certificate authorities that
 // the workload can use.
-func (l *Login) CAPath() string { return path.Join(l.MountPath, contract.CAFileName) }
+func (l *Login) CAPath() string { return path.Join(l.MountPath, loginspec.CAFileName) }
 
 // Annotation names the annotation that a value of the login came from, as
 // [Token.Annotation] does.
@@ -98,52 +74,44 @@ func (l *Login) Has(key string) bool { return l.settings.has(key) }
 // Own reports whether the pod itself wrote the annotation of a key.
 func (l *Login) Own(key string) bool { return l.settings.own(key) }
 
-// URL is where the token is sent, or where it is asked where to send it.
+// Spec describes the method. It is empty where there is no such method.
+func (l *Login) Spec() *loginspec.Method {
+	if m := loginspec.MethodOf(l.Method); m != nil {
+		return m
+	}
+	return &loginspec.Method{}
+}
+
+// Endpoints are the options that say where the token is sent, or who is asked
+// where to send it.
+func (l *Login) Endpoints() []*loginspec.Option {
+	var given []*loginspec.Option
+	options := l.Spec().Options
+	for i := range options {
+		if o := &options[i]; o.Endpoint && l.Options[o.Name] != "" {
+			given = append(given, o)
+		}
+	}
+	return given
+}
+
+// URL is the first of the Endpoints.
 func (l *Login) URL() string {
-	if l.Issuer != "" {
-		return l.Issuer
+	for _, o := range l.Endpoints() {
+		return l.Options[o.Name]
 	}
-	return l.Address
+	return ""
 }
-
-// URLKey is the key of the annotation of [Login.URL].
-func (l *Login) URLKey() string {
-	if l.Issuer != "" {
-		return LoginIssuer
-	}
-	return LoginAddress
-}
-
-var (
-	methods = []string{contract.MethodVault, contract.MethodTokenExchange, contract.MethodJWTBearer, contract.MethodClientAssertion}
-	modes   = []string{contract.ModeSidecar, contract.ModeInit}
-	formats = []string{contract.FormatRaw, contract.FormatJSON, contract.FormatEnv}
-)
 
 // login builds a login without its token; see findToken. Its containers are
 // those of the name, which were read for the token.
 func (b *builder) login(name string, containers Scope) Login {
-	l := Login{
-		Name:       name,
-		Method:     b.oneOf(LoginMethod, "", methods),
-		Token:      b.loginToken(),
-		Mode:       b.oneOf(LoginMode, contract.ModeSidecar, modes),
-		Format:     b.oneOf(LoginFormat, contract.FormatRaw, formats),
-		MountPath:  b.loginMountPath(name),
-		File:       b.loginFile(),
-		CA:         b.ca(),
-		ClientEnv:  b.flag(LoginClientEnv, true),
-		Containers: containers,
-		settings:   b.settings,
-		Source:     b.settings.or(LoginMethod, "").path(),
-	}
-	l.Directory = CanonicalPath(l.MountPath, "")
-	b.rejectKeysOfOtherMethods(l.Method)
-	switch l.Method {
-	case contract.MethodVault:
-		b.vault(&l)
-	case contract.MethodTokenExchange, contract.MethodJWTBearer, contract.MethodClientAssertion:
-		b.oauth(&l)
+	l := b.anyLogin(name, containers)
+	l.Method = b.settings.find(LoginMethod).value
+	if err := b.oneOf(loginspec.Lookup(LoginMethod)); err != nil {
+		b.errs = append(b.errs, err)
+	} else {
+		b.methodOptions(&l)
 	}
 	l.Env = b.loginEnv(&l)
 	if b.os == Windows {
@@ -152,65 +120,107 @@ func (b *builder) login(name string, containers Scope) Login {
 	return l
 }
 
-func (b *builder) vault(l *Login) {
-	if s, ok := b.get(LoginAddress); ok {
-		l.Address = b.endpoint(s)
-	} else {
-		b.missing(l, LoginAddress, "the login needs the address of Vault, such as https://vault.example.com:8200")
+// anyLogin builds what a login has whatever its method.
+func (b *builder) anyLogin(name string, containers Scope) Login {
+	l := Login{
+		Name:       name,
+		Token:      b.loginToken(),
+		Mode:       b.value(loginspec.Lookup(LoginMode)),
+		Format:     b.value(loginspec.Lookup(LoginFormat)),
+		MountPath:  b.loginMountPath(name),
+		File:       b.loginFile(),
+		CA:         b.ca(),
+		Containers: containers,
+		settings:   b.settings,
+		Source:     b.settings.or(LoginMethod, "").path(),
 	}
-	l.Role = b.text(LoginRole)
-	l.Mount = b.vaultMount()
-	l.Namespace = b.text(LoginNamespace)
+	l.Directory = CanonicalPath(l.MountPath, "")
+	return l
 }
 
-// flag reads a boolean.
-func (b *builder) flag(key string, otherwise bool) bool {
-	s, ok := b.get(key)
-	if !ok {
-		return otherwise
-	}
-	yes, err := strconv.ParseBool(s.value)
-	if err != nil {
-		b.invalid(s, `must be "true" or "false"`)
-	}
-	return yes
-}
-
-func (b *builder) oauth(l *Login) {
-	address, issuer := b.settings.find(LoginAddress), b.settings.find(LoginIssuer)
-	switch {
-	case address != nil && issuer != nil:
-		b.invalid(*issuer, "say either %s, the token endpoint, or %s, which is asked for it", LoginAddress, LoginIssuer)
-	case address != nil:
-		l.Address = b.endpoint(*address)
-	case issuer != nil:
-		l.Issuer = b.endpoint(*issuer)
-	default:
-		b.missing(l, LoginIssuer, fmt.Sprintf("the login needs the issuer, such as https://login.example.com, or its token endpoint as %s", LoginAddress))
-	}
-	l.ClientID = b.text(LoginClientID)
-	l.Scope = b.text(LoginScope)
-	l.TargetAudience = b.text(LoginTargetAudience)
-	l.Resource = b.text(LoginResource)
-	for uri := range strings.FieldsSeq(l.Resource) {
-		if u, err := url.Parse(uri); err != nil || !u.IsAbs() || strings.Contains(uri, "#") {
-			b.invalid(*b.settings.find(LoginResource), "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)")
-			break
+// methodOptions reads the options of the method.
+func (b *builder) methodOptions(l *Login) {
+	method := l.Spec()
+	b.rejectKeysOfOtherMethods(method)
+	l.Options = make(loginspec.Values, len(method.Options))
+	for i := range method.Options {
+		o := &method.Options[i]
+		switch value := b.value(o); {
+		case o.Key == LoginClientEnv:
+			l.ClientEnv, _ = strconv.ParseBool(value)
+		case value != "":
+			l.Options[o.Name] = value
 		}
 	}
+	b.checkNeeds(l, method)
+}
+
+// checkNeeds reports what is missing, or given twice.
+func (b *builder) checkNeeds(l *Login, method *loginspec.Method) {
+	var given []*loginspec.Option
+	for _, name := range method.Needs {
+		if o := method.Option(name); b.has(o) {
+			given = append(given, o)
+		}
+	}
+	switch {
+	case len(given) == 0 && !b.incomplete:
+		key := method.Option(method.Needs[0]).Key
+		detail := "the login needs " + method.Missing(func(o *loginspec.Option) string { return o.Key })
+		b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(key, l.Name)), detail))
+	case len(given) > 1:
+		s, _ := b.setting(given[0])
+		b.invalid(s, "say either %s or %s, not both", given[0].Key, given[1].Key)
+	}
+}
+
+// setting is that of an option, from the defaults where they may have it.
+func (b *builder) setting(o *loginspec.Option) (setting, bool) {
+	if o.Configurable {
+		return b.get(o.Key)
+	}
+	if s := b.settings.find(o.Key); s != nil {
+		return *s, true
+	}
+	return setting{}, false
+}
+
+func (b *builder) has(o *loginspec.Option) bool {
+	_, ok := b.setting(o)
+	return ok
+}
+
+// value is that of an option, or its built-in default.
+func (b *builder) value(o *loginspec.Option) string {
+	s, ok := b.setting(o)
+	if !ok {
+		return o.Default
+	}
+	if o.OneOf != nil {
+		if err := b.oneOf(o); err != nil {
+			b.errs = append(b.errs, err)
+		}
+	} else if err := o.Validate(s.value); err != nil {
+		b.invalid(s, "%s", err)
+	}
+	return s.value
+}
+
+// oneOf reports a value that is not one of those of the option.
+func (b *builder) oneOf(o *loginspec.Option) *field.Error {
+	if s, ok := b.setting(o); ok && !slices.Contains(o.OneOf, s.value) {
+		return field.NotSupported(s.path(), Shorten(s.value), o.OneOf)
+	}
+	return nil
 }
 
 // rejectKeysOfOtherMethods reports keys that the method has no use for.
-func (b *builder) rejectKeysOfOtherMethods(method string) {
-	others, of := oauthLoginKeys, "the OAuth methods"
-	if method != contract.MethodVault {
-		others, of = vaultLoginKeys, contract.MethodVault
-	}
-	if !slices.Contains(methods, method) {
-		return // it is not known which keys it would have
-	}
-	for _, key := range b.settings.among(others) {
-		b.invalid(*b.settings.find(key), "this key is for %s: a login of method %s has no use for it", of, method)
+func (b *builder) rejectKeysOfOtherMethods(method *loginspec.Method) {
+	for i := range b.settings {
+		s := &b.settings[i]
+		if others := loginspec.With(s.key); len(others) > 0 && method.Key(s.key) == nil {
+			b.invalid(*s, "this key is for %s: a login of method %s has no use for it", loginspec.List(others, "and"), method.Name)
+		}
 	}
 }
 
@@ -246,64 +256,6 @@ func (l *Login) findToken(tokens []Token, prefix Prefix) *field.Error {
 	return nil
 }
 
-// missing reports a key that the login cannot do without.
-func (b *builder) missing(l *Login, key, detail string) {
-	if !b.incomplete {
-		b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(key, l.Name)), detail))
-	}
-}
-
-func (b *builder) oneOf(key, otherwise string, allowed []string) string {
-	s, ok := b.get(key)
-	if !ok {
-		return otherwise
-	}
-	if !slices.Contains(allowed, s.value) {
-		b.errs = append(b.errs, field.NotSupported(s.path(), Shorten(s.value), allowed))
-	}
-	return s.value
-}
-
-// text is a value that is passed on as it is; empty where there is none.
-func (b *builder) text(key string) string {
-	s, ok := b.get(key)
-	if ok && !isText(s.value) {
-		b.invalid(s, textAllowed)
-	}
-	return s.value
-}
-
-const textAllowed = "must be a text of 1 to 1024 bytes, without control characters and without white space at its ends"
-
-func isText(value string) bool {
-	return value != "" && len(value) <= 1024 && strings.TrimSpace(value) == value && !strings.ContainsFunc(value, unicode.IsControl)
-}
-
-func (b *builder) vaultMount() string {
-	s, ok := b.get(LoginMount)
-	if !ok {
-		return DefaultLoginMount
-	}
-	mount := s.value
-	switch {
-	case !isText(mount):
-		b.invalid(s, textAllowed)
-	case strings.HasPrefix(mount, "auth/"):
-		b.invalid(s, "must be the path at which the auth method is mounted, without auth/ before it")
-	case mount != path.Clean(mount) || strings.HasPrefix(mount, "/") || strings.HasPrefix(mount, ".") || strings.ContainsAny(mount, "?#%"):
-		b.invalid(s, "must be the path at which the auth method is mounted, such as jwt or teams/jwt")
-	}
-	return mount
-}
-
-// endpoint checks an address that a token may be sent to.
-func (b *builder) endpoint(s setting) string {
-	if _, err := endpoint.Parse(s.value); err != nil {
-		b.invalid(s, "%s", err)
-	}
-	return s.value
-}
-
 // ca reads which object holds the certificate authorities.
 func (b *builder) ca() *CASource {
 	configMap, secret := b.settings.find(LoginCAConfigMap), b.settings.find(LoginCASecret)
@@ -325,11 +277,11 @@ func (b *builder) ca() *CASource {
 func (b *builder) caSource(s setting, secret bool) *CASource {
 	name, key, hasKey := strings.Cut(s.value, "/")
 	if !hasKey {
-		key = contract.CAFileName
+		key = loginspec.CAFileName
 	}
 	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsConfigMapKey(key)) > 0 {
 		b.invalid(s, "must be the name of an object of the pod's namespace, and a key of it if that is not %s, such as vault-ca or vault-ca/tls.crt",
-			contract.CAFileName)
+			loginspec.CAFileName)
 	}
 	return &CASource{Secret: secret, Name: name, Key: key}
 }
@@ -339,15 +291,15 @@ func (b *builder) caSource(s setting, secret bool) *CASource {
 func (b *builder) loginMountPath(name string) string {
 	s, ok := b.get(LoginMountPath)
 	if !ok {
-		return contract.Named(DefaultLoginMountPath, name)
+		return loginspec.Named(loginspec.DefaultMountPath, name)
 	}
-	if err := checkMountPath(s.value, "", DefaultLoginMountPath); err != nil {
+	if err := checkMountPath(s.value, "", loginspec.DefaultMountPath); err != nil {
 		b.invalid(s, "%s", err)
 	}
 	if b.settings.has(LoginMountPath) {
 		return s.value
 	}
-	return contract.Named(s.value, name)
+	return loginspec.Named(s.value, name)
 }
 
 // maxLoginFile leaves room for what the login program adds to the name of a file
@@ -357,14 +309,14 @@ const maxLoginFile = 200
 func (b *builder) loginFile() string {
 	s, ok := b.get(LoginFile)
 	if !ok {
-		return DefaultLoginFile
+		return loginspec.DefaultFile
 	}
 	switch {
 	case !isFileName(s.value):
 		b.invalid(s, "%s", fileNameAllowed)
-	case strings.HasPrefix(s.value, ".") || s.value == contract.CAFileName || len(s.value) > maxLoginFile:
+	case strings.HasPrefix(s.value, ".") || s.value == loginspec.CAFileName || len(s.value) > maxLoginFile:
 		b.invalid(s, "must not begin with '.', be %s or be longer than %d bytes: the login container keeps such files beside the result",
-			contract.CAFileName, maxLoginFile)
+			loginspec.CAFileName, maxLoginFile)
 	}
 	return s.value
 }
@@ -375,11 +327,8 @@ func (b *builder) loginEnv(l *Login) string {
 	if s := b.settings.find(LoginEnv); s != nil {
 		return b.variable(*s)
 	}
-	name := "ACCESS_TOKEN_FILE"
-	if l.Method == contract.MethodVault {
-		name = "VAULT_TOKEN_FILE"
-	}
-	if l.Name == "" {
+	name := l.Spec().FileVariable
+	if l.Name == "" || name == "" {
 		return name
 	}
 	return name + "_" + strings.ToUpper(strings.ReplaceAll(l.Name, "-", "_"))

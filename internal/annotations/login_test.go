@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // vaultKeys ask for the simplest login with Vault, oauthKeys for that with an
@@ -36,7 +37,7 @@ func (k keys) without(key string) keys {
 // vaultLogin is the login of vaultKeys, edited.
 func vaultLogin(edit func(*annotations.Login)) annotations.Login {
 	l := annotations.Login{
-		Method: "vault", Address: "https://vault.example.com:8200", Mount: "jwt", Mode: "sidecar", Format: "raw",
+		Method: "vault", Options: loginspec.Values{"address": "https://vault.example.com:8200", "mount": "jwt"}, Mode: "sidecar", Format: "raw",
 		MountPath: "/var/run/secrets/login", File: "token", Env: "VAULT_TOKEN_FILE", ClientEnv: true, Source: at("login"),
 	}
 	if edit != nil {
@@ -48,7 +49,8 @@ func vaultLogin(edit func(*annotations.Login)) annotations.Login {
 // oauthLogin is the login of oauthKeys, edited.
 func oauthLogin(edit func(*annotations.Login)) annotations.Login {
 	return vaultLogin(func(l *annotations.Login) {
-		l.Method, l.Address, l.Issuer, l.Mount, l.Env = "token-exchange", "", "https://login.example.com", "", "ACCESS_TOKEN_FILE"
+		l.Method, l.Options["address"], l.Options["issuer"], l.Options["mount"], l.Env = "token-exchange", "", "https://login.example.com", "", "ACCESS_TOKEN_FILE"
+		l.ClientEnv = false
 		if edit != nil {
 			edit(l)
 		}
@@ -57,6 +59,9 @@ func oauthLogin(edit func(*annotations.Login)) annotations.Login {
 
 func expectLogins(t *testing.T, want, got []annotations.Login) {
 	t.Helper()
+	for i := range want {
+		maps.DeleteFunc(want[i].Options, func(_ loginspec.Name, value string) bool { return value == "" })
+	}
 	if len(want)+len(got) == 0 {
 		return
 	}
@@ -76,16 +81,16 @@ func TestLogins(t *testing.T) {
 		"no login":                          {keys{"audience": "vault"}, nil},
 		"Vault":                             {vaultKeys, []Login{vaultLogin(nil)}},
 		"an OAuth issuer":                   {oauthKeys, []Login{oauthLogin(nil)}},
-		"http, which the policy decides on": {vaultKeys.and(keys{"login-address": "http://vault"}), []Login{vaultLogin(func(l *Login) { l.Address = "http://vault" })}},
+		"http, which the policy decides on": {vaultKeys.and(keys{"login-address": "http://vault"}), []Login{vaultLogin(func(l *Login) { l.Options["address"] = "http://vault" })}},
 		"an OAuth token endpoint": {
 			oauthKeys.without("login-issuer").and(keys{"login-address": "https://login.example.com/token"}),
-			[]Login{oauthLogin(func(l *Login) { l.Issuer, l.Address = "", "https://login.example.com/token" })},
+			[]Login{oauthLogin(func(l *Login) { l.Options["issuer"], l.Options["address"] = "", "https://login.example.com/token" })},
 		},
 		"another OAuth method":             {oauthKeys.and(keys{"login": "jwt-bearer"}), []Login{oauthLogin(func(l *Login) { l.Method = "jwt-bearer" })}},
-		"a client":                         {oauthKeys.and(keys{"login": "client-assertion", "login-client-id": "app $1"}), []Login{oauthLogin(func(l *Login) { l.Method, l.ClientID = "client-assertion", "app $1" })}},
-		"a role":                           {vaultKeys.and(keys{"login-role": "demo"}), []Login{vaultLogin(func(l *Login) { l.Role = "demo" })}},
-		"a mount":                          {vaultKeys.and(keys{"login-mount": "teams/k8s"}), []Login{vaultLogin(func(l *Login) { l.Mount = "teams/k8s" })}},
-		"a Vault namespace":                {vaultKeys.and(keys{"login-namespace": "admin/ü/"}), []Login{vaultLogin(func(l *Login) { l.Namespace = "admin/ü/" })}},
+		"a client":                         {oauthKeys.and(keys{"login": "client-assertion", "login-client-id": "app $1"}), []Login{oauthLogin(func(l *Login) { l.Method, l.Options["client-id"] = "client-assertion", "app $1" })}},
+		"a role":                           {vaultKeys.and(keys{"login-role": "demo"}), []Login{vaultLogin(func(l *Login) { l.Options["role"] = "demo" })}},
+		"a mount":                          {vaultKeys.and(keys{"login-mount": "teams/k8s"}), []Login{vaultLogin(func(l *Login) { l.Options["mount"] = "teams/k8s" })}},
+		"a Vault namespace":                {vaultKeys.and(keys{"login-namespace": "admin/ü/"}), []Login{vaultLogin(func(l *Login) { l.Options["namespace"] = "admin/ü/" })}},
 		"a ConfigMap":                      {vaultKeys.and(keys{"login-ca-configmap": "vault-ca"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Name: "vault-ca", Key: "ca.crt"} })}},
 		"a ConfigMap's key":                {vaultKeys.and(keys{"login-ca-configmap": "vault-ca/root.pem"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Name: "vault-ca", Key: "root.pem"} })}},
 		"a Secret":                         {vaultKeys.and(keys{"login-ca-secret": "vault.ca"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Secret: true, Name: "vault.ca", Key: "ca.crt"} })}},
@@ -97,9 +102,9 @@ func TestLogins(t *testing.T) {
 		"the format json":                  {vaultKeys.and(keys{"login-format": "json"}), []Login{vaultLogin(func(l *Login) { l.Format = "json" })}},
 		"the format env":                   {vaultKeys.and(keys{"login-format": "env"}), []Login{vaultLogin(func(l *Login) { l.Format = "env" })}},
 		"a variable":                       {vaultKeys.and(keys{"login-env": "MY_TOKEN"}), []Login{vaultLogin(func(l *Login) { l.Env = "MY_TOKEN" })}},
-		"the scope":                        {oauthKeys.and(keys{"login-scope": "read write"}), []Login{oauthLogin(func(l *Login) { l.Scope = "read write" })}},
-		"resources":                        {oauthKeys.and(keys{"login-resource": "https://a.example urn:b"}), []Login{oauthLogin(func(l *Login) { l.Resource = "https://a.example urn:b" })}},
-		"an audience at the relying party": {oauthKeys.and(keys{"login-target-audience": "api"}), []Login{oauthLogin(func(l *Login) { l.TargetAudience = "api" })}},
+		"the scope":                        {oauthKeys.and(keys{"login-scope": "read write"}), []Login{oauthLogin(func(l *Login) { l.Options["scope"] = "read write" })}},
+		"resources":                        {oauthKeys.and(keys{"login-resource": "https://a.example urn:b"}), []Login{oauthLogin(func(l *Login) { l.Options["resource"] = "https://a.example urn:b" })}},
+		"an audience at the relying party": {oauthKeys.and(keys{"login-target-audience": "api"}), []Login{oauthLogin(func(l *Login) { l.Options["target-audience"] = "api" })}},
 
 		"the containers of the token": {
 			vaultKeys.and(keys{"containers": "app"}),
@@ -288,14 +293,14 @@ func TestLoginsDenied(t *testing.T) {
 		"the suffix is upper case": {keys: vault("login.X", "vault"), errs: invalid("login.X", "X", "the suffix names a token: lower-case letters, digits and '-', at most 40 characters")},
 
 		"a key of Vault for OAuth": {keys: oauth("login-role", "demo"), errs: invalid("login-role", "demo", "this key is for vault: a login of method token-exchange has no use for it")},
-		"a key of OAuth for Vault": {keys: vault("login-scope", "a"), errs: invalid("login-scope", "a", "this key is for the OAuth methods: a login of method vault has no use for it")},
+		"a key of OAuth for Vault": {keys: vault("login-scope", "a"), errs: invalid("login-scope", "a", "this key is for token-exchange, jwt-bearer and client-assertion: a login of method vault has no use for it")},
 		"an issuer for Vault": {
 			keys: vault("login-issuer", "https://a"),
-			errs: invalid("login-issuer", "https://a", "this key is for the OAuth methods: a login of method vault has no use for it"),
+			errs: invalid("login-issuer", "https://a", "this key is for token-exchange, jwt-bearer and client-assertion: a login of method vault has no use for it"),
 		},
 		"address and issuer": {
 			keys: oauth("login-address", "https://a"),
-			errs: invalid("login-issuer", "https://login.example.com", "say either login-address, the token endpoint, or login-issuer, which is asked for it"),
+			errs: invalid("login-issuer", "https://login.example.com", "say either login-issuer or login-address, not both"),
 		},
 		"no address of Vault": {keys: vaultKeys.without("login-address"), errs: required("login-address", "the login needs the address of Vault, such as https://vault.example.com:8200")},
 		"no address of a named login with Vault": {
@@ -358,9 +363,7 @@ func TestAMistypedLoginKeyGetsTheListOfThem(t *testing.T) {
 	t.Parallel()
 	_, warnings, errs := newParser().Parse(vaultKeys.and(keys{"login-vault-skip-verify": "true"}).on(""))
 	expect(t, "errors", nil, texts(errs))
-	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-vault-skip-verify": the keys are login, login-token, login-address, ` +
-		`login-ca-configmap, login-ca-secret, login-mode, login-mount-path, login-file, login-format, login-env, login-role, login-mount, ` +
-		`login-namespace, login-client-env, login-issuer, login-client-id, login-scope, login-resource, login-target-audience`}, warnings)
+	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-vault-skip-verify": the keys are login, login-token, login-mode, login-address, login-role, login-mount, login-namespace, login-client-env, login-issuer, login-client-id, login-scope, login-resource, login-target-audience, login-mount-path, login-file, login-format, login-env, login-ca-configmap, login-ca-secret`}, warnings)
 }
 
 // TestLoginsThatCannotLiveSideBySide shows the errors between logins, and between
@@ -527,7 +530,7 @@ func TestWhatALoginKnowsOfItself(t *testing.T) {
 		"oidc-injector.io/login", "oidc-injector.io/profile.x", "oidc-injector.io/login-env.x", "oidc-injector.io/profile.x",
 	}, []string{
 		oauth.DisplayName(), vault.DisplayName(), oauth.Path(), vault.Path(), vault.CAPath(), oauth.URL(), vault.URL(),
-		oauth.KeyPath(oauth.URLKey()).String(), vault.KeyPath(vault.URLKey()).String(),
+		oauth.KeyPath(oauth.Endpoints()[0].Key).String(), vault.KeyPath(vault.Endpoints()[0].Key).String(),
 		oauth.Annotation("login-file"), vault.Annotation("login-role"), vault.Annotation("login-env"), vault.Annotation("login-file"),
 	})
 	if oauth.Has("login-env") || !vault.Has("login-env") || !vault.Has("login-role") {
@@ -564,7 +567,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 		"a profile supplies everything": {keys: keys{"profile": "vault"}, logins: of(func(*Login) {})},
 		"the pod's own keys win": {
 			keys:   keys{"profile": "vault", "login-role": "demo", "login-address": "https://other.example.com"},
-			logins: of(func(l *Login) { l.Role, l.Address = "demo", "https://other.example.com" }),
+			logins: of(func(l *Login) { l.Options["role"], l.Options["address"] = "demo", "https://other.example.com" }),
 		},
 		"the pod's Secret replaces the profile's ConfigMap": {
 			keys:   keys{"profile": "vault", "login-ca-secret": "mine"},
@@ -583,7 +586,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 		"the pod's token endpoint replaces the profile's issuer": {
 			keys: keys{"profile": "issuer", "login-address": "https://login.example.com/token"},
 			logins: []Login{oauthLogin(func(l *Login) {
-				l.Issuer, l.Address, l.Source = "", "https://login.example.com/token", at("profile")
+				l.Options["issuer"], l.Options["address"], l.Source = "", "https://login.example.com/token", at("profile")
 			})},
 		},
 		"the pod's issuer replaces the profile's address": {
@@ -599,7 +602,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 			logins: []Login{
 				vaultLogin(func(l *Login) { l.Token, l.Source = "jwt", at("profile") }),
 				vaultLogin(func(l *Login) {
-					l.Name, l.Token, l.MountPath, l.Env, l.Address, l.Source = "jwt", "jwt", "/var/run/secrets/login-jwt", "VAULT_TOKEN_FILE_JWT", "https://a", at("login.jwt")
+					l.Name, l.Token, l.MountPath, l.Env, l.Options["address"], l.Source = "jwt", "jwt", "/var/run/secrets/login-jwt", "VAULT_TOKEN_FILE_JWT", "https://a", at("login.jwt")
 					l.CA = &annotations.CASource{Name: "x", Key: "ca.crt"}
 					l.Containers = annotations.Scope{Only: []string{"oidc-login"}}
 				}),
@@ -623,13 +626,14 @@ func TestLoginsOfProfiles(t *testing.T) {
 			keys: keys{"profile": "valt", "login-role": "demo", "login.x": "vault"},
 			errs: []string{`metadata.annotations[oidc-injector.io/profile]: Unsupported value: "valt": supported values: "fragment", "issuer", "secret", "strict", "vault"`},
 			logins: []Login{vaultLogin(func(l *Login) {
-				l.Name, l.Address, l.MountPath, l.Env, l.Source = "x", "", "/var/run/secrets/login-x", "VAULT_TOKEN_FILE_X", at("login.x")
+				l.Name, l.Options["address"], l.MountPath, l.Env, l.Source = "x", "", "/var/run/secrets/login-x", "VAULT_TOKEN_FILE_X", at("login.x")
 			})},
 		},
 		"a wrong value points at the profile": {
 			keys: keys{"profile": "vault", "login": "jwt-bearer", "login-mount": "x"},
 			logins: of(func(l *Login) {
-				l.Method, l.Mount, l.Env, l.Source = "jwt-bearer", "", "ACCESS_TOKEN_FILE", at("login")
+				l.Method, l.Options["mount"], l.Env, l.Source = "jwt-bearer", "", "ACCESS_TOKEN_FILE", at("login")
+				l.ClientEnv = false
 			}),
 			errs: []string{
 				`metadata.annotations[oidc-injector.io/login-mount]: Invalid value: "x": this key is for vault: a login of method jwt-bearer has no use for it`,
@@ -685,10 +689,10 @@ func TestDefaultsOfLogins(t *testing.T) {
 	expectLogins(t, []Login{
 		vaultLogin(func(l *Login) {
 			common(l)
-			l.Address, l.Mount, l.Namespace = "https://vault.example.com", "k8s", "admin"
+			l.Options["address"], l.Options["mount"], l.Options["namespace"] = "https://vault.example.com", "k8s", "admin"
 		}),
 		vaultLogin(func(l *Login) {
-			l.Name, l.Address, l.Namespace, l.MountPath, l.Env, l.Source = "a", "https://a", "x", "/a", "VAULT_TOKEN_FILE_A", at("login.a")
+			l.Name, l.Options["address"], l.Options["namespace"], l.MountPath, l.Env, l.Source = "a", "https://a", "x", "/a", "VAULT_TOKEN_FILE_A", at("login.a")
 			l.CA, l.Containers = &annotations.CASource{Secret: true, Name: "s", Key: "ca.crt"}, annotations.Scope{Only: []string{"app"}, Written: true}
 		}),
 		oauthLogin(func(l *Login) {
@@ -725,7 +729,7 @@ func TestValidateLoginsOfPresets(t *testing.T) {
 		"a directory of no Windows":   {profile: annotations.Preset{"login": "vault", "login-mount-path": `C:\login`}, errs: []string{`profiles[p][login-mount-path]: Invalid value: "C:\\login": must be an absolute path, such as /var/run/secrets/login`}},
 		"wrong values":                {profile: annotations.Preset{"login": "valt", "login-file.x": ""}, errs: []string{`profiles[p][login]: Unsupported value: "valt": supported values: "vault", "token-exchange", "jwt-bearer", "client-assertion"`, `profiles[p][login-file.x]: Invalid value: "": must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`}},
 		"a token by an unlikely name": {profile: annotations.Preset{"login": "vault", "login-token": "A"}, errs: []string{`profiles[p][login-token]: Invalid value: "A": must be the name of a token: the suffix of its annotations, or default for the token without one`}},
-		"keys of two methods":         {profile: annotations.Preset{"login-role": "a", "login-scope": "b"}, errs: []string{`profiles[p][login-role]: Invalid value: "a": this key is for vault: a login of method token-exchange has no use for it`}},
+		"keys of two methods":         {profile: annotations.Preset{"login-role": "a", "login-scope": "b"}, errs: []string{`profiles[p][login-scope]: Invalid value: "b": this key is for token-exchange, jwt-bearer and client-assertion: a login of method vault has no use for it`}},
 		"what no container could have both": {
 			profile: annotations.Preset{"audience": "a", "login": "vault", "login.x": "vault", "login-mount-path.x": "/var/run/secrets/login", "login-token.x": "default"},
 			errs: []string{

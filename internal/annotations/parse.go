@@ -11,6 +11,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 const (
@@ -274,17 +276,33 @@ func (p Preset) severalTokens() bool {
 
 // rivals are keys that stand for each other, so that the one that a pod writes
 // replaces the one of its profile: side by side they would contradict each other.
-var rivals = map[string]string{
-	Containers: SkipContainers, SkipContainers: Containers,
-	LoginCAConfigMap: LoginCASecret, LoginCASecret: LoginCAConfigMap,
-	LoginAddress: LoginIssuer, LoginIssuer: LoginAddress,
-}
+var rivals = func() map[string][]string {
+	all := map[string][]string{}
+	add := func(keys ...string) {
+		for _, key := range keys {
+			all[key] = slices.DeleteFunc(slices.Clone(keys), func(other string) bool { return other == key })
+		}
+	}
+	add(Containers, SkipContainers)
+	add(LoginCAConfigMap, LoginCASecret)
+	for i := range loginspec.Methods {
+		m := &loginspec.Methods[i]
+		keys := make([]string, 0, len(m.Needs))
+		for _, name := range m.Needs {
+			keys = append(keys, m.Option(name).Key)
+		}
+		if len(keys) > 1 {
+			add(keys...)
+		}
+	}
+	return all
+}()
 
 // decided reports whether a key or its rival was set before the profile at hand,
 // by the pod or by a profile that wins over it.
 func (w *parsing) decided(name, key string) bool {
 	s := w.request.of(name)
-	return s.has(key) || s.has(rivals[key])
+	return s.has(key) || slices.ContainsFunc(rivals[key], s.has)
 }
 
 func isScope(key string) bool { return key == Containers || key == SkipContainers }
@@ -372,7 +390,7 @@ func (w *parsing) missingAudience(name string, s settings) {
 func (w *parsing) missingLogin(name string, s settings) {
 	if keys := s.among(loginKeys); len(keys) > 0 && !w.profileMissing {
 		w.fail(field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
-			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "), strings.Join(methods, ", "))))
+			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "), strings.Join(loginspec.MethodNames(), ", "))))
 	}
 }
 

@@ -8,16 +8,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
-// defaultKeys are the keys that make sense for every token or login of a
-// cluster. Of the addresses, that of Vault is one: OAuth logins have no default,
-// so that no token goes to a server that was meant for another protocol.
-var defaultKeys = []string{
-	Expiration, TokenFile, MountPath, FileMode, SkipContainers,
-	LoginAddress, LoginMount, LoginNamespace, LoginClientEnv, LoginCAConfigMap, LoginMode, LoginMountPath, LoginFile, LoginFormat,
-}
+// defaultKeys are the keys that make sense for every token or login of a cluster.
+var defaultKeys = slices.Concat([]string{Expiration, TokenFile, MountPath, FileMode, SkipContainers}, loginspec.ConfigurableKeys())
 
 // ValidateProfile reports what is wrong with a profile of the configuration:
 // with its keys, and with each value by the rules of a pod's own annotations.
@@ -60,23 +55,32 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 	return append(errs, conflicts(built)...)
 }
 
-// presetLogin checks the login keys of a profile or of the defaults. Those
-// without a method are checked as those of Vault, or else of OAuth.
+// presetLogin checks the login keys of a profile or of the defaults. Without a
+// method, they have to be right for some method.
 func (b *builder) presetLogin(name string, containers Scope, built *Spec) {
-	if len(b.settings.among(loginKeys)) == 0 {
-		return
-	}
-	if b.settings.has(LoginMethod) {
+	switch {
+	case b.settings.has(LoginMethod):
 		built.Logins = append(built.Logins, b.login(name, containers))
-		return
+	case len(b.settings.among(loginKeys)) > 0:
+		l := b.anyLogin(name, containers)
+		b.loginEnv(&l)
+		b.errs = append(b.errs, b.wrongForAll()...)
 	}
-	method := contract.MethodVault
-	if len(b.settings.among(oauthLoginKeys)) > 0 {
-		method = contract.MethodTokenExchange
+}
+
+// wrongForAll reports what is wrong with the keys of methods for the method that
+// they fit best.
+func (b *builder) wrongForAll() field.ErrorList {
+	var fewest field.ErrorList
+	for i := range loginspec.Methods {
+		trial := *b
+		trial.errs = nil
+		trial.methodOptions(&Login{Method: loginspec.Methods[i].Name})
+		if i == 0 || len(trial.errs) < len(fewest) {
+			fewest = trial.errs
+		}
 	}
-	first := b.settings.find(b.settings.among(loginKeys)[0])
-	b.settings = append(slices.Clone(b.settings), setting{key: LoginMethod, value: method, at: first.path()})
-	b.login(name, containers)
+	return fewest
 }
 
 // ValidateDefaults reports what is wrong with the configuration's defaults.

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
@@ -144,7 +144,7 @@ func isFileName(value string) bool {
 func (b *builder) mountPath(name string) string {
 	s, ok := b.get(MountPath)
 	if !ok {
-		return contract.Named(DefaultMountPath, name)
+		return loginspec.Named(DefaultMountPath, name)
 	}
 	err := checkMountPath(s.value, b.os, DefaultMountPath)
 	if err != nil && b.anyOS && checkMountPath(s.value, Windows, DefaultMountPath) == nil {
@@ -156,7 +156,7 @@ func (b *builder) mountPath(name string) string {
 	if b.settings.has(MountPath) {
 		return s.value
 	}
-	return contract.Named(s.value, name)
+	return loginspec.Named(s.value, name)
 }
 
 func (b *builder) fileMode() *int32 {

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
@@ -91,15 +89,14 @@ func (s *LoginSpec) validateEnv(path *field.Path) field.ErrorList {
 		for _, problem := range validation.IsEnvVarName(name) {
 			errs = append(errs, field.Invalid(path.Key(name), name, problem))
 		}
-		if contract.WrittenByWebhook(name) {
+		if loginspec.WrittenByWebhook(name) {
 			errs = append(errs, field.Forbidden(path.Key(name), "the webhook sets this variable itself, by the pod's annotations"))
 		}
 	}
 	return errs
 }
 
-// checkCABundle checks a bundle, which may be empty. A private key among the
-// certificates would be copied into every pod.
+// checkCABundle checks a bundle, which may be empty.
 func checkCABundle(bundle string) error {
 	if bundle == "" {
 		return nil
@@ -107,21 +104,7 @@ func checkCABundle(bundle string) error {
 	if len(bundle) > maxCABundle {
 		return fmt.Errorf("must be at most %d bytes", maxCABundle)
 	}
-	found := 0
-	for block, rest := pem.Decode([]byte(bundle)); block != nil; block, rest = pem.Decode(rest) {
-		found++
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("must hold certificates only, and has a %s", block.Type)
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("certificate %d cannot be read: %w", found, err)
-		}
-	}
-	// What is broken is passed over by the decoder: a private key, it may be.
-	if begun := strings.Count(bundle, "-----BEGIN"); found == 0 || found != begun {
-		return fmt.Errorf("must be certificates in PEM: %d of %d can be read", found, begun)
-	}
-	return nil
+	return loginspec.Certificates(bundle)
 }
 
 // parse returns the resources and what is wrong with them.

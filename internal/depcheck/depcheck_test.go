@@ -49,7 +49,7 @@ var rules = map[string]rule{
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
 
-	"internal/annotations": {imports: []string{"internal/contract", "internal/endpoint", "internal/truncate"}, outOfReach: valuesOnly},
+	"internal/annotations": {imports: []string{"internal/loginspec", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/repeat", "internal/truncate",
 	}},
@@ -59,7 +59,7 @@ var rules = map[string]rule{
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
 	"internal/check":          {imports: []string{"internal/annotations", "internal/kubeclient", "internal/repeat"}},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/contract", "internal/filewatch", "internal/mutate", "internal/policy",
+		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/mutate", "internal/policy",
 	}},
 	"internal/contract":   {},
 	"internal/depcheck":   {},
@@ -68,6 +68,7 @@ var rules = map[string]rule{
 	"internal/issuer":     {},
 	"internal/jsonread":   {outOfReach: valuesOnly},
 	"internal/kubeclient": {},
+	"internal/loginspec": {inEveryPod: true, imports: []string{"internal/endpoint"}},
 	"internal/login": {inEveryPod: true, imports: []string{
 		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
 		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
@@ -89,7 +90,7 @@ var rules = map[string]rule{
 	}},
 	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {
-		imports: []string{"internal/annotations", "internal/contract", "internal/jsonread"},
+		imports: []string{"internal/annotations", "internal/jsonread", "internal/loginspec"},
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},

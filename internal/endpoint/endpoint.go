@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -31,6 +30,14 @@ const maxLength = 1024
 
 // Parse reads the address of a relying party. The error is one of the above.
 func Parse(value string) (*url.URL, error) {
+	return parse(value, false)
+}
+
+// ParseWithQuery reads an address that may have a query, as that of an OAuth token
+// endpoint may (RFC 6749 section 3.2).
+func ParseWithQuery(value string) (*url.URL, error) { return parse(value, true) }
+
+func parse(value string, query bool) (*url.URL, error) {
 	u, err := url.Parse(value)
 	switch {
 	case err != nil || u.Opaque != "" || len(value) > maxLength || strings.ContainsFunc(value, notInURL):
@@ -39,9 +46,9 @@ func Parse(value string) (*url.URL, error) {
 		return nil, ErrScheme
 	case u.User != nil:
 		return nil, ErrUser
-	case u.RawQuery != "" || u.ForceQuery || strings.Contains(value, "#"):
+	case !query && (u.RawQuery != "" || u.ForceQuery), strings.Contains(value, "#"):
 		return nil, ErrQuery
-	case strings.Contains(value, "%"): // which leaves no zone of an IPv6 address either
+	case strings.Contains(strings.TrimSuffix(value, u.RawQuery), "%"): // which leaves no zone of an IPv6 address either
 		return nil, ErrEscape
 	case !isPath(u.Path):
 		return nil, ErrPath
@@ -76,12 +83,19 @@ func isHost(hostport string) bool {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
 		return err == nil && ip.Is6()
 	}
-	return hostName.MatchString(host)
+	return isHostName(host)
 }
 
-// hostName is wider than DNS is, as there are names with underscores. A dot at
+// isHostName is wider than DNS is, as there are names with underscores. A dot at
 // the end makes it absolute.
-var hostName = regexp.MustCompile(`^[-_0-9A-Za-z]+(\.[-_0-9A-Za-z]+)*\.?$`)
+func isHostName(host string) bool {
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if label == "" || strings.Trim(label, "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return false
+		}
+	}
+	return true
+}
 
 // endsInNumber reports whether the last label of a host is a number, decimal or
 // hexadecimal: inet_aton(3), and with it much that resolves names, takes such a

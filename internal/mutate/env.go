@@ -1,12 +1,13 @@
 package mutate
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // variable is an environment variable that a container is to have.
@@ -43,58 +44,62 @@ func loginVariable(l *annotations.Login) variable {
 	return newVariable(variable{name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
 }
 
-// clientVariables are those by which Vault's clients find it, the address first.
-// Only together they make sense.
+// clientVariables are those by which the relying party's own clients find it, the
+// one that says where it is first. Only together they make sense.
 func clientVariables(l *annotations.Login, settings LoginContainer) []variable {
-	if l.Method != contract.MethodVault || !l.ClientEnv {
+	if !l.ClientEnv {
 		return nil
 	}
-	variables := make([]variable, 0, 3)
-	add := func(name, value, key string) {
-		variables = append(variables, newVariable(variable{name: name, value: value, annotation: l.Annotation(key), yields: true}))
-	}
-	add(annotations.VaultAddr, l.Address, annotations.LoginAddress)
-	if l.Namespace != "" {
-		add(annotations.VaultNamespace, literal(l.Namespace), annotations.LoginNamespace)
-	}
-	switch {
-	case l.CA != nil && l.CA.Secret:
-		add(annotations.VaultCACert, l.CAPath(), annotations.LoginCASecret)
-	case l.CA != nil || settings.CABundle != "":
-		add(annotations.VaultCACert, l.CAPath(), annotations.LoginCAConfigMap)
+	method := l.Spec()
+	variables := make([]variable, 0, len(method.Clients))
+	for _, c := range method.Clients {
+		value, key := l.Options[c.From], annotations.LoginCAConfigMap
+		switch {
+		case c.From != loginspec.CAOutputFile:
+			key = method.Option(c.From).Key
+		case l.CA != nil && l.CA.Secret:
+			value, key = l.CAPath(), annotations.LoginCASecret
+		case l.CA != nil || settings.CABundle != "":
+			value = l.CAPath()
+		}
+		if value != "" {
+			variables = append(variables, newVariable(variable{name: c.Name, value: literal(value), annotation: l.Annotation(key), yields: true}))
+		}
 	}
 	return variables
 }
 
 // environment returns the variables that a container lacks of those that come
-// with what it sees. Vault's clients get those of the first login with Vault.
+// with what it sees. A relying party's clients get those of the first login there.
 func (p *planner) environment(c *container, shows []shown) []*variable {
 	first := len(p.env)
-	var vault *view
+	var clients []*view
 	for _, s := range shows {
 		for i := range s.view.variables {
 			if v := &s.view.variables[i]; !p.has(c, v) {
 				p.env = append(p.env, v)
 			}
 		}
-		switch {
-		case len(s.view.clients) == 0:
-		case vault == nil:
-			vault = s.view
-			p.clientEnvironment(c, vault)
-		default:
-			p.warnOtherVault(c, vault, s.view)
+		if len(s.view.clients) == 0 {
+			continue
 		}
+		same := func(v *view) bool { return v.clients[0].name == s.view.clients[0].name }
+		if i := slices.IndexFunc(clients, same); i >= 0 {
+			p.warnOtherParty(c, clients[i], s.view)
+			continue
+		}
+		clients = append(clients, s.view)
+		p.clientEnvironment(c, s.view)
 	}
 	return p.env[first:len(p.env):len(p.env)]
 }
 
-// clientEnvironment adds the variables of Vault's clients that a container lacks:
-// none if it uses another Vault.
-func (p *planner) clientEnvironment(c *container, vault *view) {
+// clientEnvironment adds the variables of the relying party's clients that a
+// container lacks: none if it uses another one.
+func (p *planner) clientEnvironment(c *container, l *view) {
 	first := len(p.env)
-	for i := range vault.clients {
-		v := &vault.clients[i]
+	for i := range l.clients {
+		v := &l.clients[i]
 		has, kept := p.compare(c, v)
 		if i == 0 && kept {
 			return
@@ -105,7 +110,7 @@ func (p *planner) clientEnvironment(c *container, vault *view) {
 	}
 	if len(p.env) > first && c.hasEnvFrom {
 		p.f.warn("container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
-			"set %s to \"false\" if they are to stay", c.name, annotations.VaultAddr, vault.login.DisplayName(), vault.key(annotations.LoginClientEnv))
+			"set %s to \"false\" if they are to stay", c.name, l.clients[0].name, l.login.DisplayName(), l.key(annotations.LoginClientEnv))
 	}
 }
 
@@ -140,16 +145,21 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 	return true, kept
 }
 
-// warnOtherVault warns of a container whose clients could be meant for two Vaults.
-func (p *planner) warnOtherVault(c *container, first, other *view) {
-	if !sameVault(first.login, other.login) {
-		p.f.warn("container %q logs in to Vault in several ways: its %s and the like are those of login %q, not of login %q",
-			c.name, annotations.VaultAddr, first.login.DisplayName(), other.login.DisplayName())
+// warnOtherParty warns of a container whose clients could be meant for two relying
+// parties.
+func (p *planner) warnOtherParty(c *container, first, other *view) {
+	if !sameParty(first.login, other.login) {
+		p.f.warn("container %q logs in to %s in several ways: its %s and the like are those of login %q, not of login %q",
+			c.name, first.login.Spec().ClientsOf, first.clients[0].name, first.login.DisplayName(), other.login.DisplayName())
 	}
 }
 
-// sameVault reports whether two logins go to the same place in the same way.
-func sameVault(l, o *annotations.Login) bool {
-	sameCA := l.CA == nil && o.CA == nil || l.CA != nil && o.CA != nil && *l.CA == *o.CA
-	return sameCA && l.Address == o.Address && l.Namespace == o.Namespace
+// sameParty reports whether clients of two logins find the same place.
+func sameParty(l, o *annotations.Login) bool {
+	for _, c := range l.Spec().Clients {
+		if l.Options[c.From] != o.Options[c.From] {
+			return false
+		}
+	}
+	return l.CA == nil && o.CA == nil || l.CA != nil && o.CA != nil && *l.CA == *o.CA
 }

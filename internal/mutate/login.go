@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // LoginContainer is what login containers are made of, whatever pod they are in.
@@ -44,10 +44,10 @@ func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings 
 		VolumeMounts:    []corev1.VolumeMount{{Name: l.volume, MountPath: l.path}},
 	}
 	if l.login.CA != nil {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: l.caVolume(), MountPath: contract.CADir, ReadOnly: true})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: l.caVolume(), MountPath: loginspec.CADir, ReadOnly: true})
 	}
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: tokenVolume, MountPath: l.exchanged.path, ReadOnly: true})
-	if l.login.Mode == contract.ModeSidecar {
+	if l.login.Mode == loginspec.ModeSidecar {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
 		c.StartupProbe = startupProbe()
@@ -62,9 +62,9 @@ func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings 
 func startupProbe() *corev1.Probe {
 	return &corev1.Probe{
 		ProbeHandler: corev1.ProbeHandler{
-			Exec: &corev1.ExecAction{Command: []string{contract.Program, contract.ReadyCommand, contract.ReadyWait}},
+			Exec: &corev1.ExecAction{Command: []string{loginspec.Program, loginspec.ReadyCommand, loginspec.ReadyWait}},
 		},
-		TimeoutSeconds:   contract.ReadyTimeoutSeconds,
+		TimeoutSeconds:   loginspec.ReadyTimeoutSeconds,
 		PeriodSeconds:    1,
 		FailureThreshold: 86400,
 	}
@@ -100,36 +100,30 @@ func loginSecurity(pod *Pod, l login) *corev1.SecurityContext {
 // are left out.
 func loginEnv(pod *Pod, l login, settings LoginContainer) []corev1.EnvVar {
 	env := make([]corev1.EnvVar, 0, 20)
-	set := func(o contract.Option, value string) {
+	set := func(o loginspec.Name, value string) {
 		if value != "" {
 			env = append(env, corev1.EnvVar{Name: o.Env(), Value: literal(value)})
 		}
 	}
 	spec := l.login
-	set(contract.Method, spec.Method)
-	set(contract.Mode, spec.Mode)
-	set(contract.JWTFile, l.exchanged.token.Path(pod.OS))
-	set(contract.Address, spec.Address)
-	set(contract.Issuer, spec.Issuer)
-	set(contract.Role, spec.Role)
-	set(contract.Mount, spec.Mount)
-	set(contract.Namespace, spec.Namespace)
-	set(contract.ClientID, spec.ClientID)
-	set(contract.Scope, spec.Scope)
-	set(contract.Resource, spec.Resource)
-	set(contract.TargetAudience, spec.TargetAudience)
-	set(contract.OutputFile, spec.Path())
-	set(contract.OutputFormat, spec.Format)
-	set(contract.OutputMode, fmt.Sprintf("%04o", l.access.mode))
+	set(loginspec.MethodName, spec.Method)
+	set(loginspec.Mode, spec.Mode)
+	set(loginspec.JWTFile, l.exchanged.token.Path(pod.OS))
+	for _, o := range spec.Spec().Options {
+		set(o.Name, spec.Options[o.Name])
+	}
+	set(loginspec.OutputFile, spec.Path())
+	set(loginspec.OutputFormat, spec.Format)
+	set(loginspec.OutputMode, fmt.Sprintf("%04o", l.access.mode))
 	switch {
 	case spec.CA != nil:
-		set(contract.CAFile, contract.CADir+"/"+contract.CAFileName)
+		set(loginspec.CAFile, loginspec.CADir+"/"+loginspec.CAFileName)
 	case settings.CABundle != "":
-		set(contract.CABundle, settings.CABundle)
+		set(loginspec.CABundle, settings.CABundle)
 	default:
 		return env
 	}
-	set(contract.CAOutputFile, spec.CAPath())
+	set(loginspec.CAOutputFile, spec.CAPath())
 	return env
 }
 
@@ -138,7 +132,7 @@ func furtherEnv(env []corev1.EnvVar, first bool) []corev1.EnvVar {
 	if first {
 		return env
 	}
-	return slices.DeleteFunc(slices.Clone(env), func(e corev1.EnvVar) bool { return e.Name == contract.ListenAddress.Env() })
+	return slices.DeleteFunc(slices.Clone(env), func(e corev1.EnvVar) bool { return e.Name == loginspec.ListenAddress.Env() })
 }
 
 // Limits of a login container in a Guaranteed pod that the configuration does
@@ -247,7 +241,7 @@ func (k checker) difference(l login) (child, value, how string) {
 		return m.directory == l.directory && m.volume == l.volume && !m.partial && !m.device
 	}
 	name := differingVariable(c.env, loginEnv(k.pod, l, k.o.Login))
-	switch sidecar := l.login.Mode == contract.ModeSidecar; {
+	switch sidecar := l.login.Mode == loginspec.ModeSidecar; {
 	case name != "":
 		return "env", name, "this variable differs"
 	case sidecar && !c.sidecar:
@@ -261,14 +255,14 @@ func (k checker) difference(l login) (child, value, how string) {
 	}
 }
 
-// differingVariable returns the first variable of the contract that a container
+// differingVariable returns the first variable of the program that a container
 // has otherwise than it should, or not at all; empty where there is none. The
 // result's mode counts as right whatever it is: it was chosen for the containers
 // that the pod had then.
 func differingVariable(has []envVar, wants []corev1.EnvVar) string {
 	for i := range has { // all of them: of variables with one name the last one counts
 		e := &has[i]
-		if !contract.WrittenByWebhook(e.name) {
+		if !loginspec.WrittenByWebhook(e.name) {
 			continue
 		}
 		same := func(w corev1.EnvVar) bool { return w.Name == e.name && w.Value == e.value }
@@ -287,7 +281,7 @@ func differingVariable(has []envVar, wants []corev1.EnvVar) string {
 // resultMode reads the variable with the result's mode. It is false for others,
 // and for what is no mode.
 func resultMode(e *envVar) (int32, bool) {
-	if e.name != contract.OutputMode.Env() {
+	if e.name != loginspec.OutputMode.Env() {
 		return 0, false
 	}
 	mode, err := strconv.ParseUint(e.value, 8, 31)

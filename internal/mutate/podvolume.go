@@ -4,7 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // volume is one of spec.volumes, as far as it can be compared with one of ours.
@@ -25,7 +25,7 @@ type volume struct {
 	tokens []tokenSource
 	others bool
 	// ca is the entry of a ConfigMap or Secret that the volume shows under the
-	// contract's name; its name is empty where the volume shows anything else.
+	// name that logins expect; its name is empty where the volume shows anything else.
 	ca annotations.CASource
 }
 
@@ -144,7 +144,7 @@ func (r *podReader) caSource(secret bool) annotations.CASource {
 			r.Skip()
 		}
 	})
-	if items != 1 || path != contract.CAFileName {
+	if items != 1 || path != loginspec.CAFileName {
 		return annotations.CASource{}
 	}
 	return ca

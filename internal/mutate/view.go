@@ -5,12 +5,12 @@ import (
 	"slices"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // VolumeName is the name of the default token's volume; a token NAME has it
 // behind: oidc-token-NAME.
-const VolumeName = contract.TokenVolume
+const VolumeName = loginspec.TokenVolume
 
 // view is a directory that containers can be given: that of a token, or that of
 // the result of a login. It has a volume of its own.
@@ -30,7 +30,7 @@ type view struct {
 	// scope says which containers are to see it.
 	scope annotations.Scope
 	// variables are those that a container gets with it, and clients those of
-	// Vault's clients.
+	// the relying party's own clients.
 	variables, clients []variable
 
 	// The rest is a login's: the view of the token that it exchanges, the name of
@@ -48,7 +48,7 @@ func newViews(pod *Pod, spec annotations.Spec, o Options) []view {
 		t := &spec.Tokens[i]
 		views = append(views, view{
 			token: t, index: i, prefix: o.Prefix, path: t.MountPath, directory: t.Directory, scope: t.Scope,
-			volume: contract.Named(VolumeName, t.Name), variables: tokenVariables(t, pod.OS),
+			volume: loginspec.Named(VolumeName, t.Name), variables: tokenVariables(t, pod.OS),
 		})
 	}
 	for i := range spec.Logins {
@@ -59,8 +59,8 @@ func newViews(pod *Pod, spec annotations.Spec, o Options) []view {
 		}
 		v := view{
 			login: l, index: len(views), prefix: o.Prefix, path: l.MountPath, directory: l.Directory, scope: l.Containers,
-			volume: contract.Named(contract.LoginVolume, l.Name), variables: []variable{loginVariable(l)}, clients: clientVariables(l, o.Login),
-			exchanged: &views[at], containerName: contract.Named(contract.LoginContainer, l.Name),
+			volume: loginspec.Named(loginspec.Volume, l.Name), variables: []variable{loginVariable(l)}, clients: clientVariables(l, o.Login),
+			exchanged: &views[at], containerName: loginspec.Named(loginspec.Container, l.Name),
 		}
 		for c := range pod.createdContainers() {
 			if c.name == v.containerName {

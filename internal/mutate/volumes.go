@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // placement is the volume that a view is mounted from where a container has no
@@ -168,11 +168,11 @@ func placeLogin(pod *Pod, l login, f *findings) placement {
 func resultSize() *resource.Quantity { return resource.NewQuantity(1<<20, resource.BinarySI) }
 
 // caVolume is the name of the volume with the certificate authorities.
-func (v *view) caVolume() string { return contract.Named(contract.CAVolume, v.login.Name) }
+func (v *view) caVolume() string { return loginspec.Named(loginspec.CAVolume, v.login.Name) }
 
 func caVolume(name string, ca *annotations.CASource) corev1.Volume {
 	v := corev1.Volume{Name: name}
-	items := []corev1.KeyToPath{{Key: ca.Key, Path: contract.CAFileName}}
+	items := []corev1.KeyToPath{{Key: ca.Key, Path: loginspec.CAFileName}}
 	if ca.Secret {
 		v.Secret = &corev1.SecretVolumeSource{SecretName: ca.Name, Items: items}
 		return v

@@ -13,8 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
-
-	spec "github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
 // testGuide runs the commands of docs/vault.md in their order, as they stand. The
@@ -152,7 +150,7 @@ func (n *node) testBankVaultsClient(t *testing.T) {
 	if !found {
 		t.Fatal("the client is not told where its token is")
 	}
-	auth, err := n.vault.Login(t.Context(), spec.DefaultLoginMount, "", n.kubectl(t, "exec", pod, "--", "cat", path))
+	auth, err := n.vault.Login(t.Context(), "jwt", "", n.kubectl(t, "exec", pod, "--", "cat", path))
 	if err != nil {
 		t.Fatal(err)
 	}

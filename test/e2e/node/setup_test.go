@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	spec "github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
@@ -165,8 +164,8 @@ func (n *node) prepareVault(t *testing.T) {
 	n.writeRole(t, "other", nil)
 	methods, err := n.vault.Client().Sys().ListAuthWithContext(ctx)
 	must(err)
-	if methods[spec.DefaultLoginMount+"/"] == nil {
-		must(n.vault.EnableJWT(ctx, spec.DefaultLoginMount, trust))
+	if methods["jwt/"] == nil {
+		must(n.vault.EnableJWT(ctx, "jwt", trust))
 		must(n.vault.EnableKV(ctx, "secret"))
 		must(n.vault.WriteSecret(ctx, "secret", "app", map[string]any{"greeting": greeting}))
 	}
