@@ -218,7 +218,7 @@ func (b *builder) oneOf(o *loginspec.Option) *field.Error {
 func (b *builder) rejectKeysOfOtherMethods(method *loginspec.Method) {
 	for i := range b.settings {
 		s := &b.settings[i]
-		if others := loginspec.With(s.key); len(others) > 0 && method.Key(s.key) == nil {
+		if others := loginspec.Families(s.key); len(others) > 0 && method.Key(s.key) == nil {
 			b.invalid(*s, "this key is for %s: a login of method %s has no use for it", loginspec.List(others, "and"), method.Name)
 		}
 	}

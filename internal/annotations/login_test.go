@@ -292,11 +292,11 @@ func TestLoginsDenied(t *testing.T) {
 		"login-token: no default":  {keys: vaultKeys.without("audience").and(keys{"login-token": "default", "audience.jwt": "x"}), errs: invalid("login-token", "default", "the pod has no such token: it would be asked for by oidc-injector.io/audience")},
 		"the suffix is upper case": {keys: vault("login.X", "vault"), errs: invalid("login.X", "X", "the suffix names a token: lower-case letters, digits and '-', at most 40 characters")},
 
-		"a key of Vault for OAuth": {keys: oauth("login-role", "demo"), errs: invalid("login-role", "demo", "this key is for vault: a login of method token-exchange has no use for it")},
-		"a key of OAuth for Vault": {keys: vault("login-scope", "a"), errs: invalid("login-scope", "a", "this key is for token-exchange, jwt-bearer and client-assertion: a login of method vault has no use for it")},
+		"a key of Vault for OAuth": {keys: oauth("login-role", "demo"), errs: invalid("login-role", "demo", "this key is for Vault: a login of method token-exchange has no use for it")},
+		"a key of OAuth for Vault": {keys: vault("login-scope", "a"), errs: invalid("login-scope", "a", "this key is for OAuth: a login of method vault has no use for it")},
 		"an issuer for Vault": {
 			keys: vault("login-issuer", "https://a"),
-			errs: invalid("login-issuer", "https://a", "this key is for token-exchange, jwt-bearer and client-assertion: a login of method vault has no use for it"),
+			errs: invalid("login-issuer", "https://a", "this key is for OAuth: a login of method vault has no use for it"),
 		},
 		"address and issuer": {
 			keys: oauth("login-address", "https://a"),
@@ -636,7 +636,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 				l.ClientEnv = false
 			}),
 			errs: []string{
-				`metadata.annotations[oidc-injector.io/login-mount]: Invalid value: "x": this key is for vault: a login of method jwt-bearer has no use for it`,
+				`metadata.annotations[oidc-injector.io/login-mount]: Invalid value: "x": this key is for Vault: a login of method jwt-bearer has no use for it`,
 			},
 		},
 	} {
@@ -729,7 +729,7 @@ func TestValidateLoginsOfPresets(t *testing.T) {
 		"a directory of no Windows":   {profile: annotations.Preset{"login": "vault", "login-mount-path": `C:\login`}, errs: []string{`profiles[p][login-mount-path]: Invalid value: "C:\\login": must be an absolute path, such as /var/run/secrets/login`}},
 		"wrong values":                {profile: annotations.Preset{"login": "valt", "login-file.x": ""}, errs: []string{`profiles[p][login]: Unsupported value: "valt": supported values: "vault", "token-exchange", "jwt-bearer", "client-assertion"`, `profiles[p][login-file.x]: Invalid value: "": must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`}},
 		"a token by an unlikely name": {profile: annotations.Preset{"login": "vault", "login-token": "A"}, errs: []string{`profiles[p][login-token]: Invalid value: "A": must be the name of a token: the suffix of its annotations, or default for the token without one`}},
-		"keys of two methods":         {profile: annotations.Preset{"login-role": "a", "login-scope": "b"}, errs: []string{`profiles[p][login-scope]: Invalid value: "b": this key is for token-exchange, jwt-bearer and client-assertion: a login of method vault has no use for it`}},
+		"keys of two methods":         {profile: annotations.Preset{"login-role": "a", "login-scope": "b"}, errs: []string{`profiles[p][login-scope]: Invalid value: "b": this key is for OAuth: a login of method vault has no use for it`}},
 		"what no container could have both": {
 			profile: annotations.Preset{"audience": "a", "login": "vault", "login.x": "vault", "login-mount-path.x": "/var/run/secrets/login", "login-token.x": "default"},
 			errs: []string{

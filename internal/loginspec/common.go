@@ -93,7 +93,7 @@ var (
 		},
 		{
 			Key:  TokenKey,
-			Help: "The name of the token to exchange; default for the one without a name. Without it, that of the login's own name, or else the default one.",
+			Help: "The name of the token to exchange, default for the one without a name. If it is not given, that of the login's own name, or else the default one.",
 		},
 		{
 			Name: Mode, Key: ModeKey, Value: "MODE", Default: ModeSidecar, OneOf: []string{ModeSidecar, ModeInit}, Configurable: true,

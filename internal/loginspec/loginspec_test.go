@@ -80,7 +80,7 @@ func TestRowsAreComplete(t *testing.T) {
 
 func checkMethod(t *testing.T, m *loginspec.Method) {
 	t.Helper()
-	if loginspec.MethodOf(m.Name) != m || m.Summary == "" || m.FileVariable == "" || m.TokenVariable == "" || len(m.Needs) == 0 {
+	if loginspec.MethodOf(m.Name) != m || m.Summary == "" || m.Family == "" || m.FileVariable == "" || m.TokenVariable == "" || len(m.Needs) == 0 {
 		t.Errorf("%s: incomplete", m.Name)
 	}
 	for _, name := range m.Needs {

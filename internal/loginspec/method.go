@@ -1,11 +1,15 @@
 package loginspec
 
+import "slices"
+
 // Method is a way to log in. Whatever differs between methods outside the program
 // stands here; what a method sends and reads is in the program's directory of its
 // protocol (CONTRIBUTING.md, "Adding a login method").
 type Method struct {
 	// Name is the value of the annotation, and of --method.
 	Name string
+	// Family names what the method and its like have in common, for people.
+	Family string
 	// Summary says what the method is, in a few words.
 	Summary string
 	// Options are the method's own, in the order in which they are documented.
@@ -58,19 +62,23 @@ func MethodOf(name string) *Method {
 }
 
 // MethodNames are the names of all methods.
-func MethodNames() []string { return namesOf(func(*Method) bool { return true }) }
-
-// With are the names of the methods that have a key.
-func With(key string) []string { return namesOf(func(m *Method) bool { return m.Key(key) != nil }) }
-
-func namesOf(wanted func(*Method) bool) []string {
-	var names []string
+func MethodNames() []string {
+	names := make([]string, 0, len(Methods))
 	for i := range Methods {
-		if wanted(&Methods[i]) {
-			names = append(names, Methods[i].Name)
-		}
+		names = append(names, Methods[i].Name)
 	}
 	return names
+}
+
+// Families are those of the methods that have a key.
+func Families(key string) []string {
+	var families []string
+	for i := range Methods {
+		if m := &Methods[i]; m.Key(key) != nil && !slices.Contains(families, m.Family) {
+			families = append(families, m.Family)
+		}
+	}
+	return families
 }
 
 // ClientVariable is a variable of the workload that has the value of an option.
@@ -101,6 +109,7 @@ var Methods = []Method{vault, tokenExchange, jwtBearer, clientAssertion}
 
 var vault = Method{
 	Name:    "vault",
+	Family:  "Vault",
 	Summary: "the JWT auth method of Vault and OpenBao",
 	Options: []Option{
 		{
@@ -144,6 +153,7 @@ var (
 func oauth(name, summary string) Method {
 	return Method{
 		Name:    name,
+		Family:  "OAuth",
 		Summary: summary,
 		Options: []Option{
 			{

@@ -1,0 +1,120 @@
+package loginspec_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+)
+
+var update = flag.Bool("update", false, "rewrite what is generated from the rows")
+
+const docs = "../../docs/login.md"
+
+// The tables of the documentation are made of the rows.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(data)
+	for name, table := range map[string]string{"methods": methodTable(), "keys": keyTable()} {
+		want = replaceSection(t, want, name, table)
+	}
+	if *update {
+		if err := os.WriteFile(docs, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(data)); diff != "" {
+		t.Errorf("%s (-want +got); make golden writes it anew:\n%s", docs, diff)
+	}
+}
+
+// replaceSection replaces what stands between the comments that begin and end a
+// generated section.
+func replaceSection(t *testing.T, text, name, content string) string {
+	t.Helper()
+	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, found := strings.Cut(text, begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no section %s", docs, name)
+	}
+	return before + begin + "\n" + content + "\n" + end + after
+}
+
+func methodTable() string {
+	var b strings.Builder
+	b.WriteString("| `login` | is | the path of the result is in | further variables of the app |\n|---|---|---|---|\n")
+	for i := range loginspec.Methods {
+		m := &loginspec.Methods[i]
+		clients := make([]string, 0, len(m.Clients))
+		for _, c := range m.Clients {
+			clients = append(clients, c.Name)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", m.Name, m.Summary, m.FileVariable, code(clients))
+	}
+	return b.String()
+}
+
+func keyTable() string {
+	var b strings.Builder
+	b.WriteString("| key | for | value | default |\n|---|---|---|---|\n")
+	for _, o := range loginspec.All() {
+		if o.Key == "" || o.Key == loginspec.MethodKey {
+			continue
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Key, strings.Join(familiesOf(&o), ", "), o.Help, defaultOf(&o))
+	}
+	return b.String()
+}
+
+// familiesOf are those whose methods have exactly this form of an option; none where
+// it is every method's.
+func familiesOf(o *loginspec.Option) []string {
+	var families []string
+	for i := range loginspec.Methods {
+		m := &loginspec.Methods[i]
+		if own := m.Key(o.Key); own != nil && own.Help == o.Help && !slices.Contains(families, m.Family) {
+			families = append(families, m.Family)
+		}
+	}
+	return families
+}
+
+func defaultOf(o *loginspec.Option) string {
+	for i := range loginspec.Methods {
+		m := &loginspec.Methods[i]
+		own := m.Key(o.Key)
+		if own == nil || own.Help != o.Help {
+			continue
+		}
+		for _, name := range m.Needs {
+			if name == o.Name && len(m.Needs) == 1 {
+				return "required"
+			} else if name == o.Name {
+				return "one is required"
+			}
+		}
+	}
+	if o.Default == "" {
+		return "–"
+	}
+	return code([]string{o.Default})
+}
+
+func code(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(words, "`, `") + "`"
+}
