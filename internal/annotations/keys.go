@@ -74,8 +74,11 @@ var presetKeys = slices.Concat(tokenKeys, loginKeys)
 // inputKeys are all keys that users may write.
 var inputKeys = slices.Concat([]string{Profile, Inject}, presetKeys)
 
-// InputKeys are all keys that users may write.
-func InputKeys() []string { return slices.Clone(inputKeys) }
+// InputKeys are all keys that users may write, PresetKeys those that profiles may
+// have, and DefaultKeys those of the configuration's defaults.
+func InputKeys() []string   { return slices.Clone(inputKeys) }
+func PresetKeys() []string  { return slices.Clone(presetKeys) }
+func DefaultKeys() []string { return slices.Clone(defaultKeys) }
 
 // Known reports whether a key, without prefix and suffix, is one that users may
 // write.

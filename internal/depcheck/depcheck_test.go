@@ -68,7 +68,7 @@ var rules = map[string]rule{
 	"internal/issuer":     {},
 	"internal/jsonread":   {outOfReach: valuesOnly},
 	"internal/kubeclient": {},
-	"internal/loginspec": {inEveryPod: true, imports: []string{"internal/endpoint"}},
+	"internal/loginspec":  {inEveryPod: true, imports: []string{"internal/endpoint"}},
 	"internal/login": {inEveryPod: true, imports: []string{
 		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
 		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",

@@ -60,7 +60,7 @@ func TestRowsAreComplete(t *testing.T) {
 		name := string(o.Name) + " " + o.Key
 		wrong := map[string]bool{
 			"neither a name nor a key":         o.Name == "" && o.Key == "",
-			"a flag without a word for values": (o.Name == "") != (o.Value == ""),
+			"a flag without a word for values": o.Name != "" && o.Value == "",
 			"a help that is no sentence":       !strings.HasSuffix(o.Help, "."),
 			"a key of another prefix":          o.Key != "" && o.Key != loginspec.MethodKey && !strings.HasPrefix(o.Key, "login-"),
 			"a default that is not valid":      o.Default != "" && o.Validate(o.Default) != nil,

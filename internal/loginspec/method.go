@@ -130,7 +130,7 @@ var vault = Method{
 			Help: "The Vault namespace, if there are any.",
 		},
 		{
-			Key: ClientEnvKey, Default: "true", Check: isBool, Configurable: true,
+			Key: ClientEnvKey, Value: Boolean, Default: "true", Check: isBool, Configurable: true,
 			Help: "false leaves out VAULT_ADDR, VAULT_NAMESPACE and VAULT_CACERT.",
 		},
 	},

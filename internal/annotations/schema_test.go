@@ -1,0 +1,80 @@
+package annotations_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+)
+
+var update = flag.Bool("update", false, "rewrite what is generated from the keys")
+
+const schema = "../../charts/oidc-injector/values.schema.json"
+
+// The chart's schema has the keys that the configuration may have.
+func TestSchemaOfTheChart(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := replaceOnce(t, string(data), `(?s)("defaults": \{[^{}]*"properties": \{\n)(.*?)(\n          \}\n)`, schemaOfDefaults())
+	want = replaceOnce(t, want, `("\^\()(audience\|[-a-z|]*)(\)\()`, strings.Join(annotations.PresetKeys(), "|"))
+	if *update {
+		if err := os.WriteFile(schema, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(data)); diff != "" {
+		t.Errorf("%s (-want +got); make golden writes it anew:\n%s", schema, diff)
+	}
+}
+
+// replaceOnce replaces the second of three groups of a pattern, which has to be
+// found once.
+func replaceOnce(t *testing.T, text, pattern, with string) string {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindAllStringSubmatchIndex(text, -1)
+	if len(found) != 1 {
+		t.Fatalf("%s has %d places like %s", schema, len(found), pattern)
+	}
+	return text[:found[0][4]] + with + text[found[0][5]:]
+}
+
+func schemaOfDefaults() string {
+	var b strings.Builder
+	for i, key := range annotations.DefaultKeys() {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		fmt.Fprintf(&b, "            %q: {\n              \"type\": \"string\"", key)
+		if values := valuesOf(key); len(values) > 0 {
+			fmt.Fprintf(&b, ",\n              \"enum\": [\"%s\"]", strings.Join(values, `", "`))
+		}
+		b.WriteString("\n            }")
+	}
+	return b.String()
+}
+
+// valuesOf are the only values of a key, where there are few.
+func valuesOf(key string) []string {
+	all := loginspec.All()
+	i := slices.IndexFunc(all, func(o loginspec.Option) bool { return o.Key == key })
+	switch {
+	case i < 0:
+		return nil
+	case all[i].Value == loginspec.Boolean:
+		return []string{"true", "false"}
+	default:
+		return all[i].OneOf
+	}
+}
