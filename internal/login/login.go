@@ -4,23 +4,15 @@ package login
 
 import (
 	"context"
-	"crypto/sha256"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"runtime/debug"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
-	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
-	"github.com/oidc-injector/oidc-injector/internal/login/oauth"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
-	"github.com/oidc-injector/oidc-injector/internal/login/secret"
-	"github.com/oidc-injector/oidc-injector/internal/login/status"
-	"github.com/oidc-injector/oidc-injector/internal/login/vault"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
@@ -28,8 +20,7 @@ import (
 // sidecar it returns nil when ctx ends, in the mode init when the result is in
 // place.
 func Run(ctx context.Context, c Config, w io.Writer) error {
-	log := newLogger(w, c.LogFormat, c.LogLevel)
-	l := newLogin(c, log)
+	l := newLogin(c, newLogger(w, c.LogFormat, c.LogLevel))
 	// A pod has hundreds of neighbours: what an exchange has used is given back
 	// at once, as the next one is minutes away.
 	l.afterExchange = debug.FreeOSMemory
@@ -40,108 +31,52 @@ func Run(ctx context.Context, c Config, w io.Writer) error {
 	return err
 }
 
-// exchanger is a relying party.
-type exchanger interface {
-	// Login exchanges a JWT for a credential.
-	Login(ctx context.Context, jwt secret.Text) (exchange.Credential, error)
-}
-
-// renewer is one whose tokens can be renewed.
-type renewer interface {
-	Renew(ctx context.Context, token secret.Text) (exchange.Credential, error)
-}
-
-// revoker is one whose tokens can be revoked.
-type revoker interface {
-	Revoke(ctx context.Context, token secret.Text) error
-}
-
-// How often and how long.
-const (
-	// lookEvery is how often the JWT and the CA are looked at for changes. The
-	// kubelet replaces a JWT when a fifth of its life is left, two minutes at
-	// least.
-	lookEvery = 10 * time.Second
-	// revokeTimeout bounds the revocation of a superseded token, and
-	// exitTimeout that of all tokens at the end: the pod is waiting.
-	revokeTimeout = 10 * time.Second
-	exitTimeout   = 2 * time.Second
-)
-
-// login is one login and its state. One goroutine runs it; report is what
-// others may see.
+// login runs one login. One goroutine does: its loop asks the state what is due,
+// its steps do that and note in the session what came of it.
 type login struct {
-	config Config
-	party  exchanger
-	log    *slog.Logger
-	report *report
+	config  Config
+	party   exchanger
+	state   schedule.State
+	session session
 
-	rand   func() float64
-	state  schedule.State
-	tokens tokens
-	// credential is the newest one, and expires its end.
-	credential exchange.Credential
-	expires    time.Time
-	// status is what the status file says.
-	status status.Status
-	// written tells whether this run has put a token in place.
-	written bool
+	jwt    jwtInput
+	ca     caInput
+	result *output.File
+	// placed reports whether this run has put a token in place.
+	placed bool
 
-	result, statusFile, caCopy *output.File
-	ca                         *exchange.CA
-
-	// stamp and sum are of the JWT that was used last, or tried.
-	stamp jwtfile.Stamp
-	sum   [sha256.Size]byte
-	caSum [sha256.Size]byte
-	// warned are the last warnings by subject, so that one that stays is said
-	// once.
-	warned map[string]string
-
+	tell          *reporter
+	rand          func() float64
 	afterExchange func()
 }
 
 func newLogin(c Config, log *slog.Logger) *login {
 	l := &login{
-		config: c, log: log, report: newReport(),
-		rand: rand.Float64, state: schedule.New(rand.Float64),
-		result:        &output.File{Path: c.OutputFile, Mode: c.OutputMode},
-		statusFile:    &output.File{Path: status.Path(c.OutputFile), Mode: 0o600},
-		caCopy:        &output.File{Path: c.CAOutputFile, Mode: 0o444},
-		warned:        map[string]string{},
-		afterExchange: func() {},
+		config: c, state: schedule.New(rand.Float64), rand: rand.Float64,
+		jwt:    jwtInput{path: c.JWTFile},
+		ca:     caInput{copy: output.File{Path: c.CAOutputFile, Mode: 0o444}},
+		result: &output.File{Path: c.OutputFile, Mode: c.OutputMode},
+		tell:   newReporter(log, c.OutputFile), afterExchange: func() {},
 	}
 	if c.CAFile != "" || c.CABundle != "" {
-		l.ca = exchange.NewCA(c.CAFile, c.CABundle)
+		l.ca.source = exchange.NewCA(c.CAFile, c.CABundle)
 	}
-	l.party = newParty(c, &exchange.Client{
-		TLS:     exchange.TLS{CA: l.ca, CertFile: c.ClientCert, KeyFile: c.ClientKey, ServerName: c.TLSServerName},
-		Timeout: c.RequestTimeout, UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
-	})
+	l.party = newParty(c, l.ca.source)
 	return l
 }
 
-func newParty(c Config, client *exchange.Client) exchanger {
-	if c.Method == contract.MethodVault {
-		return &vault.Vault{Client: client, Address: c.Address, Mount: c.Mount, Role: c.Role, Namespace: c.Namespace}
-	}
-	return &oauth.Server{
-		Client: client, Endpoint: c.Address, Issuer: c.Issuer, Method: c.Method,
-		ClientID: c.ClientID, Scope: c.Scope, Resources: c.Resources, Audiences: c.Audiences,
-	}
-}
-
 func (l *login) run(ctx context.Context) error {
-	l.log.Info("starting", "version", version.Version(), "method", l.config.Method, "mode", l.config.Mode,
-		"address", l.address(), "jwtFile", l.config.JWTFile, "outputFile", l.config.OutputFile)
+	log := l.tell.log
+	log.Info("starting", "version", version.Version(), "method", l.config.Method, "mode", l.config.Mode,
+		"address", l.config.address(), "jwtFile", l.config.JWTFile, "outputFile", l.config.OutputFile)
 	for _, name := range l.config.Unknown {
-		l.log.Warn("a variable looks like an option and is none", "name", name)
+		log.Warn("a variable looks like an option and is none", "name", name)
 	}
-	if l.config.Address != nil && l.config.Address.Scheme == "http" || l.config.Issuer != nil && l.config.Issuer.Scheme == "http" {
-		l.log.Warn("the connection is not encrypted, and whoever listens can use the tokens", "address", l.address())
+	if l.config.unencrypted() {
+		log.Warn("the connection is not encrypted, and whoever listens can use the tokens", "address", l.config.address())
 	}
 	if l.config.ListenAddress != "" {
-		stop, err := listen(ctx, l.config.ListenAddress, l.report, l.log)
+		stop, err := listen(ctx, l.config.ListenAddress, l.tell.metrics, log)
 		if err != nil {
 			return err
 		}
@@ -152,9 +87,14 @@ func (l *login) run(ctx context.Context) error {
 	return l.loop(ctx)
 }
 
-func (l *login) address() string {
-	if l.config.Issuer != nil {
-		return l.config.Issuer.String()
+// address is the URL of the relying party, as it was given.
+func (c *Config) address() string {
+	if c.Issuer != nil {
+		return c.Issuer.String()
 	}
-	return l.config.Address.String()
+	return c.Address.String()
+}
+
+func (c *Config) unencrypted() bool {
+	return c.Address != nil && c.Address.Scheme == "http" || c.Issuer != nil && c.Issuer.Scheme == "http"
 }

@@ -2,13 +2,11 @@ package login
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/contract"
-	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
@@ -16,24 +14,28 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
+// lookEvery is how often the JWT and the CA are looked at for changes. The
+// kubelet replaces a JWT when a fifth of its life is left, two minutes at least.
+const lookEvery = 10 * time.Second
+
 // begin takes over what an earlier run of the container has left: the token in
 // the file serves on until there is a new one, and is then a superseded one.
 func (l *login) begin(now time.Time) {
-	for _, file := range []*output.File{l.result, l.statusFile, l.caCopy} {
+	for _, file := range []*output.File{l.result, l.tell.file, &l.ca.copy} {
 		if file.Path != "" {
-			l.warnOnce("clean-up", file.CleanUp())
+			l.tell.warnOnce("clean-up", file.CleanUp())
 		}
 	}
-	fresh := status.Status{Address: l.address()}
-	defer func() { l.say(func(s *status.Status) { *s = fresh }) }()
+	fresh := status.Status{Address: l.config.address()}
+	defer func() { l.tell.say(func(s *status.Status) { *s = fresh }) }()
 	text := output.ReadBack(l.config.OutputFile, l.config.OutputFormat)
 	if text == "" {
 		return
 	}
-	data, _ := os.ReadFile(l.statusFile.Path) // without it nothing is known, which is no trouble
+	data, _ := os.ReadFile(l.tell.file.Path) // without it nothing is known, which is no trouble
 	old, err := status.Decode(data)
 	if l.config.Method == contract.MethodVault && !vault.LooksBatch(text) {
-		l.tokens.placed = &token{text: text, ends: old.Expires}
+		l.session.tokens.placed = &token{text: text, ends: old.Expires}
 	}
 	if err != nil || !old.InPlace {
 		return
@@ -44,7 +46,7 @@ func (l *login) begin(now time.Time) {
 		left = max(old.Expires.Sub(now), 1)
 	}
 	l.state = schedule.Found(l.rand, now, left)
-	l.expires = old.Expires
+	l.session.expires = old.Expires
 	fresh.InPlace, fresh.Expires = true, old.Expires
 }
 
@@ -60,7 +62,7 @@ func (l *login) loop(ctx context.Context) error {
 	l.look(time.Now())
 	looked := time.Now()
 	for ctx.Err() == nil {
-		if l.config.Mode == contract.ModeInit && l.written {
+		if l.config.Mode == contract.ModeInit && l.placed {
 			return nil
 		}
 		if since := time.Since(looked); since >= lookEvery {
@@ -76,7 +78,7 @@ func (l *login) loop(ctx context.Context) error {
 		repeat.Sleep(ctx, min(plan.In, lookEvery-time.Since(looked)))
 	}
 	if l.config.Mode == contract.ModeSidecar {
-		l.log.Info("ending")
+		l.tell.log.Info("ending")
 		return nil
 	}
 	return l.inVain(parent)
@@ -88,7 +90,7 @@ func (l *login) inVain(parent context.Context) error {
 	if parent.Err() == nil {
 		end = fmt.Sprintf("not logged in within %s", l.config.Timeout)
 	}
-	if f := l.status.Failing; f != nil {
+	if f := l.tell.status.Failing; f != nil {
 		return fmt.Errorf("%s: %s (attempt %d)", end, f.Text, f.Attempt)
 	}
 	return fmt.Errorf("%s: the first attempt was not over", end)
@@ -109,69 +111,27 @@ func (l *login) do(ctx context.Context, plan schedule.Plan) {
 
 // look looks for new certificate authorities and for a new JWT.
 func (l *login) look(now time.Time) {
-	l.lookAtCA()
-	stamp := jwtfile.Look(l.config.JWTFile)
-	if l.stamp.Same(stamp) {
-		return
+	what, unread, uncopied := l.ca.look()
+	l.tell.warnOnce("certificate authorities", unread)
+	l.tell.warnOnce("copy of the certificate authorities", uncopied)
+	if what == replaced {
+		l.tell.log.Info("the certificate authorities have changed")
 	}
-	jwt, err := jwtfile.Read(l.config.JWTFile, now)
-	if err != nil {
-		return // a login that is due says what is wrong with it
-	}
-	l.stamp = stamp
-	if jwt.Sum == l.sum {
-		l.state = l.state.Retry() // it may have been missing
-		return
-	}
-	if l.sum != [sha256.Size]byte{} {
-		l.log.Info("the JWT has changed", "expires", stampOf(jwt.Times.Expires))
-	}
-	l.noteJWT(jwt)
-	l.state = l.state.JWTChanged()
-}
-
-func (l *login) noteJWT(jwt jwtfile.JWT) {
-	l.sum = jwt.Sum
-	l.report.update(func(r *report) { r.jwt = jwt.Times })
-}
-
-func (l *login) lookAtCA() {
-	if l.ca == nil {
-		return
-	}
-	authorities, err := l.ca.PEM()
-	l.warnOnce("certificate authorities", err)
-	if len(authorities) == 0 {
-		return
-	}
-	if sum := sha256.Sum256(authorities); sum != l.caSum {
-		if l.caSum != [sha256.Size]byte{} {
-			l.log.Info("the certificate authorities have changed")
-		}
-		l.caSum = sum
+	if what != unchanged {
 		l.state = l.state.Retry()
 	}
-	if l.caCopy.Path != "" {
-		l.warnOnce("copy of the certificate authorities", l.caCopy.Write(authorities))
+	switch l.jwt.look(now) {
+	case unchanged:
+		return
+	case usable:
+		l.state = l.state.Retry() // it may have been missing
+	case replaced:
+		l.tell.log.Info("the JWT has changed", "expires", stampOf(l.jwt.times.Expires))
+		l.state = l.state.JWTChanged()
 	}
+	l.noteJWT()
 }
 
-// warnOnce logs an error that does not stop the login, once as long as it stays
-// the same.
-func (l *login) warnOnce(subject string, err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != "" && text != l.warned[subject] {
-		l.log.Warn("a problem with a file", "subject", subject, "err", text)
-	}
-	l.warned[subject] = text
-}
-
-// say changes the status, and writes it down for those who ask.
-func (l *login) say(change func(*status.Status)) {
-	change(&l.status)
-	l.report.update(func(r *report) { r.status = l.status })
-	l.warnOnce("status", l.statusFile.Write(status.Encode(l.status)))
+func (l *login) noteJWT() {
+	l.tell.metrics.update(func(m *report) { m.jwt = l.jwt.times })
 }

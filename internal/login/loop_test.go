@@ -542,7 +542,7 @@ func TestTroubleWithTheStatusIsSaidOnce(t *testing.T) {
 		f := newFixture(t, nil)
 		var broken atomic.Bool
 		broken.Store(true)
-		f.statusFile.Steps = breaking{output.Disk{}, &broken}
+		f.tell.file.Steps = breaking{output.Disk{}, &broken}
 		stop := f.run(t)
 		pass(3 * time.Hour)
 		f.party.set(func(p *party) { p.login = unreachable })
@@ -576,8 +576,8 @@ func TestManyRenewalsLeaveNothingBehind(t *testing.T) {
 	const each = 1200
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *Config) { c.OutputFormat, c.LogLevel = contract.FormatJSON, 100 })
-		f.log = newLogger(discard{}, logText, 100)
-		f.result.Steps, f.statusFile.Steps = unsynced{}, unsynced{}
+		f.tell.log = newLogger(discard{}, logText, 100)
+		f.result.Steps, f.tell.file.Steps = unsynced{}, unsynced{}
 		f.party.lease, f.party.forgetQuestions = 15*time.Second, true
 		renewals := 0
 		f.party.renewal = func() error {
@@ -643,7 +643,7 @@ func BenchmarkRenewal(b *testing.B) {
 	config.Address = testURL
 	l := newLogin(config, newLogger(discard{}, logText, 0))
 	l.party = f.party
-	l.result.Steps, l.statusFile.Steps = unsynced{}, unsynced{}
+	l.result.Steps, l.tell.file.Steps = unsynced{}, unsynced{}
 	b.ReportAllocs()
 	for b.Loop() {
 		l.renew(b.Context())

@@ -9,6 +9,13 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 )
 
+const (
+	// revokeTimeout bounds the revocation of a superseded token, and
+	// exitTimeout that of all tokens at the end: the pod is waiting.
+	revokeTimeout = 10 * time.Second
+	exitTimeout   = 2 * time.Second
+)
+
 // revokeOne revokes a token that is of no use any more, if it has not ended. A
 // failure is no reason to keep on trying: the token ends by itself.
 func (l *login) revokeOne(ctx context.Context, t *token) {
@@ -18,21 +25,21 @@ func (l *login) revokeOne(ctx context.Context, t *token) {
 	limited, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	if !l.revoke(limited, t) {
-		l.tokens.unrevoked = t
+		l.session.tokens.unrevoked = t
 	}
 }
 
-// revoke revokes a token, and tells whether that worked.
+// revoke revokes a token, and reports whether that worked.
 func (l *login) revoke(ctx context.Context, t *token) bool {
 	party, ok := l.party.(revoker)
 	if !ok {
 		return false
 	}
 	if err := party.Revoke(ctx, t.text); err != nil {
-		l.log.Warn("a token was not revoked", "err", err.Error())
+		l.tell.log.Warn("a token was not revoked", "err", err.Error())
 		return false
 	}
-	l.log.Info("revoked a token")
+	l.tell.log.Info("revoked a token")
 	return true
 }
 
@@ -46,16 +53,16 @@ func (l *login) end(ctx context.Context) {
 	defer cancel()
 	var all sync.WaitGroup
 	var gone bool
-	for _, t := range l.tokens.all(time.Now()) {
+	for _, t := range l.session.tokens.all(time.Now()) {
 		all.Go(func() {
-			if l.revoke(limited, t) && t == l.tokens.placed {
+			if l.revoke(limited, t) && t == l.session.tokens.placed {
 				gone = true // only one is the placed one
 			}
 		})
 	}
 	all.Wait()
 	if gone {
-		l.warnOnce("output file", l.result.Remove())
-		l.say(func(s *status.Status) { *s = status.Status{Address: l.address(), Stopped: true} })
+		l.tell.warnOnce("output file", l.result.Remove())
+		l.tell.say(func(s *status.Status) { *s = status.Status{Address: l.config.address(), Stopped: true} })
 	}
 }

@@ -1,0 +1,43 @@
+package login
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/oauth"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/login/vault"
+	"github.com/oidc-injector/oidc-injector/internal/version"
+)
+
+// exchanger is a relying party.
+type exchanger interface {
+	// Login exchanges a JWT for a credential.
+	Login(ctx context.Context, jwt secret.Text) (exchange.Credential, error)
+}
+
+// renewer is one whose tokens can be renewed.
+type renewer interface {
+	Renew(ctx context.Context, token secret.Text) (exchange.Credential, error)
+}
+
+// revoker is one whose tokens can be revoked.
+type revoker interface {
+	Revoke(ctx context.Context, token secret.Text) error
+}
+
+func newParty(c Config, ca *exchange.CA) exchanger {
+	client := &exchange.Client{
+		TLS:     exchange.TLS{CA: ca, CertFile: c.ClientCert, KeyFile: c.ClientKey, ServerName: c.TLSServerName},
+		Timeout: c.RequestTimeout, UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
+	}
+	if c.Method == contract.MethodVault {
+		return &vault.Vault{Client: client, Address: c.Address, Mount: c.Mount, Role: c.Role, Namespace: c.Namespace}
+	}
+	return &oauth.Server{
+		Client: client, Endpoint: c.Address, Issuer: c.Issuer, Method: c.Method,
+		ClientID: c.ClientID, Scope: c.Scope, Resources: c.Resources, Audiences: c.Audiences,
+	}
+}

@@ -1,0 +1,88 @@
+package login
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/output"
+	"github.com/oidc-injector/oidc-injector/internal/login/status"
+)
+
+// reporter tells of a login where people look: in the log, in the metrics, and
+// in the status file.
+type reporter struct {
+	log     *slog.Logger
+	metrics *report
+	file    *output.File
+	// status is what the status file says.
+	status status.Status
+	// warned are the last warnings by subject, so that one that stays is said
+	// once.
+	warned map[string]string
+}
+
+func newReporter(log *slog.Logger, outputFile string) *reporter {
+	return &reporter{
+		log: log, metrics: newReport(), warned: map[string]string{},
+		file: &output.File{Path: status.Path(outputFile), Mode: 0o600},
+	}
+}
+
+// warnOnce logs an error that does not stop the login, once as long as it stays
+// the same.
+func (r *reporter) warnOnce(subject string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != r.warned[subject] {
+		r.log.Warn("a problem with a file", "subject", subject, "err", text)
+	}
+	r.warned[subject] = text
+}
+
+// say changes the status, and writes it down for those who ask.
+func (r *reporter) say(change func(*status.Status)) {
+	change(&r.status)
+	r.metrics.update(func(m *report) { m.status = r.status })
+	r.warnOnce("status", r.file.Write(status.Encode(r.status)))
+}
+
+// attempt is which one of a row has failed, and how long it is to the next.
+type attempt struct {
+	number int
+	next   time.Duration
+}
+
+// failed notes a failure.
+func (r *reporter) failed(ctx context.Context, step string, err error, a attempt) {
+	class, _ := failure.Of(err)
+	a.number = max(a.number, 1) // a renewal that is refused is not tried again, and so not counted
+	level := slog.LevelError
+	if ready, _ := r.status.Say(time.Now()); ready {
+		level = slog.LevelWarn
+	}
+	attributes := []any{
+		"step", step, "class", string(class), "err", err.Error(),
+		"attempt", a.number, "next", a.next.Round(time.Millisecond).String(),
+	}
+	if class.Final() {
+		r.log.Log(ctx, level, "refused, which does not heal by itself", attributes...)
+	} else {
+		r.log.Log(ctx, level, "a step has failed", attributes...)
+	}
+	r.metrics.update(func(m *report) { m.failures[class]++ })
+	r.say(func(s *status.Status) {
+		s.Failing = &status.Failing{Class: class, Text: err.Error(), Attempt: a.number, NextTime: time.Now().Add(a.next).Round(0)}
+	})
+}
+
+// stampOf writes a time for the log; a token that does not expire has none.
+func stampOf(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.RFC3339)
+}

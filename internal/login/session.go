@@ -1,0 +1,43 @@
+package login
+
+import (
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+)
+
+// session is what the relying party has given: the newest credential, its end,
+// and the tokens to revoke some day.
+type session struct {
+	credential exchange.Credential
+	// expires is the end of the credential; zero means never.
+	expires time.Time
+	tokens  tokens
+}
+
+// loggedIn notes a new credential, which was asked for at start. It returns a
+// token that nobody got to see, and that is of no use any more.
+func (s *session) loggedIn(credential exchange.Credential, start time.Time) (unused *token) {
+	s.hold(credential, start)
+	var fresh *token
+	if credential.Revocable {
+		fresh = &token{text: credential.Token, ends: s.expires}
+	}
+	return s.tokens.obtained(fresh)
+}
+
+// renewed notes a new lease of the credential, which was asked for at start.
+func (s *session) renewed(lease exchange.Credential, start time.Time) {
+	credential := s.credential
+	credential.Lease, credential.Renewable = lease.Lease, lease.Renewable
+	s.hold(credential, start)
+	s.tokens.renewed(s.expires)
+}
+
+func (s *session) hold(credential exchange.Credential, start time.Time) {
+	s.credential = credential
+	s.expires = time.Time{}
+	if credential.Lease > 0 {
+		s.expires = start.Add(credential.Lease).Round(0)
+	}
+}
