@@ -223,6 +223,32 @@ func TestAnOutageIsWaitedFor(t *testing.T) {
 	})
 }
 
+// An outage that is longer than the token: however long it lasts, the workload
+// does not wait for more than a minute once it is over.
+func TestAnOutageIsOverWithinAMinute(t *testing.T) {
+	for name, failing := range map[string]func() error{
+		"unreachable": unreachable,
+		"told to wait for an hour": func() error {
+			return &failure.Error{Class: failure.RateLimited, Doing: "log in", Cause: errors.New("429"), RetryAfter: time.Hour}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, nil)
+			stop := f.run(t)
+			pass(30 * time.Minute)
+			f.party.set(func(p *party) { p.login, p.renewal = failing, failing })
+			pass(3 * time.Hour)
+			f.wantToken(t, "")
+			f.party.set(func(p *party) { p.login = func() error { return nil } })
+			pass(time.Minute)
+			if f.token(t) != "hvs.number2" {
+				t.Errorf("%s: no login\n%s", name, f.output.String())
+			}
+			_ = stop()
+		})
+	}
+}
+
 func TestAMissingJWTIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
@@ -356,7 +382,7 @@ func TestAFullDiskCostsNoLogins(t *testing.T) {
 		stop := f.run(t)
 		pass(time.Minute + 2*time.Second)
 		wantAsked(t, f, "0s login _one")
-		want := "not logged in yet: could not write the token to " + f.config.OutputFile + ": no space left on device (attempt 7, next in 29s)"
+		want := "not logged in yet: could not write the token to " + f.config.OutputFile + ": no space left on device (attempt 7, next in 17s)"
 		if _, line := f.ready(); line != want {
 			t.Error(line)
 		}

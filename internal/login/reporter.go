@@ -58,24 +58,24 @@ type attempt struct {
 
 // failed notes a failure.
 func (r *reporter) failed(ctx context.Context, step string, err error, a attempt) {
-	class, _ := failure.Of(err)
+	facts := failure.Of(err)
 	a.number = max(a.number, 1) // a renewal that is refused is not tried again, and so not counted
 	level := slog.LevelError
 	if ready, _ := r.status.Say(time.Now()); ready {
 		level = slog.LevelWarn
 	}
 	attributes := []any{
-		"step", step, "class", string(class), "err", err.Error(),
+		"step", step, "class", string(facts.Class), "err", err.Error(),
 		"attempt", a.number, "next", a.next.Round(time.Millisecond).String(),
 	}
-	if class.Final() {
+	if facts.Final() {
 		r.log.Log(ctx, level, "refused, which does not heal by itself", attributes...)
 	} else {
 		r.log.Log(ctx, level, "a step has failed", attributes...)
 	}
-	r.metrics.update(func(m *report) { m.failures[class]++ })
+	r.metrics.update(func(m *report) { m.failures[facts.Class]++ })
 	r.say(func(s *status.Status) {
-		s.Failing = &status.Failing{Class: class, Text: err.Error(), Attempt: a.number, NextTime: time.Now().Add(a.next).Round(0)}
+		s.Failing = &status.Failing{Class: facts.Class, Text: err.Error(), Attempt: a.number, NextTime: time.Now().Add(a.next).Round(0)}
 	})
 }
 

@@ -23,8 +23,7 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 	case err != nil && ctx.Err() != nil: // we are ending, which is nobody's failure
 		return
 	case err != nil:
-		class, retryAfter := failure.Of(err)
-		l.state = l.state.LoginFailed(time.Now(), class, retryAfter)
+		l.state = l.state.LoginFailed(time.Now(), failure.Of(err))
 		l.tell.failed(ctx, "login", err, l.exchangeAttempt())
 		return
 	}
@@ -59,7 +58,7 @@ func (l *login) exchangeAttempt() attempt {
 func (l *login) renew(ctx context.Context) {
 	party, ok := l.party.(renewer)
 	if !ok {
-		l.state = l.state.RenewFailed(time.Now(), failure.Denied, 0)
+		l.state = l.state.RenewFailed(time.Now(), failure.Facts{Class: failure.Denied})
 		return
 	}
 	start := time.Now()
@@ -69,8 +68,7 @@ func (l *login) renew(ctx context.Context) {
 	case err != nil && ctx.Err() != nil:
 		return
 	case err != nil:
-		class, retryAfter := failure.Of(err)
-		l.state = l.state.RenewFailed(time.Now(), class, retryAfter)
+		l.state = l.state.RenewFailed(time.Now(), failure.Of(err))
 		l.tell.failed(ctx, "renewal", err, l.exchangeAttempt())
 		return
 	}
@@ -108,7 +106,7 @@ func (l *login) write(ctx context.Context) {
 // expire removes a token that has ended. A workload that finds no file knows
 // what to say; with a dead token it would get errors from elsewhere.
 func (l *login) expire() {
-	l.state = l.state.Ended()
+	l.state = l.state.Ended(time.Now())
 	l.tell.log.Error("the token has expired and is removed", "expired", stampOf(l.session.expires))
 	l.tell.warnOnce("output file", l.result.Remove())
 	l.tell.say(func(s *status.Status) { s.InPlace = false })

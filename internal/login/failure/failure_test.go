@@ -16,11 +16,11 @@ func TestAFailureSaysWhatAndWhy(t *testing.T) {
 	if !errors.Is(err, io.EOF) {
 		t.Error("the cause is lost")
 	}
-	if class, after := Of(err); class != Denied || after != time.Second {
-		t.Errorf("%s, %s", class, after)
+	if got := Of(err); got != (Facts{Class: Denied, RetryAfter: time.Second}) {
+		t.Errorf("%+v", got)
 	}
-	if class, after := Of(io.EOF); class != Network || after != 0 {
-		t.Errorf("unclassified: %s, %s", class, after)
+	if got := Of(io.EOF); got != (Facts{Class: Network}) {
+		t.Errorf("unclassified: %+v", got)
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Server) endpoint(ctx context.Context) (*url.URL, error) {
 func (s *Server) discover(ctx context.Context) (*url.URL, error) {
 	openID, rfc8414 := metadataURLs(s.Issuer)
 	endpoint, err := s.metadata(ctx, openID)
-	class, _ := failure.Of(err)
+	class := failure.Of(err).Class
 	if err == nil || !class.Final() {
 		return endpoint, err
 	}
@@ -41,12 +41,12 @@ func (s *Server) discover(ctx context.Context) (*url.URL, error) {
 	if err8414 == nil {
 		return endpoint, nil
 	}
-	class8414, retryAfter := failure.Of(err8414)
-	if class8414 != failure.Denied {
-		class = class8414
+	last := failure.Of(err8414)
+	if last.Class != failure.Denied {
+		class = last.Class
 	}
 	return nil, &failure.Error{
-		Class: class, RetryAfter: retryAfter,
+		Class: class, RetryAfter: last.RetryAfter,
 		Doing: "find the token endpoint of the issuer " + s.Issuer.String(), Cause: fmt.Errorf("%w; %w", err, err8414),
 	}
 }

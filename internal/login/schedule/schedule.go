@@ -49,21 +49,33 @@ const (
 	// the token nears its end, whatever is done.
 	grows = 0.9
 
-	// backoffFirst doubles with each failure in a row up to backoffMost. What does
-	// not heal by itself is tried at a slower pace from the beginning, but less
-	// so as long as the workload still waits for its first token.
-	backoffFirst     = time.Second
-	backoffDenied    = 30 * time.Second
-	backoffDeniedNew = 5 * time.Second
-	backoffMost      = 5 * time.Minute
-	backoffSpread    = 0.25
-	// writeMost is backoffMost for writing, which burdens nobody.
-	writeMost = 30 * time.Second
+	// backoffSpread keeps those apart that failed together.
+	backoffSpread = 0.25
+	// askedLeast is the least of what an asked wait is cut to while there is no
+	// token, and twice that the most.
+	askedLeast = 30 * time.Second
 	// lastCall is how soon at the earliest a failed exchange is repeated because
 	// the token is about to end.
 	lastCall = 5 * time.Second
 	// pause is between two exchanges at least, whatever lease a server gives.
 	pause = 500 * time.Millisecond
+)
+
+// pace is how a wait grows: it begins with first and doubles with each failure in
+// a row up to most, each give or take backoffSpread.
+type pace struct{ first, most time.Duration }
+
+// The paces. While there is a token, a failure is no trouble for anybody yet.
+// Without one the workload waits for the next attempt, so what may heal by itself
+// is tried again within a minute, however long it lasts. What does not heal
+// is tried at a slower pace from the beginning.
+var (
+	healsHeld   = pace{time.Second, 4 * time.Minute}
+	healsBare   = pace{time.Second, 48 * time.Second}
+	refusedHeld = pace{30 * time.Second, 4 * time.Minute}
+	refusedBare = pace{5 * time.Second, 4 * time.Minute}
+	// writing burdens nobody.
+	writing = pace{time.Second, 24 * time.Second}
 )
 
 // State is what is known. Its methods return the state after an event and leave
@@ -181,52 +193,70 @@ func (s State) leased(since time.Time, lease time.Duration, renewable bool) Stat
 }
 
 // LoginFailed notes that a login failed.
-func (s State) LoginFailed(now time.Time, class failure.Class, retryAfter time.Duration) State {
-	return s.failed(now, class, retryAfter)
-}
+func (s State) LoginFailed(now time.Time, f failure.Facts) State { return s.failed(now, f) }
 
 // RenewFailed notes that a renewal failed. Where the answer was no, a login is
 // due.
-func (s State) RenewFailed(now time.Time, class failure.Class, retryAfter time.Duration) State {
-	if class.Final() {
+func (s State) RenewFailed(now time.Time, f failure.Facts) State {
+	if f.Final() {
 		s.login = Refused
 		s.exchanged = now
 		return s
 	}
-	return s.failed(now, class, retryAfter)
+	return s.failed(now, f)
 }
 
-func (s State) failed(now time.Time, class failure.Class, retryAfter time.Duration) State {
+func (s State) failed(now time.Time, f failure.Facts) State {
 	s.exchanged = now
-	first := backoffFirst
-	switch {
-	case class.Final() && s.held:
-		first = backoffDenied
-	case class.Final():
-		first = backoffDeniedNew
-	}
-	s.failing = s.backOff(now, s.failing.count, first, backoffMost)
-	s.asked = retryAfter > 0
+	s.failing = s.backOff(now, s.failing.count, s.pace(now, f))
+	s.asked = f.RetryAfter > 0
 	// Never sooner than asked. But a server often names the same moment to all
 	// whom it sends away, and they are not to come back together.
-	later := time.Duration(float64(retryAfter) * (1 + backoffSpread*s.rand()))
+	later := time.Duration(float64(f.RetryAfter) * (1 + backoffSpread*s.rand()))
+	if !s.works(now) {
+		later = s.cut(later)
+	}
 	s.failing.delay = max(s.failing.delay, later)
 	// Not where the answer was no: it would be no again.
-	if s.held && s.lease > 0 && !s.asked && class != failure.Denied {
+	if s.held && s.lease > 0 && !s.asked && f.Class != failure.Denied {
 		left := s.lease - Elapsed(s.since, now)
 		s.failing.delay = min(s.failing.delay, max(left/2, lastCall))
 	}
 	return s
 }
 
-// backOff is the wait after the failure that follows count others.
-func (s State) backOff(now time.Time, count int, first, most time.Duration) wait {
-	delay := first
-	for range count {
-		delay = min(2*delay, most)
+// works reports whether there is a token that has not ended.
+func (s State) works(now time.Time) bool {
+	return s.held && (s.lease == 0 || Elapsed(s.since, now) < s.lease)
+}
+
+// pace is that of a failed exchange.
+func (s State) pace(now time.Time, f failure.Facts) pace {
+	switch final, works := f.Final(), s.works(now); {
+	case final && works:
+		return refusedHeld
+	case final:
+		return refusedBare
+	case works:
+		return healsHeld
+	default:
+		return healsBare
 	}
-	delay = min(time.Duration(float64(delay)*s.between(backoffSpread)), most)
-	return wait{count: count + 1, since: now, delay: delay}
+}
+
+// cut bounds the wait that the other side asks for while there is no token: it
+// has its peace, but a workload is not left without a token for an hour.
+func (s State) cut(asked time.Duration) time.Duration {
+	return min(asked, askedLeast+time.Duration(float64(askedLeast)*s.rand()))
+}
+
+// backOff is the wait after the failure that follows count others.
+func (s State) backOff(now time.Time, count int, p pace) wait {
+	delay := p.first
+	for range count {
+		delay = min(2*delay, p.most)
+	}
+	return wait{count: count + 1, since: now, delay: time.Duration(float64(delay) * s.between(backoffSpread))}
 }
 
 // between is a random number around 1.
@@ -250,10 +280,16 @@ func (s State) Retry() State {
 	return s
 }
 
-// Ended notes that the token has expired and was removed.
-func (s State) Ended() State {
+// Ended notes that the token has expired and was removed. What failed while it
+// was still good was no hurry; now it is, so the pace begins anew.
+func (s State) Ended(now time.Time) State {
 	s.held, s.unwritten, s.lease = false, false, 0
 	s.login = Expired
+	var delay time.Duration
+	if s.asked {
+		delay = s.cut(s.failing.left(now))
+	}
+	s.failing = wait{since: now, delay: delay}
 	return s
 }
 
@@ -266,7 +302,7 @@ func (s State) Written() State {
 // WriteFailed notes that the token could not be written. It is kept and written
 // later, as another login would help nobody.
 func (s State) WriteFailed(now time.Time) State {
-	s.writing = s.backOff(now, s.writing.count, backoffFirst, writeMost)
+	s.writing = s.backOff(now, s.writing.count, writing)
 	return s
 }
 

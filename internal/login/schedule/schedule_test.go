@@ -16,6 +16,10 @@ func at(d time.Duration) time.Time { return start.Add(d) }
 // middle makes all that is random lie in the middle of its range.
 func middle() float64 { return 0.5 }
 
+func because(class failure.Class, retryAfter time.Duration) failure.Facts {
+	return failure.Facts{Class: class, RetryAfter: retryAfter}
+}
+
 func held(lease time.Duration, renewable bool) State {
 	return New(middle).LoggedIn(start, lease, renewable).Written()
 }
@@ -59,45 +63,45 @@ func TestWhatComesNext(t *testing.T) {
 			Plan{Do: Login, In: 40 * time.Minute, Why: Due},
 		},
 		{
-			"a refused renewal", held(hour, true).RenewFailed(at(40*time.Minute), failure.Denied, 0),
+			"a refused renewal", held(hour, true).RenewFailed(at(40*time.Minute), because(failure.Denied, 0)),
 			at(40 * time.Minute),
 			Plan{Do: Login, In: pause, Why: Refused},
 		},
 		{
-			"a garbled renewal", held(hour, true).RenewFailed(at(40*time.Minute), failure.Protocol, 0),
+			"a garbled renewal", held(hour, true).RenewFailed(at(40*time.Minute), because(failure.Protocol, 0)),
 			at(40*time.Minute + pause),
 			Plan{Do: Login, Why: Refused},
 		},
 		{
-			"a renewal that got no answer", held(hour, true).RenewFailed(at(40*time.Minute), failure.Network, 0),
+			"a renewal that got no answer", held(hour, true).RenewFailed(at(40*time.Minute), because(failure.Network, 0)),
 			at(40 * time.Minute),
 			Plan{Do: Renew, In: time.Second},
 		},
 		{
 			"no renewal any more once a login is due",
-			held(hour, true).JWTChanged().LoginFailed(at(40*time.Minute), failure.Denied, 0), at(40 * time.Minute),
+			held(hour, true).JWTChanged().LoginFailed(at(40*time.Minute), because(failure.Denied, 0)), at(40 * time.Minute),
 			Plan{Do: Login, In: 30 * time.Second, Why: Rotated},
 		},
 		{"the end", held(hour, true), at(hour), Plan{Do: Expire}},
-		{"after the end", held(hour, true).Ended(), at(hour), Plan{Do: Login, Why: Expired}},
+		{"after the end", held(hour, true).Ended(at(hour)), at(hour), Plan{Do: Login, Why: Expired}},
 		{
 			"the end comes before the next attempt",
-			held(hour, true).LoginFailed(at(59*time.Minute), failure.Network, 10*time.Minute), at(59 * time.Minute),
+			held(hour, true).LoginFailed(at(59*time.Minute), because(failure.Network, 10*time.Minute)), at(59 * time.Minute),
 			Plan{Do: Expire, In: time.Minute},
 		},
 		{"a clock that was set back", held(hour, true), at(-time.Minute), Plan{Do: Renew, In: 41 * time.Minute}},
 		{"a failed write", New(middle).LoggedIn(start, hour, true).WriteFailed(start), start, Plan{Do: Write, In: time.Second}},
 		{
-			"a lease of nearly nothing", held(time.Millisecond, false).Ended(), at(time.Millisecond),
+			"a lease of nearly nothing", held(time.Millisecond, false).Ended(at(time.Millisecond)), at(time.Millisecond),
 			Plan{Do: Login, In: pause - time.Millisecond, Why: Expired},
 		},
 		{"a token found at the start", Found(middle, start, hour), start, Plan{Do: Login, Why: Start}},
 		{
-			"a token found, and no login", Found(middle, start, hour).LoginFailed(start, failure.Network, hour), at(hour),
+			"a token found, and no login", Found(middle, start, hour).LoginFailed(start, because(failure.Network, hour)), at(hour),
 			Plan{Do: Expire},
 		},
 		{
-			"a token found that is for ever", Found(middle, start, 0).LoginFailed(start, failure.Network, 0), start,
+			"a token found that is for ever", Found(middle, start, 0).LoginFailed(start, because(failure.Network, 0)), start,
 			Plan{Do: Login, In: time.Second, Why: Start},
 		},
 		{"a new JWT at the start", New(middle).JWTChanged(), start, Plan{Do: Login, Why: Start}},
@@ -116,12 +120,19 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		after time.Duration
 		want  []string
 	}{
-		{"at the start", New(middle), failure.Network, 0, []string{"1s", "2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "4m16s", "5m0s", "5m0s"}},
+		{"at the start", New(middle), failure.Network, 0, []string{"1s", "2s", "4s", "8s", "16s", "32s", "48s", "48s"}},
 		{"the JWT is missing", New(middle), failure.JWT, 0, []string{"1s", "2s", "4s"}},
-		{"denied at the start", New(middle), failure.Denied, 0, []string{"5s", "10s", "20s", "40s", "1m20s", "2m40s", "5m0s", "5m0s"}},
+		{"denied at the start", New(middle), failure.Denied, 0, []string{"5s", "10s", "20s", "40s", "1m20s", "2m40s", "4m0s", "4m0s"}},
 		{"garbled at the start", New(middle), failure.Protocol, 0, []string{"5s", "10s"}},
-		{"denied with a token", held(24*time.Hour, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s", "2m0s", "4m0s", "5m0s", "5m0s"}},
+		{"denied with a token", held(24*time.Hour, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s", "2m0s", "4m0s", "4m0s"}},
 		{"denied for ever", held(0, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s"}},
+		{
+			"with a token", held(24*time.Hour, true).JWTChanged(), failure.Network, 0,
+			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "4m0s", "4m0s"},
+		},
+		{"asked to wait for an hour, without a token", New(middle), failure.RateLimited, time.Hour, []string{"45s", "45s"}},
+		{"asked to wait for an hour, refused", New(middle), failure.Denied, time.Hour, []string{"45s"}},
+		{"asked to wait for an hour, with a token", held(24*time.Hour, true).JWTChanged(), failure.Server, time.Hour, []string{"1h7m30s"}},
 		{"asked to wait", New(middle), failure.RateLimited, 7 * time.Second, []string{"7.875s", "7.875s", "7.875s", "8s"}},
 		{"near the end", held(20*time.Second, true).JWTChanged(), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
 		{"near the end, but denied", held(20*time.Second, true).JWTChanged(), failure.Denied, 0, []string{"30s"}},
@@ -130,13 +141,51 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		now, state := start, tt.state
 		var got []string
 		for range tt.want {
-			state = state.LoginFailed(now, tt.class, tt.after)
+			state = state.LoginFailed(now, because(tt.class, tt.after))
 			failures, wait := state.Retries(now)
 			if failures != len(got)+1 {
 				t.Errorf("%s: %d failures", tt.name, failures)
 			}
 			got = append(got, wait.String())
 			now = now.Add(wait)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// What grew while a token was good must not hold up the login that the workload
+// waits for once the token has ended.
+func TestTheEndOfATokenBeginsThePaceAnew(t *testing.T) {
+	failing := func(class failure.Class, times int, retryAfter time.Duration) State {
+		state := held(time.Hour, true).JWTChanged()
+		for range times {
+			state = state.LoginFailed(at(59*time.Minute), because(class, retryAfter))
+		}
+		return state
+	}
+	for _, tt := range []struct {
+		name  string
+		state State
+		class failure.Class
+		want  []string // the next attempt, and those after it
+	}{
+		{"an outage", failing(failure.Network, 20, 0), failure.Network, []string{"0s", "1s", "2s", "4s"}},
+		{"a refusal", failing(failure.Denied, 20, 0), failure.Denied, []string{"0s", "5s", "10s"}},
+		{"no failure", failing(failure.Denied, 0, 0), failure.Network, []string{"0s", "1s"}},
+		{"asked to wait for an hour", failing(failure.RateLimited, 1, time.Hour), failure.Network, []string{"45s", "1s"}},
+		{"asked to wait for a little more", failing(failure.RateLimited, 1, 64*time.Second), failure.Network, []string{"12s", "1s"}},
+	} {
+		now := at(time.Hour)
+		state := tt.state.Ended(now)
+		_, wait := state.Retries(now)
+		got := []string{wait.String()}
+		for range tt.want[1:] {
+			now = now.Add(wait)
+			state = state.LoginFailed(now, because(tt.class, 0))
+			_, wait = state.Retries(now)
+			got = append(got, wait.String())
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
@@ -152,7 +201,7 @@ func TestWritesAreRepeatedSoon(t *testing.T) {
 		_, wait := state.WriteRetries(start)
 		got = append(got, wait.String())
 	}
-	if diff := cmp.Diff([]string{"1s", "2s", "4s", "8s", "16s", "30s", "30s"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"1s", "2s", "4s", "8s", "16s", "24s", "24s"}, got); diff != "" {
 		t.Errorf("waits (-want +got):\n%s", diff)
 	}
 	if failures, _ := state.Written().WriteRetries(start); failures != 0 {
@@ -163,11 +212,11 @@ func TestWritesAreRepeatedSoon(t *testing.T) {
 func TestAChangeIsTriedAtOnce(t *testing.T) {
 	now := at(time.Minute)
 	for _, class := range failure.Classes() {
-		denied := held(time.Hour, true).LoginFailed(now, class, 0)
+		denied := held(time.Hour, true).LoginFailed(now, because(class, 0))
 		if _, wait := denied.JWTChanged().Retries(now.Add(pause)); wait != 0 {
 			t.Errorf("%s: a new JWT waits %s", class, wait)
 		}
-		if _, wait := denied.LoginFailed(now, class, time.Minute).JWTChanged().Retries(now); wait < time.Minute {
+		if _, wait := denied.LoginFailed(now, because(class, time.Minute)).JWTChanged().Retries(now); wait < time.Minute {
 			t.Errorf("%s: somebody who asked to wait is asked again after %s", class, wait)
 		}
 	}
@@ -176,10 +225,10 @@ func TestAChangeIsTriedAtOnce(t *testing.T) {
 func TestAnEventLeavesTheOldStateAlone(t *testing.T) {
 	state := held(time.Hour, true)
 	before := state.Next(start)
-	state.LoginFailed(start, failure.Network, 0)
-	state.RenewFailed(start, failure.Denied, 0)
+	state.LoginFailed(start, because(failure.Network, 0))
+	state.RenewFailed(start, because(failure.Denied, 0))
 	state.JWTChanged()
-	state.Ended()
+	state.Ended(start)
 	if diff := cmp.Diff(before, state.Next(start)); diff != "" {
 		t.Errorf("it was edited (-before +after):\n%s", diff)
 	}
@@ -190,7 +239,7 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 		random               float64
 		renewal, first, last time.Duration
 	}{
-		{0, 36 * time.Minute, 750 * time.Millisecond, 225 * time.Second},
+		{0, 36 * time.Minute, 750 * time.Millisecond, 180 * time.Second},
 		{0.999999, 44 * time.Minute, 1250 * time.Millisecond, 300 * time.Second},
 	} {
 		rand := func() float64 { return tt.random }
@@ -200,11 +249,11 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 			}
 		}
 		near("renewal", New(rand).LoggedIn(start, time.Hour, true).Written().Next(start).In, tt.renewal)
-		state := New(rand).LoginFailed(start, failure.Network, 0)
+		state := New(rand).LoggedIn(start, 1000*time.Hour, true).JWTChanged().LoginFailed(start, because(failure.Network, 0))
 		_, first := state.Retries(start)
 		near("first", first, tt.first)
 		for range 20 {
-			state = state.LoginFailed(start, failure.Network, 0)
+			state = state.LoginFailed(start, because(failure.Network, 0))
 		}
 		_, last := state.Retries(start)
 		near("last", last, tt.last)
@@ -215,7 +264,7 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 // and none comes sooner.
 func TestWhoWasAskedToWaitComesBackAtATimeOfItsOwn(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: time.Minute, 0.4: 66 * time.Second, 1: 75 * time.Second} {
-		state := New(func() float64 { return random }).LoginFailed(start, failure.RateLimited, time.Minute)
+		state := New(func() float64 { return random }).LoggedIn(start, time.Hour, true).JWTChanged().LoginFailed(start, because(failure.RateLimited, time.Minute))
 		if _, wait := state.Retries(start); wait.Round(time.Millisecond) != want {
 			t.Errorf("with %v: %s instead of %s", random, wait, want)
 		}
@@ -277,7 +326,7 @@ func FuzzSchedule(f *testing.F) {
 			good := next()%2 == 0
 			switch {
 			case plan.Do == Expire:
-				state, ends = state.Ended(), time.Time{}
+				state, ends = state.Ended(now), time.Time{}
 			case plan.Do == Write && good:
 				state = state.Written()
 			case plan.Do == Write:
@@ -287,9 +336,9 @@ func FuzzSchedule(f *testing.F) {
 			case good:
 				state, ends = state.LoggedIn(now, lease, next()%2 == 0), end(now, lease)
 			case plan.Do == Renew:
-				state = state.RenewFailed(now, class, time.Duration(next())*time.Second)
+				state = state.RenewFailed(now, because(class, time.Duration(next())*time.Second))
 			default:
-				state = state.LoginFailed(now, class, time.Duration(next())*time.Second)
+				state = state.LoginFailed(now, because(class, time.Duration(next())*time.Second))
 			}
 			if next()%7 == 0 {
 				state = state.JWTChanged()
