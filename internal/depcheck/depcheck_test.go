@@ -77,7 +77,7 @@ var rules = map[string]rule{
 	"internal/login/failure":  {inEveryPod: true},
 	"internal/login/jwtfile":  {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
 	"internal/login/oauth": {inEveryPod: true, imports: []string{
-		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/secret",
+		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/secret",
 	}},
 	"internal/login/output": {inEveryPod: true, imports: []string{
 		"internal/contract", "internal/login/exchange", "internal/login/secret",

@@ -33,7 +33,7 @@ type party struct {
 	alive  map[secret.Text]bool
 
 	lease           time.Duration
-	batch           bool
+	batch, assumed  bool
 	login, renewal  func() error // an error to answer with
 	renewed         func() exchange.Credential
 	revocation      func(ctx context.Context) error
@@ -69,7 +69,7 @@ func (p *party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 	token := secret.Text(fmt.Sprintf("hvs.number%d", p.logins))
 	p.alive[token] = true
 	return exchange.Credential{
-		Token: token, Lease: p.lease, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: []string{"default"},
+		Token: token, Lease: p.lease, Assumed: p.assumed, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: []string{"default"},
 	}, nil
 }
 

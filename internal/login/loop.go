@@ -47,7 +47,7 @@ func (l *login) begin(now time.Time) {
 	}
 	l.state = schedule.Found(l.rand, now, left)
 	l.session.expires = old.Expires
-	fresh.InPlace, fresh.Expires = true, old.Expires
+	fresh.InPlace, fresh.Expires, fresh.Unknown = true, old.Expires, old.Unknown
 }
 
 // loop does what the schedule says until ctx ends, or until it is done in the

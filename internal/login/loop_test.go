@@ -249,6 +249,40 @@ func TestAnOutageIsOverWithinAMinute(t *testing.T) {
 	}
 }
 
+// A guess of when a token ends is good enough to get another one in time, but
+// not to take it away, nor to tell it to anybody.
+func TestAnEndThatNobodyKnowsIsNotAnEnd(t *testing.T) {
+	for format, want := range map[string]string{
+		contract.FormatRaw:  "hvs.number2",
+		contract.FormatEnv:  "VAULT_TOKEN=hvs.number2\n",
+		contract.FormatJSON: `{"token":"hvs.number2","token_type":"service","policies":["default"]}` + "\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, func(c *Config) { c.OutputFormat = format })
+			f.party.set(func(p *party) { p.batch, p.assumed, p.lease = true, true, 5*time.Minute })
+			stop := f.run(t)
+			pass(4 * time.Minute)
+			wantAsked(t, f, "0s login _one", "3m20s login _one")
+			f.party.set(func(p *party) { p.login = unreachable })
+			pass(time.Hour)
+			f.wantToken(t, want)
+			if _, line := f.ready(); !strings.HasPrefix(line, "logged in, it is not known when the token expires; but: could not") {
+				t.Error(line)
+			}
+			if asked := f.party.questions(); len(asked) < 60 {
+				t.Errorf("%d attempts after the assumed end", len(asked))
+			}
+			_ = stop()
+
+			f.login = f.start(t, func(c *Config) { c.OutputFormat = format }) // and it is taken over
+			stop = f.run(t)
+			pass(time.Hour)
+			f.wantToken(t, want)
+			_ = stop()
+		})
+	}
+}
+
 func TestAMissingJWTIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)

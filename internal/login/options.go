@@ -30,6 +30,9 @@ type Config struct {
 	// Of OAuth.
 	ClientID, Scope      string
 	Resources, Audiences []string
+	// Lifetime is how long an access token lasts of which nobody says it; 0 means
+	// that it is not known.
+	Lifetime time.Duration
 
 	OutputFile, OutputFormat string
 	OutputMode               fs.FileMode

@@ -38,6 +38,6 @@ func newParty(c Config, ca *exchange.CA) exchanger {
 	}
 	return &oauth.Server{
 		Client: client, Endpoint: c.Address, Issuer: c.Issuer, Method: c.Method,
-		ClientID: c.ClientID, Scope: c.Scope, Resources: c.Resources, Audiences: c.Audiences,
+		ClientID: c.ClientID, Scope: c.Scope, Resources: c.Resources, Audiences: c.Audiences, Lifetime: c.Lifetime,
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 )
 
 // session is what the relying party has given: the newest credential, its end,
 // and the tokens to revoke some day.
 type session struct {
 	credential exchange.Credential
-	// expires is the end of the credential; zero means never.
+	// expires is the end of the credential; zero means never, or not known.
 	expires time.Time
 	tokens  tokens
 }
@@ -37,7 +38,20 @@ func (s *session) renewed(lease exchange.Credential, start time.Time) {
 func (s *session) hold(credential exchange.Credential, start time.Time) {
 	s.credential = credential
 	s.expires = time.Time{}
-	if credential.Lease > 0 {
+	if credential.Lease > 0 && !credential.Assumed {
 		s.expires = start.Add(credential.Lease).Round(0)
 	}
+}
+
+// lease is what the schedule has to know of a credential.
+func lease(c exchange.Credential) schedule.Lease {
+	return schedule.Lease{For: c.Lease, Assumed: c.Assumed, Renewable: c.Renewable}
+}
+
+// end is the end of the credential, for the log.
+func (s *session) end() string {
+	if s.credential.Assumed {
+		return "unknown"
+	}
+	return stampOf(s.expires)
 }

@@ -27,10 +27,10 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 		l.tell.failed(ctx, "login", err, l.exchangeAttempt())
 		return
 	}
-	l.state = l.state.LoggedIn(start, credential.Lease, credential.Renewable)
+	l.state = l.state.LoggedIn(start, lease(credential))
 	unused := l.session.loggedIn(credential, start)
 	l.tell.metrics.update(func(m *report) { m.logins++ })
-	l.tell.log.Info("logged in", "because", string(why), "expires", stampOf(l.session.expires), "tokenType", credential.TokenType,
+	l.tell.log.Info("logged in", "because", string(why), "expires", l.session.end(), "tokenType", credential.TokenType,
 		"renewable", credential.Renewable, "policies", credential.Policies)
 	for _, warning := range credential.Warnings {
 		l.tell.log.Warn("the relying party warns", "text", secret.Quote(warning, credential.Token))
@@ -72,10 +72,10 @@ func (l *login) renew(ctx context.Context) {
 		l.tell.failed(ctx, "renewal", err, l.exchangeAttempt())
 		return
 	}
-	l.state = l.state.Renewed(start, renewed.Lease, renewed.Renewable)
+	l.state = l.state.Renewed(start, lease(renewed))
 	l.session.renewed(renewed, start)
 	l.tell.metrics.update(func(m *report) { m.renewals++ })
-	l.tell.log.Info("renewed", "expires", stampOf(l.session.expires))
+	l.tell.log.Info("renewed", "expires", l.session.end())
 }
 
 // write puts the token in place.
@@ -98,7 +98,10 @@ func (l *login) write(ctx context.Context) {
 	l.state = l.state.Written()
 	l.placed = true
 	l.tell.say(func(s *status.Status) {
-		*s = status.Status{Address: l.config.address(), InPlace: true, Expires: l.session.expires}
+		*s = status.Status{
+			Address: l.config.address(), InPlace: true,
+			Expires: l.session.expires, Unknown: l.session.credential.Assumed,
+		}
 	})
 	l.revokeOne(ctx, l.session.tokens.wrote(time.Now()))
 }

@@ -11,6 +11,9 @@ type Credential struct {
 	Token secret.Text
 	// Lease is how long it lasts, counted from the request; 0 means for ever.
 	Lease time.Duration
+	// Assumed means that nobody said how long: Lease is when to get another one,
+	// and no end.
+	Assumed bool
 	// Renewable tells whether it can be renewed, Revocable whether it can be
 	// revoked by itself.
 	Renewable, Revocable bool

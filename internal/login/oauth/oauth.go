@@ -16,6 +16,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
+	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
 
@@ -43,6 +44,9 @@ type Server struct {
 	// 8693 section 2.1 has it.
 	ClientID, Scope      string
 	Resources, Audiences []string
+	// Lifetime is how long a token lasts where neither the server nor the token
+	// says so; 0 means that nobody knows.
+	Lifetime time.Duration
 
 	discovered *url.URL
 }
@@ -71,11 +75,11 @@ func (s *Server) exchange(ctx context.Context, endpoint *url.URL, jwt secret.Tex
 	if err != nil {
 		return exchange.Credential{}, err
 	}
-	return read(request, response, s.Method)
+	return s.read(request, response)
 }
 
 // read takes the credential out of an answer.
-func read(request exchange.Request, response exchange.Response, method string) (exchange.Credential, error) {
+func (s *Server) read(request exchange.Request, response exchange.Response) (exchange.Credential, error) {
 	if response.Status < 200 || response.Status > 299 {
 		return exchange.Credential{}, refused(request, response)
 	}
@@ -86,9 +90,12 @@ func read(request exchange.Request, response exchange.Response, method string) (
 	if a.Error != "" { // some servers report errors with status 200
 		return exchange.Credential{}, refused(request, response)
 	}
-	credential, err := a.credential(method)
+	credential, err := a.credential(s.Method)
 	if err != nil {
 		return exchange.Credential{}, request.Fail(failure.Protocol, err)
+	}
+	if !a.saysLease() {
+		credential.Lease, credential.Assumed = s.lease(a.AccessToken, serverTime(response))
 	}
 	return credential, nil
 }
@@ -134,10 +141,10 @@ type answer struct {
 	Error string `json:"error"`
 }
 
-// DefaultLease is assumed where the server does not say how long a token lasts,
-// which RFC 6749 allows. Short enough for what is common, long enough not to be
-// a burden.
-const DefaultLease = 5 * time.Minute
+// assumedLease is when to get another token where nobody knows how long one
+// lasts, as RFC 6749 section 5.1 allows. Short enough for what is common, long
+// enough not to be a burden.
+const assumedLease = 5 * time.Minute
 
 // Answers with status 200 that are of no use.
 var (
@@ -168,14 +175,39 @@ func (a answer) credential(method string) (exchange.Credential, error) {
 	}, nil
 }
 
+// saysLease reports whether the answer has an expires_in.
+func (a answer) saysLease() bool { return len(a.ExpiresIn) > 0 && string(a.ExpiresIn) != "null" }
+
 // lease reads expires_in: a number, or, from some servers, a number in quotes.
 func (a answer) lease() (time.Duration, bool) {
-	if len(a.ExpiresIn) == 0 || string(a.ExpiresIn) == "null" {
-		return DefaultLease, true
+	if !a.saysLease() {
+		return 0, true
 	}
 	seconds, err := strconv.ParseFloat(strings.Trim(string(a.ExpiresIn), `"`), 64)
 	lease := exchange.Seconds(seconds)
 	return lease, err == nil && lease > 0
+}
+
+// lease is how long a token lasts of which the answer does not say it: until its
+// own exp, if it is a JWT (RFC 9068 section 2.2), counted from when it was
+// issued by the clock of who issued it; else as long as the user says. The last
+// resort is a guess.
+func (s *Server) lease(token secret.Text, issued time.Time) (lease time.Duration, assumed bool) {
+	if times, err := jwtfile.Parse(token.Reveal()); err == nil && times.Expires.After(issued) {
+		return exchange.Seconds(times.Expires.Sub(issued).Seconds()), false
+	}
+	if s.Lifetime > 0 {
+		return s.Lifetime, false
+	}
+	return assumedLease, true
+}
+
+// serverTime is when a response was sent, by the server's clock.
+func serverTime(response exchange.Response) time.Time {
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		return date
+	}
+	return time.Now()
 }
 
 // refused is the failure that the server reports, by RFC 6749 section 5.2.

@@ -1,9 +1,11 @@
 package oauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -145,8 +147,8 @@ func TestWhatTheServerGives(t *testing.T) {
 		{"everything", "", "", func(*exchange.Credential) {}},
 		{"a number in quotes", "3600", `"3600"`, func(*exchange.Credential) {}},
 		{"part of a second", "3600", "0.25", func(c *exchange.Credential) { c.Lease = 250 * time.Millisecond }},
-		{"no lifetime", `"expires_in":3600,`, "", func(c *exchange.Credential) { c.Lease = DefaultLease }},
-		{"a lifetime of null", `3600`, "null", func(c *exchange.Credential) { c.Lease = DefaultLease }},
+		{"no lifetime", `"expires_in":3600,`, "", func(c *exchange.Credential) { c.Lease, c.Assumed = assumedLease, true }},
+		{"a lifetime of null", `3600`, "null", func(c *exchange.Credential) { c.Lease, c.Assumed = assumedLease, true }},
 		{"no scope", `"scope":"a b",`, "", func(c *exchange.Credential) { c.Scope = "" }},
 	} {
 		p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, tt.from, tt.to, 1)})
@@ -156,6 +158,44 @@ func TestWhatTheServerGives(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
 		}
+	}
+}
+
+// Where the server does not say how long a token lasts, the token may, and the
+// user may. The server's clock counts for what the server issued.
+func TestHowLongATokenLasts(t *testing.T) {
+	issued := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	encode := base64.RawURLEncoding.EncodeToString
+	jwt := func(claims string) secret.Text {
+		return secret.Text(encode([]byte(`{"alg":"RS256"}`)) + "." + encode([]byte(claims)) + ".c2ln")
+	}
+	expiring := func(d time.Duration) secret.Text { return jwt(fmt.Sprintf(`{"exp":%d}`, issued.Add(d).Unix())) }
+	for _, tt := range []struct {
+		name     string
+		token    secret.Text
+		lifetime time.Duration
+		want     time.Duration
+		assumed  bool
+	}{
+		{"a JWT with exp", expiring(time.Hour), 0, time.Hour, false},
+		{"the token knows better than the user", expiring(time.Hour), time.Minute, time.Hour, false},
+		{"a JWT with another clock", expiring(-time.Hour), 0, assumedLease, true},
+		{"a JWT without exp", jwt(`{}`), 0, assumedLease, true},
+		{"a JWT without exp, and the user knows", jwt(`{}`), time.Minute, time.Minute, false},
+		{"an opaque token", "opaque", 0, assumedLease, true},
+		{"an opaque token, and the user knows", "opaque", 10 * time.Minute, 10 * time.Minute, false},
+	} {
+		got, assumed := (&Server{Lifetime: tt.lifetime}).lease(tt.token, issued)
+		if got != tt.want || assumed != tt.assumed {
+			t.Errorf("%s: %s, assumed: %t", tt.name, got, assumed)
+		}
+	}
+	header := http.Header{"Date": {issued.Format(http.TimeFormat)}}
+	if got := serverTime(exchange.Response{Header: header}); !got.Equal(issued) {
+		t.Errorf("issued at %s", got)
+	}
+	if got := serverTime(exchange.Response{}); time.Since(got).Abs() > time.Minute {
+		t.Errorf("without a date: %s", got)
 	}
 }
 
@@ -373,7 +413,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(502, "<title>x</title>")
 	f.Fuzz(func(t *testing.T, status int, text string) {
 		r := exchange.Request{Doing: "test", Secrets: []secret.Text{jwt}}
-		credential, err := read(r, exchange.Response{Status: status, Body: []byte(text)}, contract.MethodTokenExchange)
+		server := &Server{Method: contract.MethodTokenExchange}
+		credential, err := server.read(r, exchange.Response{Status: status, Body: []byte(text)})
 		if err == nil {
 			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 || status > 299 {
 				t.Errorf("credential %+v", credential)

@@ -78,6 +78,19 @@ var (
 	writing = pace{time.Second, 24 * time.Second}
 )
 
+// Lease is how long a token lasts, and what can be done about it.
+type Lease struct {
+	// For is how long; 0 means for ever.
+	For time.Duration
+	// Assumed means that nobody said so: For is when to renew, and no end.
+	Assumed bool
+	// Renewable reports whether it can be renewed.
+	Renewable bool
+}
+
+// ends reports whether it is known when the token ends.
+func (l Lease) ends() bool { return l.For > 0 && !l.Assumed }
+
 // State is what is known. Its methods return the state after an event and leave
 // the old one as it is. Times may be wall clock readings, monotonic ones, or
 // both; see [Elapsed].
@@ -85,12 +98,11 @@ type State struct {
 	rand func() float64
 
 	// The token, if there is one.
-	held      bool
-	renewable bool
-	since     time.Time
-	lease     time.Duration // 0: for ever
-	first     time.Duration // the lease that the login gave
-	due       time.Duration // after since
+	held  bool
+	since time.Time
+	lease Lease
+	first time.Duration // the lease that the login gave
+	due   time.Duration // after since
 
 	login     Reason // why a login is due, if it is due now
 	exchanged time.Time
@@ -117,7 +129,7 @@ func New(rand func() float64) State { return State{rand: rand, login: Start} }
 // Found is New with a token in place already, by an earlier run, that lasts for
 // left; 0 means for ever. Nothing is known of it but that, so a login is due.
 func Found(rand func() float64, now time.Time, left time.Duration) State {
-	return State{rand: rand, login: Start, held: true, since: now, lease: left}
+	return State{rand: rand, login: Start, held: true, since: now, lease: Lease{For: left}}
 }
 
 // Elapsed is the time between two readings of the clock, by the wall or by the
@@ -133,8 +145,8 @@ func (s State) Next(now time.Time) Plan {
 	if s.unwritten {
 		next = sooner(Plan{Do: Write, In: s.writing.left(now)}, next)
 	}
-	if s.held && s.lease > 0 {
-		next = sooner(Plan{Do: Expire, In: s.lease - Elapsed(s.since, now)}, next)
+	if s.held && s.lease.ends() {
+		next = sooner(Plan{Do: Expire, In: s.lease.For - Elapsed(s.since, now)}, next)
 	}
 	next.In = max(next.In, 0)
 	return next
@@ -156,10 +168,10 @@ func (s State) exchange(now time.Time) Plan {
 	plan := Plan{Do: Login, Why: s.login}
 	if s.login == noReason {
 		plan = Plan{Do: Login, In: never, Why: Due}
-		if s.lease > 0 {
+		if s.lease.For > 0 {
 			plan.In = s.due - Elapsed(s.since, now)
 		}
-		if s.renewable {
+		if s.lease.Renewable {
 			plan = Plan{Do: Renew, In: plan.In}
 		}
 	}
@@ -167,25 +179,24 @@ func (s State) exchange(now time.Time) Plan {
 	return plan
 }
 
-// LoggedIn notes a new token, whose lease began at since. A lease of 0 lasts for
-// ever.
-func (s State) LoggedIn(since time.Time, lease time.Duration, renewable bool) State {
-	s.first = lease
-	return s.leased(since, lease, renewable)
+// LoggedIn notes a new token, whose lease began at since.
+func (s State) LoggedIn(since time.Time, lease Lease) State {
+	s.first = lease.For
+	return s.leased(since, lease)
 }
 
 // Renewed notes a renewal. Where the lease stops growing, a login is due.
-func (s State) Renewed(since time.Time, lease time.Duration, renewable bool) State {
-	s = s.leased(since, lease, renewable)
-	if lease > 0 && (s.first == 0 || lease.Seconds() < grows*s.first.Seconds()) {
+func (s State) Renewed(since time.Time, lease Lease) State {
+	s = s.leased(since, lease)
+	if lease.For > 0 && (s.first == 0 || lease.For.Seconds() < grows*s.first.Seconds()) {
 		s.login = MaxTTL
 	}
 	return s
 }
 
-func (s State) leased(since time.Time, lease time.Duration, renewable bool) State {
-	s.held, s.since, s.lease, s.renewable = true, since, lease, renewable
-	s.due = time.Duration(float64(lease) * renewAt * s.between(spread))
+func (s State) leased(since time.Time, lease Lease) State {
+	s.held, s.since, s.lease = true, since, lease
+	s.due = time.Duration(float64(lease.For) * renewAt * s.between(spread))
 	s.login, s.failing, s.asked = noReason, wait{}, false
 	s.exchanged = since
 	s.unwritten, s.writing = true, wait{}
@@ -218,16 +229,16 @@ func (s State) failed(now time.Time, f failure.Facts) State {
 	}
 	s.failing.delay = max(s.failing.delay, later)
 	// Not where the answer was no: it would be no again.
-	if s.held && s.lease > 0 && !s.asked && f.Class != failure.Denied {
-		left := s.lease - Elapsed(s.since, now)
+	if s.held && s.lease.ends() && !s.asked && f.Class != failure.Denied {
+		left := s.lease.For - Elapsed(s.since, now)
 		s.failing.delay = min(s.failing.delay, max(left/2, lastCall))
 	}
 	return s
 }
 
-// works reports whether there is a token that has not ended.
+// works reports whether there is a token that has not ended, as far as known.
 func (s State) works(now time.Time) bool {
-	return s.held && (s.lease == 0 || Elapsed(s.since, now) < s.lease)
+	return s.held && (s.lease.For == 0 || Elapsed(s.since, now) < s.lease.For)
 }
 
 // pace is that of a failed exchange.
@@ -283,7 +294,7 @@ func (s State) Retry() State {
 // Ended notes that the token has expired and was removed. What failed while it
 // was still good was no hurry; now it is, so the pace begins anew.
 func (s State) Ended(now time.Time) State {
-	s.held, s.unwritten, s.lease = false, false, 0
+	s.held, s.unwritten, s.lease = false, false, Lease{}
 	s.login = Expired
 	var delay time.Duration
 	if s.asked {

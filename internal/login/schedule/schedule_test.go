@@ -16,12 +16,14 @@ func at(d time.Duration) time.Time { return start.Add(d) }
 // middle makes all that is random lie in the middle of its range.
 func middle() float64 { return 0.5 }
 
+func lasting(d time.Duration, renewable bool) Lease { return Lease{For: d, Renewable: renewable} }
+
 func because(class failure.Class, retryAfter time.Duration) failure.Facts {
 	return failure.Facts{Class: class, RetryAfter: retryAfter}
 }
 
 func held(lease time.Duration, renewable bool) State {
-	return New(middle).LoggedIn(start, lease, renewable).Written()
+	return New(middle).LoggedIn(start, lasting(lease, renewable)).Written()
 }
 
 func TestWhatComesNext(t *testing.T) {
@@ -33,32 +35,32 @@ func TestWhatComesNext(t *testing.T) {
 		want  Plan
 	}{
 		{"at the start", New(middle), start, Plan{Do: Login, Why: Start}},
-		{"a new token is written", New(middle).LoggedIn(start, hour, true), start, Plan{Do: Write}},
+		{"a new token is written", New(middle).LoggedIn(start, lasting(hour, true)), start, Plan{Do: Write}},
 		{"renew at two thirds", held(hour, true), start, Plan{Do: Renew, In: 40 * time.Minute}},
 		{"and not before", held(hour, true), at(30 * time.Minute), Plan{Do: Renew, In: 10 * time.Minute}},
 		{"then", held(hour, true), at(41 * time.Minute), Plan{Do: Renew}},
 		{"log in again where it cannot be renewed", held(hour, false), start, Plan{Do: Login, In: 40 * time.Minute, Why: Due}},
 		{"a token for ever", held(0, true), at(1000 * hour), Plan{Do: Renew, In: never}},
 		{"but a new JWT", held(0, true).JWTChanged(), at(hour), Plan{Do: Login, Why: Rotated}},
-		{"a renewal is written", held(hour, true).Renewed(at(hour/2), hour, true), at(hour / 2), Plan{Do: Write}},
-		{"and renewed", held(hour, true).Renewed(at(hour/2), hour, true).Written(), at(hour / 2), Plan{Do: Renew, In: 40 * time.Minute}},
+		{"a renewal is written", held(hour, true).Renewed(at(hour/2), lasting(hour, true)), at(hour / 2), Plan{Do: Write}},
+		{"and renewed", held(hour, true).Renewed(at(hour/2), lasting(hour, true)).Written(), at(hour / 2), Plan{Do: Renew, In: 40 * time.Minute}},
 		{
 			"a lease a little shorter grows",
-			held(hour, true).Renewed(at(hour/2), 55*time.Minute, true).Written(), at(hour / 2),
+			held(hour, true).Renewed(at(hour/2), lasting(55*time.Minute, true)).Written(), at(hour / 2),
 			Plan{Do: Renew, In: 55 * time.Minute * 2 / 3},
 		},
 		{
 			"a lease that stops growing",
-			held(hour, true).Renewed(at(hour/2), 50*time.Minute, true).Written(), at(hour/2 + time.Second),
+			held(hour, true).Renewed(at(hour/2), lasting(50*time.Minute, true)).Written(), at(hour/2 + time.Second),
 			Plan{Do: Login, Why: MaxTTL},
 		},
 		{
-			"a little shorter each time", held(hour, true).Renewed(at(hour/2), 55*time.Minute, true).Written().
-				Renewed(at(hour), 50*time.Minute, true).Written(), at(hour + time.Second), Plan{Do: Login, Why: MaxTTL},
+			"a little shorter each time", held(hour, true).Renewed(at(hour/2), lasting(55*time.Minute, true)).Written().
+				Renewed(at(hour), lasting(50*time.Minute, true)).Written(), at(hour + time.Second), Plan{Do: Login, Why: MaxTTL},
 		},
-		{"a lease from for ever to an hour", held(0, true).Renewed(start, hour, true).Written(), at(time.Second), Plan{Do: Login, Why: MaxTTL}},
+		{"a lease from for ever to an hour", held(0, true).Renewed(start, lasting(hour, true)).Written(), at(time.Second), Plan{Do: Login, Why: MaxTTL}},
 		{
-			"a renewal that was the last", held(hour, true).Renewed(at(hour/2), hour, false).Written(),
+			"a renewal that was the last", held(hour, true).Renewed(at(hour/2), lasting(hour, false)).Written(),
 			at(hour / 2),
 			Plan{Do: Login, In: 40 * time.Minute, Why: Due},
 		},
@@ -89,8 +91,17 @@ func TestWhatComesNext(t *testing.T) {
 			held(hour, true).LoginFailed(at(59*time.Minute), because(failure.Network, 10*time.Minute)), at(59 * time.Minute),
 			Plan{Do: Expire, In: time.Minute},
 		},
+		{
+			"an assumed lease is renewed in time", New(middle).LoggedIn(start, Lease{For: hour, Assumed: true}).Written(), start,
+			Plan{Do: Login, In: 40 * time.Minute, Why: Due},
+		},
+		{
+			"and has no end", New(middle).LoggedIn(start, Lease{For: hour, Assumed: true}).Written().LoginFailed(at(40*time.Minute), because(failure.Network, 0)),
+			at(1000 * hour),
+			Plan{Do: Login, Why: Due},
+		},
 		{"a clock that was set back", held(hour, true), at(-time.Minute), Plan{Do: Renew, In: 41 * time.Minute}},
-		{"a failed write", New(middle).LoggedIn(start, hour, true).WriteFailed(start), start, Plan{Do: Write, In: time.Second}},
+		{"a failed write", New(middle).LoggedIn(start, lasting(hour, true)).WriteFailed(start), start, Plan{Do: Write, In: time.Second}},
 		{
 			"a lease of nearly nothing", held(time.Millisecond, false).Ended(at(time.Millisecond)), at(time.Millisecond),
 			Plan{Do: Login, In: pause - time.Millisecond, Why: Expired},
@@ -134,6 +145,10 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		{"asked to wait for an hour, refused", New(middle), failure.Denied, time.Hour, []string{"45s"}},
 		{"asked to wait for an hour, with a token", held(24*time.Hour, true).JWTChanged(), failure.Server, time.Hour, []string{"1h7m30s"}},
 		{"asked to wait", New(middle), failure.RateLimited, 7 * time.Second, []string{"7.875s", "7.875s", "7.875s", "8s"}},
+		{
+			"after an assumed end", New(middle).LoggedIn(start.Add(-time.Hour), Lease{For: time.Minute, Assumed: true}), failure.Network, 0,
+			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "48s"},
+		},
 		{"near the end", held(20*time.Second, true).JWTChanged(), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
 		{"near the end, but denied", held(20*time.Second, true).JWTChanged(), failure.Denied, 0, []string{"30s"}},
 		{"near the end, but asked to wait", held(20*time.Second, true).JWTChanged(), failure.Server, time.Minute, []string{"1m7.5s"}},
@@ -194,7 +209,7 @@ func TestTheEndOfATokenBeginsThePaceAnew(t *testing.T) {
 }
 
 func TestWritesAreRepeatedSoon(t *testing.T) {
-	state := New(middle).LoggedIn(start, time.Hour, true)
+	state := New(middle).LoggedIn(start, lasting(time.Hour, true))
 	var got []string
 	for range 7 {
 		state = state.WriteFailed(start)
@@ -248,8 +263,8 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 				t.Errorf("%s with %v: %s instead of %s", what, tt.random, got, want)
 			}
 		}
-		near("renewal", New(rand).LoggedIn(start, time.Hour, true).Written().Next(start).In, tt.renewal)
-		state := New(rand).LoggedIn(start, 1000*time.Hour, true).JWTChanged().LoginFailed(start, because(failure.Network, 0))
+		near("renewal", New(rand).LoggedIn(start, lasting(time.Hour, true)).Written().Next(start).In, tt.renewal)
+		state := New(rand).LoggedIn(start, lasting(1000*time.Hour, true)).JWTChanged().LoginFailed(start, because(failure.Network, 0))
 		_, first := state.Retries(start)
 		near("first", first, tt.first)
 		for range 20 {
@@ -264,7 +279,7 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 // and none comes sooner.
 func TestWhoWasAskedToWaitComesBackAtATimeOfItsOwn(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: time.Minute, 0.4: 66 * time.Second, 1: 75 * time.Second} {
-		state := New(func() float64 { return random }).LoggedIn(start, time.Hour, true).JWTChanged().LoginFailed(start, because(failure.RateLimited, time.Minute))
+		state := New(func() float64 { return random }).LoggedIn(start, lasting(time.Hour, true)).JWTChanged().LoginFailed(start, because(failure.RateLimited, time.Minute))
 		if _, wait := state.Retries(start); wait.Round(time.Millisecond) != want {
 			t.Errorf("with %v: %s instead of %s", random, wait, want)
 		}
@@ -332,9 +347,9 @@ func FuzzSchedule(f *testing.F) {
 			case plan.Do == Write:
 				state = state.WriteFailed(now)
 			case good && plan.Do == Renew:
-				state, ends = state.Renewed(now, lease, next()%2 == 0), end(now, lease)
+				state, ends = state.Renewed(now, lasting(lease, next()%2 == 0)), end(now, lease)
 			case good:
-				state, ends = state.LoggedIn(now, lease, next()%2 == 0), end(now, lease)
+				state, ends = state.LoggedIn(now, lasting(lease, next()%2 == 0)), end(now, lease)
 			case plan.Do == Renew:
 				state = state.RenewFailed(now, because(class, time.Duration(next())*time.Second))
 			default:

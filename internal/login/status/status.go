@@ -23,8 +23,10 @@ type Status struct {
 	Address string `json:"address,omitempty"`
 	// InPlace tells whether a token is in the output file.
 	InPlace bool `json:"inPlace"`
-	// Expires is when that token ends; zero means never.
+	// Expires is when that token ends; zero means never, or, with Unknown, that
+	// nobody knows.
 	Expires time.Time `json:"expires,omitzero"`
+	Unknown bool      `json:"expiryUnknown,omitempty"`
 	// Failing is set while the last attempt was a failure.
 	Failing *Failing `json:"failing,omitempty"`
 	// Stopped tells that the program has ended, and has revoked the token.
@@ -118,6 +120,9 @@ func (s Status) Say(now time.Time) (bool, string) {
 }
 
 func (s Status) left(now time.Time) string {
+	if s.Unknown {
+		return ", it is not known when the token expires"
+	}
 	if s.Expires.IsZero() {
 		return ", the token does not expire"
 	}
