@@ -46,7 +46,7 @@ func (l *login) begin(now time.Time) {
 		left = max(old.Expires.Sub(now), 1)
 	}
 	l.state = schedule.Found(l.rand, now, left)
-	l.session.expires = old.Expires
+	l.session.expires, l.session.credential.Token = old.Expires, text
 	fresh.InPlace, fresh.Expires, fresh.Unknown = true, old.Expires, old.Unknown
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 )
 
@@ -281,6 +282,103 @@ func TestAnEndThatNobodyKnowsIsNotAnEnd(t *testing.T) {
 			_ = stop()
 		})
 	}
+}
+
+// countdown is a relying party that gives the same token until it ends, with
+// what is left of it in whole seconds.
+func countdown(p *party, life time.Duration) func() (exchange.Credential, error) {
+	return func() (exchange.Credential, error) {
+		age := time.Since(p.started) % life
+		credential := exchange.Credential{
+			Token:     secret.Text(fmt.Sprintf("hvs.number%d", time.Since(p.started)/life)),
+			TokenType: "Bearer", Lease: (life - age).Truncate(time.Second),
+		}
+		if credential.Lease == 0 {
+			return credential, &failure.Error{Class: failure.Protocol, Verdict: failure.EndedToken, Doing: "log in", Cause: errors.New("ended")}
+		}
+		return credential, nil
+	}
+}
+
+// A token that cannot be prolonged and whose successor comes at its end: there is
+// a file all the time, and a dead token in it for two seconds at most.
+func TestATokenThatIsGivenUntilItsEnd(t *testing.T) {
+	for _, tt := range []struct {
+		life, lasting, step time.Duration
+		most                int // requests
+	}{
+		{2 * time.Second, time.Minute, 100 * time.Millisecond, 90},
+		{30 * time.Second, 10 * time.Minute, 100 * time.Millisecond, 80},
+		{5 * time.Minute, 30 * time.Minute, 250 * time.Millisecond, 40},
+		{time.Hour, 3 * time.Hour, time.Second, 30},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, nil)
+			f.party.give = countdown(f.party, tt.life)
+			f.party.started = f.party.started.Add(-300 * time.Millisecond) // nobody starts at a full second
+			stop := f.run(t)
+			synctest.Wait()
+			dead, step := time.Duration(0), tt.step
+			for range tt.lasting / step {
+				pass(step)
+				switch f.token(t) {
+				case "":
+					t.Fatalf("%s: no token after %s\n%s", tt.life, time.Since(f.party.started), f.output.String())
+				case fmt.Sprintf("hvs.number%d", time.Since(f.party.started)/tt.life):
+					dead = 0
+				default:
+					dead += step
+				}
+				if dead > 2*time.Second {
+					t.Fatalf("%s: a dead token after %s", tt.life, time.Since(f.party.started))
+				}
+			}
+			if n := len(f.party.questions()); n > tt.most {
+				t.Errorf("%s: %d requests", tt.life, n)
+			}
+			if f.output.Has("level=ERROR") || f.output.Has("level=WARN") {
+				t.Error(f.output.String())
+			}
+			_ = stop()
+		})
+	}
+}
+
+// A server that gives tokens that have ended is not asked once a second for ever.
+func TestATokenThatHasEndedAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.party.give = func() (exchange.Credential, error) {
+			return exchange.Credential{Token: "hvs.x"}, &failure.Error{
+				Class: failure.Protocol, Verdict: failure.EndedToken, Doing: "log in", Cause: errors.New("ended"),
+			}
+		}
+		stop := f.run(t)
+		pass(time.Minute)
+		wantAsked(t, f, "0s login _one", "800ms login _one", "2.8s login _one", "6.8s login _one", "14.8s login _one", "30.8s login _one")
+		_ = stop()
+	})
+}
+
+// A proxy that keeps answers gives the token in use again. That it replaces itself
+// is no reason to revoke it.
+func TestTheSameTokenIsNotRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.party.give = func() (exchange.Credential, error) {
+			return exchange.Credential{Token: "hvs.number1", Lease: time.Hour, Revocable: true}, nil
+		}
+		stop := f.run(t)
+		for _, name := range []string{"two", "tri", "four"} {
+			pass(10 * time.Minute)
+			f.rotate(t, name)
+		}
+		pass(10 * time.Minute)
+		wantAsked(t, f, "0s login _one", "10m10s login _two", "20m10s login _tri", "30m10s login four")
+		f.wantToken(t, "hvs.number1")
+		_ = stop()
+		wantAsked(t, f, "40m0s revoke 1")
+	})
 }
 
 func TestAMissingJWTIsWaitedFor(t *testing.T) {

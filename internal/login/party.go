@@ -14,7 +14,9 @@ import (
 
 // exchanger is a relying party.
 type exchanger interface {
-	// Login exchanges a JWT for a credential.
+	// Login exchanges a JWT for a credential. With an error of the verdict
+	// failure.EndedToken there is a credential all the same, of no use but to be
+	// compared.
 	Login(ctx context.Context, jwt secret.Text) (exchange.Credential, error)
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
+	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 )
 
@@ -48,6 +50,17 @@ func (r *reporter) say(change func(*status.Status)) {
 	change(&r.status)
 	r.metrics.update(func(m *report) { m.status = r.status })
 	r.warnOnce("status", r.file.Write(status.Encode(r.status)))
+}
+
+// loggedIn notes a login, and whether it gave the same token again.
+func (r *reporter) loggedIn(why schedule.Reason, s *session, same bool) {
+	credential := s.credential
+	r.metrics.update(func(m *report) { m.logins++ })
+	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", credential.TokenType,
+		"renewable", credential.Renewable, "policies", credential.Policies, "sameToken", same)
+	for _, warning := range credential.Warnings {
+		r.log.Warn("the relying party warns", "text", secret.Quote(warning, credential.Token))
+	}
 }
 
 // attempt is which one of a row has failed, and how long it is to the next.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
 
 // session is what the relying party has given: the newest credential, its end,
@@ -16,9 +17,19 @@ type session struct {
 	tokens  tokens
 }
 
+// holds reports whether that is the newest token already.
+func (s *session) holds(text secret.Text) bool { return text != "" && text == s.credential.Token }
+
 // loggedIn notes a new credential, which was asked for at start. It returns a
-// token that nobody got to see, and that is of no use any more.
+// token that nobody got to see, and that is of no use any more. A relying party
+// that keeps its tokens, or a proxy in front of it, may give the one again that
+// is in use: it is not to be revoked for being replaced by itself.
 func (s *session) loggedIn(credential exchange.Credential, start time.Time) (unused *token) {
+	if s.holds(credential.Token) {
+		s.hold(credential, start)
+		s.tokens.renewed(s.expires)
+		return nil
+	}
 	s.hold(credential, start)
 	var fresh *token
 	if credential.Revocable {

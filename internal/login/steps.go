@@ -10,7 +10,6 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
-	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 )
 
@@ -19,22 +18,25 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 	// A lease counts from before the request: rather too early than too late.
 	start := time.Now()
 	credential, err := l.exchangeJWT(ctx, start)
+	same := l.session.holds(credential.Token)
 	switch {
 	case err != nil && ctx.Err() != nil: // we are ending, which is nobody's failure
+		return
+	case err != nil && same:
+		l.tell.log.Debug("got the same token, which has ended", "because", string(why))
+		l.state = l.state.SameTokenEnded(time.Now())
 		return
 	case err != nil:
 		l.state = l.state.LoginFailed(time.Now(), failure.Of(err))
 		l.tell.failed(ctx, "login", err, l.exchangeAttempt())
 		return
+	case same:
+		l.state = l.state.SameToken(start, lease(credential))
+	default:
+		l.state = l.state.LoggedIn(start, lease(credential))
 	}
-	l.state = l.state.LoggedIn(start, lease(credential))
 	unused := l.session.loggedIn(credential, start)
-	l.tell.metrics.update(func(m *report) { m.logins++ })
-	l.tell.log.Info("logged in", "because", string(why), "expires", l.session.end(), "tokenType", credential.TokenType,
-		"renewable", credential.Renewable, "policies", credential.Policies)
-	for _, warning := range credential.Warnings {
-		l.tell.log.Warn("the relying party warns", "text", secret.Quote(warning, credential.Token))
-	}
+	l.tell.loggedIn(why, &l.session, same)
 	l.revokeOne(ctx, unused)
 }
 
@@ -110,6 +112,7 @@ func (l *login) write(ctx context.Context) {
 // what to say; with a dead token it would get errors from elsewhere.
 func (l *login) expire() {
 	l.state = l.state.Ended(time.Now())
+	l.session.credential = exchange.Credential{}
 	l.tell.log.Error("the token has expired and is removed", "expired", stampOf(l.session.expires))
 	l.tell.warnOnce("output file", l.result.Remove())
 	l.tell.say(func(s *status.Status) { s.InPlace = false })

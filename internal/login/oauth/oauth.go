@@ -95,7 +95,10 @@ func (s *Server) read(request exchange.Request, response exchange.Response) (exc
 		return exchange.Credential{}, request.Fail(failure.Protocol, err)
 	}
 	if !a.saysLease() {
-		credential.Lease, credential.Assumed = s.lease(a.AccessToken, serverTime(response))
+		credential.Lease, credential.Assumed = s.lease(a.AccessToken, response)
+	}
+	if credential.Lease <= 0 { // a server that gives the same token until its end may do so at its end
+		return credential, &failure.Error{Class: failure.Protocol, Verdict: failure.EndedToken, Doing: request.Doing, Cause: errEnded}
 	}
 	return credential, nil
 }
@@ -152,7 +155,8 @@ var (
 	errBadToken = errors.New("access_token is not a token: it has characters that cannot be sent, or is too long")
 	errNoType   = errors.New("the answer has no token_type")
 	errNoIssued = errors.New("the answer has no issued_token_type, which RFC 8693 requires: is this endpoint one for token exchange?")
-	errExpires  = errors.New("expires_in is not a positive number of seconds")
+	errExpires  = errors.New("expires_in is not a number of seconds")
+	errEnded    = errors.New("the token has ended already, as expires_in or its exp says")
 )
 
 func (a answer) credential(method string) (exchange.Credential, error) {
@@ -185,29 +189,28 @@ func (a answer) lease() (time.Duration, bool) {
 	}
 	seconds, err := strconv.ParseFloat(strings.Trim(string(a.ExpiresIn), `"`), 64)
 	lease := exchange.Seconds(seconds)
-	return lease, err == nil && lease > 0
+	return lease, err == nil && lease >= 0
 }
 
 // lease is how long a token lasts of which the answer does not say it: until its
 // own exp, if it is a JWT (RFC 9068 section 2.2), counted from when it was
 // issued by the clock of who issued it; else as long as the user says. The last
 // resort is a guess.
-func (s *Server) lease(token secret.Text, issued time.Time) (lease time.Duration, assumed bool) {
-	if times, err := jwtfile.Parse(token.Reveal()); err == nil && times.Expires.After(issued) {
-		return exchange.Seconds(times.Expires.Sub(issued).Seconds()), false
+func (s *Server) lease(token secret.Text, response exchange.Response) (lease time.Duration, assumed bool) {
+	issued, dateErr := http.ParseTime(response.Header.Get("Date"))
+	if dateErr != nil {
+		issued = time.Now()
 	}
-	if s.Lifetime > 0 {
+	times, err := jwtfile.Parse(token.Reveal())
+	left := times.Expires.Sub(issued)
+	switch {
+	case err == nil && !times.Expires.IsZero() && (left > 0 || dateErr == nil):
+		return exchange.Seconds(left.Seconds()), false
+	case s.Lifetime > 0:
 		return s.Lifetime, false
+	default:
+		return assumedLease, true
 	}
-	return assumedLease, true
-}
-
-// serverTime is when a response was sent, by the server's clock.
-func serverTime(response exchange.Response) time.Time {
-	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		return date
-	}
-	return time.Now()
 }
 
 // refused is the failure that the server reports, by RFC 6749 section 5.2.

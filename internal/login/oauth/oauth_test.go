@@ -179,23 +179,30 @@ func TestHowLongATokenLasts(t *testing.T) {
 	}{
 		{"a JWT with exp", expiring(time.Hour), 0, time.Hour, false},
 		{"the token knows better than the user", expiring(time.Hour), time.Minute, time.Hour, false},
-		{"a JWT with another clock", expiring(-time.Hour), 0, assumedLease, true},
+		{"a JWT that has ended", expiring(-time.Hour), time.Hour, -time.Hour, false},
 		{"a JWT without exp", jwt(`{}`), 0, assumedLease, true},
 		{"a JWT without exp, and the user knows", jwt(`{}`), time.Minute, time.Minute, false},
 		{"an opaque token", "opaque", 0, assumedLease, true},
 		{"an opaque token, and the user knows", "opaque", 10 * time.Minute, 10 * time.Minute, false},
 	} {
-		got, assumed := (&Server{Lifetime: tt.lifetime}).lease(tt.token, issued)
+		response := exchange.Response{Header: http.Header{"Date": {issued.Format(http.TimeFormat)}}}
+		got, assumed := (&Server{Lifetime: tt.lifetime}).lease(tt.token, response)
 		if got != tt.want || assumed != tt.assumed {
 			t.Errorf("%s: %s, assumed: %t", tt.name, got, assumed)
 		}
 	}
-	header := http.Header{"Date": {issued.Format(http.TimeFormat)}}
-	if got := serverTime(exchange.Response{Header: header}); !got.Equal(issued) {
-		t.Errorf("issued at %s", got)
+	// Without the server's clock nobody knows that a token has ended, only by ours.
+	if got, assumed := (&Server{}).lease(expiring(0), exchange.Response{}); got != assumedLease || !assumed {
+		t.Errorf("without a date: %s, assumed: %t", got, assumed)
 	}
-	if got := serverTime(exchange.Response{}); time.Since(got).Abs() > time.Minute {
-		t.Errorf("without a date: %s", got)
+}
+
+// A token that has ended is an error of its own, and given for comparison.
+func TestATokenThatHasEnded(t *testing.T) {
+	p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, "3600", "0", 1)})
+	got, err := p.client(t, contract.MethodTokenExchange, "/").Login(t.Context(), jwt)
+	if got.Token != "at" || failure.Of(err) != (failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken}) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -224,10 +231,10 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"a broken token", `200 {"access_token":"a\nb","token_type":"Bearer"}`, failure.Protocol, "access_token is not a token"},
 		{"no type", `200 {"access_token":"at"}`, failure.Protocol, "the answer has no token_type"},
 		{"no issued type", `200 {"access_token":"at","token_type":"Bearer"}`, failure.Protocol, "the answer has no issued_token_type, which RFC 8693 requires"},
-		{"expired", `200 ` + strings.Replace(good, "3600", "0", 1), failure.Protocol, "expires_in is not a positive number of seconds"},
-		{"less than nothing", `200 ` + strings.Replace(good, "3600", "-1", 1), failure.Protocol, "expires_in is not a positive"},
-		{"not a number", `200 ` + strings.Replace(good, "3600", `"NaN"`, 1), failure.Protocol, "expires_in is not a positive"},
-		{"not a time", `200 ` + strings.Replace(good, "3600", `{}`, 1), failure.Protocol, "expires_in is not a positive"},
+		{"expired", `200 ` + strings.Replace(good, "3600", "0", 1), failure.Protocol, "the token has ended already, as expires_in or its exp says"},
+		{"less than nothing", `200 ` + strings.Replace(good, "3600", "-1", 1), failure.Protocol, "expires_in is not a number of seconds"},
+		{"not a number", `200 ` + strings.Replace(good, "3600", `"NaN"`, 1), failure.Protocol, "expires_in is not a number of seconds"},
+		{"not a time", `200 ` + strings.Replace(good, "3600", `{}`, 1), failure.Protocol, "expires_in is not a number of seconds"},
 	} {
 		p := serve(t, map[string]string{"/token": tt.answer})
 		_, err := p.client(t, contract.MethodTokenExchange, "/token").Login(t.Context(), jwt)

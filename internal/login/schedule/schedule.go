@@ -57,6 +57,13 @@ const (
 	// lastCall is how soon at the earliest a failed exchange is repeated because
 	// the token is about to end.
 	lastCall = 5 * time.Second
+	// A token that is given again and again has to end before there is another
+	// one. From nearEnd before its end on it is left alone until soonAfter its
+	// end, and kept for grace: a server that counts in whole seconds hands it out
+	// for up to a second longer.
+	nearEnd   = time.Minute
+	soonAfter = 250 * time.Millisecond
+	grace     = 5 * time.Second
 	// pause is between two exchanges at least, whatever lease a server gives.
 	pause = 500 * time.Millisecond
 )
@@ -74,6 +81,8 @@ var (
 	healsBare   = pace{time.Second, 48 * time.Second}
 	refusedHeld = pace{30 * time.Second, 4 * time.Minute}
 	refusedBare = pace{5 * time.Second, 4 * time.Minute}
+	// atOnce is for what is over in a moment: within a second.
+	atOnce = pace{800 * time.Millisecond, time.Second}
 	// writing burdens nobody.
 	writing = pace{time.Second, 24 * time.Second}
 )
@@ -103,6 +112,8 @@ type State struct {
 	lease Lease
 	first time.Duration // the lease that the login gave
 	due   time.Duration // after since
+	// lingers: the other side gives no other token before this one has ended.
+	lingers bool
 
 	login     Reason // why a login is due, if it is due now
 	exchanged time.Time
@@ -146,10 +157,19 @@ func (s State) Next(now time.Time) Plan {
 		next = sooner(Plan{Do: Write, In: s.writing.left(now)}, next)
 	}
 	if s.held && s.lease.ends() {
-		next = sooner(Plan{Do: Expire, In: s.lease.For - Elapsed(s.since, now)}, next)
+		next = sooner(Plan{Do: Expire, In: s.expire(now)}, next)
 	}
 	next.In = max(next.In, 0)
 	return next
+}
+
+// expire is how long it is until the token has to go.
+func (s State) expire(now time.Time) time.Duration {
+	left := s.lease.For - Elapsed(s.since, now)
+	if s.lingers {
+		left += grace
+	}
+	return left
 }
 
 // sooner is the plan that is due first; the first one where both are due.
@@ -185,6 +205,28 @@ func (s State) LoggedIn(since time.Time, lease Lease) State {
 	return s.leased(since, lease)
 }
 
+// SameToken notes that a login gave the token that is in place already. There is
+// no other one, perhaps not before this one has ended.
+func (s State) SameToken(since time.Time, lease Lease) State {
+	s = s.LoggedIn(since, lease)
+	if lease.ends() && lease.For <= nearEnd {
+		s.lingers = true
+		s.due = lease.For + soonAfter
+	}
+	return s
+}
+
+// SameTokenEnded notes that a login gave the token that is in place, which has
+// ended by now. There will be another one in a moment.
+func (s State) SameTokenEnded(now time.Time) State {
+	if s.lease.For-Elapsed(s.since, now) > grace { // it was to last: something else is wrong
+		return s.failed(now, failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken})
+	}
+	s.lingers, s.exchanged = true, now
+	s.failing = wait{since: now, delay: pause + time.Duration(float64(pause)*s.rand())}
+	return s
+}
+
 // Renewed notes a renewal. Where the lease stops growing, a login is due.
 func (s State) Renewed(since time.Time, lease Lease) State {
 	s = s.leased(since, lease)
@@ -195,7 +237,7 @@ func (s State) Renewed(since time.Time, lease Lease) State {
 }
 
 func (s State) leased(since time.Time, lease Lease) State {
-	s.held, s.since, s.lease = true, since, lease
+	s.held, s.since, s.lease, s.lingers = true, since, lease, false
 	s.due = time.Duration(float64(lease.For) * renewAt * s.between(spread))
 	s.login, s.failing, s.asked = noReason, wait{}, false
 	s.exchanged = since
@@ -244,6 +286,8 @@ func (s State) works(now time.Time) bool {
 // pace is that of a failed exchange.
 func (s State) pace(now time.Time, f failure.Facts) pace {
 	switch final, works := f.Final(), s.works(now); {
+	case f.Verdict == failure.EndedToken && s.failing.count == 0:
+		return atOnce
 	case final && works:
 		return refusedHeld
 	case final:

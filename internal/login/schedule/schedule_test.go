@@ -100,6 +100,42 @@ func TestWhatComesNext(t *testing.T) {
 			at(1000 * hour),
 			Plan{Do: Login, Why: Due},
 		},
+		{
+			"the same token, with time to spare", held(hour, false).SameToken(at(40*time.Minute), lasting(20*time.Minute, false)).Written(),
+			at(40 * time.Minute),
+			Plan{Do: Login, In: 20 * time.Minute * 2 / 3, Why: Due},
+		},
+		{
+			"the same token, in its last minute", held(hour, false).SameToken(at(59*time.Minute), lasting(time.Minute, false)).Written(),
+			at(59 * time.Minute),
+			Plan{Do: Login, In: time.Minute + soonAfter, Why: Due},
+		},
+		{
+			"it is kept beyond its end", held(hour, false).SameToken(at(59*time.Minute), lasting(time.Minute, false)).Written().
+				LoginFailed(at(hour+soonAfter), because(failure.Network, 0)),
+			at(hour + soonAfter + time.Second),
+			Plan{Do: Login, Why: Due},
+		},
+		{
+			"but not for long", held(hour, false).SameToken(at(59*time.Minute), lasting(time.Minute, false)).Written().
+				LoginFailed(at(hour+soonAfter), because(failure.Network, time.Hour)),
+			at(hour + grace),
+			Plan{Do: Expire},
+		},
+		{
+			"the same token, ended", held(hour, false).SameTokenEnded(at(hour)), at(hour),
+			Plan{Do: Login, In: pause * 3 / 2, Why: Due},
+		},
+		{
+			"the same token, ended long before its time", held(hour, false).SameTokenEnded(at(40 * time.Minute)).SameTokenEnded(at(40 * time.Minute)),
+			at(40 * time.Minute),
+			Plan{Do: Login, In: 2 * time.Second, Why: Due},
+		},
+		{"another token after that", held(hour, false).SameTokenEnded(at(hour)).LoggedIn(at(hour), lasting(hour, false)).Written(), at(2 * hour), Plan{Do: Expire}},
+		{
+			"a token that has ended already", New(middle).LoginFailed(start, failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken}), start,
+			Plan{Do: Login, In: 800 * time.Millisecond, Why: Start},
+		},
 		{"a clock that was set back", held(hour, true), at(-time.Minute), Plan{Do: Renew, In: 41 * time.Minute}},
 		{"a failed write", New(middle).LoggedIn(start, lasting(hour, true)).WriteFailed(start), start, Plan{Do: Write, In: time.Second}},
 		{
