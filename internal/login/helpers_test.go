@@ -36,6 +36,7 @@ type party struct {
 	batch, assumed  bool
 	login, renewal  func() error // an error to answer with
 	give            func() (exchange.Credential, error)
+	accept          func(jwt secret.Text) error
 	renewed         func() exchange.Credential
 	revocation      func(ctx context.Context) error
 	started         time.Time
@@ -62,6 +63,11 @@ func (p *party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 	p.note("login " + jwt.Reveal()[len(jwt)-4:])
 	if err := ctx.Err(); err != nil {
 		return exchange.Credential{}, err
+	}
+	if p.accept != nil {
+		if err := p.accept(jwt); err != nil {
+			return exchange.Credential{}, err
+		}
 	}
 	if err := p.login(); err != nil {
 		return exchange.Credential{}, err
@@ -167,8 +173,19 @@ func (f *fixture) start(t *testing.T, change func(*Config)) *login {
 // name.
 func (f *fixture) rotate(t *testing.T, name string) {
 	t.Helper()
+	f.write(t, name, fmt.Sprintf(`{"iat":1000,"name":%q}`, name))
+}
+
+// issue replaces the JWT by one that lasts from now on.
+func (f *fixture) issue(t *testing.T, name string, life time.Duration) {
+	t.Helper()
+	f.write(t, name, fmt.Sprintf(`{"iat":%d,"exp":%d,"name":%q}`, time.Now().Unix(), time.Now().Add(life).Unix(), name))
+}
+
+func (f *fixture) write(t *testing.T, name, claims string) {
+	t.Helper()
 	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-	text := encode(`{"alg":"RS256"}`) + "." + encode(fmt.Sprintf(`{"iat":1000,"name":%q}`, name)) + ".sig-" + ("____" + name)[len(name):]
+	text := encode(`{"alg":"RS256"}`) + "." + encode(claims) + ".sig-" + ("____" + name)[len(name):]
 	path := filepath.Join(f.dir, "jwt")
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)

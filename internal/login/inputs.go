@@ -2,6 +2,7 @@ package login
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
@@ -49,6 +50,9 @@ func (j *jwtInput) look(now time.Time) change {
 	}
 	return replaced
 }
+
+// id tells the JWT from others, in the status file, where nothing of it may be.
+func (j *jwtInput) id() string { return hex.EncodeToString(j.sum[:8]) }
 
 // read reads the JWT for a login.
 func (j *jwtInput) read(now time.Time) (secret.Text, error) {

@@ -52,7 +52,7 @@ type login struct {
 
 func newLogin(c Config, log *slog.Logger) *login {
 	l := &login{
-		config: c, state: schedule.New(rand.Float64), rand: rand.Float64,
+		config: c, rand: rand.Float64,
 		jwt:    jwtInput{path: c.JWTFile},
 		ca:     caInput{copy: output.File{Path: c.CAOutputFile, Mode: 0o444}},
 		result: &output.File{Path: c.OutputFile, Mode: c.OutputMode},
@@ -62,7 +62,13 @@ func newLogin(c Config, log *slog.Logger) *login {
 		l.ca.source = exchange.NewCA(c.CAFile, c.CABundle)
 	}
 	l.party = newParty(c, l.ca.source)
+	l.state = schedule.New(l.rand).With(l.options())
 	return l
+}
+
+// options are those of the schedule.
+func (l *login) options() schedule.Options {
+	return schedule.Options{Once: l.config.JWTUse == jwtOnce}
 }
 
 func (l *login) run(ctx context.Context) error {

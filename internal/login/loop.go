@@ -9,6 +9,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
+	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/login/vault"
 	"github.com/oidc-injector/oidc-injector/internal/repeat"
@@ -26,28 +27,30 @@ func (l *login) begin(now time.Time) {
 			l.tell.warnOnce("clean-up", file.CleanUp())
 		}
 	}
-	fresh := status.Status{Address: l.config.address()}
-	defer func() { l.tell.say(func(s *status.Status) { *s = fresh }) }()
-	text := output.ReadBack(l.config.OutputFile, l.config.OutputFormat)
-	if text == "" {
-		return
-	}
 	data, _ := os.ReadFile(l.tell.file.Path) // without it nothing is known, which is no trouble
 	old, err := status.Decode(data)
-	if l.config.Method == contract.MethodVault && !vault.LooksBatch(text) {
+	fresh := status.Status{Address: l.config.address(), Origin: old.Origin}
+	l.session.jwt = old.Origin
+	text := output.ReadBack(l.config.OutputFile, l.config.OutputFormat)
+	if text != "" && l.config.Method == contract.MethodVault && !vault.LooksBatch(text) {
 		l.session.tokens.placed = &token{text: text, ends: old.Expires}
 	}
-	if err != nil || !old.InPlace {
-		return
+	if text != "" && err == nil && old.InPlace {
+		l.found(text, old.Expires, now)
+		fresh.InPlace, fresh.Expires, fresh.Unknown = true, old.Expires, old.Unknown
 	}
+	l.tell.say(func(s *status.Status) { *s = fresh })
+}
+
+// found takes over a token that serves on.
+func (l *login) found(text secret.Text, expires, now time.Time) {
 	var left time.Duration
-	if !old.Expires.IsZero() {
+	if !expires.IsZero() {
 		// What has expired meanwhile is removed at once.
-		left = max(old.Expires.Sub(now), 1)
+		left = max(expires.Sub(now), 1)
 	}
-	l.state = schedule.Found(l.rand, now, left)
-	l.session.expires, l.session.credential.Token = old.Expires, text
-	fresh.InPlace, fresh.Expires, fresh.Unknown = true, old.Expires, old.Unknown
+	l.state = schedule.Found(l.rand, now, left).With(l.options())
+	l.session.expires, l.session.credential.Token = expires, text
 }
 
 // loop does what the schedule says until ctx ends, or until it is done in the
@@ -60,6 +63,9 @@ func (l *login) loop(ctx context.Context) error {
 		ctx = limited
 	}
 	l.look(time.Now())
+	if l.state.AwaitsJWT() && !l.tell.status.InPlace {
+		l.awaitJWT(ctx)
+	}
 	looked := time.Now()
 	for ctx.Err() == nil {
 		if l.config.Mode == contract.ModeInit && l.placed {
@@ -105,7 +111,7 @@ func (l *login) do(ctx context.Context, plan schedule.Plan) {
 	case schedule.Write:
 		l.write(ctx)
 	case schedule.Expire:
-		l.expire()
+		l.expire(ctx)
 	}
 }
 
@@ -125,9 +131,12 @@ func (l *login) look(now time.Time) {
 		return
 	case usable:
 		l.state = l.state.Retry() // it may have been missing
+		if l.jwt.id() == l.session.jwt {
+			l.state = l.state.JWTUsed()
+		}
 	case replaced:
 		l.tell.log.Info("the JWT has changed", "expires", stampOf(l.jwt.times.Expires))
-		l.state = l.state.JWTChanged()
+		l.state = l.state.JWTChanged(now)
 	}
 	l.noteJWT()
 }

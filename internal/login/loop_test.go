@@ -26,7 +26,10 @@ import (
 )
 
 // middle makes all that is random lie in the middle of its range.
-func middle(l *login) { l.rand = func() float64 { return 0.5 }; l.state = schedule.New(l.rand) }
+func middle(l *login) {
+	l.rand = func() float64 { return 0.5 }
+	l.state = schedule.New(l.rand).With(l.options())
+}
 
 // pass lets time pass, and whatever is due at its end happen.
 func pass(d time.Duration) {

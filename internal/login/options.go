@@ -21,8 +21,10 @@ import (
 
 // Config is what the options say.
 type Config struct {
-	Method, Mode    string
-	JWTFile         string
+	Method, Mode string
+	JWTFile      string
+	// JWTUse is jwtOnce where a JWT is good for one login; else for many.
+	JWTUse          string
 	Address, Issuer *url.URL
 
 	// Of Vault.
@@ -51,6 +53,9 @@ type Config struct {
 	// Unknown are variables that look like options and are none.
 	Unknown []string
 }
+
+// jwtOnce is the JWTUse of a relying party that accepts each JWT once.
+const jwtOnce = "once"
 
 // Options are the options as they were given: by flags, else in the environment,
 // else their defaults.

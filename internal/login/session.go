@@ -14,7 +14,9 @@ type session struct {
 	credential exchange.Credential
 	// expires is the end of the credential; zero means never, or not known.
 	expires time.Time
-	tokens  tokens
+	// jwt tells the JWT that gave it from others.
+	jwt    string
+	tokens tokens
 }
 
 // holds reports whether that is the newest token already.

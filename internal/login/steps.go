@@ -27,6 +27,7 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 		l.state = l.state.SameTokenEnded(time.Now())
 		return
 	case err != nil:
+		err = l.explain(err, time.Now())
 		l.state = l.state.LoginFailed(time.Now(), failure.Of(err))
 		l.tell.failed(ctx, "login", err, l.exchangeAttempt())
 		return
@@ -36,7 +37,11 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 		l.state = l.state.LoggedIn(start, lease(credential))
 	}
 	unused := l.session.loggedIn(credential, start)
+	l.session.jwt = l.jwt.id()
 	l.tell.loggedIn(why, &l.session, same)
+	if next := l.jwt.times.Next(); l.state.AwaitsJWT() && !l.session.expires.IsZero() && l.session.expires.Before(next) {
+		l.tell.log.Warn("the token ends before there is another JWT", "expires", l.session.end(), "next", stampOf(next))
+	}
 	l.revokeOne(ctx, unused)
 }
 
@@ -102,7 +107,7 @@ func (l *login) write(ctx context.Context) {
 	l.tell.say(func(s *status.Status) {
 		*s = status.Status{
 			Address: l.config.address(), InPlace: true,
-			Expires: l.session.expires, Unknown: l.session.credential.Assumed,
+			Expires: l.session.expires, Unknown: l.session.credential.Assumed, Origin: l.session.jwt,
 		}
 	})
 	l.revokeOne(ctx, l.session.tokens.wrote(time.Now()))
@@ -110,10 +115,13 @@ func (l *login) write(ctx context.Context) {
 
 // expire removes a token that has ended. A workload that finds no file knows
 // what to say; with a dead token it would get errors from elsewhere.
-func (l *login) expire() {
+func (l *login) expire(ctx context.Context) {
 	l.state = l.state.Ended(time.Now())
 	l.session.credential = exchange.Credential{}
 	l.tell.log.Error("the token has expired and is removed", "expired", stampOf(l.session.expires))
 	l.tell.warnOnce("output file", l.result.Remove())
 	l.tell.say(func(s *status.Status) { s.InPlace = false })
+	if l.state.AwaitsJWT() {
+		l.awaitJWT(ctx)
+	}
 }

@@ -36,6 +36,17 @@ type JWT struct {
 // Times are the claims iat and exp; zero where they are missing.
 type Times struct{ Issued, Expires time.Time }
 
+// Next is when the kubelet is to replace a JWT with these times: at 80 % of its
+// lifetime, or after a day (Kubernetes' pkg/kubelet/token). It is zero where one
+// of the times is missing.
+func (t Times) Next() time.Time {
+	life := t.Expires.Sub(t.Issued)
+	if t.Issued.IsZero() || life <= 0 {
+		return time.Time{}
+	}
+	return t.Issued.Add(min(life*4/5, 24*time.Hour))
+}
+
 // Read reads the file and looks whether there is a JWT in it that may work. An
 // error is a *failure.Error of the class JWT.
 func Read(path string, now time.Time) (JWT, error) {

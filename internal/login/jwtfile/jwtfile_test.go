@@ -166,3 +166,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestWhenTheNextOneIsDue(t *testing.T) {
+	issued := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, tt := range []struct {
+		name  string
+		times Times
+		want  time.Time
+	}{
+		{"an hour", Times{issued, issued.Add(time.Hour)}, issued.Add(48 * time.Minute)},
+		{"a year", Times{issued, issued.Add(365 * 24 * time.Hour)}, issued.Add(24 * time.Hour)},
+		{"not known since when", Times{Expires: issued}, time.Time{}},
+		{"without an end", Times{Issued: issued}, time.Time{}},
+		{"from its end on", Times{issued, issued.Add(-1)}, time.Time{}},
+	} {
+		if got := tt.times.Next(); !got.Equal(tt.want) {
+			t.Errorf("%s: %s", tt.name, got)
+		}
+	}
+}

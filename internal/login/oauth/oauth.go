@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -219,6 +220,7 @@ func refused(request exchange.Request, response exchange.Response) error {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		URI         string `json:"error_uri"`
+		Hint        string `json:"error_hint"` // of Hydra before version 2
 	}
 	class := exchange.ClassOf(response.Status)
 	if json.Unmarshal(response.Body, &said) != nil || said.Error == "" {
@@ -238,5 +240,37 @@ func refused(request exchange.Request, response exchange.Response) error {
 			words = append(words, more)
 		}
 	}
+	if class == failure.Denied && saysJWTUsed(said.Error, said.Description+said.Hint) {
+		err := request.Refused(response, failure.JWT, words...)
+		if e, ok := errors.AsType[*failure.Error](err); ok {
+			e.Verdict = failure.JWTUsed
+		}
+		return err
+	}
 	return request.Refused(response, class, words...)
+}
+
+// usedTexts are what servers say of an assertion whose jti they have seen before.
+// There is nothing else to tell that by: but for Hydra they all call it
+// invalid_client or invalid_grant, like a wrong signature.
+//
+//   - Ory Hydra: the error jti_known, "The jti was already used." and "… MUST only
+//     be used once." (ory/fosite: errors.go, client_authentication.go,
+//     handler/rfc7523/handler.go).
+//   - Keycloak: "Token reuse detected" (keycloak/keycloak: AbstractBaseJWTValidator,
+//     for client assertions and JWT grants, unless reuse is allowed).
+//   - Okta: "The client_assertion token has already been used." (as its users quote
+//     it; "If jti is specified, the token can only be used once", its guide says).
+//   - node-oidc-provider: "client assertion tokens must only be used once"
+//     (panva/node-oidc-provider: lib/shared/token_jwt_auth.js, where shown).
+//   - Smaller ones: "assertion has already been used", "jti has already been used".
+//
+// Connect2id gives no reason, and none is known of Auth0. PingOne does not look at
+// jti, and Entra has no objection to an assertion that comes again.
+var usedTexts = []string{"already used", "already been used", "only be used once", "token reuse", "replay detected", "replayed"}
+
+// saysJWTUsed reports whether an error means that the JWT is accepted once.
+func saysJWTUsed(code, description string) bool {
+	description = strings.ToLower(description)
+	return code == "jti_known" || slices.ContainsFunc(usedTexts, func(text string) bool { return strings.Contains(description, text) })
 }

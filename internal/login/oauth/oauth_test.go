@@ -242,6 +242,37 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	}
 }
 
+// Whatever the server calls it, an assertion that was used is no final refusal.
+func TestAJWTThatIsAcceptedOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer string
+		want         failure.Facts
+	}{
+		{"Hydra, a grant", `400 {"error":"jti_known","error_description":"The jti was already used."}`, usedJWT},
+		{
+			"Hydra, a client", `400 {"error":"jti_known","error_description":"The jti was already used. Claim 'jti' from 'client_assertion' MUST only be used once."}`, usedJWT,
+		},
+		{"Hydra, before version 2", `400 {"error":"invalid_client","error_hint":"Claim \"jti\" from \"client_assertion\" MUST only be used once."}`, usedJWT},
+		{"Keycloak, a client", `400 {"error":"invalid_client","error_description":"Token reuse detected"}`, usedJWT},
+		{"Keycloak, a grant", `400 {"error":"invalid_grant","error_description":"Token reuse detected"}`, usedJWT},
+		{"Okta", `401 {"error":"invalid_client","error_description":"The client_assertion token has already been used."}`, usedJWT},
+		{"node-oidc-provider", `401 {"error":"invalid_client","error_description":"client assertion tokens must only be used once"}`, usedJWT},
+		{"others", `400 {"error":"invalid_grant","error_description":"jti has already been used"}`, usedJWT},
+		{"a replay", `400 {"error":"invalid_grant","error_description":"Assertion replay detected"}`, usedJWT},
+		{"another refusal", `400 {"error":"invalid_grant","error_description":"Token is not active"}`, failure.Facts{Class: failure.Denied}},
+		{"no jti", `400 {"error":"invalid_client","error_description":"Token jti claim is required"}`, failure.Facts{Class: failure.Denied}},
+		{"a busy server", `503 {"error":"server_error","error_description":"port already used"}`, failure.Facts{Class: failure.Server}},
+	} {
+		p := serve(t, map[string]string{"/token": tt.answer})
+		_, err := p.client(t, contract.MethodJWTBearer, "/token").Login(t.Context(), jwt)
+		if got := failure.Of(err); got != tt.want {
+			t.Errorf("%s: %+v, %v", tt.name, got, err)
+		}
+	}
+}
+
+var usedJWT = failure.Facts{Class: failure.JWT, Verdict: failure.JWTUsed}
+
 func check(t *testing.T, name string, err error, class failure.Class, parts ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*failure.Error](err)

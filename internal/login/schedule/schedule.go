@@ -64,6 +64,13 @@ const (
 	nearEnd   = time.Minute
 	soonAfter = 250 * time.Millisecond
 	grace     = 5 * time.Second
+	// A new JWT is in its file up to a minute and a half after the kubelet had to
+	// ask for it: that is how often it looks. late and up to twice that is when
+	// somebody looks who has only been waiting for it.
+	late = 2 * time.Minute
+	// yieldLeast, and up to twice that, is how long a login that has a token leaves
+	// a new JWT to others that may share it. A JWT is looked at every 10 s.
+	yieldLeast = 15 * time.Second
 	// pause is between two exchanges at least, whatever lease a server gives.
 	pause = 500 * time.Millisecond
 )
@@ -100,11 +107,18 @@ type Lease struct {
 // ends reports whether it is known when the token ends.
 func (l Lease) ends() bool { return l.For > 0 && !l.Assumed }
 
+// Options are what a user decides.
+type Options struct {
+	// Once means that a JWT is good for one login.
+	Once bool
+}
+
 // State is what is known. Its methods return the state after an event and leave
 // the old one as it is. Times may be wall clock readings, monotonic ones, or
 // both; see [Elapsed].
 type State struct {
-	rand func() float64
+	rand    func() float64
+	options Options
 
 	// The token, if there is one.
 	held  bool
@@ -120,6 +134,11 @@ type State struct {
 	failing   wait
 	asked     bool // the other side asked for the wait
 
+	// The JWT in the file: it has given a token; it was refused, as it is accepted
+	// once. single: at least one was. yield is for others that may share it.
+	used, refused, single bool
+	yield                 wait
+
 	unwritten bool
 	writing   wait
 }
@@ -132,6 +151,13 @@ type wait struct {
 }
 
 func (w wait) left(now time.Time) time.Duration { return w.delay - Elapsed(w.since, now) }
+
+// With is the same state with options.
+func (s State) With(o Options) State {
+	s.options = o
+	s.single = s.single || o.Once
+	return s
+}
 
 // New is the state at the start: a login is due. The function returns random
 // numbers from 0 to 1.
@@ -195,13 +221,26 @@ func (s State) exchange(now time.Time) Plan {
 			plan = Plan{Do: Renew, In: plan.In}
 		}
 	}
-	plan.In = max(plan.In, s.failing.left(now), pause-Elapsed(s.exchanged, now))
+	if plan.Do == Login && s.AwaitsJWT() {
+		plan.In = never
+		return plan
+	}
+	plan.In = max(plan.In, s.failing.left(now), s.yield.left(now), pause-Elapsed(s.exchanged, now))
 	return plan
+}
+
+// AwaitsJWT reports whether there can be no login but with another JWT.
+func (s State) AwaitsJWT() bool { return s.options.Once && s.used }
+
+// JWTUsed notes that the JWT in the file has given a token already.
+func (s State) JWTUsed() State {
+	s.used = true
+	return s
 }
 
 // LoggedIn notes a new token, whose lease began at since.
 func (s State) LoggedIn(since time.Time, lease Lease) State {
-	s.first = lease.For
+	s.first, s.used = lease.For, true
 	return s.leased(since, lease)
 }
 
@@ -261,6 +300,10 @@ func (s State) RenewFailed(now time.Time, f failure.Facts) State {
 
 func (s State) failed(now time.Time, f failure.Facts) State {
 	s.exchanged = now
+	if f.Verdict == failure.JWTUsed {
+		return s.refusedJWT(now, f.RetryAfter)
+	}
+	s.refused = false
 	s.failing = s.backOff(now, s.failing.count, s.pace(now, f))
 	s.asked = f.RetryAfter > 0
 	// Never sooner than asked. But a server often names the same moment to all
@@ -275,6 +318,19 @@ func (s State) failed(now time.Time, f failure.Facts) State {
 		left := s.lease.For - Elapsed(s.since, now)
 		s.failing.delay = min(s.failing.delay, max(left/2, lastCall))
 	}
+	return s
+}
+
+// refusedJWT waits for the next JWT, which is to be there after a while; 0 means
+// that nobody knows. Should it not come, the same one is tried again at the
+// slowest pace, as words may be misunderstood.
+func (s State) refusedJWT(now time.Time, next time.Duration) State {
+	delay := time.Duration(float64(refusedHeld.most) * s.between(backoffSpread))
+	if next > 0 {
+		delay = next + late + time.Duration(float64(late)*s.rand())
+	}
+	s.failing = wait{count: s.failing.count + 1, since: now, delay: delay}
+	s.asked, s.refused, s.single = false, true, true
 	return s
 }
 
@@ -320,9 +376,20 @@ func (s State) between(spread float64) float64 { return 1 - spread + 2*spread*s.
 // JWTChanged notes that the JWT is a new one: a login is due, so that an
 // identity that no longer exists does not live on by renewals. What failed with
 // the old one is tried again at once, unless the other side asked to wait.
-func (s State) JWTChanged() State {
+//
+// Where a JWT is good for one login, another login may share it. Who has a token
+// lets those go first that have none.
+func (s State) JWTChanged(now time.Time) State {
 	if s.login == noReason {
 		s.login = Rotated
+	}
+	s.used, s.refused, s.yield = false, false, wait{}
+	if s.single && s.works(now) {
+		delay := yieldLeast + time.Duration(float64(yieldLeast)*s.rand())
+		if s.lease.ends() {
+			delay = min(delay, (s.lease.For-Elapsed(s.since, now))/2)
+		}
+		s.yield = wait{since: now, delay: delay}
 	}
 	return s.Retry()
 }
@@ -339,7 +406,10 @@ func (s State) Retry() State {
 // was still good was no hurry; now it is, so the pace begins anew.
 func (s State) Ended(now time.Time) State {
 	s.held, s.unwritten, s.lease = false, false, Lease{}
-	s.login = Expired
+	s.login, s.yield = Expired, wait{}
+	if s.refused { // that takes another JWT, whether there is a token or not
+		return s
+	}
 	var delay time.Duration
 	if s.asked {
 		delay = s.cut(s.failing.left(now))

@@ -41,7 +41,7 @@ func TestWhatComesNext(t *testing.T) {
 		{"then", held(hour, true), at(41 * time.Minute), Plan{Do: Renew}},
 		{"log in again where it cannot be renewed", held(hour, false), start, Plan{Do: Login, In: 40 * time.Minute, Why: Due}},
 		{"a token for ever", held(0, true), at(1000 * hour), Plan{Do: Renew, In: never}},
-		{"but a new JWT", held(0, true).JWTChanged(), at(hour), Plan{Do: Login, Why: Rotated}},
+		{"but a new JWT", held(0, true).JWTChanged(start), at(hour), Plan{Do: Login, Why: Rotated}},
 		{"a renewal is written", held(hour, true).Renewed(at(hour/2), lasting(hour, true)), at(hour / 2), Plan{Do: Write}},
 		{"and renewed", held(hour, true).Renewed(at(hour/2), lasting(hour, true)).Written(), at(hour / 2), Plan{Do: Renew, In: 40 * time.Minute}},
 		{
@@ -81,7 +81,7 @@ func TestWhatComesNext(t *testing.T) {
 		},
 		{
 			"no renewal any more once a login is due",
-			held(hour, true).JWTChanged().LoginFailed(at(40*time.Minute), because(failure.Denied, 0)), at(40 * time.Minute),
+			held(hour, true).JWTChanged(start).LoginFailed(at(40*time.Minute), because(failure.Denied, 0)), at(40 * time.Minute),
 			Plan{Do: Login, In: 30 * time.Second, Why: Rotated},
 		},
 		{"the end", held(hour, true), at(hour), Plan{Do: Expire}},
@@ -151,7 +151,7 @@ func TestWhatComesNext(t *testing.T) {
 			"a token found that is for ever", Found(middle, start, 0).LoginFailed(start, because(failure.Network, 0)), start,
 			Plan{Do: Login, In: time.Second, Why: Start},
 		},
-		{"a new JWT at the start", New(middle).JWTChanged(), start, Plan{Do: Login, Why: Start}},
+		{"a new JWT at the start", New(middle).JWTChanged(start), start, Plan{Do: Login, Why: Start}},
 	} {
 		if diff := cmp.Diff(tt.want, tt.state.Next(tt.now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
@@ -171,23 +171,23 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		{"the JWT is missing", New(middle), failure.JWT, 0, []string{"1s", "2s", "4s"}},
 		{"denied at the start", New(middle), failure.Denied, 0, []string{"5s", "10s", "20s", "40s", "1m20s", "2m40s", "4m0s", "4m0s"}},
 		{"garbled at the start", New(middle), failure.Protocol, 0, []string{"5s", "10s"}},
-		{"denied with a token", held(24*time.Hour, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s", "2m0s", "4m0s", "4m0s"}},
-		{"denied for ever", held(0, true).JWTChanged(), failure.Denied, 0, []string{"30s", "1m0s"}},
+		{"denied with a token", held(24*time.Hour, true).JWTChanged(start), failure.Denied, 0, []string{"30s", "1m0s", "2m0s", "4m0s", "4m0s"}},
+		{"denied for ever", held(0, true).JWTChanged(start), failure.Denied, 0, []string{"30s", "1m0s"}},
 		{
-			"with a token", held(24*time.Hour, true).JWTChanged(), failure.Network, 0,
+			"with a token", held(24*time.Hour, true).JWTChanged(start), failure.Network, 0,
 			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "4m0s", "4m0s"},
 		},
 		{"asked to wait for an hour, without a token", New(middle), failure.RateLimited, time.Hour, []string{"45s", "45s"}},
 		{"asked to wait for an hour, refused", New(middle), failure.Denied, time.Hour, []string{"45s"}},
-		{"asked to wait for an hour, with a token", held(24*time.Hour, true).JWTChanged(), failure.Server, time.Hour, []string{"1h7m30s"}},
+		{"asked to wait for an hour, with a token", held(24*time.Hour, true).JWTChanged(start), failure.Server, time.Hour, []string{"1h7m30s"}},
 		{"asked to wait", New(middle), failure.RateLimited, 7 * time.Second, []string{"7.875s", "7.875s", "7.875s", "8s"}},
 		{
 			"after an assumed end", New(middle).LoggedIn(start.Add(-time.Hour), Lease{For: time.Minute, Assumed: true}), failure.Network, 0,
 			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "48s"},
 		},
-		{"near the end", held(20*time.Second, true).JWTChanged(), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
-		{"near the end, but denied", held(20*time.Second, true).JWTChanged(), failure.Denied, 0, []string{"30s"}},
-		{"near the end, but asked to wait", held(20*time.Second, true).JWTChanged(), failure.Server, time.Minute, []string{"1m7.5s"}},
+		{"near the end", held(20*time.Second, true).JWTChanged(start), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
+		{"near the end, but denied", held(20*time.Second, true).JWTChanged(start), failure.Denied, 0, []string{"30s"}},
+		{"near the end, but asked to wait", held(20*time.Second, true).JWTChanged(start), failure.Server, time.Minute, []string{"1m7.5s"}},
 	} {
 		now, state := start, tt.state
 		var got []string
@@ -210,7 +210,7 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 // waits for once the token has ended.
 func TestTheEndOfATokenBeginsThePaceAnew(t *testing.T) {
 	failing := func(class failure.Class, times int, retryAfter time.Duration) State {
-		state := held(time.Hour, true).JWTChanged()
+		state := held(time.Hour, true).JWTChanged(start)
 		for range times {
 			state = state.LoginFailed(at(59*time.Minute), because(class, retryAfter))
 		}
@@ -244,6 +244,57 @@ func TestTheEndOfATokenBeginsThePaceAnew(t *testing.T) {
 	}
 }
 
+// Where a JWT is accepted once, only another one helps.
+func TestAJWTThatIsAcceptedOnce(t *testing.T) {
+	const hour = time.Hour
+	used := func(next time.Duration) failure.Facts {
+		return failure.Facts{Class: failure.JWT, Verdict: failure.JWTUsed, RetryAfter: next}
+	}
+	once := Options{Once: true}
+	for _, tt := range []struct {
+		name  string
+		state State
+		now   time.Time
+		want  Plan
+	}{
+		{"refused: the next one is waited for", New(middle).LoginFailed(start, used(48*time.Minute)), start, Plan{Do: Login, In: 51 * time.Minute, Why: Start}},
+		{"it comes", New(middle).LoginFailed(start, used(48*time.Minute)).JWTChanged(at(hour)), at(hour), Plan{Do: Login, Why: Start}},
+		{"nobody knows when", New(middle).LoginFailed(start, used(0)), start, Plan{Do: Login, In: 4 * time.Minute, Why: Start}},
+		{
+			"the end of the token changes nothing", held(time.Minute, false).LoginFailed(start, used(48*time.Minute)).Ended(at(time.Minute)),
+			at(time.Minute),
+			Plan{Do: Login, In: 50 * time.Minute, Why: Expired},
+		},
+		{
+			"an outage after it begins anew", held(time.Minute, false).LoginFailed(start, used(0)).LoginFailed(start, because(failure.Network, 0)).
+				Ended(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Expired},
+		},
+		{"a new file of certificate authorities", New(middle).LoginFailed(start, used(hour)).Retry(), at(pause), Plan{Do: Login, Why: Start}},
+		{"once: no second login", held(hour, false).With(once), at(hour / 2), Plan{Do: Expire, In: hour / 2}},
+		{"once: nor after the end", held(hour, false).With(once).Ended(at(hour)), at(hour), Plan{Do: Login, In: never, Why: Expired}},
+		{"once: a token found is kept", Found(middle, start, hour).With(once).JWTUsed(), start, Plan{Do: Expire, In: hour}},
+		{"once: but renewals", held(hour, true).With(once), start, Plan{Do: Renew, In: 40 * time.Minute}},
+		{"once: a failure is repeated", New(middle).With(once).LoginFailed(start, because(failure.Network, 0)), start, Plan{Do: Login, In: time.Second, Why: Start}},
+		{
+			"once: who has a token lets others go first", held(hour, false).With(once).JWTChanged(at(hour / 2)), at(hour / 2),
+			Plan{Do: Login, In: 22500 * time.Millisecond, Why: Rotated},
+		},
+		{
+			"once: but not to the end", held(hour, false).With(once).JWTChanged(at(hour - 20*time.Second)), at(hour - 20*time.Second),
+			Plan{Do: Login, In: 10 * time.Second, Why: Rotated},
+		},
+		{"once: who has none goes first", held(hour, false).With(once).Ended(at(hour)).JWTChanged(at(hour)), at(hour), Plan{Do: Login, Why: Expired}},
+		{
+			"learned: who has a token lets others go first", held(2*hour, false).LoginFailed(at(hour), used(0)).JWTChanged(at(hour)), at(hour),
+			Plan{Do: Login, In: 22500 * time.Millisecond, Why: Rotated},
+		},
+	} {
+		if diff := cmp.Diff(tt.want, tt.state.Next(tt.now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 func TestWritesAreRepeatedSoon(t *testing.T) {
 	state := New(middle).LoggedIn(start, lasting(time.Hour, true))
 	var got []string
@@ -264,10 +315,10 @@ func TestAChangeIsTriedAtOnce(t *testing.T) {
 	now := at(time.Minute)
 	for _, class := range failure.Classes() {
 		denied := held(time.Hour, true).LoginFailed(now, because(class, 0))
-		if _, wait := denied.JWTChanged().Retries(now.Add(pause)); wait != 0 {
+		if _, wait := denied.JWTChanged(start).Retries(now.Add(pause)); wait != 0 {
 			t.Errorf("%s: a new JWT waits %s", class, wait)
 		}
-		if _, wait := denied.LoginFailed(now, because(class, time.Minute)).JWTChanged().Retries(now); wait < time.Minute {
+		if _, wait := denied.LoginFailed(now, because(class, time.Minute)).JWTChanged(start).Retries(now); wait < time.Minute {
 			t.Errorf("%s: somebody who asked to wait is asked again after %s", class, wait)
 		}
 	}
@@ -278,7 +329,7 @@ func TestAnEventLeavesTheOldStateAlone(t *testing.T) {
 	before := state.Next(start)
 	state.LoginFailed(start, because(failure.Network, 0))
 	state.RenewFailed(start, because(failure.Denied, 0))
-	state.JWTChanged()
+	state.JWTChanged(start)
 	state.Ended(start)
 	if diff := cmp.Diff(before, state.Next(start)); diff != "" {
 		t.Errorf("it was edited (-before +after):\n%s", diff)
@@ -300,7 +351,7 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 			}
 		}
 		near("renewal", New(rand).LoggedIn(start, lasting(time.Hour, true)).Written().Next(start).In, tt.renewal)
-		state := New(rand).LoggedIn(start, lasting(1000*time.Hour, true)).JWTChanged().LoginFailed(start, because(failure.Network, 0))
+		state := New(rand).LoggedIn(start, lasting(1000*time.Hour, true)).JWTChanged(start).LoginFailed(start, because(failure.Network, 0))
 		_, first := state.Retries(start)
 		near("first", first, tt.first)
 		for range 20 {
@@ -315,7 +366,7 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 // and none comes sooner.
 func TestWhoWasAskedToWaitComesBackAtATimeOfItsOwn(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: time.Minute, 0.4: 66 * time.Second, 1: 75 * time.Second} {
-		state := New(func() float64 { return random }).LoggedIn(start, lasting(time.Hour, true)).JWTChanged().LoginFailed(start, because(failure.RateLimited, time.Minute))
+		state := New(func() float64 { return random }).LoggedIn(start, lasting(time.Hour, true)).JWTChanged(start).LoginFailed(start, because(failure.RateLimited, time.Minute))
 		if _, wait := state.Retries(start); wait.Round(time.Millisecond) != want {
 			t.Errorf("with %v: %s instead of %s", random, wait, want)
 		}
@@ -392,7 +443,7 @@ func FuzzSchedule(f *testing.F) {
 				state = state.LoginFailed(now, because(class, time.Duration(next())*time.Second))
 			}
 			if next()%7 == 0 {
-				state = state.JWTChanged()
+				state = state.JWTChanged(now)
 			}
 		}
 	})

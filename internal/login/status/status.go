@@ -27,6 +27,9 @@ type Status struct {
 	// nobody knows.
 	Expires time.Time `json:"expires,omitzero"`
 	Unknown bool      `json:"expiryUnknown,omitempty"`
+	// Origin tells the JWT that has given the token from others. It is the beginning
+	// of a hash.
+	Origin string `json:"origin,omitempty"`
 	// Failing is set while the last attempt was a failure.
 	Failing *Failing `json:"failing,omitempty"`
 	// Stopped tells that the program has ended, and has revoked the token.
