@@ -34,6 +34,7 @@ type party struct {
 
 	lease           time.Duration
 	batch, assumed  bool
+	policies        []string
 	login, renewal  func() error // an error to answer with
 	give            func() (exchange.Credential, error)
 	accept          func(jwt secret.Text) error
@@ -46,7 +47,7 @@ type party struct {
 func newTestParty() *party {
 	none := func() error { return nil }
 	return &party{
-		alive: map[secret.Text]bool{}, lease: time.Hour, login: none, renewal: none,
+		policies: []string{"default"}, alive: map[secret.Text]bool{}, lease: time.Hour, login: none, renewal: none,
 		revocation: func(context.Context) error { return nil }, started: time.Now(),
 	}
 }
@@ -79,7 +80,7 @@ func (p *party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 	token := secret.Text(fmt.Sprintf("hvs.number%d", p.logins))
 	p.alive[token] = true
 	return exchange.Credential{
-		Token: token, Lease: p.lease, Assumed: p.assumed, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: []string{"default"},
+		Token: token, Lease: p.lease, Assumed: p.assumed, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: p.policies,
 	}, nil
 }
 
@@ -125,6 +126,16 @@ type onlyLogin struct{ exchanger }
 
 func denied() error {
 	return &failure.Error{Class: failure.Denied, Doing: "log in to Vault at https://v", Cause: errors.New(`400: "no"`)}
+}
+
+// noRight is what Vault says to a token whose policies do not allow something,
+// and what older ones say to a dead one.
+func noRight() error {
+	return &failure.Error{Class: failure.Denied, Verdict: failure.NoRight, Doing: "renew", Cause: errors.New("403: policies")}
+}
+
+func deadToken() error {
+	return &failure.Error{Class: failure.Denied, Verdict: failure.DeadToken, Doing: "renew", Cause: errors.New("403: invalid token")}
 }
 
 func unreachable() error {

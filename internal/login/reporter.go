@@ -63,6 +63,15 @@ func (r *reporter) loggedIn(why schedule.Reason, s *session, same bool) {
 	}
 }
 
+// revoked notes a revocation, or that there was none.
+func (r *reporter) revoked(err error) {
+	if err != nil {
+		r.log.Warn("a token was not revoked", "err", err.Error())
+		return
+	}
+	r.log.Info("revoked a token")
+}
+
 // attempt is which one of a row has failed, and how long it is to the next.
 type attempt struct {
 	number int

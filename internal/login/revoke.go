@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,34 +20,35 @@ const (
 // revokeOne revokes a token that is of no use any more, if it has not ended. A
 // failure is no reason to keep on trying: the token ends by itself.
 func (l *login) revokeOne(ctx context.Context, t *token) {
-	if l.config.Mode != contract.ModeSidecar || !t.alive(time.Now()) {
+	if l.config.Mode != contract.ModeSidecar || !t.alive(time.Now()) || l.session.rights.revoke == lacking {
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	if !l.revoke(limited, t) {
+	err := l.revoke(limited, t)
+	if dead := l.session.rights.revoke.after(err); dead {
+		return
+	}
+	l.tell.revoked(err)
+	if err != nil {
 		l.session.tokens.unrevoked = t
 	}
 }
 
-// revoke revokes a token, and reports whether that worked.
-func (l *login) revoke(ctx context.Context, t *token) bool {
+var errNotRevocable = errors.New("there is no way to revoke it")
+
+func (l *login) revoke(ctx context.Context, t *token) error {
 	party, ok := l.party.(revoker)
 	if !ok {
-		return false
+		return errNotRevocable
 	}
-	if err := party.Revoke(ctx, t.text); err != nil {
-		l.tell.log.Warn("a token was not revoked", "err", err.Error())
-		return false
-	}
-	l.tell.log.Info("revoked a token")
-	return true
+	return party.Revoke(ctx, t.text)
 }
 
 // end revokes what is alive. The token in the file is dead then, and goes, too,
 // so that nobody takes it for a good one.
 func (l *login) end(ctx context.Context) {
-	if l.config.Mode != contract.ModeSidecar || !l.config.RevokeOnExit {
+	if l.config.Mode != contract.ModeSidecar || !l.config.RevokeOnExit || l.session.rights.revoke == lacking {
 		return
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitTimeout)
@@ -55,7 +57,9 @@ func (l *login) end(ctx context.Context) {
 	var gone bool
 	for _, t := range l.session.tokens.all(time.Now()) {
 		all.Go(func() {
-			if l.revoke(limited, t) && t == l.session.tokens.placed {
+			err := l.revoke(limited, t)
+			l.tell.revoked(err)
+			if err == nil && t == l.session.tokens.placed {
 				gone = true // only one is the placed one
 			}
 		})

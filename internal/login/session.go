@@ -17,6 +17,7 @@ type session struct {
 	// jwt tells the JWT that gave it from others.
 	jwt    string
 	tokens tokens
+	rights rights
 }
 
 // holds reports whether that is the newest token already.
@@ -32,9 +33,10 @@ func (s *session) loggedIn(credential exchange.Credential, start time.Time) (unu
 		s.tokens.renewed(s.expires)
 		return nil
 	}
+	s.rights = s.rights.of(credential.Policies)
 	s.hold(credential, start)
 	var fresh *token
-	if credential.Revocable {
+	if credential.Revocable && s.rights.revoke != lacking {
 		fresh = &token{text: credential.Token, ends: s.expires}
 	}
 	return s.tokens.obtained(fresh)
@@ -56,9 +58,10 @@ func (s *session) hold(credential exchange.Credential, start time.Time) {
 	}
 }
 
-// lease is what the schedule has to know of a credential.
-func lease(c exchange.Credential) schedule.Lease {
-	return schedule.Lease{For: c.Lease, Assumed: c.Assumed, Renewable: c.Renewable}
+// lease is what the schedule has to know of the credential.
+func (s *session) lease() schedule.Lease {
+	c := s.credential
+	return schedule.Lease{For: c.Lease, Assumed: c.Assumed, Renewable: c.Renewable && s.rights.renew != lacking}
 }
 
 // end is the end of the credential, for the log.

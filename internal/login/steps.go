@@ -31,12 +31,13 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 		l.state = l.state.LoginFailed(time.Now(), failure.Of(err))
 		l.tell.failed(ctx, "login", err, l.exchangeAttempt())
 		return
-	case same:
-		l.state = l.state.SameToken(start, lease(credential))
-	default:
-		l.state = l.state.LoggedIn(start, lease(credential))
 	}
 	unused := l.session.loggedIn(credential, start)
+	if same {
+		l.state = l.state.SameToken(start, l.session.lease())
+	} else {
+		l.state = l.state.LoggedIn(start, l.session.lease())
+	}
 	l.session.jwt = l.jwt.id()
 	l.tell.loggedIn(why, &l.session, same)
 	if next := l.jwt.times.Next(); l.state.AwaitsJWT() && !l.session.expires.IsZero() && l.session.expires.Before(next) {
@@ -71,16 +72,24 @@ func (l *login) renew(ctx context.Context) {
 	start := time.Now()
 	renewed, err := party.Renew(ctx, l.session.credential.Token)
 	l.afterExchange()
-	switch {
-	case err != nil && ctx.Err() != nil:
+	if err != nil && ctx.Err() != nil {
 		return
-	case err != nil:
+	}
+	tried := l.session.rights.renew
+	l.session.rights.renew.after(err)
+	switch {
+	case err == nil:
+	case tried == untried && l.session.rights.renew == lacking:
+		l.tell.log.Warn("tokens cannot be renewed, so there will be logins instead", "err", err.Error())
+		l.state = l.state.RenewFailed(time.Now(), failure.Of(err))
+		return
+	default:
 		l.state = l.state.RenewFailed(time.Now(), failure.Of(err))
 		l.tell.failed(ctx, "renewal", err, l.exchangeAttempt())
 		return
 	}
-	l.state = l.state.Renewed(start, lease(renewed))
 	l.session.renewed(renewed, start)
+	l.state = l.state.Renewed(start, l.session.lease())
 	l.tell.metrics.update(func(m *report) { m.renewals++ })
 	l.tell.log.Info("renewed", "expires", l.session.end())
 }

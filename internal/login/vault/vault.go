@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -44,23 +45,46 @@ func (v *Vault) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 
 // Renew extends the lease of a token. The answer has what a login's has.
 func (v *Vault) Renew(ctx context.Context, token secret.Text) (exchange.Credential, error) {
-	request := v.request("renew the token of", "auth/token/renew-self", []byte("{}"), token)
-	request.Header.Set("X-Vault-Token", token.Reveal())
-	return v.exchange(ctx, request)
+	request, response, err := v.self(ctx, "renew", "renew-self", token)
+	if err != nil {
+		return exchange.Credential{}, err
+	}
+	if response.Status != http.StatusOK {
+		return exchange.Credential{}, refused(request, response)
+	}
+	return read(request, response)
 }
 
 // Revoke ends a token, and with it all leases that were made by it.
 func (v *Vault) Revoke(ctx context.Context, token secret.Text) error {
-	request := v.request("revoke the token of", "auth/token/revoke-self", []byte("{}"), token)
+	_, _, err := v.self(ctx, "revoke", "revoke-self", token)
+	return err
+}
+
+// self sends what a token asks about itself. An error has a verdict where Vault
+// says no: since version 1.11 or so it tells a token that it does not know
+// ("invalid token") from one whose policies do not allow it.
+func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) (exchange.Request, exchange.Response, error) {
+	path := "auth/token/" + name
+	request := v.request(verb+" the token of", path, []byte("{}"), token)
 	request.Header.Set("X-Vault-Token", token.Reveal())
 	response, err := v.Client.Do(ctx, request)
 	if err != nil {
-		return err
+		return request, response, err
 	}
-	if response.Status < 200 || response.Status > 299 {
-		return refused(request, response)
+	if response.Status >= 200 && response.Status <= 299 {
+		return request, response, nil
 	}
-	return nil
+	err = refused(request, response)
+	if e, ok := errors.AsType[*failure.Error](err); ok && response.Status == http.StatusForbidden {
+		e.Verdict = failure.NoRight
+		if strings.Contains(string(response.Body), "invalid token") {
+			e.Verdict = failure.DeadToken
+		} else {
+			e.Cause = fmt.Errorf("%w: the token's policies do not allow update on %s, as the policy default does", e.Cause, path)
+		}
+	}
+	return request, response, err
 }
 
 // request prepares a request below /v1/.

@@ -241,6 +241,36 @@ func TestWhatVaultRefuses(t *testing.T) {
 	}
 }
 
+// What Vault 1.21 says to a token about itself. Older ones do not say which of
+// the two it is.
+func TestWhatATokenMayNotDo(t *testing.T) {
+	const noRight = `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`
+	for _, tt := range []struct {
+		name, answer string
+		status       int
+		verdict      failure.Verdict
+		words        string
+	}{
+		{"no right", noRight, 403, failure.NoRight, "the token's policies do not allow update on auth/token/"},
+		{"an older server", `{"errors":["permission denied"]}`, 403, failure.NoRight, "the token's policies do not allow update on auth/token/"},
+		{"a dead token", `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`, 403, failure.DeadToken, "invalid token"},
+		{"a proxy", `<html><title>Forbidden</title>`, 403, failure.NoRight, "HTML page: Forbidden"},
+		{"another refusal", `{"errors":["lease is not renewable"]}`, 400, failure.NoVerdict, "lease is not renewable"},
+	} {
+		vault, _ := serve(t, tt.status, tt.answer)
+		for verb, do := range map[string]func(context.Context, *Vault) error{"renew": renew, "revoke": revoke} {
+			err := do(t.Context(), vault)
+			if got := failure.Of(err); got.Verdict != tt.verdict || got.Class != failure.Denied {
+				t.Errorf("%s, %s: %+v", tt.name, verb, got)
+			}
+			check(t, tt.name, err, failure.Denied, "could not "+verb+" the token of Vault at ", tt.words)
+			if tt.verdict == failure.NoRight {
+				check(t, tt.name, err, failure.Denied, "auth/token/"+verb+"-self")
+			}
+		}
+	}
+}
+
 func check(t *testing.T, name string, err error, class failure.Class, parts ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*failure.Error](err)
