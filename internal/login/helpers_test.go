@@ -37,6 +37,7 @@ type party struct {
 	policies        []string
 	login, renewal  func() error // an error to answer with
 	give            func() (exchange.Credential, error)
+	look            func() error
 	accept          func(jwt secret.Text) error
 	renewed         func() exchange.Credential
 	revocation      func(ctx context.Context) error
@@ -80,7 +81,7 @@ func (p *party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 	token := secret.Text(fmt.Sprintf("hvs.number%d", p.logins))
 	p.alive[token] = true
 	return exchange.Credential{
-		Token: token, Lease: p.lease, Assumed: p.assumed, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: p.policies,
+		Token: token, Lease: p.lease, Assumed: p.assumed, Checkable: true, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: p.policies,
 	}, nil
 }
 
@@ -95,6 +96,16 @@ func (p *party) Renew(_ context.Context, token secret.Text) (exchange.Credential
 		return p.renewed(), nil
 	}
 	return exchange.Credential{Token: token, Lease: p.lease, Renewable: true, Revocable: true}, nil
+}
+
+func (p *party) Check(_ context.Context, token secret.Text) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.note("check " + short(token))
+	if p.look != nil {
+		return p.look()
+	}
+	return nil
 }
 
 func (p *party) Revoke(ctx context.Context, token secret.Text) error {
@@ -148,6 +159,8 @@ type fixture struct {
 	dir    string
 	output testutil.Log
 	party  *party
+	// hangups are signals to it.
+	hangups chan<- os.Signal
 }
 
 func newFixture(t *testing.T, change func(*Config)) *fixture {

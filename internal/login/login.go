@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -18,9 +19,10 @@ import (
 
 // Run logs in as the configuration says and writes its log to w. In the mode
 // sidecar it returns nil when ctx ends, in the mode init when the result is in
-// place.
-func Run(ctx context.Context, c Config, w io.Writer) error {
+// place. Each signal of hangup asks whether the token is still good.
+func Run(ctx context.Context, c Config, w io.Writer, hangup <-chan os.Signal) error {
 	l := newLogin(c, newLogger(w, c.LogFormat, c.LogLevel))
+	l.hangup = hangup
 	// A pod has hundreds of neighbours: what an exchange has used is given back
 	// at once, as the next one is minutes away.
 	l.afterExchange = debug.FreeOSMemory
@@ -45,6 +47,10 @@ type login struct {
 	// placed reports whether this run has put a token in place.
 	placed bool
 
+	// hangup and asked tell that somebody takes the token for a bad one.
+	hangup <-chan os.Signal
+	asked  chan struct{}
+
 	tell          *reporter
 	rand          func() float64
 	afterExchange func()
@@ -52,7 +58,7 @@ type login struct {
 
 func newLogin(c Config, log *slog.Logger) *login {
 	l := &login{
-		config: c, rand: rand.Float64,
+		config: c, rand: rand.Float64, asked: make(chan struct{}, 1),
 		jwt:    jwtInput{path: c.JWTFile},
 		ca:     caInput{copy: output.File{Path: c.CAOutputFile, Mode: 0o444}},
 		result: &output.File{Path: c.OutputFile, Mode: c.OutputMode},
@@ -68,7 +74,7 @@ func newLogin(c Config, log *slog.Logger) *login {
 
 // options are those of the schedule.
 func (l *login) options() schedule.Options {
-	return schedule.Options{Once: l.config.JWTUse == jwtOnce}
+	return schedule.Options{Once: l.config.JWTUse == jwtOnce, CheckEvery: l.config.CheckInterval}
 }
 
 func (l *login) run(ctx context.Context) error {
@@ -82,7 +88,7 @@ func (l *login) run(ctx context.Context) error {
 		log.Warn("the connection is not encrypted, and whoever listens can use the tokens", "address", l.config.address())
 	}
 	if l.config.ListenAddress != "" {
-		stop, err := listen(ctx, l.config.ListenAddress, l.tell.metrics, log)
+		stop, err := listen(ctx, l.config.ListenAddress, l.tell.metrics, l.ask, log)
 		if err != nil {
 			return err
 		}

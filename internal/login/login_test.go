@@ -52,7 +52,7 @@ func TestAWholeRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	var log testutil.Log
-	go func() { ended <- Run(ctx, config, &log) }()
+	go func() { ended <- Run(ctx, config, &log, nil) }()
 	testutil.Eventually(t, "the token is renewed", func() bool { return renewals.Load() > 1 })
 	if ok, line := Ready(t.Context(), config.OutputFile, 10*time.Second); !ok || f.token(t) != "hvs.abcdefghijkl" {
 		t.Error(line)
@@ -84,7 +84,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	config.Mode, config.Method, config.CABundle, config.LogFormat = contract.ModeInit, contract.MethodTokenExchange, bundle, logJSON
 	config.Address, _ = url.Parse(address + "/token")
 	var log testutil.Log
-	if err := Run(t.Context(), config, &log); err != nil || f.token(t) != "at" {
+	if err := Run(t.Context(), config, &log, nil); err != nil || f.token(t) != "at" {
 		t.Errorf("%v, token %q", err, f.token(t))
 	}
 	if !log.Has(`"msg":"logged in"`) {
@@ -92,7 +92,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	}
 	config.Address, config.Issuer = nil, config.Address
 	config.Timeout = 2 * time.Second
-	if err := Run(t.Context(), config, &log); err == nil || !strings.Contains(err.Error(), "could not read the metadata of the issuer at") {
+	if err := Run(t.Context(), config, &log, nil); err == nil || !strings.Contains(err.Error(), "could not read the metadata of the issuer at") {
 		t.Errorf("%v", err)
 	}
 }
@@ -104,7 +104,7 @@ func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	config.TerminationLog = filepath.Join(f.dir, "termination-log")
 	config.Address = &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 	var log testutil.Log
-	if err := Run(t.Context(), config, &log); err == nil {
+	if err := Run(t.Context(), config, &log, nil); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Stat(config.TerminationLog); err == nil {
@@ -113,7 +113,7 @@ func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	if err := os.WriteFile(config.TerminationLog, []byte(strings.Repeat("old", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := Run(t.Context(), config, &log)
+	err := Run(t.Context(), config, &log, nil)
 	data, _ := os.ReadFile(config.TerminationLog)
 	if err == nil || string(data) != err.Error() || !strings.Contains(err.Error(), "could not log in to Vault at http://127.0.0.1:1: dial tcp") {
 		t.Errorf("%v: %s", err, data)
@@ -126,7 +126,7 @@ func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 		t.Errorf("%d bytes", len(data))
 	}
 	config.ListenAddress = "300.0.0.1:1"
-	if err := Run(t.Context(), config, &log); err == nil || !strings.HasPrefix(err.Error(), "could not serve metrics: ") {
+	if err := Run(t.Context(), config, &log, nil); err == nil || !strings.HasPrefix(err.Error(), "could not serve metrics: ") {
 		t.Errorf("%v", err)
 	}
 }

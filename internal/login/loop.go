@@ -12,7 +12,6 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/login/vault"
-	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
 
 // lookEvery is how often the JWT and the CA are looked at for changes. The
@@ -81,13 +80,38 @@ func (l *login) loop(ctx context.Context) error {
 			continue
 		}
 		// A timer stands still while a machine sleeps, so it is not set for long.
-		repeat.Sleep(ctx, min(plan.In, lookEvery-time.Since(looked)))
+		l.sleep(ctx, min(plan.In, lookEvery-time.Since(looked)))
 	}
 	if l.config.Mode == contract.ModeSidecar {
 		l.tell.log.Info("ending")
 		return nil
 	}
 	return l.inVain(parent)
+}
+
+// sleep waits for the duration, or until ctx ends, or somebody asks for another
+// token.
+func (l *login) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+		return
+	case <-l.hangup:
+	case <-l.asked:
+	}
+	l.tell.log.Debug("somebody asks whether the token is good")
+	l.state = l.state.Ask(time.Now())
+}
+
+// ask asks for another token, from another goroutine.
+func (l *login) ask() {
+	select {
+	case l.asked <- struct{}{}:
+	default: // somebody has just done so
+	}
 }
 
 // inVain says why the mode init ends without a login.
@@ -112,6 +136,8 @@ func (l *login) do(ctx context.Context, plan schedule.Plan) {
 		l.write(ctx)
 	case schedule.Expire:
 		l.expire(ctx)
+	case schedule.Check:
+		l.check(ctx)
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,7 +67,8 @@ func TestWhatIsNotKnownHasNoMetric(t *testing.T) {
 func TestTheListener(t *testing.T) {
 	var log testutil.Log
 	r := newReport()
-	stop, err := listen(t.Context(), "127.0.0.1:0", r, log.Logger())
+	var asked atomic.Int64
+	stop, err := listen(t.Context(), "127.0.0.1:0", r, func() { asked.Add(1) }, log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +76,11 @@ func TestTheListener(t *testing.T) {
 	address := strings.TrimSpace(rest)
 	want := func(path string, code int, text string) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, http.NoBody)
+		method := http.MethodGet
+		if rest, ok := strings.CutPrefix(path, "POST "); ok {
+			method, path = http.MethodPost, rest
+		}
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,14 +98,35 @@ func TestTheListener(t *testing.T) {
 	want("/readyz", 503, "not logged in yet: still waiting for an answer of")
 	want("/metrics", 200, "oidc_login_ready 0\n")
 	want("/", 404, "")
+	want("/relogin", 405, "")
+	want("POST /relogin", 202, "the token will be looked at\n")
+	if asked.Load() != 1 {
+		t.Errorf("asked %d times", asked.Load())
+	}
 	r.update(func(r *report) { r.status.InPlace = true })
 	want("/readyz", 200, "logged in, the token does not expire\n")
 	want("/metrics", 200, "oidc_login_ready 1\n")
-	if _, err := listen(t.Context(), address, r, log.Logger()); err == nil || !strings.HasPrefix(err.Error(), "could not serve metrics: listen tcp") {
+	if _, err := listen(t.Context(), address, r, nil, log.Logger()); err == nil || !strings.HasPrefix(err.Error(), "could not serve metrics: listen tcp") {
 		t.Errorf("%v", err)
 	}
 	stop()
 	if log.Has("ERROR") {
 		t.Error(log.String())
+	}
+}
+
+func TestOnlyThePodAsksForAnotherToken(t *testing.T) {
+	for remote, want := range map[string]int{
+		"127.0.0.1:4711": 202, "[::1]:4711": 202, "[::ffff:127.0.0.1]:4711": 202,
+		"10.0.0.7:4711": 403, "[fd00::7]:4711": 403, "": 403,
+	} {
+		asked := false
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/relogin", http.NoBody)
+		request.RemoteAddr = remote
+		recorder := httptest.NewRecorder()
+		handler(newReport(), func() { asked = true }).ServeHTTP(recorder, request)
+		if recorder.Code != want || asked != (want == 202) {
+			t.Errorf("%s: %d, asked %t", remote, recorder.Code, asked)
+		}
 	}
 }

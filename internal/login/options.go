@@ -43,6 +43,10 @@ type Config struct {
 	ClientCert, ClientKey          string
 	TLSServerName                  string
 
+	// CheckInterval is how often to ask whether the token is still valid; 0 means
+	// never.
+	CheckInterval time.Duration
+
 	Timeout, RequestTimeout time.Duration
 	RevokeOnExit            bool
 	ListenAddress           string
@@ -56,6 +60,11 @@ type Config struct {
 
 // jwtOnce is the JWTUse of a relying party that accepts each JWT once.
 const jwtOnce = "once"
+
+// defaultCheckInterval bounds how long an app has a token that was revoked. One
+// request of every pod in five minutes is what a renewal of leases of seven
+// minutes and a half would cost.
+const defaultCheckInterval = 5 * time.Minute
 
 // Options are the options as they were given: by flags, else in the environment,
 // else their defaults.
@@ -149,7 +158,7 @@ func (o *Options) unknown() []string {
 // Config makes a configuration of the options, or reports everything that is
 // wrong with them.
 func (o *Options) Config() (Config, error) {
-	c := Config{Unknown: o.unknown()}
+	c := Config{CheckInterval: defaultCheckInterval, Unknown: o.unknown()}
 	var errs []error
 	given := map[contract.Option]bool{}
 	for _, option := range options {

@@ -33,7 +33,7 @@ func TestTheDefaults(t *testing.T) {
 	want := Config{
 		Method: "vault", Mode: "sidecar", JWTFile: "/var/run/secrets/tokens/oidc-token", Address: &url.URL{Scheme: "https", Host: "v:8200", Path: "/x"},
 		Mount: "jwt", OutputFile: "/var/run/secrets/login/token", OutputFormat: "raw", OutputMode: 0o400, Timeout: 2 * time.Minute,
-		RequestTimeout: 30 * time.Second, RevokeOnExit: true, TerminationLog: "/dev/termination-log", LogFormat: "text",
+		RequestTimeout: 30 * time.Second, CheckInterval: 5 * time.Minute, RevokeOnExit: true, TerminationLog: "/dev/termination-log", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -78,7 +78,7 @@ func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
 		want := Config{
 			Method: "vault", Mode: "init", JWTFile: "/jwt", Address: &url.URL{Scheme: "http", Host: "v"}, Role: "r", Mount: "auth/path", Namespace: "ns",
 			OutputFile: "/o", OutputFormat: "json", OutputMode: 0o640, CABundle: ca, CAOutputFile: "/ca", ClientCert: "/c", ClientKey: "/k",
-			TLSServerName: "s", RequestTimeout: 5 * time.Second, ListenAddress: ":8080", TerminationLog: "/t", LogFormat: "json", LogLevel: slog.LevelDebug,
+			TLSServerName: "s", RequestTimeout: 5 * time.Second, CheckInterval: 5 * time.Minute, ListenAddress: ":8080", TerminationLog: "/t", LogFormat: "json", LogLevel: slog.LevelDebug,
 		}
 		if i == 1 {
 			want, _ = configOf(t, nil, []string{"--address=https://x"})

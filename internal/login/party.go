@@ -30,6 +30,11 @@ type revoker interface {
 	Revoke(ctx context.Context, token secret.Text) error
 }
 
+// checker is one that can be asked whether a token is still valid.
+type checker interface {
+	Check(ctx context.Context, token secret.Text) error
+}
+
 func newParty(c Config, ca *exchange.CA) exchanger {
 	client := &exchange.Client{
 		TLS:     exchange.TLS{CA: ca, CertFile: c.ClientCert, KeyFile: c.ClientKey, ServerName: c.TLSServerName},

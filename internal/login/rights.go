@@ -18,8 +18,8 @@ const (
 // rights are those of the tokens of a login, which all have the same policies.
 // Vault's policy "default" grants them, and a role may leave it out.
 type rights struct {
-	policies      []string
-	renew, revoke right
+	policies              []string
+	renew, revoke, lookup right
 }
 
 // of are the rights of a token with these policies.

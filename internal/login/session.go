@@ -61,7 +61,10 @@ func (s *session) hold(credential exchange.Credential, start time.Time) {
 // lease is what the schedule has to know of the credential.
 func (s *session) lease() schedule.Lease {
 	c := s.credential
-	return schedule.Lease{For: c.Lease, Assumed: c.Assumed, Renewable: c.Renewable && s.rights.renew != lacking}
+	return schedule.Lease{
+		For: c.Lease, Assumed: c.Assumed,
+		Renewable: c.Renewable && s.rights.renew != lacking, Checkable: c.Checkable && s.rights.lookup != lacking,
+	}
 }
 
 // end is the end of the credential, for the log.

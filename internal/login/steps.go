@@ -94,6 +94,37 @@ func (l *login) renew(ctx context.Context) {
 	l.tell.log.Info("renewed", "expires", l.session.end())
 }
 
+// check looks at the token, which may have been revoked, or be unknown to a server
+// that was restored. Only a clear answer counts: whatever else goes wrong, the
+// next look or the renewal will tell.
+func (l *login) check(ctx context.Context) {
+	party, ok := l.party.(checker)
+	if !ok {
+		l.state = l.state.CheckRefused()
+		return
+	}
+	err := party.Check(ctx, l.session.credential.Token)
+	l.afterExchange()
+	if err != nil && ctx.Err() != nil {
+		return
+	}
+	dead := l.session.rights.lookup.after(err)
+	switch {
+	case dead:
+		l.tell.log.Warn("the token is not valid any more, before its time", "err", err.Error())
+		l.tell.say(func(s *status.Status) { s.Dead = true })
+		l.state = l.state.TokenDied()
+	case l.session.rights.lookup == lacking:
+		l.tell.log.Info("tokens cannot be checked", "err", err.Error())
+		l.state = l.state.CheckRefused()
+	default:
+		if err != nil {
+			l.tell.log.Debug("the token was not checked", "err", err.Error())
+		}
+		l.state = l.state.Checked(time.Now())
+	}
+}
+
 // write puts the token in place.
 func (l *login) write(ctx context.Context) {
 	content := output.Format(l.config.OutputFormat, output.Content{

@@ -17,6 +17,8 @@ type Credential struct {
 	// Renewable tells whether it can be renewed, Revocable whether it can be
 	// revoked by itself.
 	Renewable, Revocable bool
+	// Checkable reports whether it costs nothing to ask whether it is still valid.
+	Checkable bool
 
 	// TokenType is Vault's "service" or "batch", or OAuth's "Bearer".
 	TokenType string

@@ -17,6 +17,7 @@ const (
 	Renew                // renew the token
 	Write                // write the token, or what is new about it
 	Expire               // the token has ended: remove it
+	Check                // ask whether the token is still valid
 )
 
 // Plan is an action, and how long to wait for it.
@@ -37,6 +38,8 @@ const (
 	Refused  Reason = "the renewal was refused"
 	MaxTTL   Reason = "the lease stops growing"
 	Expired  Reason = "the token has expired"
+	Dead     Reason = "the token is not valid any more"
+	Asked    Reason = "somebody asked for it"
 	noReason Reason = ""
 )
 
@@ -71,6 +74,12 @@ const (
 	// yieldLeast, and up to twice that, is how long a login that has a token leaves
 	// a new JWT to others that may share it. A JWT is looked at every 10 s.
 	yieldLeast = 15 * time.Second
+	// checkSpread is that of looks at the token. They go to one server from every
+	// pod.
+	checkSpread = 0.25
+	// askedPause is between an exchange or a look and what somebody asks for: an
+	// app that asks all the time must not become a burden.
+	askedPause = 10 * time.Second
 	// pause is between two exchanges at least, whatever lease a server gives.
 	pause = 500 * time.Millisecond
 )
@@ -100,8 +109,9 @@ type Lease struct {
 	For time.Duration
 	// Assumed means that nobody said so: For is when to renew, and no end.
 	Assumed bool
-	// Renewable reports whether it can be renewed.
-	Renewable bool
+	// Renewable reports whether it can be renewed, Checkable whether one can ask
+	// if it is still valid.
+	Renewable, Checkable bool
 }
 
 // ends reports whether it is known when the token ends.
@@ -111,6 +121,8 @@ func (l Lease) ends() bool { return l.For > 0 && !l.Assumed }
 type Options struct {
 	// Once means that a JWT is good for one login.
 	Once bool
+	// CheckEvery is how often to ask whether the token is still valid; 0 is never.
+	CheckEvery time.Duration
 }
 
 // State is what is known. Its methods return the state after an event and leave
@@ -128,6 +140,10 @@ type State struct {
 	due   time.Duration // after since
 	// lingers: the other side gives no other token before this one has ended.
 	lingers bool
+	// dead: the other side does not know it any more.
+	dead bool
+	// check is the time until it is looked at.
+	check wait
 
 	login     Reason // why a login is due, if it is due now
 	exchanged time.Time
@@ -179,6 +195,9 @@ func Elapsed(since, now time.Time) time.Duration {
 // Next says what to do next.
 func (s State) Next(now time.Time) Plan {
 	next := s.exchange(now)
+	if s.held && s.lease.Checkable && s.login == noReason && next.In > 0 {
+		next = sooner(Plan{Do: Check, In: s.check.left(now)}, next)
+	}
 	if s.unwritten {
 		next = sooner(Plan{Do: Write, In: s.writing.left(now)}, next)
 	}
@@ -276,11 +295,55 @@ func (s State) Renewed(since time.Time, lease Lease) State {
 }
 
 func (s State) leased(since time.Time, lease Lease) State {
-	s.held, s.since, s.lease, s.lingers = true, since, lease, false
+	s.held, s.since, s.lease, s.lingers, s.dead = true, since, lease, false, false
+	s = s.Checked(since)
 	s.due = time.Duration(float64(lease.For) * renewAt * s.between(spread))
 	s.login, s.failing, s.asked = noReason, wait{}, false
 	s.exchanged = since
 	s.unwritten, s.writing = true, wait{}
+	return s
+}
+
+// Checked notes that the token is valid, or that nobody could say.
+func (s State) Checked(now time.Time) State {
+	delay := time.Duration(float64(s.options.CheckEvery) * s.between(checkSpread))
+	if s.options.CheckEvery <= 0 {
+		delay = never
+	}
+	s.check = wait{since: now, delay: delay}
+	return s
+}
+
+// CheckRefused notes that there are no looks at this token.
+func (s State) CheckRefused() State {
+	s.lease.Checkable = false
+	return s
+}
+
+// TokenDied notes that the token is not valid any more, before its time.
+func (s State) TokenDied() State {
+	s.dead = true
+	if s.login == noReason {
+		s.login = Dead
+	}
+	return s
+}
+
+// Ask notes that somebody takes the token for a bad one. It is looked at, or
+// where that is not possible replaced. A wait after failures is cut short, unless
+// the other side asked for it.
+func (s State) Ask(now time.Time) State {
+	switch {
+	case s.login != noReason && !s.asked && !s.refused:
+		left := max(askedPause-Elapsed(s.exchanged, now), 0)
+		s.failing.delay = min(s.failing.delay, Elapsed(s.failing.since, now)+left)
+	case s.login != noReason, s.AwaitsJWT() && !s.lease.Checkable:
+	case s.lease.Checkable:
+		s.check.delay = min(s.check.delay, askedPause)
+	default:
+		s.login = Asked
+		s.yield = wait{since: s.exchanged, delay: askedPause}
+	}
 	return s
 }
 
@@ -290,6 +353,9 @@ func (s State) LoginFailed(now time.Time, f failure.Facts) State { return s.fail
 // RenewFailed notes that a renewal failed. Where the answer was no, a login is
 // due.
 func (s State) RenewFailed(now time.Time, f failure.Facts) State {
+	if f.Verdict == failure.DeadToken {
+		s.dead = true
+	}
 	if f.Final() {
 		s.login = Refused
 		s.exchanged = now
@@ -336,7 +402,7 @@ func (s State) refusedJWT(now time.Time, next time.Duration) State {
 
 // works reports whether there is a token that has not ended, as far as known.
 func (s State) works(now time.Time) bool {
-	return s.held && (s.lease.For == 0 || Elapsed(s.since, now) < s.lease.For)
+	return s.held && !s.dead && (s.lease.For == 0 || Elapsed(s.since, now) < s.lease.For)
 }
 
 // pace is that of a failed exchange.

@@ -295,6 +295,52 @@ func TestAJWTThatIsAcceptedOnce(t *testing.T) {
 	}
 }
 
+func TestATokenIsLookedAt(t *testing.T) {
+	const hour = time.Hour
+	token := func(lease Lease) State {
+		lease.Checkable = true
+		return New(middle).With(Options{CheckEvery: 5 * time.Minute}).LoggedIn(start, lease).Written()
+	}
+	for _, tt := range []struct {
+		name  string
+		state State
+		now   time.Time
+		want  Plan
+	}{
+		{"after the interval", token(lasting(hour, true)), start, Plan{Do: Check, In: 5 * time.Minute}},
+		{"and again", token(lasting(hour, true)).Checked(at(5 * time.Minute)), at(5 * time.Minute), Plan{Do: Check, In: 5 * time.Minute}},
+		{"one that lasts for ever", token(Lease{}), start, Plan{Do: Check, In: 5 * time.Minute}},
+		{"not where a renewal says the same", token(lasting(6*time.Minute, true)), start, Plan{Do: Renew, In: 4 * time.Minute}},
+		{"nor while a login is due", token(lasting(hour, true)).JWTChanged(at(1)).LoginFailed(at(1), because(failure.Denied, 0)), at(30 * time.Minute), Plan{Do: Login, Why: Rotated}},
+		{"nor where it may not look", token(lasting(hour, true)).CheckRefused(), start, Plan{Do: Renew, In: 40 * time.Minute}},
+		{"nor where it is off", token(lasting(hour, true)).With(Options{}).Checked(start), start, Plan{Do: Renew, In: 40 * time.Minute}},
+		{"a dead one is replaced", token(lasting(hour, true)).TokenDied(), at(time.Minute), Plan{Do: Login, Why: Dead}},
+		{
+			"and soon", token(lasting(hour, true)).TokenDied().LoginFailed(at(time.Minute), because(failure.RateLimited, hour)), at(time.Minute),
+			Plan{Do: Login, In: 45 * time.Second, Why: Dead},
+		},
+		{"asked for: a look", token(lasting(hour, true)).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Check}},
+		{"asked for at once: a look after a while", token(lasting(hour, true)).Ask(at(time.Second)), at(time.Second), Plan{Do: Check, In: 9 * time.Second}},
+		{"asked for where there are no looks: a login", held(hour, true).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Asked}},
+		{"asked for at once: a login after a while", held(hour, true).Ask(at(time.Second)), at(time.Second), Plan{Do: Login, In: 9 * time.Second, Why: Asked}},
+		{
+			"asked for after a failure", held(hour, true).JWTChanged(start).LoginFailed(start, because(failure.Denied, 0)).Ask(at(4 * time.Second)),
+			at(4 * time.Second),
+			Plan{Do: Login, In: 6 * time.Second, Why: Rotated},
+		},
+		{
+			"but not against the other side's wish",
+			held(hour, true).JWTChanged(start).LoginFailed(start, because(failure.Server, time.Minute)).Ask(at(time.Second)), start,
+			Plan{Do: Login, In: 67500 * time.Millisecond, Why: Rotated},
+		},
+		{"nor with a JWT that is used up", held(hour, false).With(Options{Once: true}).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Expire, In: 59 * time.Minute}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.state.Next(tt.now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 func TestWritesAreRepeatedSoon(t *testing.T) {
 	state := New(middle).LoggedIn(start, lasting(time.Hour, true))
 	var got []string
@@ -406,7 +452,7 @@ func FuzzSchedule(f *testing.F) {
 			return int(events[i-1])
 		}
 		rand := func() float64 { return float64(next()) / 256 }
-		state, now, exchanged := New(rand), start, start.Add(-time.Hour)
+		state, now, exchanged := New(rand).With(Options{CheckEvery: time.Minute}), start, start.Add(-time.Hour)
 		var ends time.Time
 		for i < len(events) {
 			plan := state.Next(now)
@@ -427,6 +473,10 @@ func FuzzSchedule(f *testing.F) {
 			lease := []time.Duration{0, time.Millisecond, time.Second, time.Hour, 365 * 24 * time.Hour}[next()%5]
 			good := next()%2 == 0
 			switch {
+			case plan.Do == Check && good:
+				state = state.Checked(now)
+			case plan.Do == Check:
+				state = state.TokenDied()
 			case plan.Do == Expire:
 				state, ends = state.Ended(now), time.Time{}
 			case plan.Do == Write && good:
@@ -442,8 +492,11 @@ func FuzzSchedule(f *testing.F) {
 			default:
 				state = state.LoginFailed(now, because(class, time.Duration(next())*time.Second))
 			}
-			if next()%7 == 0 {
+			switch next() % 14 {
+			case 0, 7:
 				state = state.JWTChanged(now)
+			case 1:
+				state = state.Ask(now)
 			}
 		}
 	})

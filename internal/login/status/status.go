@@ -30,6 +30,8 @@ type Status struct {
 	// Origin tells the JWT that has given the token from others. It is the beginning
 	// of a hash.
 	Origin string `json:"origin,omitempty"`
+	// Dead means that the relying party does not know that token any more.
+	Dead bool `json:"dead,omitempty"`
 	// Failing is set while the last attempt was a failure.
 	Failing *Failing `json:"failing,omitempty"`
 	// Stopped tells that the program has ended, and has revoked the token.
@@ -113,10 +115,12 @@ func (s Status) Say(now time.Time) (bool, string) {
 	switch {
 	case s.Stopped:
 		return false, "not logged in any more: the program has ended and has revoked the token"
-	case s.InPlace && !expired:
+	case s.InPlace && !expired && !s.Dead:
 		return true, "logged in" + s.left(now) + s.but(now)
 	case expired:
 		return false, fmt.Sprintf("not logged in any more: the token expired %s ago%s", short(now.Sub(s.Expires)), s.why(now))
+	case s.InPlace:
+		return false, "not logged in any more: the token is not valid any more" + s.why(now)
 	default:
 		return false, "not logged in yet" + s.why(now)
 	}

@@ -32,6 +32,11 @@ func TestWhatIsSaid(t *testing.T) {
 		{Status{Failing: failing(0)}, false, "not logged in yet: " + denied + "now)"},
 		{Status{Failing: failing(-time.Minute)}, false, "not logged in yet: " + denied + "now)"},
 		{Status{InPlace: true}, true, "logged in, the token does not expire"},
+		{
+			Status{InPlace: true, Dead: true, Expires: now.Add(time.Hour), Failing: failing(time.Minute)},
+			false,
+			"not logged in any more: the token is not valid any more: " + denied + "in 1m0s)",
+		},
 		{Status{InPlace: true, Unknown: true}, true, "logged in, it is not known when the token expires"},
 		{Status{InPlace: true, Expires: now.Add(90 * time.Second)}, true, "logged in, the token expires in 1m30s"},
 		{

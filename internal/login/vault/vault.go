@@ -61,12 +61,24 @@ func (v *Vault) Revoke(ctx context.Context, token secret.Text) error {
 	return err
 }
 
+// Check asks whether a token is still valid.
+func (v *Vault) Check(ctx context.Context, token secret.Text) error {
+	_, _, err := v.self(ctx, "look up", "lookup-self", token)
+	return err
+}
+
+// rightTo are the capabilities that a token needs for what it asks about itself.
+var rightTo = map[string]string{http.MethodPost: "update", http.MethodGet: "read"}
+
 // self sends what a token asks about itself. An error has a verdict where Vault
 // says no: since version 1.11 or so it tells a token that it does not know
 // ("invalid token") from one whose policies do not allow it.
 func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) (exchange.Request, exchange.Response, error) {
 	path := "auth/token/" + name
 	request := v.request(verb+" the token of", path, []byte("{}"), token)
+	if name == "lookup-self" {
+		request.Method, request.Body = http.MethodGet, nil
+	}
 	request.Header.Set("X-Vault-Token", token.Reveal())
 	response, err := v.Client.Do(ctx, request)
 	if err != nil {
@@ -81,7 +93,7 @@ func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) 
 		if strings.Contains(string(response.Body), "invalid token") {
 			e.Verdict = failure.DeadToken
 		} else {
-			e.Cause = fmt.Errorf("%w: the token's policies do not allow update on %s, as the policy default does", e.Cause, path)
+			e.Cause = fmt.Errorf("%w: the token's policies do not allow %s on %s, as the policy default does", e.Cause, rightTo[request.Method], path)
 		}
 	}
 	return request, response, err
@@ -184,6 +196,7 @@ func (a answer) credential() (exchange.Credential, error) {
 		// for the workload.
 		Renewable: a.Auth.Renewable && !batch && a.Auth.NumUses <= 0,
 		Revocable: !batch,
+		Checkable: a.Auth.NumUses <= 0,
 		TokenType: tokenType(a.Auth.TokenType, batch),
 		Accessor:  a.Auth.Accessor,
 		Policies:  policies(a.Auth.TokenPolicies, a.Auth.Policies),

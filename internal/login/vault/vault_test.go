@@ -134,7 +134,7 @@ func revoke(ctx context.Context, v *Vault) error { return v.Revoke(ctx, token) }
 
 func TestWhatVaultGives(t *testing.T) {
 	full := exchange.Credential{
-		Token: token, Lease: 32 * 24 * time.Hour, Renewable: true, Revocable: true, TokenType: "service", Accessor: "AbC",
+		Token: token, Lease: 32 * 24 * time.Hour, Renewable: true, Revocable: true, Checkable: true, TokenType: "service", Accessor: "AbC",
 		Policies: []string{"default"}, Metadata: map[string]string{"role": "demo"},
 	}
 	with := func(change func(*exchange.Credential)) exchange.Credential {
@@ -157,7 +157,7 @@ func TestWhatVaultGives(t *testing.T) {
 		{"a batch token that does not say so", `hvs.CAESIJ`, `hvb.CAESIJ","token_type":"","x":"`, with(func(c *exchange.Credential) {
 			c.Token = "hvb.CAESIJ"
 		})},
-		{"a token with counted uses", `"num_uses":0`, `"num_uses":3`, with(func(c *exchange.Credential) { c.Renewable = false })},
+		{"a token with counted uses", `"num_uses":0`, `"num_uses":3`, with(func(c *exchange.Credential) { c.Renewable, c.Checkable = false, false })},
 		{"one that is not renewable", `"renewable":true`, `"renewable":false`, with(func(c *exchange.Credential) { c.Renewable = false })},
 		{"one for ever", `"lease_duration":2764800`, `"lease_duration":0`, with(func(c *exchange.Credential) { c.Lease = 0 })},
 		{"no policies of its own", `"token_policies":["default"],`, ``, with(func(c *exchange.Credential) {
@@ -241,6 +241,23 @@ func TestWhatVaultRefuses(t *testing.T) {
 	}
 }
 
+func TestALookAtATokenOnTheWire(t *testing.T) {
+	vault, seen := serve(t, http.StatusOK, `{"data":{"ttl":3600}}`)
+	if err := vault.Check(t.Context(), token); err != nil {
+		t.Error(err)
+	}
+	want := []request{{
+		Line: "GET /v1/auth/token/lookup-self",
+		Header: map[string]string{
+			"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "oidc-login/test", "X-Vault-Request": "true",
+			"X-Vault-Token": token.Reveal(), "Connection": "close",
+		},
+	}}
+	if diff := cmp.Diff(want, *seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // What Vault 1.21 says to a token about itself. Older ones do not say which of
 // the two it is.
 func TestWhatATokenMayNotDo(t *testing.T) {
@@ -251,21 +268,25 @@ func TestWhatATokenMayNotDo(t *testing.T) {
 		verdict      failure.Verdict
 		words        string
 	}{
-		{"no right", noRight, 403, failure.NoRight, "the token's policies do not allow update on auth/token/"},
-		{"an older server", `{"errors":["permission denied"]}`, 403, failure.NoRight, "the token's policies do not allow update on auth/token/"},
+		{"no right", noRight, 403, failure.NoRight, "the token's policies do not allow "},
+		{"an older server", `{"errors":["permission denied"]}`, 403, failure.NoRight, "the token's policies do not allow "},
 		{"a dead token", `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`, 403, failure.DeadToken, "invalid token"},
 		{"a proxy", `<html><title>Forbidden</title>`, 403, failure.NoRight, "HTML page: Forbidden"},
 		{"another refusal", `{"errors":["lease is not renewable"]}`, 400, failure.NoVerdict, "lease is not renewable"},
 	} {
 		vault, _ := serve(t, tt.status, tt.answer)
-		for verb, do := range map[string]func(context.Context, *Vault) error{"renew": renew, "revoke": revoke} {
+		lookUp := func(ctx context.Context, v *Vault) error { return v.Check(ctx, token) }
+		for verb, do := range map[string]func(context.Context, *Vault) error{"renew": renew, "revoke": revoke, "look up": lookUp} {
 			err := do(t.Context(), vault)
 			if got := failure.Of(err); got.Verdict != tt.verdict || got.Class != failure.Denied {
 				t.Errorf("%s, %s: %+v", tt.name, verb, got)
 			}
 			check(t, tt.name, err, failure.Denied, "could not "+verb+" the token of Vault at ", tt.words)
 			if tt.verdict == failure.NoRight {
-				check(t, tt.name, err, failure.Denied, "auth/token/"+verb+"-self")
+				want := map[string]string{
+					"renew": "update on auth/token/renew-self", "revoke": "update on auth/token/revoke-self", "look up": "read on auth/token/lookup-self",
+				}
+				check(t, tt.name, err, failure.Denied, want[verb])
 			}
 		}
 	}
