@@ -3,7 +3,6 @@ package login
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
@@ -33,12 +32,12 @@ type jwtInput struct {
 
 // look reports what has become of the JWT. A file that cannot be used is left to
 // the next login, which says what is wrong with it.
-func (j *jwtInput) look(now time.Time) change {
+func (j *jwtInput) look() change {
 	stamp := jwtfile.Look(j.path)
 	if j.stamp.Same(stamp) {
 		return unchanged
 	}
-	jwt, err := jwtfile.Read(j.path, now)
+	jwt, err := jwtfile.Read(j.path)
 	if err != nil {
 		return unchanged
 	}
@@ -55,9 +54,9 @@ func (j *jwtInput) look(now time.Time) change {
 func (j *jwtInput) id() string { return hex.EncodeToString(j.sum[:8]) }
 
 // read reads the JWT for a login.
-func (j *jwtInput) read(now time.Time) (secret.Text, error) {
+func (j *jwtInput) read() (secret.Text, error) {
 	j.stamp = jwtfile.Look(j.path)
-	jwt, err := jwtfile.Read(j.path, now)
+	jwt, err := jwtfile.Read(j.path)
 	if err != nil {
 		return "", err
 	}

@@ -152,7 +152,7 @@ func (l *login) look(now time.Time) {
 	if what != unchanged {
 		l.state = l.state.Retry()
 	}
-	switch l.jwt.look(now) {
+	switch l.jwt.look() {
 	case unchanged:
 		return
 	case usable:

@@ -17,7 +17,7 @@ import (
 func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 	// A lease counts from before the request: rather too early than too late.
 	start := time.Now()
-	credential, err := l.exchangeJWT(ctx, start)
+	credential, err := l.exchangeJWT(ctx)
 	same := l.session.holds(credential.Token)
 	switch {
 	case err != nil && ctx.Err() != nil: // we are ending, which is nobody's failure
@@ -47,9 +47,9 @@ func (l *login) logIn(ctx context.Context, why schedule.Reason) {
 }
 
 // exchangeJWT reads the JWT, uses it and lets go of it.
-func (l *login) exchangeJWT(ctx context.Context, now time.Time) (exchange.Credential, error) {
+func (l *login) exchangeJWT(ctx context.Context) (exchange.Credential, error) {
 	defer l.afterExchange()
-	jwt, err := l.jwt.read(now)
+	jwt, err := l.jwt.read()
 	if err != nil {
 		return exchange.Credential{}, err
 	}

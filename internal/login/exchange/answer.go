@@ -38,9 +38,15 @@ func (r Request) Refused(response Response, class failure.Class, words ...string
 	for _, said := range words[:min(len(words), maxWords)] {
 		quoted = append(quoted, secret.Quote(said, r.Secrets...))
 	}
+	// A server that names a moment means it by its own clock.
+	now := time.Now()
+	answered, err := http.ParseTime(response.Header.Get("Date"))
+	if err == nil {
+		now = answered
+	}
 	return &failure.Error{
 		Class: class, Doing: r.Doing, Cause: fmt.Errorf("%d: %s", response.Status, strings.Join(quoted, "; ")),
-		RetryAfter: RetryAfter(response.Header.Get("Retry-After"), time.Now()),
+		RetryAfter: RetryAfter(response.Header.Get("Retry-After"), now), Answered: answered,
 	}
 }
 

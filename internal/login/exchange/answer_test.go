@@ -80,6 +80,28 @@ func TestOnlySomeOfManyErrorsAreShown(t *testing.T) {
 	}
 }
 
+// A moment is named by the clock of who names it.
+func TestAServersClockCountsForItsWishes(t *testing.T) {
+	answered := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	for _, tt := range []struct {
+		name   string
+		header http.Header
+		want   failure.Error
+	}{
+		{"a moment", http.Header{"Date": {stamp(answered)}, "Retry-After": {stamp(answered.Add(time.Minute))}}, failure.Error{Answered: answered, RetryAfter: time.Minute}},
+		{"seconds", http.Header{"Date": {stamp(answered)}, "Retry-After": {"7"}}, failure.Error{Answered: answered, RetryAfter: 7 * time.Second}},
+		{"no date", http.Header{"Retry-After": {stamp(answered)}}, failure.Error{}},
+		{"no date that is one", http.Header{"Date": {"today"}}, failure.Error{}},
+	} {
+		e, ok := errors.AsType[*failure.Error](Request{Doing: "test"}.Refused(Response{Status: 429, Header: tt.header}, failure.RateLimited))
+		if !ok || !e.Answered.Equal(tt.want.Answered) || e.RetryAfter != tt.want.RetryAfter {
+			t.Errorf("%s: %+v", tt.name, e)
+		}
+	}
+}
+
+func stamp(t time.Time) string { return t.Format(http.TimeFormat) }
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{

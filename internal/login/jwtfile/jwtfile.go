@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -18,12 +17,8 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
 
-const (
-	// maxSize is far above what an API server issues.
-	maxSize = 64 << 10
-	// leeway allows for clocks that differ. Beyond it a JWT is not even sent.
-	leeway = time.Minute
-)
+// maxSize is far above what an API server issues.
+const maxSize = 64 << 10
 
 // JWT is a token and the times it says of itself.
 type JWT struct {
@@ -47,9 +42,10 @@ func (t Times) Next() time.Time {
 	return t.Issued.Add(min(life*4/5, 24*time.Hour))
 }
 
-// Read reads the file and looks whether there is a JWT in it that may work. An
-// error is a *failure.Error of the class JWT.
-func Read(path string, now time.Time) (JWT, error) {
+// Read reads the file and looks whether there is a JWT in it. Whether that is
+// valid, and now is within its time, is for the relying party to say: its clock
+// may be right where ours is not. An error is a *failure.Error of the class JWT.
+func Read(path string) (JWT, error) {
 	fail := func(cause error) (JWT, error) {
 		return JWT{}, &failure.Error{Class: failure.JWT, Doing: "use the JWT in " + path, Cause: cause}
 	}
@@ -60,10 +56,6 @@ func Read(path string, now time.Time) (JWT, error) {
 	times, err := Parse(text)
 	if err != nil {
 		return fail(err)
-	}
-	if late := now.Sub(times.Expires); !times.Expires.IsZero() && late > leeway {
-		return fail(fmt.Errorf("it expired %s ago, at %s, and the kubelet has not replaced it",
-			late.Round(time.Second), times.Expires.UTC().Format(time.RFC3339)))
 	}
 	return JWT{Token: secret.Text(text), Times: times, Sum: sha256.Sum256([]byte(text))}, nil
 }

@@ -156,7 +156,7 @@ func TestUnusableJWT(t *testing.T) {
 		sent bool
 	}{
 		"expired":          {func(good string) string { return sign(t, key, good, -20*time.Second) }, "token is expired", true},
-		"expired long ago": {func(good string) string { return sign(t, key, good, -time.Hour) }, "and the kubelet has not replaced it", false},
+		"expired long ago": {func(good string) string { return sign(t, key, good, -time.Hour) }, "and the kubelet has not replaced it", true},
 		"empty":            {func(string) string { return "" }, "the file is empty", false},
 		"half":             {func(good string) string { return good[:len(good)/2] }, "it is not a JWT", false},
 		"another thing":    {func(string) string { return "s.123456789012345678901234" }, "it is not a JWT", false},
