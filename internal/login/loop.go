@@ -36,7 +36,7 @@ func (l *login) begin(now time.Time) {
 	}
 	if text != "" && err == nil && old.InPlace {
 		l.found(text, old.Expires, now)
-		fresh.InPlace, fresh.Expires, fresh.Unknown = true, old.Expires, old.Unknown
+		fresh.InPlace, fresh.Expires, fresh.Unknown, fresh.Dead = true, old.Expires, old.Unknown, old.Dead
 	}
 	l.tell.say(func(s *status.Status) { *s = fresh })
 }
@@ -67,7 +67,7 @@ func (l *login) loop(ctx context.Context) error {
 	}
 	looked := time.Now()
 	for ctx.Err() == nil {
-		if l.config.Mode == contract.ModeInit && l.placed {
+		if l.config.Mode == contract.ModeInit && l.done() {
 			return nil
 		}
 		if since := time.Since(looked); since >= lookEvery {
@@ -87,6 +87,16 @@ func (l *login) loop(ctx context.Context) error {
 		return nil
 	}
 	return l.inVain(parent)
+}
+
+// done reports whether the mode init has what it is for: a token of this run, or
+// one of an earlier run where there can be no other.
+func (l *login) done() bool {
+	if l.state.AwaitsJWT() {
+		ready, _ := l.tell.status.Say(time.Now())
+		return ready
+	}
+	return l.placed
 }
 
 // sleep waits for the duration, or until ctx ends, or somebody asks for another

@@ -158,6 +158,27 @@ func TestAUsedJWTIsKnownAfterARestart(t *testing.T) {
 	}
 }
 
+// An init container may run again, when the pod's sandbox is made anew.
+func TestTheModeInitKeepsATokenWhereThereIsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		initOnce := func(c *Config) { asInit(c); useOnce(c) }
+		f := onceFixture(t, initOnce, newOnceOnly(), time.Hour)
+		for range 2 {
+			if err := f.login.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			f.wantToken(t, "hvs.number1")
+			f.login = f.start(t, initOnce)
+		}
+		wantAsked(t, f, "0s login _one")
+		pass(2 * time.Hour)
+		err := f.login.run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "it has been used for its one login") {
+			t.Error(err)
+		}
+	})
+}
+
 // Two logins that share a JWT take turns: who has no token goes first. So both
 // have one from the second JWT on, where a token lasts for two of them.
 func TestTwoLoginsShareAJWT(t *testing.T) {
