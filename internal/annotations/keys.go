@@ -74,10 +74,13 @@ var presetKeys = slices.Concat(tokenKeys, loginKeys)
 // inputKeys are all keys that users may write.
 var inputKeys = slices.Concat([]string{Profile, Inject}, presetKeys)
 
-// InputKeys are all keys that users may write, PresetKeys those that profiles may
-// have, and DefaultKeys those of the configuration's defaults.
-func InputKeys() []string   { return slices.Clone(inputKeys) }
-func PresetKeys() []string  { return slices.Clone(presetKeys) }
+// InputKeys are all keys that users may write.
+func InputKeys() []string { return slices.Clone(inputKeys) }
+
+// PresetKeys are the keys that a profile may have.
+func PresetKeys() []string { return slices.Clone(presetKeys) }
+
+// DefaultKeys are those that the configuration's defaults may have.
 func DefaultKeys() []string { return slices.Clone(defaultKeys) }
 
 // Known reports whether a key, without prefix and suffix, is one that users may

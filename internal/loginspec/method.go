@@ -1,6 +1,9 @@
 package loginspec
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Method is a way to log in. Whatever differs between methods outside the program
 // stands here; what a method sends and reads is in the program's directory of its
@@ -42,13 +45,16 @@ func (m *Method) Key(key string) *Option {
 // Missing says what is needed and was not given. name is how an option is named to
 // the reader.
 func (m *Method) Missing(name func(*Option) string) string {
-	needed := m.Option(m.Needs[0])
-	text := needed.Means
-	for _, n := range m.Needs[1:] {
-		other := m.Option(n)
-		text += ", or " + other.Means + " as " + name(other)
+	means := make([]string, 0, len(m.Needs))
+	for i, n := range m.Needs {
+		o := m.Option(n)
+		if i == 0 {
+			means = append(means, o.Means)
+		} else {
+			means = append(means, o.Means+" as "+name(o))
+		}
 	}
-	return text
+	return strings.Join(means, ", or ")
 }
 
 // MethodOf returns the method of a name, or nil.
