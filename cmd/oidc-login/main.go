@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
@@ -91,7 +91,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 func ready(ctx context.Context, options *login.Options, args []string, stdout, stderr io.Writer) int {
 	flags := newFlags()
-	options.AddFlags(flags, contract.OutputFile)
+	options.AddFlags(flags, loginspec.OutputFile)
 	var wait time.Duration
 	flags.DurationVar(&wait, "wait", 0, "")
 	switch err := parse(flags, args); {

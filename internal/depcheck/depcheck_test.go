@@ -39,7 +39,7 @@ var valuesOnly = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", 
 // package is.
 var rules = map[string]rule{
 	"cmd/kubectl-oidc_injector": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
-	"cmd/oidc-login":            {imports: []string{"internal/contract", "internal/login"}, inEveryPod: true},
+	"cmd/oidc-login":            {imports: []string{"internal/loginspec", "internal/login"}, inEveryPod: true},
 	"cmd/webhook":               {imports: []string{"internal/check", "internal/memlimit", "internal/server"}},
 
 	"internal/admission": {imports: []string{
@@ -61,7 +61,6 @@ var rules = map[string]rule{
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/mutate", "internal/policy",
 	}},
-	"internal/contract":   {},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/filewatch":  {imports: []string{"internal/repeat"}},
@@ -70,17 +69,17 @@ var rules = map[string]rule{
 	"internal/kubeclient": {},
 	"internal/loginspec":  {inEveryPod: true, imports: []string{"internal/endpoint"}},
 	"internal/login": {inEveryPod: true, imports: []string{
-		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
+		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
 		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
 	}},
 	"internal/login/exchange": {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
 	"internal/login/failure":  {inEveryPod: true},
 	"internal/login/jwtfile":  {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
 	"internal/login/oauth": {inEveryPod: true, imports: []string{
-		"internal/contract", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/secret",
+		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/secret",
 	}},
 	"internal/login/output": {inEveryPod: true, imports: []string{
-		"internal/contract", "internal/login/exchange", "internal/login/secret",
+		"internal/loginspec", "internal/login/exchange", "internal/login/secret",
 	}},
 	"internal/login/schedule": {imports: []string{"internal/login/failure"}, inEveryPod: true, outOfReach: []string{"os", "net/http"}},
 	"internal/login/secret":   {inEveryPod: true, imports: []string{"internal/truncate"}},

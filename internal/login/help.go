@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 const helpHead = `Usage:
@@ -23,7 +23,7 @@ the default:
 `
 
 const helpReady = `
-Flags of oidc-login ready, beside --` + string(contract.OutputFile) + `:
+Flags of oidc-login ready, beside --` + string(loginspec.OutputFile) + `:
   --wait=DURATION
         How long to wait for the token, such as 4s. The default is not to wait.
 `
@@ -37,7 +37,7 @@ reads, and, for moments, .NAME.*.tmp. No token is in the former.
 Signals: SIGTERM and SIGINT end the program; in the mode sidecar it revokes its
 tokens first, for two seconds at most. A second signal ends it at once.
 
-Exit codes: 0, success; 1, failure: in the mode init no login within --` + string(contract.Timeout) + `, for
+Exit codes: 0, success; 1, failure: in the mode init no login within --` + string(loginspec.Timeout) + `, for
 oidc-login ready no valid token; 2, wrong flags or variables. The reason is
 printed, and written as the termination message.
 `
@@ -51,7 +51,7 @@ func Help(w io.Writer) {
 	for _, option := range options {
 		fmt.Fprintf(w, "  --%s=%s, %s\n", option.name, option.value, option.name.Env())
 		help := option.help
-		if len(option.methods) > 0 && option.methods[0] == contract.MethodVault {
+		if len(option.methods) > 0 && option.methods[0] == loginspec.MethodVault {
 			help += " For the method vault."
 		}
 		if option.initial != "" {

@@ -16,11 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
@@ -180,8 +180,8 @@ func newFixture(t *testing.T, change func(*Config)) *fixture {
 func (f *fixture) start(t *testing.T, change func(*Config)) *login {
 	t.Helper()
 	config := Config{
-		Method: contract.MethodVault, Mode: contract.ModeSidecar, Address: &url.URL{Scheme: "https", Host: "v"}, Mount: "jwt",
-		JWTFile: filepath.Join(f.dir, "jwt"), OutputFile: filepath.Join(f.dir, "token"), OutputFormat: contract.FormatRaw, OutputMode: 0o440,
+		Method: loginspec.MethodVault, Mode: loginspec.ModeSidecar, Address: &url.URL{Scheme: "https", Host: "v"}, Mount: "jwt",
+		JWTFile: filepath.Join(f.dir, "jwt"), OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatRaw, OutputMode: 0o440,
 		RequestTimeout: time.Minute, RevokeOnExit: true, LogLevel: slog.LevelDebug,
 	}
 	if change != nil {

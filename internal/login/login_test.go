@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
@@ -81,7 +81,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	f := newFixture(t, nil)
 	address, bundle, _ := vaultServer(t)
 	config := f.config
-	config.Mode, config.Method, config.CABundle, config.LogFormat = contract.ModeInit, contract.MethodTokenExchange, bundle, logJSON
+	config.Mode, config.Method, config.CABundle, config.LogFormat = loginspec.ModeInit, loginspec.MethodTokenExchange, bundle, logJSON
 	config.Address, _ = url.Parse(address + "/token")
 	var log testutil.Log
 	if err := Run(t.Context(), config, &log, nil); err != nil || f.token(t) != "at" {
@@ -100,7 +100,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	f := newFixture(t, nil)
 	config := f.config
-	config.Mode, config.Timeout = contract.ModeInit, 2*time.Second
+	config.Mode, config.Timeout = loginspec.ModeInit, 2*time.Second
 	config.TerminationLog = filepath.Join(f.dir, "termination-log")
 	config.Address = &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 	var log testutil.Log

@@ -6,12 +6,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/login/vault"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // lookEvery is how often the JWT and the CA are looked at for changes. The
@@ -31,7 +31,7 @@ func (l *login) begin(now time.Time) {
 	fresh := status.Status{Address: l.config.address(), Origin: old.Origin}
 	l.session.jwt = old.Origin
 	text := output.ReadBack(l.config.OutputFile, l.config.OutputFormat)
-	if text != "" && l.config.Method == contract.MethodVault && !vault.LooksBatch(text) {
+	if text != "" && l.config.Method == loginspec.MethodVault && !vault.LooksBatch(text) {
 		l.session.tokens.placed = &token{text: text, ends: old.Expires}
 	}
 	if text != "" && err == nil && old.InPlace {
@@ -56,7 +56,7 @@ func (l *login) found(text secret.Text, expires, now time.Time) {
 // mode init.
 func (l *login) loop(ctx context.Context) error {
 	parent := ctx
-	if l.config.Mode == contract.ModeInit && l.config.Timeout > 0 {
+	if l.config.Mode == loginspec.ModeInit && l.config.Timeout > 0 {
 		limited, cancel := context.WithTimeout(ctx, l.config.Timeout)
 		defer cancel()
 		ctx = limited
@@ -67,7 +67,7 @@ func (l *login) loop(ctx context.Context) error {
 	}
 	looked := time.Now()
 	for ctx.Err() == nil {
-		if l.config.Mode == contract.ModeInit && l.done() {
+		if l.config.Mode == loginspec.ModeInit && l.done() {
 			return nil
 		}
 		if since := time.Since(looked); since >= lookEvery {
@@ -82,7 +82,7 @@ func (l *login) loop(ctx context.Context) error {
 		// A timer stands still while a machine sleeps, so it is not set for long.
 		l.sleep(ctx, min(plan.In, lookEvery-time.Since(looked)))
 	}
-	if l.config.Mode == contract.ModeSidecar {
+	if l.config.Mode == loginspec.ModeSidecar {
 		l.tell.log.Info("ending")
 		return nil
 	}

@@ -16,13 +16,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // middle makes all that is random lie in the middle of its range.
@@ -201,7 +201,7 @@ func TestALeaseThatStopsGrowingIsALogin(t *testing.T) {
 
 func TestAnOutageIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *Config) { c.OutputFormat = contract.FormatJSON })
+		f := newFixture(t, func(c *Config) { c.OutputFormat = loginspec.FormatJSON })
 		stop := f.run(t)
 		pass(30 * time.Minute)
 		f.party.set(func(p *party) { p.login, p.renewal = unreachable, unreachable })
@@ -257,9 +257,9 @@ func TestAnOutageIsOverWithinAMinute(t *testing.T) {
 // not to take it away, nor to tell it to anybody.
 func TestAnEndThatNobodyKnowsIsNotAnEnd(t *testing.T) {
 	for format, want := range map[string]string{
-		contract.FormatRaw:  "hvs.number2",
-		contract.FormatEnv:  "VAULT_TOKEN=hvs.number2\n",
-		contract.FormatJSON: `{"token":"hvs.number2","token_type":"service","policies":["default"]}` + "\n",
+		loginspec.FormatRaw:  "hvs.number2",
+		loginspec.FormatEnv:  "VAULT_TOKEN=hvs.number2\n",
+		loginspec.FormatJSON: `{"token":"hvs.number2","token_type":"service","policies":["default"]}` + "\n",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t, func(c *Config) { c.OutputFormat = format })
@@ -604,7 +604,7 @@ func TestAnEndDuringARequestIsNoFailure(t *testing.T) {
 	})
 }
 
-func asInit(c *Config) { c.Mode, c.Timeout = contract.ModeInit, time.Minute }
+func asInit(c *Config) { c.Mode, c.Timeout = loginspec.ModeInit, time.Minute }
 
 func TestTheModeInitLogsInOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -649,7 +649,7 @@ func TestTheModeInitGivesUp(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 
-		f = newFixture(t, func(c *Config) { c.Mode = contract.ModeInit })
+		f = newFixture(t, func(c *Config) { c.Mode = loginspec.ModeInit })
 		ctx, cancel = context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
 		f.party.set(func(p *party) { p.login = unreachable })
@@ -736,7 +736,7 @@ func (unsyncedHandle) Sync() error { return nil }
 func TestManyRenewalsLeaveNothingBehind(t *testing.T) {
 	const each = 1200
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *Config) { c.OutputFormat, c.LogLevel = contract.FormatJSON, 100 })
+		f := newFixture(t, func(c *Config) { c.OutputFormat, c.LogLevel = loginspec.FormatJSON, 100 })
 		f.tell.log = newLogger(discard{}, logText, 100)
 		f.result.Steps, f.tell.file.Steps = unsynced{}, unsynced{}
 		f.party.lease, f.party.forgetQuestions = 15*time.Second, true
@@ -800,7 +800,7 @@ func TestTheStatusHasNoToken(t *testing.T) {
 func BenchmarkRenewal(b *testing.B) {
 	f := &fixture{dir: b.TempDir(), party: newTestParty()}
 	f.party.forgetQuestions = true
-	config := Config{Method: contract.MethodVault, Mode: contract.ModeSidecar, OutputFile: filepath.Join(f.dir, "token"), OutputFormat: contract.FormatJSON}
+	config := Config{Method: loginspec.MethodVault, Mode: loginspec.ModeSidecar, OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatJSON}
 	config.Address = testURL
 	l := newLogin(config, newLogger(discard{}, logText, 0))
 	l.party = f.party

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
@@ -70,16 +70,16 @@ const defaultCheckInterval = 5 * time.Minute
 // else their defaults.
 type Options struct {
 	environ map[string]string
-	flags   map[contract.Option]string
+	flags   map[loginspec.Name]string
 }
 
 // NewOptions takes what the environment says, in the form of os.Environ. An
 // empty variable counts as none.
 func NewOptions(environ []string) *Options {
-	o := &Options{environ: map[string]string{}, flags: map[contract.Option]string{}}
+	o := &Options{environ: map[string]string{}, flags: map[loginspec.Name]string{}}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, contract.EnvPrefix) && value != "" {
+		if strings.HasPrefix(name, loginspec.EnvPrefix) && value != "" {
 			o.environ[name] = value
 		}
 	}
@@ -88,7 +88,7 @@ func NewOptions(environ []string) *Options {
 
 // AddFlags defines the flags: all, or those that are named. They are read as
 // text, so that Config can report everything that is wrong at once.
-func (o *Options) AddFlags(fs *flag.FlagSet, names ...contract.Option) {
+func (o *Options) AddFlags(fs *flag.FlagSet, names ...loginspec.Name) {
 	for _, option := range options {
 		if len(names) == 0 || slices.Contains(names, option.name) {
 			fs.Var(&textFlag{o, option}, string(option.name), "")
@@ -130,12 +130,12 @@ func (o *Options) text(option option) (text, source string) {
 }
 
 // OutputFile is that option alone.
-func (o *Options) OutputFile() string { return o.only(contract.OutputFile) }
+func (o *Options) OutputFile() string { return o.only(loginspec.OutputFile) }
 
 // TerminationLog is that option alone.
-func (o *Options) TerminationLog() string { return o.only(contract.TerminationLog) }
+func (o *Options) TerminationLog() string { return o.only(loginspec.TerminationLog) }
 
-func (o *Options) only(name contract.Option) string {
+func (o *Options) only(name loginspec.Name) string {
 	i := slices.IndexFunc(options, func(option option) bool { return option.name == name })
 	text, _ := o.text(options[i])
 	return text
@@ -160,7 +160,7 @@ func (o *Options) unknown() []string {
 func (o *Options) Config() (Config, error) {
 	c := Config{CheckInterval: defaultCheckInterval, Unknown: o.unknown()}
 	var errs []error
-	given := map[contract.Option]bool{}
+	given := map[loginspec.Name]bool{}
 	for _, option := range options {
 		text, source := o.text(option)
 		given[option.name] = source != ""
@@ -183,7 +183,7 @@ func (o *Options) Config() (Config, error) {
 func shorten(value string) string { return strconv.Quote(truncate.String(value, 80)) }
 
 // check reports what does not fit together.
-func (c *Config) check(given map[contract.Option]bool) []error {
+func (c *Config) check(given map[loginspec.Name]bool) []error {
 	var errs []error
 	report := func(wrong bool, format string, args ...any) {
 		if wrong {
@@ -193,24 +193,24 @@ func (c *Config) check(given map[contract.Option]bool) []error {
 	for _, option := range options {
 		report(given[option.name] && !option.usedBy(c.Method), "--%s: is of no use with the method %s", option.name, c.Method)
 	}
-	vault := c.Method == contract.MethodVault
-	report(vault && !given[contract.Address], "--address: is missing: the URL of Vault, such as https://vault.example:8200")
+	vault := c.Method == loginspec.MethodVault
+	report(vault && !given[loginspec.Address], "--address: is missing: the URL of Vault, such as https://vault.example:8200")
 	report(vault && c.Address != nil && c.Address.RawQuery != "", "--address: must have no query, as it is the URL of Vault")
-	report(!vault && c.Method != "" && given[contract.Address] == given[contract.Issuer],
+	report(!vault && c.Method != "" && given[loginspec.Address] == given[loginspec.Issuer],
 		"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer")
 	report(c.Issuer != nil && c.Issuer.RawQuery != "", "--issuer: must have no query (RFC 8414 section 2)")
-	report(given[contract.CAFile] && given[contract.CABundle], "--ca-file, --ca-bundle: only one of them can be given")
-	report(given[contract.CAOutputFile] && !given[contract.CAFile] && !given[contract.CABundle],
+	report(given[loginspec.CAFile] && given[loginspec.CABundle], "--ca-file, --ca-bundle: only one of them can be given")
+	report(given[loginspec.CAOutputFile] && !given[loginspec.CAFile] && !given[loginspec.CABundle],
 		"--ca-output-file: needs --ca-file or --ca-bundle")
-	report(given[contract.CAOutputFile] && filepath.Clean(c.CAOutputFile) == filepath.Clean(c.OutputFile),
+	report(given[loginspec.CAOutputFile] && filepath.Clean(c.CAOutputFile) == filepath.Clean(c.OutputFile),
 		"--ca-output-file: is the output file")
-	report(given[contract.ClientCert] != given[contract.ClientKey], "--client-cert, --client-key: only both together are of use")
+	report(given[loginspec.ClientCert] != given[loginspec.ClientKey], "--client-cert, --client-key: only both together are of use")
 	return errs
 }
 
 // option is one option.
 type option struct {
-	name contract.Option
+	name loginspec.Name
 	// value is what --help calls its value.
 	value   string
 	initial string
@@ -229,11 +229,11 @@ func (o option) usedBy(method string) bool {
 const boolValue = "true|false"
 
 var (
-	vaultOnly = []string{contract.MethodVault}
-	oauthOnly = []string{contract.MethodTokenExchange, contract.MethodJWTBearer, contract.MethodClientAssertion}
+	vaultOnly = []string{loginspec.MethodVault}
+	oauthOnly = []string{loginspec.MethodTokenExchange, loginspec.MethodJWTBearer, loginspec.MethodClientAssertion}
 	methods   = append(vaultOnly[:1:1], oauthOnly...)
-	modes     = []string{contract.ModeSidecar, contract.ModeInit}
-	formats   = []string{contract.FormatRaw, contract.FormatJSON, contract.FormatEnv}
+	modes     = []string{loginspec.ModeSidecar, loginspec.ModeInit}
+	formats   = []string{loginspec.FormatRaw, loginspec.FormatJSON, loginspec.FormatEnv}
 	logForms  = []string{logText, logJSON}
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // configOf reads flags and an environment.
@@ -42,23 +42,23 @@ func TestTheDefaults(t *testing.T) {
 
 func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
 	ca := certificate(t)
-	values := map[contract.Option]string{
-		contract.Method: "vault", contract.Mode: "init", contract.JWTFile: "/jwt", contract.Address: "http://v", contract.Role: "r",
-		contract.Mount: "/auth/path/", contract.Namespace: "ns", contract.OutputFile: "/o", contract.OutputFormat: "json", contract.OutputMode: "0640",
-		contract.CABundle: ca, contract.CAOutputFile: "/ca", contract.ClientCert: "/c", contract.ClientKey: "/k", contract.TLSServerName: "s",
-		contract.Timeout: "0s", contract.RequestTimeout: "5s", contract.RevokeOnExit: "false", contract.ListenAddress: ":8080",
-		contract.TerminationLog: "/t", contract.LogFormat: "json", contract.LogLevel: "debug",
+	values := map[loginspec.Name]string{
+		loginspec.MethodName: "vault", loginspec.Mode: "init", loginspec.JWTFile: "/jwt", loginspec.Address: "http://v", loginspec.Role: "r",
+		loginspec.Mount: "/auth/path/", loginspec.Namespace: "ns", loginspec.OutputFile: "/o", loginspec.OutputFormat: "json", loginspec.OutputMode: "0640",
+		loginspec.CABundle: ca, loginspec.CAOutputFile: "/ca", loginspec.ClientCert: "/c", loginspec.ClientKey: "/k", loginspec.TLSServerName: "s",
+		loginspec.Timeout: "0s", loginspec.RequestTimeout: "5s", loginspec.RevokeOnExit: "false", loginspec.ListenAddress: ":8080",
+		loginspec.TerminationLog: "/t", loginspec.LogFormat: "json", loginspec.LogLevel: "debug",
 	}
-	oauth := map[contract.Option]string{
-		contract.Method: "token-exchange", contract.Issuer: "https://i/x", contract.ClientID: "id", contract.Scope: "a b",
-		contract.Resource: "https://r/1 https://r/2", contract.TargetAudience: " x  y ", contract.CAFile: "/ca",
+	oauth := map[loginspec.Name]string{
+		loginspec.MethodName: "token-exchange", loginspec.Issuer: "https://i/x", loginspec.ClientID: "id", loginspec.Scope: "a b",
+		loginspec.Resource: "https://r/1 https://r/2", loginspec.TargetAudience: " x  y ", loginspec.CAFile: "/ca",
 	}
 	for _, option := range options {
 		if values[option.name] == "" && oauth[option.name] == "" {
 			t.Errorf("%s is in neither set", option.name)
 		}
 	}
-	for i, set := range []map[contract.Option]string{values, oauth} {
+	for i, set := range []map[loginspec.Name]string{values, oauth} {
 		var environ, args []string
 		for option, value := range set {
 			environ = append(environ, option.Env()+"="+value)
@@ -122,7 +122,7 @@ func TestAnEmptyFlagIsTheDefault(t *testing.T) {
 // The webhook's configuration sets such a variable for the logins of all methods.
 func TestOptionsThatTheWebhookDoesNotSetAreForAllMethods(t *testing.T) {
 	for _, option := range options {
-		if !contract.WrittenByWebhook(option.name.Env()) && len(option.methods) > 0 {
+		if !loginspec.WrittenByWebhook(option.name.Env()) && len(option.methods) > 0 {
 			t.Errorf("%s is only for %s", option.name, option.methods)
 		}
 	}

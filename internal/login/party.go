@@ -4,11 +4,11 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/oauth"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/vault"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
@@ -40,7 +40,7 @@ func newParty(c Config, ca *exchange.CA) exchanger {
 		TLS:     exchange.TLS{CA: ca, CertFile: c.ClientCert, KeyFile: c.ClientKey, ServerName: c.TLSServerName},
 		Timeout: c.RequestTimeout, UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
 	}
-	if c.Method == contract.MethodVault {
+	if c.Method == loginspec.MethodVault {
 		return &vault.Vault{Client: client, Address: c.Address, Mount: c.Mount, Role: c.Role, Namespace: c.Namespace}
 	}
 	return &oauth.Server{

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 // revokeOne revokes a token that is of no use any more, if it has not ended. A
 // failure is no reason to keep on trying: the token ends by itself.
 func (l *login) revokeOne(ctx context.Context, t *token) {
-	if l.config.Mode != contract.ModeSidecar || !t.alive(time.Now()) || l.session.rights.revoke == lacking {
+	if l.config.Mode != loginspec.ModeSidecar || !t.alive(time.Now()) || l.session.rights.revoke == lacking {
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx, revokeTimeout)
@@ -48,7 +48,7 @@ func (l *login) revoke(ctx context.Context, t *token) error {
 // end revokes what is alive. The token in the file is dead then, and goes, too,
 // so that nobody takes it for a good one.
 func (l *login) end(ctx context.Context) {
-	if l.config.Mode != contract.ModeSidecar || !l.config.RevokeOnExit || l.session.rights.revoke == lacking {
+	if l.config.Mode != loginspec.ModeSidecar || !l.config.RevokeOnExit || l.session.rights.revoke == lacking {
 		return
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitTimeout)

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // logIn exchanges the JWT for a token.
@@ -128,7 +128,7 @@ func (l *login) check(ctx context.Context) {
 // write puts the token in place.
 func (l *login) write(ctx context.Context) {
 	content := output.Format(l.config.OutputFormat, output.Content{
-		Credential: l.session.credential, Vault: l.config.Method == contract.MethodVault, Expires: l.session.expires,
+		Credential: l.session.credential, Vault: l.config.Method == loginspec.MethodVault, Expires: l.session.expires,
 	})
 	err := l.result.Write(content)
 	if errors.Is(err, output.ErrUnsynced) {

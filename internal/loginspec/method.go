@@ -110,11 +110,19 @@ const (
 // variables off.
 const ClientEnvKey = "login-client-env"
 
+// The names of the methods.
+const (
+	MethodVault           = "vault"
+	MethodTokenExchange   = "token-exchange"
+	MethodJWTBearer       = "jwt-bearer"
+	MethodClientAssertion = "client-assertion"
+)
+
 // Methods are all methods. The first one is the default of the program.
 var Methods = []Method{vault, tokenExchange, jwtBearer, clientAssertion}
 
 var vault = Method{
-	Name:    "vault",
+	Name:    MethodVault,
 	Family:  "Vault",
 	Summary: "the JWT auth method of Vault and OpenBao",
 	Options: []Option{
@@ -148,9 +156,9 @@ var vault = Method{
 }
 
 var (
-	tokenExchange   = oauth("token-exchange", "OAuth token exchange, RFC 8693")
-	jwtBearer       = oauth("jwt-bearer", "OAuth with the token as authorization grant, RFC 7523 section 2.1")
-	clientAssertion = oauth("client-assertion", "OAuth with the token as authentication of a client, RFC 7523 section 2.2")
+	tokenExchange   = oauth(MethodTokenExchange, "OAuth token exchange, RFC 8693")
+	jwtBearer       = oauth(MethodJWTBearer, "OAuth with the token as authorization grant, RFC 7523 section 2.1")
+	clientAssertion = oauth(MethodClientAssertion, "OAuth with the token as authentication of a client, RFC 7523 section 2.2")
 )
 
 // oauth is a method whose token is sent to an OAuth token endpoint. These addresses

@@ -11,19 +11,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // asked is a login that the annotations ask for.
 type asked struct{ annotations.Login }
 
-func (a asked) volume() string { return contract.Named(contract.LoginVolume, a.Name) }
+func (a asked) volume() string { return loginspec.Named(loginspec.Volume, a.Name) }
 
 // loginsOf are the logins that a pod asks for, by the name of their container.
 func loginsOf(pod *corev1.Pod) map[string]asked {
 	all := map[string]asked{}
 	for _, l := range specOf(pod).Logins {
-		all[contract.Named(contract.LoginContainer, l.Name)] = asked{l}
+		all[loginspec.Named(loginspec.Container, l.Name)] = asked{l}
 	}
 	return all
 }
@@ -151,7 +151,7 @@ func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a as
 		t.Errorf("container %q has image %s (%s) and resources %v", c.Name, c.Image, c.ImagePullPolicy, c.Resources)
 	}
 	always := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-	if always == (a.Mode == contract.ModeInit) || (c.StartupProbe != nil) == (a.Mode == contract.ModeInit) {
+	if always == (a.Mode == loginspec.ModeInit) || (c.StartupProbe != nil) == (a.Mode == loginspec.ModeInit) {
 		t.Errorf("container %q runs on: %t, with probe %v", c.Name, always, c.StartupProbe)
 	}
 	env := envOf(&c)

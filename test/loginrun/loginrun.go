@@ -33,7 +33,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
@@ -78,7 +78,7 @@ const apiAccess = "/var/run/secrets/kubernetes.io/serviceaccount"
 // New finds the container in the pod and fills its volumes.
 func New(ctx context.Context, o Options) (*Login, error) {
 	if o.Container == "" {
-		o.Container = contract.LoginContainer
+		o.Container = loginspec.Container
 	}
 	l := &Login{options: o, volumes: map[string]*volume{}}
 	all := slices.Concat(o.Pod.Spec.InitContainers, o.Pod.Spec.Containers)
@@ -132,7 +132,7 @@ func (l *Login) Host(value string) string {
 
 // environment are the container's variables and nothing else.
 func (l *Login) environment() ([]string, error) {
-	env := []string{contract.TerminationLog.Env() + "=" + l.terminationLog()}
+	env := []string{loginspec.TerminationLog.Env() + "=" + l.terminationLog()}
 	for _, e := range l.container.Env {
 		if e.ValueFrom != nil {
 			return nil, fmt.Errorf("could not set variable %s: it is taken from elsewhere", e.Name)
@@ -144,7 +144,7 @@ func (l *Login) environment() ([]string, error) {
 }
 
 // Value returns the container's value of an option, as it is on this machine.
-func (l *Login) Value(o contract.Option) string {
+func (l *Login) Value(o loginspec.Name) string {
 	for _, arg := range l.container.Args {
 		if value, ok := strings.CutPrefix(arg, "--"+string(o)+"="); ok {
 			return l.Host(value)
@@ -159,7 +159,7 @@ func (l *Login) Value(o contract.Option) string {
 }
 
 // OutputFile is the path of the result.
-func (l *Login) OutputFile() string { return l.Value(contract.OutputFile) }
+func (l *Login) OutputFile() string { return l.Value(loginspec.OutputFile) }
 
 // Start starts the program.
 func (l *Login) Start() error {
@@ -223,7 +223,7 @@ func (l *Login) Kill() error {
 // Ready runs the startup probe of the container, or that of a sidecar where it
 // has none, and returns whether it succeeds and what it says.
 func (l *Login) Ready(ctx context.Context) (ready bool, line string, err error) {
-	command := []string{contract.Program, contract.ReadyCommand}
+	command := []string{loginspec.Program, loginspec.ReadyCommand}
 	if l.container.StartupProbe != nil {
 		command = l.container.StartupProbe.Exec.Command
 	}
@@ -335,7 +335,7 @@ func (l *Login) Refresh(ctx context.Context) error {
 
 // WriteToken puts a text in the place of the token that the program reads.
 func (l *Login) WriteToken(text string) error {
-	file := l.Value(contract.JWTFile)
+	file := l.Value(loginspec.JWTFile)
 	for _, v := range l.volumes {
 		if name, err := filepath.Rel(v.dir, file); err == nil && filepath.IsLocal(name) {
 			v.remember(text)

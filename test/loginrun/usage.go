@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
 )
 
@@ -55,7 +55,7 @@ func statusField(status []byte, name string) int {
 }
 
 // Listen is an argument that makes the program listen, at a free port.
-const Listen = "--" + string(contract.ListenAddress) + "=127.0.0.1:0"
+const Listen = "--" + string(loginspec.ListenAddress) + "=127.0.0.1:0"
 
 // Get requests a path of the program's listener, which needs the argument Listen
 // and a log in JSON.

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // The identifiers of the grants and token types.
@@ -37,7 +37,7 @@ type Server struct {
 	Endpoint *url.URL
 	// Issuer is the server's identifier, whose metadata name the endpoint.
 	Issuer *url.URL
-	// Method is contract.MethodTokenExchange, MethodJWTBearer or
+	// Method is loginspec.MethodTokenExchange, MethodJWTBearer or
 	// MethodClientAssertion.
 	Method string
 	// ClientID, Scope, Resources and Audiences are sent as they are where they
@@ -108,14 +108,14 @@ func (s *Server) read(request exchange.Request, response exchange.Response) (exc
 func (s *Server) form(jwt secret.Text) url.Values {
 	form := url.Values{}
 	switch s.Method {
-	case contract.MethodTokenExchange: // RFC 8693 section 2.1
+	case loginspec.MethodTokenExchange: // RFC 8693 section 2.1
 		form.Set("grant_type", grantTokenExchange)
 		form.Set("subject_token", jwt.Reveal())
 		form.Set("subject_token_type", typeJWT)
-	case contract.MethodJWTBearer: // RFC 7523 section 2.1
+	case loginspec.MethodJWTBearer: // RFC 7523 section 2.1
 		form.Set("grant_type", grantJWTBearer)
 		form.Set("assertion", jwt.Reveal())
-	case contract.MethodClientAssertion: // RFC 7523 section 2.2
+	case loginspec.MethodClientAssertion: // RFC 7523 section 2.2
 		form.Set("grant_type", grantClientCredentials)
 		form.Set("client_assertion_type", assertionJWTBearer)
 		form.Set("client_assertion", jwt.Reveal())
@@ -169,7 +169,7 @@ func (a answer) credential(method string) (exchange.Credential, error) {
 		return exchange.Credential{}, errBadToken
 	case a.TokenType == "":
 		return exchange.Credential{}, errNoType
-	case method == contract.MethodTokenExchange && a.IssuedTokenType == "":
+	case method == loginspec.MethodTokenExchange && a.IssuedTokenType == "":
 		return exchange.Credential{}, errNoIssued
 	case !ok:
 		return exchange.Credential{}, errExpires

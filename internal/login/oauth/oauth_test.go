@@ -16,10 +16,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 const jwt = secret.Text("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ")
@@ -91,30 +91,30 @@ func TestTheRequestOnTheWire(t *testing.T) {
 		change func(*Server)
 		want   url.Values
 	}{
-		{contract.MethodTokenExchange, none, url.Values{
+		{loginspec.MethodTokenExchange, none, url.Values{
 			"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 			"subject_token":      {jwt.Reveal()},
 			"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
 		}},
-		{contract.MethodTokenExchange, all, url.Values{
+		{loginspec.MethodTokenExchange, all, url.Values{
 			"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 			"subject_token":      {jwt.Reveal()},
 			"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
 			"client_id":          {"app"}, "scope": {"a b"}, "resource": {"https://r/1", "https://r/2"}, "audience": {"x", "y"},
 		}},
-		{contract.MethodJWTBearer, none, url.Values{
+		{loginspec.MethodJWTBearer, none, url.Values{
 			"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {jwt.Reveal()},
 		}},
-		{contract.MethodJWTBearer, all, url.Values{
+		{loginspec.MethodJWTBearer, all, url.Values{
 			"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {jwt.Reveal()},
 			"client_id": {"app"}, "scope": {"a b"}, "resource": {"https://r/1", "https://r/2"}, "audience": {"x", "y"},
 		}},
-		{contract.MethodClientAssertion, none, url.Values{
+		{loginspec.MethodClientAssertion, none, url.Values{
 			"grant_type":            {"client_credentials"},
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 			"client_assertion":      {jwt.Reveal()},
 		}},
-		{contract.MethodClientAssertion, all, url.Values{
+		{loginspec.MethodClientAssertion, all, url.Values{
 			"grant_type":            {"client_credentials"},
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 			"client_assertion":      {jwt.Reveal()},
@@ -152,7 +152,7 @@ func TestWhatTheServerGives(t *testing.T) {
 		{"no scope", `"scope":"a b",`, "", func(c *exchange.Credential) { c.Scope = "" }},
 	} {
 		p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, tt.from, tt.to, 1)})
-		got, err := p.client(t, contract.MethodTokenExchange, "/").Login(t.Context(), jwt)
+		got, err := p.client(t, loginspec.MethodTokenExchange, "/").Login(t.Context(), jwt)
 		want := full
 		tt.change(&want)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -200,7 +200,7 @@ func TestHowLongATokenLasts(t *testing.T) {
 // A token that has ended is an error of its own, and given for comparison.
 func TestATokenThatHasEnded(t *testing.T) {
 	p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, "3600", "0", 1)})
-	got, err := p.client(t, contract.MethodTokenExchange, "/").Login(t.Context(), jwt)
+	got, err := p.client(t, loginspec.MethodTokenExchange, "/").Login(t.Context(), jwt)
 	if got.Token != "at" || failure.Of(err) != (failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken}) {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -237,7 +237,7 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"not a time", `200 ` + strings.Replace(good, "3600", `{}`, 1), failure.Protocol, "expires_in is not a number of seconds"},
 	} {
 		p := serve(t, map[string]string{"/token": tt.answer})
-		_, err := p.client(t, contract.MethodTokenExchange, "/token").Login(t.Context(), jwt)
+		_, err := p.client(t, loginspec.MethodTokenExchange, "/token").Login(t.Context(), jwt)
 		check(t, tt.name, err, tt.class, "could not get a token at "+p.URL+"/token: ", tt.want)
 	}
 }
@@ -264,7 +264,7 @@ func TestAJWTThatIsAcceptedOnce(t *testing.T) {
 		{"a busy server", `503 {"error":"server_error","error_description":"port already used"}`, failure.Facts{Class: failure.Server}},
 	} {
 		p := serve(t, map[string]string{"/token": tt.answer})
-		_, err := p.client(t, contract.MethodJWTBearer, "/token").Login(t.Context(), jwt)
+		_, err := p.client(t, loginspec.MethodJWTBearer, "/token").Login(t.Context(), jwt)
 		if got := failure.Of(err); got != tt.want {
 			t.Errorf("%s: %+v, %v", tt.name, got, err)
 		}
@@ -294,7 +294,7 @@ func check(t *testing.T, name string, err error, class failure.Class, parts ...s
 }
 
 func TestOnlyTokenExchangeHasAnIssuedType(t *testing.T) {
-	for _, method := range []string{contract.MethodJWTBearer, contract.MethodClientAssertion} {
+	for _, method := range []string{loginspec.MethodJWTBearer, loginspec.MethodClientAssertion} {
 		p := serve(t, map[string]string{"/": `200 {"access_token":"at","token_type":"Bearer"}`})
 		if _, err := p.client(t, method, "/").Login(t.Context(), jwt); err != nil {
 			t.Errorf("%s: %v", method, err)
@@ -346,7 +346,7 @@ func TestTheEndpointIsFound(t *testing.T) {
 	} {
 		tt.answers["/token"] = "200 " + good
 		p := serve(t, tt.answers)
-		server := p.client(t, contract.MethodTokenExchange, "")
+		server := p.client(t, loginspec.MethodTokenExchange, "")
 		server.Endpoint, server.Issuer = nil, parse(t, p.URL+tt.path)
 		// What was found is used again.
 		for range 2 {
@@ -366,7 +366,7 @@ func TestTheEndpointIsFound(t *testing.T) {
 
 func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
 	p := serve(t, map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good, "/new": "200 " + good})
-	server := p.client(t, contract.MethodTokenExchange, "")
+	server := p.client(t, loginspec.MethodTokenExchange, "")
 	server.Endpoint, server.Issuer = nil, parse(t, p.URL)
 	if _, err := server.Login(t.Context(), jwt); err != nil {
 		t.Fatal(err)
@@ -429,7 +429,7 @@ func TestMetadataThatAreNotTrusted(t *testing.T) {
 		},
 	} {
 		p := serve(t, tt.answers)
-		server := p.client(t, contract.MethodTokenExchange, "")
+		server := p.client(t, loginspec.MethodTokenExchange, "")
 		server.Endpoint, server.Issuer = nil, parse(t, p.URL)
 		_, err := server.Login(t.Context(), jwt)
 		for _, want := range tt.want {
@@ -451,7 +451,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(502, "<title>x</title>")
 	f.Fuzz(func(t *testing.T, status int, text string) {
 		r := exchange.Request{Doing: "test", Secrets: []secret.Text{jwt}}
-		server := &Server{Method: contract.MethodTokenExchange}
+		server := &Server{Method: loginspec.MethodTokenExchange}
 		credential, err := server.read(r, exchange.Response{Status: status, Body: []byte(text)})
 		if err == nil {
 			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 || status > 299 {
@@ -486,7 +486,7 @@ func FuzzMetadata(f *testing.F) {
 
 func BenchmarkLogin(b *testing.B) {
 	p := serve(b, map[string]string{"/": "200 " + good})
-	server := p.client(b, contract.MethodTokenExchange, "/")
+	server := p.client(b, loginspec.MethodTokenExchange, "/")
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := server.Login(b.Context(), jwt); err != nil {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // Content is the result of a login.
@@ -24,12 +24,12 @@ type Content struct {
 	Expires time.Time
 }
 
-// Format writes a result in one of the formats of the contract.
+// Format writes a result in one of the formats of a result.
 func Format(format string, c Content) []byte {
 	switch format {
-	case contract.FormatJSON:
+	case loginspec.FormatJSON:
 		return formatJSON(c)
-	case contract.FormatEnv:
+	case loginspec.FormatEnv:
 		return formatEnv(c)
 	default:
 		// No newline: what reads it as a whole gets the token and nothing else.
@@ -130,12 +130,12 @@ func ReadBack(path, format string) secret.Text {
 func Parse(data []byte, format string) secret.Text {
 	var token secret.Text
 	switch format {
-	case contract.FormatJSON:
+	case loginspec.FormatJSON:
 		var o object
 		if json.Unmarshal(data, &o) == nil {
 			token = secret.Text(o.Token)
 		}
-	case contract.FormatEnv:
+	case loginspec.FormatEnv:
 		token = parseEnv(string(data))
 	default:
 		token = secret.Text(bytes.TrimSpace(data))

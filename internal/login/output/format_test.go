@@ -10,13 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 var (
-	formats = []string{contract.FormatRaw, contract.FormatJSON, contract.FormatEnv}
+	formats = []string{loginspec.FormatRaw, loginspec.FormatJSON, loginspec.FormatEnv}
 	expires = time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", 3600))
 
 	ofVault = Content{Vault: true, Expires: expires, Credential: exchange.Credential{
@@ -63,7 +63,7 @@ func TestAShellReadsWhatIsMeantForIt(t *testing.T) {
 	}
 	for _, token := range []secret.Text{"hvs.CAES-_", "eyJ.a.b", `a'b''c$(touch x)` + "`touch x`" + `"\!#*?~&;|<>()[]{}=%^`} {
 		path := filepath.Join(t.TempDir(), "env")
-		content := Format(contract.FormatEnv, Content{Vault: true, Credential: exchange.Credential{Token: token}, Expires: expires})
+		content := Format(loginspec.FormatEnv, Content{Vault: true, Credential: exchange.Credential{Token: token}, Expires: expires})
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

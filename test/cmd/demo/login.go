@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/loginrun"
@@ -97,7 +97,7 @@ func (d *demo) setUpVault(ctx context.Context) error {
 // publishCA puts Vault's CA where the login container looks for it.
 func (d *demo) publishCA(ctx context.Context) error {
 	_, err := d.kube.Client().CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: "vault-ca"}, Data: map[string]string{contract.CAFileName: string(d.vault.CA())},
+		ObjectMeta: metav1.ObjectMeta{Name: "vault-ca"}, Data: map[string]string{loginspec.CAFileName: string(d.vault.CA())},
 	}, metav1.CreateOptions{})
 	return err
 }
@@ -107,7 +107,7 @@ func (d *demo) loadLoginImage(ctx context.Context, dir string) (err error) {
 	if d.program, err = injector.Build(ctx, "oidc-login", dir); err != nil || !d.kube.HasNode() {
 		return err
 	}
-	return d.kube.LoadImage(ctx, loginImage, map[string]string{"/usr/local/bin/" + contract.Program: d.program}, cluster.Image{})
+	return d.kube.LoadImage(ctx, loginImage, map[string]string{"/usr/local/bin/" + loginspec.Program: d.program}, cluster.Image{})
 }
 
 // logIn shows a pod that logs in to Vault.
@@ -194,11 +194,11 @@ func (d *demo) vaultToken(ctx context.Context) (string, error) {
 	if err := d.waitReady(ctx, "login"); err != nil {
 		return "", err
 	}
-	logs, err := d.kube.Kubectl(ctx, "--namespace="+namespace, "logs", "login", "--container="+contract.LoginContainer)
+	logs, err := d.kube.Kubectl(ctx, "--namespace="+namespace, "logs", "login", "--container="+loginspec.Container)
 	if err != nil {
 		return "", err
 	}
-	d.out.line("kubectl logs login --container=%s", contract.LoginContainer)
+	d.out.line("kubectl logs login --container=%s", loginspec.Container)
 	d.out.block(logs)
 	token, err := d.kube.Kubectl(ctx, "--namespace="+namespace, "exec", "login", "--container=app", "--", "/toolbox", "cat", loginPath)
 	return strings.TrimSpace(token), err

@@ -17,7 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/helm"
@@ -60,7 +60,7 @@ func start(t *testing.T) *node {
 	dir := t.TempDir()
 	for ref, image := range map[string]struct{ program, path string }{
 		"localhost/oidc-injector/webhook:test":    {"webhook", "/webhook"},
-		"localhost/oidc-injector/oidc-login:test": {"oidc-login", "/usr/local/bin/" + contract.Program},
+		"localhost/oidc-injector/oidc-login:test": {"oidc-login", "/usr/local/bin/" + loginspec.Program},
 	} {
 		program, err := injector.Build(t.Context(), image.program, dir)
 		if err != nil {

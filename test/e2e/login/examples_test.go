@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/authserver"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
@@ -171,7 +171,7 @@ func (e *examples) login(t *testing.T, pod *corev1.Pod) {
 	startLogin(t, l)
 	token := loggedIn(t, l)
 	e.mayReadTheSecret(t, token)
-	if l.Value(contract.Mode) != contract.ModeInit {
+	if l.Value(loginspec.Mode) != loginspec.ModeInit {
 		terminate(t, l)
 	}
 }
@@ -204,7 +204,7 @@ func (e *examples) admitted(t *testing.T, manifest string) {
 func testExampleVault(t *testing.T, e *examples, manifest string) {
 	pod := e.pod(t, manifest)
 	checkInjected(t, pod)
-	if got := mountOf(pod, "app", contract.LoginVolume); got != "/var/run/secrets/login (read-only)" {
+	if got := mountOf(pod, "app", loginspec.Volume); got != "/var/run/secrets/login (read-only)" {
 		t.Errorf("the result is at %q", got)
 	}
 	e.login(t, pod)
@@ -216,10 +216,10 @@ func testExampleProfile(t *testing.T, e *examples, manifest string) {
 	if len(pod.Annotations) < 2 {
 		t.Errorf("the pod has the annotations %v", pod.Annotations)
 	}
-	if first := pod.Spec.InitContainers; len(first) != 1 || first[0].Name != contract.LoginContainer {
+	if first := pod.Spec.InitContainers; len(first) != 1 || first[0].Name != loginspec.Container {
 		t.Fatalf("the init containers are %+v", first)
 	}
-	if got := podtest.Env(pod, contract.LoginContainer, contract.Role.Env()); got != "" {
+	if got := podtest.Env(pod, loginspec.Container, loginspec.Role.Env()); got != "" {
 		t.Errorf("the role is %q, want that of Vault's default_role", got)
 	}
 	e.login(t, pod)
@@ -232,7 +232,7 @@ func testExampleConfig(t *testing.T, e *examples, _ string) {
 	if got := tokenAudiences(pod, "app"); len(got) > 0 {
 		t.Errorf("the app has tokens for %v", got)
 	}
-	if diff := cmp.Diff([]string{"vault"}, tokenAudiences(pod, contract.LoginContainer)); diff != "" {
+	if diff := cmp.Diff([]string{"vault"}, tokenAudiences(pod, loginspec.Container)); diff != "" {
 		t.Errorf("tokens of the login container (-want +got):\n%s", diff)
 	}
 	e.login(t, pod)
@@ -276,7 +276,7 @@ func testExampleCronJob(t *testing.T, e *examples, manifest string) {
 	}
 	pod := podOfJob(t, "nightly-now")
 	first := pod.Spec.InitContainers[0]
-	if first.Name != contract.LoginContainer || first.RestartPolicy != nil || first.StartupProbe != nil {
+	if first.Name != loginspec.Container || first.RestartPolicy != nil || first.StartupProbe != nil {
 		t.Errorf("the first init container is no login of the mode init: %+v", first)
 	}
 	e.login(t, pod)
@@ -298,7 +298,7 @@ func podOfJob(t *testing.T, job string) (pod *corev1.Pod) {
 func testExampleSeveralParties(t *testing.T, e *examples, manifest string) {
 	pod := e.pod(t, manifest)
 	for container, want := range map[string][]string{
-		contract.LoginContainer: {"vault"}, "app": {"api://AzureADTokenExchange"}, "uploader": {"sts.amazonaws.com"},
+		loginspec.Container: {"vault"}, "app": {"api://AzureADTokenExchange"}, "uploader": {"sts.amazonaws.com"},
 	} {
 		if diff := cmp.Diff(want, tokenAudiences(pod, container)); diff != "" {
 			t.Errorf("tokens of container %s (-want +got):\n%s", container, diff)
@@ -315,7 +315,7 @@ func testExampleSeveralParties(t *testing.T, e *examples, manifest string) {
 			t.Errorf("container %s has %s=%q, want %q", container, name, got, want)
 		}
 	}
-	if got := mountOf(pod, "uploader", contract.LoginVolume); got != "" {
+	if got := mountOf(pod, "uploader", loginspec.Volume); got != "" {
 		t.Errorf("the uploader has the result of the login at %s", got)
 	}
 	e.login(t, pod)
@@ -333,7 +333,7 @@ func testExampleTokenExchange(t *testing.T, e *examples, manifest string) {
 		"api":     {"--client-id=billing"},
 		"billing": nil,
 	} {
-		l := newLogin(t, pod, contract.Named(contract.LoginContainer, name), append(args, "--ca-file="+ca)...)
+		l := newLogin(t, pod, loginspec.Named(loginspec.Container, name), append(args, "--ca-file="+ca)...)
 		startLogin(t, l)
 		token := loggedIn(t, l)
 		if variable := "ACCESS_TOKEN_FILE_" + strings.ToUpper(name); l.Host(podtest.Env(pod, "app", variable)) != l.OutputFile() {

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
@@ -53,7 +53,7 @@ func TestPolicyOfAddresses(t *testing.T) {
 	}
 	for _, address := range []string{"http://127.0.0.1:8200", "https://a.example.com"} {
 		created, err := kube.Client().CoreV1().Pods(plain).Create(t.Context(), at(address), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err != nil || created.Spec.InitContainers[0].Name != contract.LoginContainer {
+		if err != nil || created.Spec.InitContainers[0].Name != loginspec.Container {
 			t.Errorf("%s is not allowed: %v", address, err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestPodSecurity(t *testing.T) {
 		if err == nil {
 			return errors.New("it is not")
 		}
-		if text := err.Error(); !strings.Contains(text, "violates PodSecurity") || strings.Contains(text, contract.LoginContainer) {
+		if text := err.Error(); !strings.Contains(text, "violates PodSecurity") || strings.Contains(text, loginspec.Container) {
 			t.Errorf("the pod is refused for another reason, or because of the login container: %s", text)
 		}
 		return nil
@@ -197,7 +197,7 @@ func TestPodSecurity(t *testing.T) {
 		"pod-user":   func(p *corev1.Pod) { p.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: new(int64(1000))} },
 		"two-users":  func(p *corev1.Pod) { withTwoUsers(p) },
 		"group":      func(p *corev1.Pod) { p.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: new(int64(2000))} },
-		"init":       func(p *corev1.Pod) { p.Annotations[podtest.Prefix+"login-mode"] = contract.ModeInit },
+		"init":       func(p *corev1.Pod) { p.Annotations[podtest.Prefix+"login-mode"] = loginspec.ModeInit },
 		"share-pids": func(p *corev1.Pod) { p.Spec.ShareProcessNamespace = new(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestPodSecurity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if created.Spec.InitContainers[0].Name != contract.LoginContainer {
+			if created.Spec.InitContainers[0].Name != loginspec.Container {
 				t.Error("the first init container is not the login")
 			}
 			if warnings := seen.Texts(); len(warnings) > 0 {
@@ -306,7 +306,7 @@ func TestReinvocation(t *testing.T) {
 	pod := podtest.Create(t, kube, ns, podtest.New("app", loginKeys()...))
 	logins := 0
 	for _, c := range podtest.Containers(pod) {
-		if c.Name == contract.LoginContainer {
+		if c.Name == loginspec.Container {
 			logins++
 		}
 	}
@@ -314,14 +314,14 @@ func TestReinvocation(t *testing.T) {
 		t.Errorf("%d login containers, want one", logins)
 	}
 	for _, container := range []string{"app", "added"} {
-		if got := mountOf(pod, container, contract.LoginVolume); got != "/var/run/secrets/login (read-only)" {
+		if got := mountOf(pod, container, loginspec.Volume); got != "/var/run/secrets/login (read-only)" {
 			t.Errorf("container %s has the result at %q", container, got)
 		}
 		if got := podtest.Env(pod, container, "VAULT_TOKEN_FILE"); got != "/var/run/secrets/login/token" {
 			t.Errorf("container %s has VAULT_TOKEN_FILE=%q", container, got)
 		}
 	}
-	if got := mountOf(pod, contract.LoginContainer, contract.LoginVolume); got != "/var/run/secrets/login" {
+	if got := mountOf(pod, loginspec.Container, loginspec.Volume); got != "/var/run/secrets/login" {
 		t.Errorf("the login container has its result at %q", got)
 	}
 }
@@ -401,7 +401,7 @@ func TestControllers(t *testing.T) {
 func checkInjected(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	first := pod.Spec.InitContainers
-	if len(first) != 1 || first[0].Name != contract.LoginContainer || *first[0].RestartPolicy != corev1.ContainerRestartPolicyAlways {
+	if len(first) != 1 || first[0].Name != loginspec.Container || *first[0].RestartPolicy != corev1.ContainerRestartPolicyAlways {
 		t.Fatalf("the init containers are %+v", first)
 	}
 	if got := podtest.Env(pod, "app", "VAULT_TOKEN_FILE"); got != "/var/run/secrets/login/token" {
@@ -453,7 +453,7 @@ func TestCABundle(t *testing.T) {
 	pod := podtest.New("app", "audience=vault", "login=vault", "login-address="+server.Address(), "login-role=ca-bundle")
 	setConfig(t, strings.Replace(configuration(config), "  env:", bundle, 1), func(ctx context.Context) error {
 		created, err := dryRun(ctx, ns, pod)
-		if err == nil && podtest.Env(created, contract.LoginContainer, contract.CABundle.Env()) == "" {
+		if err == nil && podtest.Env(created, loginspec.Container, loginspec.CABundle.Env()) == "" {
 			err = errors.New("the pod has no bundle")
 		}
 		return err
@@ -464,7 +464,7 @@ func TestCABundle(t *testing.T) {
 	l := newLogin(t, podtest.Create(t, kube, ns, pod), "")
 	startLogin(t, l)
 	loggedIn(t, l)
-	copied := l.Value(contract.CAOutputFile)
+	copied := l.Value(loginspec.CAOutputFile)
 	if content := readFile(t, copied); strings.TrimSpace(content) != strings.TrimSpace(string(server.CA())) {
 		t.Errorf("the copy of the CA in %s is another", copied)
 	}

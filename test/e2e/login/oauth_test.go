@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/authserver"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 	"github.com/oidc-injector/oidc-injector/test/loginrun"
@@ -68,7 +68,7 @@ func TestOAuth(t *testing.T) {
 		jwt  string
 		want authserver.AccessToken
 	}{
-		contract.MethodTokenExchange: {
+		loginspec.MethodTokenExchange: {
 			keys: []string{"login-client-id=billing", "login-target-audience=" + audience, "login-scope=pay refund", "login-resource=https://a.example.com/x https://b.example.com"},
 			form: url.Values{
 				"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
@@ -84,13 +84,13 @@ func TestOAuth(t *testing.T) {
 				Resources: []string{"https://a.example.com/x", "https://b.example.com"},
 			},
 		},
-		contract.MethodJWTBearer: {
+		loginspec.MethodJWTBearer: {
 			keys: []string{"login-scope=pay"},
 			form: url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "scope": {"pay"}},
 			jwt:  "assertion",
 			want: authserver.AccessToken{Scopes: []string{"pay"}, Audience: []string{oauthAudience}},
 		},
-		contract.MethodClientAssertion: {
+		loginspec.MethodClientAssertion: {
 			keys: []string{"login-client-id=billing", "login-scope=pay"},
 			form: url.Values{
 				"grant_type":            {"client_credentials"},

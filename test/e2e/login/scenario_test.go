@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/vault/api"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
 )
@@ -98,9 +98,9 @@ func TestResultIsUsable(t *testing.T) {
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	for format, check := range map[string]func(*testing.T, *client, string) string{
-		contract.FormatRaw:  func(_ *testing.T, _ *client, content string) string { return content },
-		contract.FormatJSON: checkJSON,
-		contract.FormatEnv:  checkEnv,
+		loginspec.FormatRaw:  func(_ *testing.T, _ *client, content string) string { return content },
+		loginspec.FormatJSON: checkJSON,
+		loginspec.FormatEnv:  checkEnv,
 	} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
@@ -108,8 +108,8 @@ func TestFormats(t *testing.T) {
 			content := c.token()
 			token := check(t, c, content)
 			c.lookup(token)
-			if info, err := os.Stat(c.OutputFile()); err != nil || fmt.Sprintf("%04o", info.Mode().Perm()) != c.Value(contract.OutputMode) {
-				t.Errorf("the file's mode is %v, error %v, want %s", info.Mode(), err, c.Value(contract.OutputMode))
+			if info, err := os.Stat(c.OutputFile()); err != nil || fmt.Sprintf("%04o", info.Mode().Perm()) != c.Value(loginspec.OutputMode) {
+				t.Errorf("the file's mode is %v, error %v, want %s", info.Mode(), err, c.Value(loginspec.OutputMode))
 			}
 			if !strings.HasSuffix(c.OutputFile(), "/result") {
 				t.Errorf("the file is %s", c.OutputFile())

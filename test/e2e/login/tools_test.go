@@ -15,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -88,7 +88,7 @@ func setConfig(t *testing.T, content string, inForce func(context.Context) error
 	t.Helper()
 	usual := func(ctx context.Context) error {
 		pod, err := dryRun(ctx, "oidc-injector-probe", podtest.New("app", "audience=vault", "login=vault", "login-address="+server.Address()))
-		if err == nil && podtest.Env(pod, contract.LoginContainer, contract.CABundle.Env()) != "" {
+		if err == nil && podtest.Env(pod, loginspec.Container, loginspec.CABundle.Env()) != "" {
 			err = errors.New("it is still that of the test")
 		}
 		return err

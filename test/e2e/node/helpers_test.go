@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 )
@@ -27,7 +27,7 @@ func (n *node) in(t *testing.T, ns string, labels map[string]string) *node {
 		t.Fatal(err)
 	}
 	ca := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: vaultCA}, Data: map[string]string{contract.CAFileName: string(n.vault.CA())},
+		ObjectMeta: metav1.ObjectMeta{Name: vaultCA}, Data: map[string]string{loginspec.CAFileName: string(n.vault.CA())},
 	}
 	_, err := n.kube.Client().CoreV1().ConfigMaps(ns).Create(t.Context(), ca, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {

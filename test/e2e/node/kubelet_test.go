@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // testKubeletRestarted lets the kubelet replace the JWT of one pod, and try to
@@ -66,11 +66,11 @@ func (n *node) checkRotated(t *testing.T, pod *corev1.Pod, oldJWT, oldToken stri
 	accessors := []string{n.checkAlive(t, token, "app"), n.checkAlive(t, oldToken, "app")}
 	n.checkFile(t, pod.Name, "app", tokenPath, "0600 1000 0")
 	n.checkFile(t, pod.Name, "app", loginPath, "0400 1000 0")
-	if logs := n.kubectl(t, "logs", pod.Name, "--container="+contract.LoginContainer); !strings.Contains(logs, "the JWT has changed") {
+	if logs := n.kubectl(t, "logs", pod.Name, "--container="+loginspec.Container); !strings.Contains(logs, "the JWT has changed") {
 		t.Errorf("the login does not say why it was repeated:\n%s", logs)
 	}
 	now := n.waitReady(t, pod.Name)
-	if count := status(t, now, "app").RestartCount + status(t, now, contract.LoginContainer).RestartCount; count != 0 {
+	if count := status(t, now, "app").RestartCount + status(t, now, loginspec.Container).RestartCount; count != 0 {
 		t.Errorf("containers were started again %d times", count)
 	}
 	n.delete(t, pod.Name, *pod.Spec.TerminationGracePeriodSeconds)
@@ -131,7 +131,7 @@ func (n *node) checkGone(t *testing.T, pod *corev1.Pod) {
 		t.Error("the last token of the app is alive")
 	}
 	n.eventually(t, func() error {
-		logs := n.kubectl(t, "logs", pod.Name, "--container="+contract.LoginContainer)
+		logs := n.kubectl(t, "logs", pod.Name, "--container="+loginspec.Container)
 		if !strings.Contains(logs, "token is expired") && !strings.Contains(logs, "the kubelet has not replaced it") {
 			return fmt.Errorf("the login does not say that the JWT has expired:\n%s", logs)
 		}

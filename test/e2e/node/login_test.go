@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/vault/faults"
 )
@@ -81,7 +81,7 @@ func (n *node) testStart(t *testing.T) {
 // They are in whole seconds.
 func (n *node) checkOrder(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
-	login, migrate, first := status(t, pod, contract.LoginContainer), status(t, pod, "migrate"), status(t, pod, "first")
+	login, migrate, first := status(t, pod, loginspec.Container), status(t, pod, "migrate"), status(t, pod, "first")
 	if login.State.Running == nil || migrate.State.Terminated == nil || first.State.Terminated == nil {
 		t.Fatalf("the containers are %v, %v and %v", login.State, migrate.State, first.State)
 	}
@@ -190,7 +190,7 @@ func (n *node) testWrongRoleInit(t *testing.T) {
 	pod.Annotations = n.login("login-role=nobody", "login-mode=init")
 	n.create(t, pod)
 	failed := n.waitFor(t, pod.Name, "has failed", func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
-	end := status(t, failed, contract.LoginContainer).State.Terminated
+	end := status(t, failed, loginspec.Container).State.Terminated
 	if end == nil || end.ExitCode != 1 || !strings.Contains(end.Message, `400: "role \"nobody\" could not be found"`) {
 		t.Errorf("the login container ended with %+v, want exit code 1 and Vault's reason", end)
 	} else {
@@ -287,9 +287,9 @@ func (n *node) testJobs(t *testing.T) {
 		mode    string
 		restart corev1.RestartPolicy
 	}{
-		{"job-never", contract.ModeSidecar, corev1.RestartPolicyNever},
-		{"job-on-failure", contract.ModeSidecar, corev1.RestartPolicyOnFailure},
-		{"job-init", contract.ModeInit, corev1.RestartPolicyNever},
+		{"job-never", loginspec.ModeSidecar, corev1.RestartPolicyNever},
+		{"job-on-failure", loginspec.ModeSidecar, corev1.RestartPolicyOnFailure},
+		{"job-init", loginspec.ModeInit, corev1.RestartPolicyNever},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -300,7 +300,7 @@ func (n *node) testJobs(t *testing.T) {
 				t.Fatal(err)
 			}
 			token := n.checkJob(t, test.name)
-			if test.mode == contract.ModeInit {
+			if test.mode == loginspec.ModeInit {
 				n.checkAlive(t, token, "app")
 			} else if _, err := n.vault.LookupSelf(t.Context(), token); err == nil {
 				t.Error("the token has not ended with the job")
@@ -334,7 +334,7 @@ func (n *node) checkJob(t *testing.T, name string) string {
 		t.Fatalf("job %s has %d pods, error %v", name, len(pods.Items), err)
 	}
 	pod := &pods.Items[0]
-	if end := status(t, pod, contract.LoginContainer).State.Terminated; end == nil || end.ExitCode != 0 {
+	if end := status(t, pod, loginspec.Container).State.Terminated; end == nil || end.ExitCode != 0 {
 		t.Errorf("the login container of job %s ended with %+v, want exit code 0", name, end)
 	}
 	return n.kubectl(t, "logs", pod.Name, "--container="+pod.Spec.Containers[0].Name)

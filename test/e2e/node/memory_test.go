@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/contained"
 )
 
@@ -38,13 +38,13 @@ const (
 // testMemory measures a login container that has renewed its token many times.
 func (r *renewing) testMemory(t *testing.T) {
 	pod := r.waitReady(t, r.pod.Name)
-	login := status(t, pod, contract.LoginContainer)
+	login := status(t, pod, loginspec.Container)
 	if login.RestartCount != 0 {
 		t.Errorf("the login container was started again %d times: %+v", login.RestartCount, login.LastTerminationState)
 	}
 	var renewals, logins int
 	r.eventually(t, func() error {
-		logs := r.kubectl(t, "logs", pod.Name, "--container="+contract.LoginContainer)
+		logs := r.kubectl(t, "logs", pod.Name, "--container="+loginspec.Container)
 		renewals, logins = strings.Count(logs, "msg=renewed"), strings.Count(logs, `msg="logged in"`)
 		if renewals < minRenewals {
 			return fmt.Errorf("%d renewals are too few to say anything", renewals)
@@ -75,10 +75,10 @@ func (n *node) testKilled(t *testing.T) {
 	pod.Annotations = n.login()
 	pod = n.run(t, pod)
 	before := n.checkAlive(t, n.exec(t, pod.Name, "app", "cat", loginPath), "app")
-	contained.Find(t, status(t, pod, contract.LoginContainer)).Kill(t)
+	contained.Find(t, status(t, pod, loginspec.Container)).Kill(t)
 	n.checkAlive(t, n.exec(t, pod.Name, "app", "cat", loginPath), "app")
 	again := n.waitFor(t, pod.Name, "has its login container again", func(pod *corev1.Pod) bool {
-		login := status(t, pod, contract.LoginContainer)
+		login := status(t, pod, loginspec.Container)
 		return login.RestartCount == 1 && login.Started != nil && *login.Started
 	})
 	if count := status(t, again, "app").RestartCount; count != 0 {

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -283,12 +283,12 @@ func (n *node) testGuaranteed(t *testing.T) {
 	login := pod.Spec.InitContainers[0]
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 		limit, request := login.Resources.Limits[name], login.Resources.Requests[name]
-		if login.Name != contract.LoginContainer || limit.IsZero() || limit.Cmp(request) != 0 {
+		if login.Name != loginspec.Container || limit.IsZero() || limit.Cmp(request) != 0 {
 			t.Errorf("container %s has the %s limit %s and request %s, want both, and equal", login.Name, name, &limit, &request)
 		}
 	}
 	n.checkAlive(t, n.exec(t, pod.Name, "app", "cat", loginPath), "app")
-	if s := status(t, pod, contract.LoginContainer); s.RestartCount > 0 {
+	if s := status(t, pod, loginspec.Container); s.RestartCount > 0 {
 		t.Errorf("the login container was started again: %+v", s)
 	}
 }

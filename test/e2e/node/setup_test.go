@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
@@ -84,7 +84,7 @@ func (n *node) loadImages(ctx context.Context, dir string) error {
 		files map[string]string
 		cluster.Image
 	}{
-		"oidc-login:1.0": {files: map[string]string{"/usr/local/bin/" + contract.Program: login}},
+		"oidc-login:1.0": {files: map[string]string{"/usr/local/bin/" + loginspec.Program: login}},
 		"app:1.0": {
 			files: map[string]string{"/bin/sleep": toolbox, "/bin/cat": toolbox, "/bin/env": toolbox},
 			Image: cluster.Image{Entrypoint: []string{"/bin/sleep"}},
@@ -115,7 +115,7 @@ func (n *node) config(t *testing.T) string {
 		// Some tests have a proxy in front of Vault.
 		unstructured.SetNestedStringSlice(c, []string{"https://" + n.kube.NodeIP() + ":*"}, "policy", "loginAddresses", "allowed"),
 		// The default is too long to wait for its end.
-		unstructured.SetNestedField(c, "12s", "login", "env", contract.Timeout.Env()),
+		unstructured.SetNestedField(c, "12s", "login", "env", loginspec.Timeout.Env()),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/contract"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -20,7 +20,7 @@ var added = []string{"JWT_FILE", "VAULT_TOKEN_FILE", "VAULT_ADDR", "VAULT_NAMESP
 
 // ours reports whether a volume or a container has a name that we document as ours.
 func ours(name string) bool {
-	for _, documented := range []string{"oidc-token", contract.LoginContainer} {
+	for _, documented := range []string{"oidc-token", loginspec.Container} {
 		if name == documented || strings.HasPrefix(name, documented+"-") {
 			return true
 		}
