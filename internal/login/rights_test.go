@@ -75,7 +75,7 @@ func TestRightsThatTokensLack(t *testing.T) {
 				f.party.questions()
 				pass(45 * time.Minute)
 			},
-			[]string{"2h31m27.5s login _one"},
+			[]string{"2h31m33.5s login _one"},
 			map[string]int{noRenewal: 1},
 		},
 		{

@@ -54,9 +54,9 @@ const (
 
 	// backoffSpread keeps those apart that failed together.
 	backoffSpread = 0.25
-	// askedLeast is the least of what an asked wait is cut to while there is no
-	// token, and twice that the most.
-	askedLeast = 30 * time.Second
+	// bareLeast is the least of what a wait is cut to while there is no token, and
+	// twice that the most.
+	bareLeast = 30 * time.Second
 	// lastCall is how soon at the earliest a failed exchange is repeated because
 	// the token is about to end.
 	lastCall = 5 * time.Second
@@ -88,13 +88,11 @@ const (
 // a row up to most, each give or take backoffSpread.
 type pace struct{ first, most time.Duration }
 
-// The paces. While there is a token, a failure is no trouble for anybody yet.
-// Without one the workload waits for the next attempt, so what may heal by itself
-// is tried again within a minute, however long it lasts. What does not heal
-// is tried at a slower pace from the beginning.
+// The paces. What does not heal by itself is tried more slowly from the beginning,
+// but less so as long as the workload waits for a token. What may heal is cut to a
+// minute then, however long it lasts; see [State.cut].
 var (
-	healsHeld   = pace{time.Second, 4 * time.Minute}
-	healsBare   = pace{time.Second, 48 * time.Second}
+	heals       = pace{time.Second, 4 * time.Minute}
 	refusedHeld = pace{30 * time.Second, 4 * time.Minute}
 	refusedBare = pace{5 * time.Second, 4 * time.Minute}
 	// atOnce is for what is over in a moment: within a second.
@@ -132,7 +130,22 @@ type State struct {
 	rand    func() float64
 	options Options
 
-	// The token, if there is one.
+	token
+	jwt
+
+	login     Reason // why a login is due, if it is due now
+	exchanged time.Time
+	failing   wait
+	asked     bool // the other side asked for the wait
+	// yield is a wait for the sake of others.
+	yield wait
+
+	unwritten bool
+	writing   wait
+}
+
+// token is the one in place or about to be, if there is one.
+type token struct {
 	held  bool
 	since time.Time
 	lease Lease
@@ -144,19 +157,26 @@ type State struct {
 	dead bool
 	// check is the time until it is looked at.
 	check wait
+}
 
-	login     Reason // why a login is due, if it is due now
-	exchanged time.Time
-	failing   wait
-	asked     bool // the other side asked for the wait
+// left is how long the token works, as far as known; without one it is 0.
+func (t token) left(now time.Time) time.Duration {
+	switch {
+	case !t.held || t.dead:
+		return 0
+	case t.lease.For == 0:
+		return never
+	default:
+		return max(t.lease.For-Elapsed(t.since, now), 0)
+	}
+}
 
-	// The JWT in the file: it has given a token; it was refused, as it is accepted
-	// once. single: at least one was. yield is for others that may share it.
-	used, refused, single bool
-	yield                 wait
-
-	unwritten bool
-	writing   wait
+// jwt is the one in the file.
+type jwt struct {
+	// used: it has given a token; refused: it was refused, as it is accepted once.
+	used, refused bool
+	// single: this one, or one before it, is known to be accepted once.
+	single bool
 }
 
 // wait is a pause after failures in a row.
@@ -182,7 +202,7 @@ func New(rand func() float64) State { return State{rand: rand, login: Start} }
 // Found is New with a token in place already, by an earlier run, that lasts for
 // left; 0 means for ever. Nothing is known of it but that, so a login is due.
 func Found(rand func() float64, now time.Time, left time.Duration) State {
-	return State{rand: rand, login: Start, held: true, since: now, lease: Lease{For: left}}
+	return State{rand: rand, login: Start, token: token{held: true, since: now, lease: Lease{For: left}}}
 }
 
 // Elapsed is the time between two readings of the clock, by the wall or by the
@@ -295,9 +315,9 @@ func (s State) Renewed(since time.Time, lease Lease) State {
 }
 
 func (s State) leased(since time.Time, lease Lease) State {
-	s.held, s.since, s.lease, s.lingers, s.dead = true, since, lease, false, false
-	s = s.Checked(since)
+	s.token = token{held: true, since: since, lease: lease, first: s.first}
 	s.due = time.Duration(float64(lease.For) * renewAt * s.between(spread))
+	s = s.Checked(since)
 	s.login, s.failing, s.asked = noReason, wait{}, false
 	s.exchanged = since
 	s.unwritten, s.writing = true, wait{}
@@ -321,12 +341,12 @@ func (s State) CheckRefused() State {
 }
 
 // TokenDied notes that the token is not valid any more, before its time.
-func (s State) TokenDied() State {
+func (s State) TokenDied(now time.Time) State {
 	s.dead = true
 	if s.login == noReason {
 		s.login = Dead
 	}
-	return s
+	return s.anew(now)
 }
 
 // Ask notes that somebody takes the token for a bad one. It is looked at, or
@@ -375,14 +395,13 @@ func (s State) failed(now time.Time, f failure.Facts) State {
 	// Never sooner than asked. But a server often names the same moment to all
 	// whom it sends away, and they are not to come back together.
 	later := time.Duration(float64(f.RetryAfter) * (1 + backoffSpread*s.rand()))
-	if !s.works(now) {
-		later = s.cut(later)
-	}
 	s.failing.delay = max(s.failing.delay, later)
+	if s.asked || !f.Final() { // but not for long once there is no token
+		s.failing.delay = min(s.failing.delay, s.left(now)+s.cut(s.failing.delay))
+	}
 	// Not where the answer was no: it would be no again.
 	if s.held && s.lease.ends() && !s.asked && f.Class != failure.Denied {
-		left := s.lease.For - Elapsed(s.since, now)
-		s.failing.delay = min(s.failing.delay, max(left/2, lastCall))
+		s.failing.delay = min(s.failing.delay, max(s.left(now)/2, lastCall))
 	}
 	return s
 }
@@ -400,31 +419,38 @@ func (s State) refusedJWT(now time.Time, next time.Duration) State {
 	return s
 }
 
-// works reports whether there is a token that has not ended, as far as known.
-func (s State) works(now time.Time) bool {
-	return s.held && !s.dead && (s.lease.For == 0 || Elapsed(s.since, now) < s.lease.For)
-}
-
 // pace is that of a failed exchange.
 func (s State) pace(now time.Time, f failure.Facts) pace {
-	switch final, works := f.Final(), s.works(now); {
+	switch {
 	case f.Verdict == failure.EndedToken && s.failing.count == 0:
 		return atOnce
-	case final && works:
+	case !f.Final():
+		return heals
+	case s.left(now) > 0:
 		return refusedHeld
-	case final:
-		return refusedBare
-	case works:
-		return healsHeld
 	default:
-		return healsBare
+		return refusedBare
 	}
 }
 
-// cut bounds the wait that the other side asks for while there is no token: it
-// has its peace, but a workload is not left without a token for an hour.
-func (s State) cut(asked time.Duration) time.Duration {
-	return min(asked, askedLeast+time.Duration(float64(askedLeast)*s.rand()))
+// cut bounds a wait while there is no token. The other side may ask for more, and
+// gets less: a workload is not left without a token for an hour.
+func (s State) cut(delay time.Duration) time.Duration {
+	return min(delay, bareLeast+time.Duration(float64(bareLeast)*s.rand()))
+}
+
+// anew begins the pace anew, as there is no token from now on: what failed while
+// there was one was no hurry.
+func (s State) anew(now time.Time) State {
+	if s.refused { // that takes another JWT, whether there is a token or not
+		return s
+	}
+	var delay time.Duration
+	if s.asked {
+		delay = s.cut(s.failing.left(now))
+	}
+	s.failing = wait{since: now, delay: delay}
+	return s
 }
 
 // backOff is the wait after the failure that follows count others.
@@ -450,12 +476,9 @@ func (s State) JWTChanged(now time.Time) State {
 		s.login = Rotated
 	}
 	s.used, s.refused, s.yield = false, false, wait{}
-	if s.single && s.works(now) {
+	if s.single {
 		delay := yieldLeast + time.Duration(float64(yieldLeast)*s.rand())
-		if s.lease.ends() {
-			delay = min(delay, (s.lease.For-Elapsed(s.since, now))/2)
-		}
-		s.yield = wait{since: now, delay: delay}
+		s.yield = wait{since: now, delay: min(delay, s.left(now)/2)}
 	}
 	return s.Retry()
 }
@@ -468,20 +491,11 @@ func (s State) Retry() State {
 	return s
 }
 
-// Ended notes that the token has expired and was removed. What failed while it
-// was still good was no hurry; now it is, so the pace begins anew.
+// Ended notes that the token has expired and was removed.
 func (s State) Ended(now time.Time) State {
-	s.held, s.unwritten, s.lease = false, false, Lease{}
+	s.token, s.unwritten = token{}, false
 	s.login, s.yield = Expired, wait{}
-	if s.refused { // that takes another JWT, whether there is a token or not
-		return s
-	}
-	var delay time.Duration
-	if s.asked {
-		delay = s.cut(s.failing.left(now))
-	}
-	s.failing = wait{since: now, delay: delay}
-	return s
+	return s.anew(now)
 }
 
 // Written notes that the token is in place.

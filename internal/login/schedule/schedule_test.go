@@ -167,7 +167,7 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		after time.Duration
 		want  []string
 	}{
-		{"at the start", New(middle), failure.Network, 0, []string{"1s", "2s", "4s", "8s", "16s", "32s", "48s", "48s"}},
+		{"at the start", New(middle), failure.Network, 0, []string{"1s", "2s", "4s", "8s", "16s", "32s", "45s", "45s"}},
 		{"the JWT is missing", New(middle), failure.JWT, 0, []string{"1s", "2s", "4s"}},
 		{"denied at the start", New(middle), failure.Denied, 0, []string{"5s", "10s", "20s", "40s", "1m20s", "2m40s", "4m0s", "4m0s"}},
 		{"garbled at the start", New(middle), failure.Protocol, 0, []string{"5s", "10s"}},
@@ -183,11 +183,19 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		{"asked to wait", New(middle), failure.RateLimited, 7 * time.Second, []string{"7.875s", "7.875s", "7.875s", "8s"}},
 		{
 			"after an assumed end", New(middle).LoggedIn(start.Add(-time.Hour), Lease{For: time.Minute, Assumed: true}), failure.Network, 0,
-			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "48s"},
+			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "45s"},
+		},
+		{
+			"asked to wait beyond an assumed end", New(middle).LoggedIn(start, Lease{For: time.Minute, Assumed: true}), failure.Server, time.Hour,
+			[]string{"1m45s"},
+		},
+		{
+			"in an outage, beyond an assumed end", New(middle).LoggedIn(start, Lease{For: 4 * time.Minute, Assumed: true}).JWTChanged(start), failure.Network, 0,
+			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "45s", "45s"},
 		},
 		{"near the end", held(20*time.Second, true).JWTChanged(start), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
 		{"near the end, but denied", held(20*time.Second, true).JWTChanged(start), failure.Denied, 0, []string{"30s"}},
-		{"near the end, but asked to wait", held(20*time.Second, true).JWTChanged(start), failure.Server, time.Minute, []string{"1m7.5s"}},
+		{"near the end, but asked to wait", held(20*time.Second, true).JWTChanged(start), failure.Server, time.Minute, []string{"1m5s"}},
 	} {
 		now, state := start, tt.state
 		var got []string
@@ -314,10 +322,14 @@ func TestATokenIsLookedAt(t *testing.T) {
 		{"nor while a login is due", token(lasting(hour, true)).JWTChanged(at(1)).LoginFailed(at(1), because(failure.Denied, 0)), at(30 * time.Minute), Plan{Do: Login, Why: Rotated}},
 		{"nor where it may not look", token(lasting(hour, true)).CheckRefused(), start, Plan{Do: Renew, In: 40 * time.Minute}},
 		{"nor where it is off", token(lasting(hour, true)).With(Options{}).Checked(start), start, Plan{Do: Renew, In: 40 * time.Minute}},
-		{"a dead one is replaced", token(lasting(hour, true)).TokenDied(), at(time.Minute), Plan{Do: Login, Why: Dead}},
+		{"a dead one is replaced", token(lasting(hour, true)).TokenDied(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Dead}},
 		{
-			"and soon", token(lasting(hour, true)).TokenDied().LoginFailed(at(time.Minute), because(failure.RateLimited, hour)), at(time.Minute),
+			"and soon", token(lasting(hour, true)).TokenDied(at(time.Minute)).LoginFailed(at(time.Minute), because(failure.RateLimited, hour)), at(time.Minute),
 			Plan{Do: Login, In: 45 * time.Second, Why: Dead},
+		},
+		{
+			"however long renewals have failed", token(lasting(hour, true)).RenewFailed(at(40*time.Minute), because(failure.Server, hour)).
+				TokenDied(at(45 * time.Minute)), at(45 * time.Minute), Plan{Do: Login, In: 45 * time.Second, Why: Dead},
 		},
 		{"asked for: a look", token(lasting(hour, true)).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Check}},
 		{"asked for at once: a look after a while", token(lasting(hour, true)).Ask(at(time.Second)), at(time.Second), Plan{Do: Check, In: 9 * time.Second}},
@@ -437,8 +449,8 @@ func TestTimeGoesOnInAnyCase(t *testing.T) {
 	}
 }
 
-// Whatever happens, exchanges keep their distance, and a token that ends is
-// removed in time.
+// Whatever happens, exchanges keep their distance, a token that ends is removed
+// in time, and without one there is another attempt within a minute.
 func FuzzSchedule(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
 	f.Add([]byte{0, 0, 200, 1, 30, 2, 2, 2, 255, 3, 77, 4, 90})
@@ -476,7 +488,7 @@ func FuzzSchedule(f *testing.F) {
 			case plan.Do == Check && good:
 				state = state.Checked(now)
 			case plan.Do == Check:
-				state = state.TokenDied()
+				state = state.TokenDied(now)
 			case plan.Do == Expire:
 				state, ends = state.Ended(now), time.Time{}
 			case plan.Do == Write && good:
@@ -491,6 +503,9 @@ func FuzzSchedule(f *testing.F) {
 				state = state.RenewFailed(now, because(class, time.Duration(next())*time.Second))
 			default:
 				state = state.LoginFailed(now, because(class, time.Duration(next())*time.Second))
+				if wait := state.Next(now).In; !class.Final() && !state.held && wait > time.Minute {
+					t.Fatalf("%s after %s, and there is no token", wait, class)
+				}
 			}
 			switch next() % 14 {
 			case 0, 7:
