@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -120,6 +121,27 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where the JWT is used up, there is nothing to do about it but to say so.
+func TestADeadTokenAndAUsedJWT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *Config) { c.CheckInterval = 10 * time.Minute; useOnce(c) })
+		f.party.look = deadToken
+		f.party.revocation = func(context.Context) error { return deadToken() }
+		stop := f.run(t)
+		pass(30 * time.Minute)
+		wantAsked(t, f, "0s login _one", "10m0s check 1")
+		if ok, line := f.ready(); ok || !strings.Contains(line, "the token is not valid any more: could not use the JWT in ") {
+			t.Error(line)
+		}
+		_ = stop()
+		wantAsked(t, f, "30m0s revoke 1")
+		f.wantToken(t, "")
+		if f.output.Has("not revoked") {
+			t.Error(f.output.String())
+		}
+	})
 }
 
 // A probe does not take a token for good that the relying party does not know.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
@@ -58,6 +59,9 @@ func (l *login) end(ctx context.Context) {
 	for _, t := range l.session.tokens.all(time.Now()) {
 		all.Go(func() {
 			err := l.revoke(limited, t)
+			if failure.Of(err).Verdict == failure.DeadToken {
+				err = nil // as it should be
+			}
 			l.tell.revoked(err)
 			if err == nil && t == l.session.tokens.placed {
 				gone = true // only one is the placed one

@@ -114,6 +114,9 @@ func (l *login) check(ctx context.Context) {
 		l.tell.log.Warn("the token is not valid any more, before its time", "err", err.Error())
 		l.tell.say(func(s *status.Status) { s.Dead = true })
 		l.state = l.state.TokenDied(time.Now())
+		if l.state.AwaitsJWT() {
+			l.awaitJWT(ctx)
+		}
 	case l.session.rights.lookup == lacking:
 		l.tell.log.Info("tokens cannot be checked", "err", err.Error())
 		l.state = l.state.CheckRefused()
