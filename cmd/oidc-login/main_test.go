@@ -261,6 +261,21 @@ func TestASignalRevokesTheTokenAndIsASuccess(t *testing.T) {
 	}
 }
 
+// SIGHUP asks whether the token is good; by default it would end the program.
+func TestASignalAsksForALookAtTheToken(t *testing.T) {
+	p, dir := newParty(t), t.TempDir()
+	process := spawn(t, p.environ(dir), "--log-level=debug")
+	process.await(t, "logged in")
+	if err := process.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	process.await(t, "somebody asks whether the token is good")
+	_ = process.Process.Signal(syscall.SIGTERM)
+	if err := process.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, process.output)
+	}
+}
+
 func TestTheTokenCanBeKept(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	process := spawn(t, p.environ(dir), "--revoke-on-exit=false")
