@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
@@ -54,21 +53,24 @@ func (l *login) end(ctx context.Context) {
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitTimeout)
 	defer cancel()
+	tokens := l.session.tokens.all(time.Now())
+	errs := make([]error, len(tokens))
 	var all sync.WaitGroup
-	var gone bool
-	for _, t := range l.session.tokens.all(time.Now()) {
-		all.Go(func() {
-			err := l.revoke(limited, t)
-			if failure.Of(err).Verdict == failure.DeadToken {
-				err = nil // as it should be
-			}
-			l.tell.revoked(err)
-			if err == nil && t == l.session.tokens.placed {
-				gone = true // only one is the placed one
-			}
-		})
+	for i, t := range tokens {
+		all.Go(func() { errs[i] = l.revoke(limited, t) })
 	}
 	all.Wait()
+	gone := false
+	for i, err := range errs {
+		said := l.session.rights.revoke == lacking
+		if dead := l.session.rights.revoke.after(err); dead {
+			err = nil // as it should be
+		}
+		if err == nil || !said {
+			l.tell.revoked(err)
+		}
+		gone = gone || err == nil && tokens[i] == l.session.tokens.placed
+	}
 	if gone {
 		l.tell.warnOnce("output file", l.result.Remove())
 		l.tell.say(func(s *status.Status) { *s = status.Status{Address: l.config.address(), Stopped: true} })

@@ -126,3 +126,23 @@ func TestRightsThatTokensLack(t *testing.T) {
 		})
 	}
 }
+
+// What several tokens lack at the end is said once.
+func TestOneWarningForAllTokensAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		stop := f.run(t)
+		pass(10 * time.Minute)
+		f.rotate(t, "two")
+		pass(time.Minute)
+		f.party.set(func(p *party) { p.revocation = func(context.Context) error { return noRight() } })
+		_ = stop()
+		if asked := f.party.questions(); len(asked) != 4 {
+			t.Errorf("asked %v", asked)
+		}
+		if got := strings.Count(f.output.String(), "a token was not revoked"); got != 1 {
+			t.Errorf("%d warnings\n%s", got, f.output.String())
+		}
+		f.wantToken(t, "hvs.number2")
+	})
+}

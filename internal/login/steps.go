@@ -100,7 +100,7 @@ func (l *login) renew(ctx context.Context) {
 func (l *login) check(ctx context.Context) {
 	party, ok := l.party.(checker)
 	if !ok {
-		l.state = l.state.CheckRefused()
+		l.state = l.state.CheckRefused(time.Now())
 		return
 	}
 	err := party.Check(ctx, l.session.credential.Token)
@@ -119,7 +119,7 @@ func (l *login) check(ctx context.Context) {
 		}
 	case l.session.rights.lookup == lacking:
 		l.tell.log.Info("tokens cannot be checked", "err", err.Error())
-		l.state = l.state.CheckRefused()
+		l.state = l.state.CheckRefused(time.Now())
 	default:
 		if err != nil {
 			l.tell.log.Debug("the token was not checked", "err", err.Error())

@@ -155,8 +155,10 @@ type token struct {
 	lingers bool
 	// dead: the other side does not know it any more.
 	dead bool
-	// check is the time until it is looked at.
-	check wait
+	// check is the time until it is looked at, doubted whether somebody asked for
+	// that.
+	check   wait
+	doubted bool
 }
 
 // left is how long the token works, as far as known; without one it is 0.
@@ -330,13 +332,17 @@ func (s State) Checked(now time.Time) State {
 	if s.options.CheckEvery <= 0 {
 		delay = never
 	}
-	s.check = wait{since: now, delay: delay}
+	s.check, s.doubted = wait{since: now, delay: delay}, false
 	return s
 }
 
-// CheckRefused notes that there are no looks at this token.
-func (s State) CheckRefused() State {
+// CheckRefused notes that there are no looks at this token. Who asked for one
+// gets another token.
+func (s State) CheckRefused(now time.Time) State {
 	s.lease.Checkable = false
+	if s.doubted {
+		return s.Ask(now)
+	}
 	return s
 }
 
@@ -359,7 +365,7 @@ func (s State) Ask(now time.Time) State {
 		s.failing.delay = min(s.failing.delay, Elapsed(s.failing.since, now)+left)
 	case s.login != noReason, s.AwaitsJWT() && !s.lease.Checkable:
 	case s.lease.Checkable:
-		s.check.delay = min(s.check.delay, askedPause)
+		s.check.delay, s.doubted = min(s.check.delay, askedPause), true
 	default:
 		s.login = Asked
 		s.yield = wait{since: s.exchanged, delay: askedPause}

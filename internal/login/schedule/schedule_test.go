@@ -320,7 +320,7 @@ func TestATokenIsLookedAt(t *testing.T) {
 		{"one that lasts for ever", token(Lease{}), start, Plan{Do: Check, In: 5 * time.Minute}},
 		{"not where a renewal says the same", token(lasting(6*time.Minute, true)), start, Plan{Do: Renew, In: 4 * time.Minute}},
 		{"nor while a login is due", token(lasting(hour, true)).JWTChanged(at(1)).LoginFailed(at(1), because(failure.Denied, 0)), at(30 * time.Minute), Plan{Do: Login, Why: Rotated}},
-		{"nor where it may not look", token(lasting(hour, true)).CheckRefused(), start, Plan{Do: Renew, In: 40 * time.Minute}},
+		{"nor where it may not look", token(lasting(hour, true)).CheckRefused(start), start, Plan{Do: Renew, In: 40 * time.Minute}},
 		{"nor where it is off", token(lasting(hour, true)).With(Options{}).Checked(start), start, Plan{Do: Renew, In: 40 * time.Minute}},
 		{"a dead one is replaced", token(lasting(hour, true)).TokenDied(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Dead}},
 		{
@@ -332,6 +332,11 @@ func TestATokenIsLookedAt(t *testing.T) {
 				TokenDied(at(45 * time.Minute)), at(45 * time.Minute), Plan{Do: Login, In: 45 * time.Second, Why: Dead},
 		},
 		{"asked for: a look", token(lasting(hour, true)).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Check}},
+		{
+			"asked for where it turns out that there are no looks: a login", token(lasting(hour, true)).Ask(at(time.Minute)).CheckRefused(at(time.Minute)),
+			at(time.Minute),
+			Plan{Do: Login, Why: Asked},
+		},
 		{"asked for at once: a look after a while", token(lasting(hour, true)).Ask(at(time.Second)), at(time.Second), Plan{Do: Check, In: 9 * time.Second}},
 		{"asked for where there are no looks: a login", held(hour, true).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Asked}},
 		{"asked for at once: a login after a while", held(hour, true).Ask(at(time.Second)), at(time.Second), Plan{Do: Login, In: 9 * time.Second, Why: Asked}},
