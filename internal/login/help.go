@@ -49,13 +49,13 @@ const helpWidth = 80
 func Help(w io.Writer) {
 	fmt.Fprint(w, helpHead)
 	for _, option := range options {
-		fmt.Fprintf(w, "  --%s=%s, %s\n", option.name, option.value, option.name.Env())
-		help := option.help
-		if len(option.methods) > 0 && option.methods[0] == loginspec.MethodVault {
-			help += " For the method vault."
+		fmt.Fprintf(w, "  --%s=%s, %s\n", option.Name, option.Value, option.Name.Env())
+		help := option.Help
+		if len(option.methods) == 1 {
+			help += " For the method " + option.methods[0] + "."
 		}
-		if option.initial != "" {
-			help += fmt.Sprintf(" (default %s)", option.initial)
+		if option.Default != "" {
+			help += fmt.Sprintf(" (default %s)", option.Default)
 		}
 		fmt.Fprint(w, wrap(help, "        "))
 	}

@@ -81,7 +81,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	f := newFixture(t, nil)
 	address, bundle, _ := vaultServer(t)
 	config := f.config
-	config.Mode, config.Method, config.CABundle, config.LogFormat = loginspec.ModeInit, loginspec.MethodTokenExchange, bundle, logJSON
+	config.Mode, config.Method, config.CABundle, config.LogFormat = loginspec.ModeInit, loginspec.MethodTokenExchange, bundle, loginspec.LogJSON
 	config.Address, _ = url.Parse(address + "/token")
 	var log testutil.Log
 	if err := Run(t.Context(), config, &log, nil); err != nil || f.token(t) != "at" {

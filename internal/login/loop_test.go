@@ -737,7 +737,7 @@ func TestManyRenewalsLeaveNothingBehind(t *testing.T) {
 	const each = 1200
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *Config) { c.OutputFormat, c.LogLevel = loginspec.FormatJSON, 100 })
-		f.tell.log = newLogger(discard{}, logText, 100)
+		f.tell.log = newLogger(discard{}, loginspec.LogText, 100)
 		f.result.Steps, f.tell.file.Steps = unsynced{}, unsynced{}
 		f.party.lease, f.party.forgetQuestions = 15*time.Second, true
 		renewals := 0
@@ -802,7 +802,7 @@ func BenchmarkRenewal(b *testing.B) {
 	f.party.forgetQuestions = true
 	config := Config{Method: loginspec.MethodVault, Mode: loginspec.ModeSidecar, OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatJSON}
 	config.Address = testURL
-	l := newLogin(config, newLogger(discard{}, logText, 0))
+	l := newLogin(config, newLogger(discard{}, loginspec.LogText, 0))
 	l.party = f.party
 	l.result.Steps, l.tell.file.Steps = unsynced{}, unsynced{}
 	b.ReportAllocs()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -90,8 +89,8 @@ func NewOptions(environ []string) *Options {
 // text, so that Config can report everything that is wrong at once.
 func (o *Options) AddFlags(fs *flag.FlagSet, names ...loginspec.Name) {
 	for _, option := range options {
-		if len(names) == 0 || slices.Contains(names, option.name) {
-			fs.Var(&textFlag{o, option}, string(option.name), "")
+		if len(names) == 0 || slices.Contains(names, option.Name) {
+			fs.Var(&textFlag{o, option}, string(option.Name), "")
 		}
 	}
 }
@@ -107,26 +106,26 @@ func (f *textFlag) String() string { return "" }
 
 // Set takes the text of the option.
 func (f *textFlag) Set(text string) error {
-	f.options.flags[f.option.name] = text
+	f.options.flags[f.option.Name] = text
 	return nil
 }
 
 // IsBoolFlag lets a boolean be given without a value.
-func (f *textFlag) IsBoolFlag() bool { return f.option.value == boolValue }
+func (f *textFlag) IsBoolFlag() bool { return f.option.Value == loginspec.Boolean }
 
 // text is the value of an option and the name under which it was given. An empty
 // flag is the default, whatever the variable says.
 func (o *Options) text(option option) (text, source string) {
-	if text, ok := o.flags[option.name]; ok {
+	if text, ok := o.flags[option.Name]; ok {
 		if text == "" {
-			return option.initial, ""
+			return option.Default, ""
 		}
-		return text, "--" + string(option.name)
+		return text, "--" + string(option.Name)
 	}
-	if text, ok := o.environ[option.name.Env()]; ok {
-		return text, option.name.Env()
+	if text, ok := o.environ[option.Name.Env()]; ok {
+		return text, option.Name.Env()
 	}
-	return option.initial, ""
+	return option.Default, ""
 }
 
 // OutputFile is that option alone.
@@ -136,7 +135,7 @@ func (o *Options) OutputFile() string { return o.only(loginspec.OutputFile) }
 func (o *Options) TerminationLog() string { return o.only(loginspec.TerminationLog) }
 
 func (o *Options) only(name loginspec.Name) string {
-	i := slices.IndexFunc(options, func(option option) bool { return option.name == name })
+	i := slices.IndexFunc(options, func(option option) bool { return option.Name == name })
 	text, _ := o.text(options[i])
 	return text
 }
@@ -146,7 +145,7 @@ func (o *Options) only(name loginspec.Name) string {
 func (o *Options) unknown() []string {
 	var unknown []string
 	for name := range o.environ {
-		known := slices.ContainsFunc(options, func(option option) bool { return option.name.Env() == name })
+		known := slices.ContainsFunc(options, func(option option) bool { return option.Name.Env() == name })
 		if !known && !strings.Contains(name, "_SERVICE_") && !strings.Contains(name, "_PORT") {
 			unknown = append(unknown, name)
 		}
@@ -163,11 +162,11 @@ func (o *Options) Config() (Config, error) {
 	given := map[loginspec.Name]bool{}
 	for _, option := range options {
 		text, source := o.text(option)
-		given[option.name] = source != ""
+		given[option.Name] = source != ""
 		if text == "" {
 			continue
 		}
-		err := option.set(&c, text)
+		err := option.set(&c, &option.Option, text)
 		switch {
 		case errors.Is(err, errUserInfo): // its value is not to be shown
 			errs = append(errs, fmt.Errorf("%s: %w", source, err))
@@ -191,7 +190,7 @@ func (c *Config) check(given map[loginspec.Name]bool) []error {
 		}
 	}
 	for _, option := range options {
-		report(given[option.name] && !option.usedBy(c.Method), "--%s: is of no use with the method %s", option.name, c.Method)
+		report(given[option.Name] && !option.usedBy(c.Method), "--%s: is of no use with the method %s", option.Name, c.Method)
 	}
 	vault := c.Method == loginspec.MethodVault
 	report(vault && !given[loginspec.Address], "--address: is missing: the URL of Vault, such as https://vault.example:8200")
@@ -208,54 +207,60 @@ func (c *Config) check(given map[loginspec.Name]bool) []error {
 	return errs
 }
 
-// option is one option.
-type option struct {
-	name loginspec.Name
-	// value is what --help calls its value.
-	value   string
-	initial string
-	// set parses the text. Its error completes "invalid value …: ".
-	set func(c *Config, text string) error
-	// methods use the option; none means all.
-	methods []string
-	help    string
+// setters read the options. Values that annotations set, too, are checked less
+// strictly here where people write them by hand.
+var setters = map[loginspec.Name]setter{
+	loginspec.MethodName:     checkedText(func(c *Config) *string { return &c.Method }),
+	loginspec.Mode:           checkedText(func(c *Config) *string { return &c.Mode }),
+	loginspec.JWTFile:        anyText(func(c *Config) *string { return &c.JWTFile }),
+	loginspec.Address:        webURL(func(c *Config) **url.URL { return &c.Address }),
+	loginspec.Issuer:         webURL(func(c *Config) **url.URL { return &c.Issuer }),
+	loginspec.Role:           anyText(func(c *Config) *string { return &c.Role }),
+	loginspec.Mount:          setMount,
+	loginspec.Namespace:      anyText(func(c *Config) *string { return &c.Namespace }),
+	loginspec.ClientID:       anyText(func(c *Config) *string { return &c.ClientID }),
+	loginspec.Scope:          anyText(func(c *Config) *string { return &c.Scope }),
+	loginspec.Resource:       list(func(c *Config) *[]string { return &c.Resources }),
+	loginspec.TargetAudience: list(func(c *Config) *[]string { return &c.Audiences }),
+
+	loginspec.OutputFile:   anyText(func(c *Config) *string { return &c.OutputFile }),
+	loginspec.OutputFormat: checkedText(func(c *Config) *string { return &c.OutputFormat }),
+	loginspec.OutputMode:   setOutputMode,
+	loginspec.CAFile:       anyText(func(c *Config) *string { return &c.CAFile }),
+	loginspec.CABundle:     setBundle,
+	loginspec.CAOutputFile: anyText(func(c *Config) *string { return &c.CAOutputFile }),
+
+	loginspec.ClientCert:     anyText(func(c *Config) *string { return &c.ClientCert }),
+	loginspec.ClientKey:      anyText(func(c *Config) *string { return &c.ClientKey }),
+	loginspec.TLSServerName:  anyText(func(c *Config) *string { return &c.TLSServerName }),
+	loginspec.Timeout:        duration(func(c *Config) *time.Duration { return &c.Timeout }),
+	loginspec.RequestTimeout: duration(func(c *Config) *time.Duration { return &c.RequestTimeout }),
+	loginspec.RevokeOnExit:   setRevoke,
+	loginspec.ListenAddress:  checkedText(func(c *Config) *string { return &c.ListenAddress }),
+	loginspec.TerminationLog: anyText(func(c *Config) *string { return &c.TerminationLog }),
+	loginspec.LogFormat:      checkedText(func(c *Config) *string { return &c.LogFormat }),
+	loginspec.LogLevel:       setLogLevel,
 }
 
-func (o option) usedBy(method string) bool {
-	return len(o.methods) == 0 || method == "" || slices.Contains(o.methods, method)
-}
-
-// boolValue marks options that can be given as a flag without a value.
-const boolValue = "true|false"
-
-var (
-	vaultOnly = []string{loginspec.MethodVault}
-	oauthOnly = []string{loginspec.MethodTokenExchange, loginspec.MethodJWTBearer, loginspec.MethodClientAssertion}
-	methods   = append(vaultOnly[:1:1], oauthOnly...)
-	modes     = []string{loginspec.ModeSidecar, loginspec.ModeInit}
-	formats   = []string{loginspec.FormatRaw, loginspec.FormatJSON, loginspec.FormatEnv}
-	logForms  = []string{logText, logJSON}
-)
-
-func anyText(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, text string) error {
+func anyText(field func(*Config) *string) setter {
+	return func(c *Config, _ *loginspec.Option, text string) error {
 		*field(c) = text
 		return nil
 	}
 }
 
-func oneOf(field func(*Config) *string, allowed []string) func(*Config, string) error {
-	return func(c *Config, text string) error {
-		if !slices.Contains(allowed, text) {
-			return fmt.Errorf("must be %s or %s", strings.Join(allowed[:len(allowed)-1], ", "), allowed[len(allowed)-1])
+func checkedText(field func(*Config) *string) setter {
+	return func(c *Config, o *loginspec.Option, text string) error {
+		if err := o.Validate(text); err != nil {
+			return err
 		}
 		*field(c) = text
 		return nil
 	}
 }
 
-func list(field func(*Config) *[]string) func(*Config, string) error {
-	return func(c *Config, text string) error {
+func list(field func(*Config) *[]string) setter {
+	return func(c *Config, _ *loginspec.Option, text string) error {
 		*field(c) = strings.Fields(text)
 		return nil
 	}
@@ -264,8 +269,8 @@ func list(field func(*Config) *[]string) func(*Config, string) error {
 var errUserInfo = errors.New("must have no user and no password")
 
 // webURL reads a URL to send a JWT to.
-func webURL(field func(*Config) **url.URL) func(*Config, string) error {
-	return func(c *Config, text string) error {
+func webURL(field func(*Config) **url.URL) setter {
+	return func(c *Config, _ *loginspec.Option, text string) error {
 		u, err := url.Parse(text)
 		switch {
 		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
@@ -280,18 +285,17 @@ func webURL(field func(*Config) **url.URL) func(*Config, string) error {
 	}
 }
 
-func duration(field func(*Config) *time.Duration, least time.Duration) func(*Config, string) error {
-	return func(c *Config, text string) error {
-		d, err := time.ParseDuration(text)
-		if err != nil || d < least {
-			return fmt.Errorf("must be a duration such as 90s or 2m, of at least %s", least)
+func duration(field func(*Config) *time.Duration) setter {
+	return func(c *Config, o *loginspec.Option, text string) error {
+		err := o.Validate(text)
+		if err == nil {
+			*field(c), err = time.ParseDuration(text)
 		}
-		*field(c) = d
-		return nil
+		return err
 	}
 }
 
-func setMount(c *Config, text string) error {
+func setMount(c *Config, _ *loginspec.Option, text string) error {
 	c.Mount = strings.Trim(text, "/")
 	for segment := range strings.SplitSeq(c.Mount, "/") {
 		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "?#") {
@@ -301,18 +305,16 @@ func setMount(c *Config, text string) error {
 	return nil
 }
 
-// setOutputMode allows no execution, and no writing to others: nobody but the
-// program has any business there.
-func setOutputMode(c *Config, text string) error {
-	mode, err := strconv.ParseUint(text, 8, 32)
-	if err != nil || mode&0o400 == 0 || mode&^0o644 != 0 {
-		return errors.New("must be an octal mode with 0400 and with no more than 0644")
+func setOutputMode(c *Config, o *loginspec.Option, text string) error {
+	if err := o.Validate(text); err != nil {
+		return err
 	}
+	mode, err := strconv.ParseUint(text, 8, 32)
 	c.OutputMode = fs.FileMode(mode)
-	return nil
+	return err
 }
 
-func setBundle(c *Config, text string) error {
+func setBundle(c *Config, _ *loginspec.Option, text string) error {
 	if !exchange.HasCertificate([]byte(text)) {
 		return errors.New("must have a certificate in PEM")
 	}
@@ -320,7 +322,7 @@ func setBundle(c *Config, text string) error {
 	return nil
 }
 
-func setRevoke(c *Config, text string) error {
+func setRevoke(c *Config, _ *loginspec.Option, text string) error {
 	revoke, err := strconv.ParseBool(text)
 	if err != nil {
 		return errors.New("must be true or false")
@@ -329,21 +331,9 @@ func setRevoke(c *Config, text string) error {
 	return nil
 }
 
-func setListen(c *Config, text string) error {
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
+func setLogLevel(c *Config, o *loginspec.Option, text string) error {
+	if err := o.Validate(text); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.New("must be host:port or :port")
-	}
-	c.ListenAddress = text
-	return nil
-}
-
-func setLogLevel(c *Config, text string) error {
-	if err := c.LogLevel.UnmarshalText([]byte(text)); err != nil || strings.ContainsAny(text, "+-") {
-		return errors.New("must be debug, info, warn or error")
-	}
-	return nil
+	return c.LogLevel.UnmarshalText([]byte(text))
 }

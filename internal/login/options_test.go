@@ -54,8 +54,8 @@ func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
 		loginspec.Resource: "https://r/1 https://r/2", loginspec.TargetAudience: " x  y ", loginspec.CAFile: "/ca",
 	}
 	for _, option := range options {
-		if values[option.name] == "" && oauth[option.name] == "" {
-			t.Errorf("%s is in neither set", option.name)
+		if values[option.Name] == "" && oauth[option.Name] == "" {
+			t.Errorf("%s is in neither set", option.Name)
 		}
 	}
 	for i, set := range []map[loginspec.Name]string{values, oauth} {
@@ -111,7 +111,7 @@ func TestAnEmptyFlagIsTheDefault(t *testing.T) {
 	}
 	var args []string
 	for _, option := range options {
-		args = append(args, "--"+string(option.name)+"=")
+		args = append(args, "--"+string(option.Name)+"=")
 	}
 	got, err := configOf(t, []string{"OIDC_LOGIN_METHOD=jwt-bearer", "OIDC_LOGIN_OUTPUT_MODE=0644"}, append(args, "--address=https://v"))
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -122,8 +122,8 @@ func TestAnEmptyFlagIsTheDefault(t *testing.T) {
 // The webhook's configuration sets such a variable for the logins of all methods.
 func TestOptionsThatTheWebhookDoesNotSetAreForAllMethods(t *testing.T) {
 	for _, option := range options {
-		if !loginspec.WrittenByWebhook(option.name.Env()) && len(option.methods) > 0 {
-			t.Errorf("%s is only for %s", option.name, option.methods)
+		if !loginspec.WrittenByWebhook(option.Name.Env()) && len(option.methods) > 0 {
+			t.Errorf("%s is only for %s", option.Name, option.methods)
 		}
 	}
 	got, err := configOf(t, []string{"OIDC_LOGIN_REVOKE_ON_EXIT=false"}, []string{"--method=jwt-bearer", "--address=https://a"})
@@ -217,8 +217,8 @@ func TestTheHelpNamesEveryOption(t *testing.T) {
 	var help bytes.Buffer
 	Help(&help)
 	for _, option := range options {
-		if !strings.Contains(help.String(), "  --"+string(option.name)+"="+option.value+", "+option.name.Env()+"\n") {
-			t.Errorf("%s is missing", option.name)
+		if !strings.Contains(help.String(), "  --"+string(option.Name)+"="+option.Value+", "+option.Name.Env()+"\n") {
+			t.Errorf("%s is missing", option.Name)
 		}
 	}
 	for line := range strings.Lines(help.String()) {

@@ -121,7 +121,7 @@ var (
 		{
 			Name: OutputFormat, Key: FormatKey, Value: "FORMAT", Default: FormatRaw, OneOf: []string{FormatRaw, FormatJSON, FormatEnv}, Configurable: true,
 			Help: "raw, the token and nothing else, not even a newline; json, an object with token, expiry, policies and so on; " +
-				"env, lines for a shell.",
+				"env, lines for a shell: VAULT_TOKEN and VAULT_TOKEN_EXPIRES, or ACCESS_TOKEN and ACCESS_TOKEN_EXPIRES.",
 		},
 		{
 			Name: OutputMode, Value: "MODE", Default: "0400", Check: isOutputMode, Written: true,

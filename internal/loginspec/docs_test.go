@@ -61,7 +61,11 @@ func methodTable() string {
 		for _, c := range m.Clients {
 			clients = append(clients, c.Name)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", m.Name, m.Summary, m.FileVariable, code(clients))
+		summary := m.Summary
+		if !strings.Contains(summary, m.Family) {
+			summary = m.Family + ", " + summary
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", m.Name, summary, m.FileVariable, code(clients))
 	}
 	return b.String()
 }

@@ -7,7 +7,7 @@ import (
 
 // Method is a way to log in. Whatever differs between methods outside the program
 // stands here; what a method sends and reads is in the program's directory of its
-// protocol (CONTRIBUTING.md, "Adding a login method").
+// protocol.
 type Method struct {
 	// Name is the value of the annotation, and of --method.
 	Name string
@@ -76,6 +76,18 @@ func MethodNames() []string {
 	return names
 }
 
+// Having are the names of the methods that have an option; none where every login
+// has it.
+func Having(name Name) []string {
+	var names []string
+	for i := range Methods {
+		if Methods[i].Option(name) != nil {
+			names = append(names, Methods[i].Name)
+		}
+	}
+	return names
+}
+
 // Families are those of the methods that have a key.
 func Families(key string) []string {
 	var families []string
@@ -129,7 +141,7 @@ var vault = Method{
 		{
 			Name: Address, Key: "login-address", Value: "URL", Check: isAddress, Configurable: true, Endpoint: true,
 			Means: "the address of Vault, such as https://vault.example.com:8200",
-			Help:  "The URL of Vault, with a path if it has one in front of /v1.",
+			Help:  "Vault, with a path if it has one in front of /v1.",
 		},
 		{
 			Name: Role, Key: "login-role", Value: "ROLE", Check: isText,
@@ -137,7 +149,7 @@ var vault = Method{
 		},
 		{
 			Name: Mount, Key: "login-mount", Value: "PATH", Default: "jwt", Check: isMount, Configurable: true,
-			Help: "The path of that auth method, without auth/.",
+			Help: "The path of that auth method, below auth/.",
 		},
 		{
 			Name: Namespace, Key: "login-namespace", Value: "NAMESPACE", Check: isText, Configurable: true,
@@ -156,9 +168,9 @@ var vault = Method{
 }
 
 var (
-	tokenExchange   = oauth(MethodTokenExchange, "OAuth token exchange, RFC 8693")
-	jwtBearer       = oauth(MethodJWTBearer, "OAuth with the token as authorization grant, RFC 7523 section 2.1")
-	clientAssertion = oauth(MethodClientAssertion, "OAuth with the token as authentication of a client, RFC 7523 section 2.2")
+	tokenExchange   = oauth(MethodTokenExchange, "RFC 8693")
+	jwtBearer       = oauth(MethodJWTBearer, "RFC 7523 section 2.1")
+	clientAssertion = oauth(MethodClientAssertion, "RFC 7523 section 2.2")
 )
 
 // oauth is a method whose token is sent to an OAuth token endpoint. These addresses
@@ -173,7 +185,7 @@ func oauth(name, summary string) Method {
 			{
 				Name: Address, Key: "login-address", Value: "URL", Check: isTokenEndpoint, Endpoint: true,
 				Means: "its token endpoint",
-				Help:  "The URL of the OAuth token endpoint.",
+				Help:  "The OAuth token endpoint.",
 			},
 			{
 				Name: Issuer, Key: "login-issuer", Value: "URL", Check: isAddress, Endpoint: true,

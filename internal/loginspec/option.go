@@ -71,9 +71,6 @@ func List(values []string, conjunction string) string {
 // Values are those of options. What is empty is not given.
 type Values map[Name]string
 
-// Fields are the parts of a value that are separated by spaces.
-func (v Values) Fields(n Name) []string { return strings.Fields(v[n]) }
-
 // All are all options, in the order of --help and of the documentation. What
 // several methods have is there once for each form that it takes.
 func All() []Option {
