@@ -107,10 +107,9 @@ func (l *Login) URL() string {
 // those of the name, which were read for the token.
 func (b *builder) login(name string, containers Scope) Login {
 	l := b.anyLogin(name, containers)
-	l.Method = b.settings.find(LoginMethod).value
-	if err := b.oneOf(loginspec.Lookup(LoginMethod)); err != nil {
-		b.errs = append(b.errs, err)
-	} else {
+	method := b.settings.find(LoginMethod)
+	l.Method = method.value
+	if b.check(loginspec.Lookup(LoginMethod), *method) {
 		b.methodOptions(&l)
 	}
 	l.Env = b.loginEnv(&l)
@@ -196,22 +195,22 @@ func (b *builder) value(o *loginspec.Option) string {
 	if !ok {
 		return o.Default
 	}
-	if o.OneOf != nil {
-		if err := b.oneOf(o); err != nil {
-			b.errs = append(b.errs, err)
-		}
-	} else if err := o.Validate(s.value); err != nil {
-		b.invalid(s, "%s", err)
-	}
+	b.check(o, s)
 	return s.value
 }
 
-// oneOf reports a value that is not one of those of the option.
-func (b *builder) oneOf(o *loginspec.Option) *field.Error {
-	if s, ok := b.setting(o); ok && !slices.Contains(o.OneOf, s.value) {
-		return field.NotSupported(s.path(), Shorten(s.value), o.OneOf)
+// check reports a value that the option cannot have.
+func (b *builder) check(o *loginspec.Option, s setting) (valid bool) {
+	err := o.Validate(s.value)
+	switch {
+	case err == nil:
+		return true
+	case o.OneOf != nil:
+		b.errs = append(b.errs, field.NotSupported(s.path(), Shorten(s.value), o.OneOf))
+	default:
+		b.invalid(s, "%s", err)
 	}
-	return nil
+	return false
 }
 
 // rejectKeysOfOtherMethods reports keys that the method has no use for.
