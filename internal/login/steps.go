@@ -131,7 +131,7 @@ func (l *login) check(ctx context.Context) {
 // write puts the token in place.
 func (l *login) write(ctx context.Context) {
 	content := output.Format(l.config.OutputFormat, output.Content{
-		Credential: l.session.credential, Vault: l.config.Method == loginspec.MethodVault, Expires: l.session.expires,
+		Credential: l.session.credential, Variable: loginspec.MethodOf(l.config.Method).TokenVariable, Expires: l.session.expires,
 	})
 	err := l.result.Write(content)
 	if errors.Is(err, output.ErrUnsynced) {

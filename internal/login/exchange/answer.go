@@ -39,9 +39,8 @@ func (r Request) Refused(response Response, class failure.Class, words ...string
 		quoted = append(quoted, secret.Quote(said, r.Secrets...))
 	}
 	// A server that names a moment means it by its own clock.
-	now := time.Now()
-	answered, err := http.ParseTime(response.Header.Get("Date"))
-	if err == nil {
+	now, answered := time.Now(), response.Answered()
+	if !answered.IsZero() {
 		now = answered
 	}
 	return &failure.Error{

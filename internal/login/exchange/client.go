@@ -61,6 +61,13 @@ type Response struct {
 	Body   []byte
 }
 
+// Answered is when the relying party answered, by its own clock; zero where it does
+// not say.
+func (r Response) Answered() time.Time {
+	answered, _ := http.ParseTime(r.Header.Get("Date"))
+	return answered
+}
+
 // Do sends a request and reads the answer, whatever its status. An error is a
 // *failure.Error, or wraps that of ctx.
 func (c *Client) Do(ctx context.Context, r Request) (Response, error) {

@@ -198,14 +198,15 @@ func (a answer) lease() (time.Duration, bool) {
 // issued by the clock of who issued it; else as long as the user says. The last
 // resort is a guess.
 func (s *Server) lease(token secret.Text, response exchange.Response) (lease time.Duration, assumed bool) {
-	issued, dateErr := http.ParseTime(response.Header.Get("Date"))
-	if dateErr != nil {
+	issued := response.Answered()
+	dated := !issued.IsZero()
+	if !dated {
 		issued = time.Now()
 	}
 	times, err := jwtfile.Parse(token.Reveal())
 	left := times.Expires.Sub(issued)
 	switch {
-	case err == nil && !times.Expires.IsZero() && (left > 0 || dateErr == nil):
+	case err == nil && !times.Expires.IsZero() && (left > 0 || dated):
 		return exchange.Seconds(left.Seconds()), false
 	case s.Lifetime > 0:
 		return s.Lifetime, false
@@ -265,8 +266,8 @@ func refused(request exchange.Request, response exchange.Response) error {
 //     (panva/node-oidc-provider: lib/shared/token_jwt_auth.js, where shown).
 //   - Smaller ones: "assertion has already been used", "jti has already been used".
 //
-// Connect2id gives no reason, and none is known of Auth0. PingOne does not look at
-// jti, and Entra has no objection to an assertion that comes again.
+// Connect2id gives no reason, and PingOne does not look at jti. Of others no text is
+// known.
 var usedTexts = []string{"already used", "already been used", "only be used once", "token reuse", "replay detected", "replayed"}
 
 // saysJWTUsed reports whether an error means that the JWT is accepted once.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 type Content struct {
 	exchange.Credential
 
-	// Vault tells whose names to use: those of Vault, or those of OAuth.
-	Vault bool
+	// Variable is the one that the format env assigns the token to.
+	Variable string
 	// Expires is the end of the lease; zero means never.
 	Expires time.Time
 }
@@ -68,21 +69,11 @@ func formatJSON(c Content) []byte {
 // expiry is in whole seconds, and rather too early than too late.
 func (c Content) expiry() time.Time { return c.Expires.UTC().Truncate(time.Second) }
 
-// The names in the format env. VAULT_TOKEN is what Vault's own tools read.
-const (
-	vaultToken, vaultExpires = "VAULT_TOKEN", "VAULT_TOKEN_EXPIRES"
-	oauthToken, oauthExpires = "ACCESS_TOKEN", "ACCESS_TOKEN_EXPIRES"
-)
-
 func formatEnv(c Content) []byte {
-	token, expires := oauthToken, oauthExpires
-	if c.Vault {
-		token, expires = vaultToken, vaultExpires
-	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s=%s\n", token, shellQuote(c.Token.Reveal()))
+	fmt.Fprintf(&out, "%s=%s\n", c.Variable, shellQuote(c.Token.Reveal()))
 	if !c.Expires.IsZero() {
-		fmt.Fprintf(&out, "%s=%s\n", expires, c.expiry().Format(time.RFC3339))
+		fmt.Fprintf(&out, "%s_EXPIRES=%s\n", c.Variable, c.expiry().Format(time.RFC3339))
 	}
 	return out.Bytes()
 }
@@ -149,7 +140,8 @@ func Parse(data []byte, format string) secret.Text {
 func parseEnv(text string) secret.Text {
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		if name == vaultToken || name == oauthToken {
+		assigns := func(m loginspec.Method) bool { return m.TokenVariable == name }
+		if slices.ContainsFunc(loginspec.Methods, assigns) {
 			return secret.Text(shellUnquote(value))
 		}
 	}

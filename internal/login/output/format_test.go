@@ -19,11 +19,11 @@ var (
 	formats = []string{loginspec.FormatRaw, loginspec.FormatJSON, loginspec.FormatEnv}
 	expires = time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", 3600))
 
-	ofVault = Content{Vault: true, Expires: expires, Credential: exchange.Credential{
+	ofVault = Content{Variable: "VAULT_TOKEN", Expires: expires, Credential: exchange.Credential{
 		Token: "hvs.CAES", TokenType: "service", Renewable: true, Revocable: true, Accessor: "AbC",
 		Policies: []string{"default", "a&b"}, Metadata: map[string]string{"role": "demo"}, Warnings: []string{"w"}, Lease: time.Hour,
 	}}
-	ofOAuth = Content{Expires: expires, Credential: exchange.Credential{
+	ofOAuth = Content{Variable: "ACCESS_TOKEN", Expires: expires, Credential: exchange.Credential{
 		Token: "eyJ.a.b", TokenType: "Bearer", Scope: "a b", IssuedTokenType: "urn:x", Lease: time.Hour,
 	}}
 )
@@ -45,10 +45,10 @@ func TestFormats(t *testing.T) {
 			"json", ofOAuth,
 			`{"token":"eyJ.a.b","token_type":"Bearer","expiry":"2026-01-02T02:04:05Z","scope":"a b","issued_token_type":"urn:x"}` + "\n",
 		},
-		{"json", Content{Vault: true, Credential: exchange.Credential{Token: "t", TokenType: "batch"}}, `{"token":"t","token_type":"batch"}` + "\n"},
+		{"json", Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: "t", TokenType: "batch"}}, `{"token":"t","token_type":"batch"}` + "\n"},
 		{"env", ofVault, "VAULT_TOKEN=hvs.CAES\nVAULT_TOKEN_EXPIRES=2026-01-02T02:04:05Z\n"},
 		{"env", ofOAuth, "ACCESS_TOKEN=eyJ.a.b\nACCESS_TOKEN_EXPIRES=2026-01-02T02:04:05Z\n"},
-		{"env", Content{Vault: true, Credential: exchange.Credential{Token: "a'$(b)"}}, `VAULT_TOKEN='a'\''$(b)'` + "\n"},
+		{"env", Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: "a'$(b)"}}, `VAULT_TOKEN='a'\''$(b)'` + "\n"},
 	} {
 		if diff := cmp.Diff(tt.want, string(Format(tt.format, tt.content))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.format, diff)
@@ -63,7 +63,7 @@ func TestAShellReadsWhatIsMeantForIt(t *testing.T) {
 	}
 	for _, token := range []secret.Text{"hvs.CAES-_", "eyJ.a.b", `a'b''c$(touch x)` + "`touch x`" + `"\!#*?~&;|<>()[]{}=%^`} {
 		path := filepath.Join(t.TempDir(), "env")
-		content := Format(loginspec.FormatEnv, Content{Vault: true, Credential: exchange.Credential{Token: token}, Expires: expires})
+		content := Format(loginspec.FormatEnv, Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: token}, Expires: expires})
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -131,8 +131,8 @@ func FuzzParse(f *testing.F) {
 			if !secret.Text(token).Usable() {
 				continue
 			}
-			for _, vault := range []bool{true, false} {
-				content := Content{Vault: vault, Expires: expires, Credential: exchange.Credential{
+			for _, variable := range []string{"VAULT_TOKEN", "ACCESS_TOKEN"} {
+				content := Content{Variable: variable, Expires: expires, Credential: exchange.Credential{
 					Token: secret.Text(token), Scope: other, Metadata: map[string]string{other: other}, Policies: []string{other},
 				}}
 				if got := Parse(Format(format, content), format); got.Reveal() != token {

@@ -71,8 +71,8 @@ func (v *Vault) Check(ctx context.Context, token secret.Text) error {
 var rightTo = map[string]string{http.MethodPost: "update", http.MethodGet: "read"}
 
 // self sends what a token asks about itself. An error has a verdict where Vault
-// says no: since version 1.11 or so it tells a token that it does not know
-// ("invalid token") from one whose policies do not allow it.
+// says no: today's versions tell a token that they do not know ("invalid token")
+// from one whose policies do not allow it.
 func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) (exchange.Request, exchange.Response, error) {
 	path := "auth/token/" + name
 	request := v.request(verb+" the token of", path, []byte("{}"), token)
