@@ -3,16 +3,14 @@ package annotations_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 var update = flag.Bool("update", false, "rewrite what is generated from the keys")
@@ -22,21 +20,10 @@ const schema = "../../charts/oidc-injector/values.schema.json"
 // The chart's schema has the keys that the configuration may have.
 func TestSchemaOfTheChart(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := replaceOnce(t, string(data), `(?s)("defaults": \{[^{}]*"properties": \{\n)(.*?)(\n          \}\n)`, schemaOfDefaults())
-	want = replaceOnce(t, want, `("\^\()(audience\|[-a-z|]*)(\)\()`, strings.Join(annotations.PresetKeys(), "|"))
-	if *update {
-		if err := os.WriteFile(schema, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("%s (-want +got); make golden writes it anew:\n%s", schema, diff)
-	}
+	testutil.Generated(t, schema, *update, func(text string) string {
+		text = replaceOnce(t, text, `(?s)("defaults": \{[^{}]*"properties": \{\n)(.*?)(\n          \}\n)`, schemaOfDefaults())
+		return replaceOnce(t, text, `("\^\()(audience\|[-a-z|]*)(\)\()`, strings.Join(annotations.PresetKeys(), "|"))
+	})
 }
 
 // replaceOnce replaces the second of three groups of a pattern, which has to be

@@ -3,14 +3,12 @@ package loginspec_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 var update = flag.Bool("update", false, "rewrite what is generated from the rows")
@@ -20,23 +18,10 @@ const docs = "../../docs/login.md"
 // The tables of the documentation are made of the rows.
 func TestDocumentation(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(data)
-	for name, table := range map[string]string{"methods": methodTable(), "keys": keyTable()} {
-		want = replaceSection(t, want, name, table)
-	}
-	if *update {
-		if err := os.WriteFile(docs, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("%s (-want +got); make golden writes it anew:\n%s", docs, diff)
-	}
+	testutil.Generated(t, docs, *update, func(text string) string {
+		text = replaceSection(t, text, "methods", methodTable())
+		return replaceSection(t, text, "keys", keyTable())
+	})
 }
 
 // replaceSection replaces what stands between the comments that begin and end a
