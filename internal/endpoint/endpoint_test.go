@@ -121,6 +121,39 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestParseWithQuery shows that a query belongs to the address and never to the host
+// or the path, which the policy judges.
+func TestParseWithQuery(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"https://sts.example.com/token?tenant=a%20b":                 "sts.example.com /token",
+		"https://sts.example.com/token?x=https://evil.example/":      "sts.example.com /token",
+		"https://sts.example.com/token?":                             "sts.example.com /token",
+		"https://evil.example?@sts.example.com/token":                "evil.example ",
+		"https://evil.example/?https://sts.example.com/token":        "evil.example /",
+		"https://sts.example.com/token":                              "sts.example.com /token",
+		"https://sts.example.com/a%2fb?x":                            endpoint.ErrEscape.Error(),
+		"https://sts.example.com/a%2fb?%2fb":                         endpoint.ErrEscape.Error(),
+		"https://sts.example.com/../token?x":                         endpoint.ErrPath.Error(),
+		"https://sts.example.com/token?x#y":                          endpoint.ErrQuery.Error(),
+		"https://user@sts.example.com/token?x":                       endpoint.ErrUser.Error(),
+		"https://127.1/token?x":                                      endpoint.ErrNumeric.Error(),
+		"https://sts.example.com/token?x=$(HOME)":                    endpoint.ErrURL.Error(),
+		"https://sts.example.com/token?" + strings.Repeat("x", 1024): endpoint.ErrURL.Error(),
+	} {
+		u, err := endpoint.ParseWithQuery(address)
+		var got string
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = u.Host + " " + u.Path
+		}
+		if got != want {
+			t.Errorf("%.60q:\ngot  %s\nwant %s", address, got, want)
+		}
+	}
+}
+
 // FuzzParse: what is accepted reads the same once more, and its host is either a
 // name that nobody takes for an address, or an address that nobody takes for
 // another.

@@ -2,11 +2,14 @@ package jsonread_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -413,5 +416,29 @@ func TestReadersAtOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEveryByteAtEveryPlaceOfAString: strings are looked at in words of eight bytes,
+// so that a byte must count the same wherever in a word, or behind the last one, it is.
+func TestEveryByteAtEveryPlaceOfAString(t *testing.T) {
+	t.Parallel()
+	for length := range 20 {
+		for place := range length {
+			for b := range 256 {
+				text := bytes.Repeat([]byte("a"), length)
+				text[place] = byte(b)
+				document := slices.Concat([]byte(`["`), text, []byte(`"]`))
+				var want []string
+				valid := utf8.Valid(document) && json.Unmarshal(document, &want) == nil && len(want) == 1
+				r := jsonread.New(bytes.Clone(document))
+				got := ""
+				r.Array(func(int) { got = r.String() })
+				r.End()
+				if (r.Err() == nil) != valid || valid && got != want[0] {
+					t.Fatalf("%q: %q, %v, and encoding/json %q", document, got, r.Err(), want)
+				}
+			}
+		}
 	}
 }
