@@ -311,7 +311,7 @@ func TestServiceAccountDeleted(t *testing.T) {
 		return nil
 	})
 	noResult(t, c.Login)
-	c.mustBeDead("after its end", token)
+	c.mustEnd(token)
 	if n := logged(c.Login, "renewed"); n == 0 {
 		t.Error("the token was not renewed as long as that was possible")
 	}

@@ -108,7 +108,7 @@ func TestVaultGoneForLong(t *testing.T) {
 	c.well()
 	fresh := c.token()
 	c.lookup(fresh)
-	c.mustBeDead("after its end", token)
+	c.mustEnd(token)
 	c.terminate()
 }
 
@@ -301,7 +301,7 @@ func TestRoleDeleted(t *testing.T) {
 		t.Errorf("ready says %q", line)
 	}
 	noResult(t, c.Login)
-	c.mustBeDead("after its end", token)
+	c.mustEnd(token)
 	c.writeRole(role)
 	c.well()
 	c.lookup(c.token())

@@ -297,6 +297,18 @@ func (c *client) mustBeDead(what, token string) {
 	}
 }
 
+// mustEnd is mustBeDead for a token whose end the login has seen. It counts from
+// before its request, so that Vault ends the token up to a request's time later, and
+// then in a task of its own.
+func (c *client) mustEnd(token string) {
+	c.t.Helper()
+	deadline := time.Now().Add(2 * time.Second)
+	for c.dead(token) != nil && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	c.mustBeDead("after its end", token)
+}
+
 // failing waits until a text is what is wrong, in the words of the log and of
 // the startup probe alike, and returns what the probe says.
 func failing(t *testing.T, l *loginrun.Login, wantReady bool, text string) (line string) {
