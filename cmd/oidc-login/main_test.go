@@ -345,12 +345,14 @@ func tunnel(t *testing.T, w http.ResponseWriter, address string) {
 		t.Error(err)
 		return
 	}
-	w.WriteHeader(http.StatusOK)
-	here, _, err := w.(http.Hijacker).Hijack()
+	here, buffered, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	go func() { _, _ = io.Copy(there, here) }()
+	// The answer comes after the take-over: the server reads ahead, and what the
+	// client says at once would stay in its buffer.
+	_, _ = io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
+	go func() { _, _ = io.Copy(there, buffered) }()
 	go func() { _, _ = io.Copy(here, there); _ = here.Close(); _ = there.Close() }()
 }
