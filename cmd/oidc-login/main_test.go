@@ -94,9 +94,9 @@ func TestWrongCallsAreExplained(t *testing.T) {
 			"ready --wait=soon", `error: invalid value "soon" for flag -wait: parse error` + see, "",
 		},
 		{
-			"--mode=x --method=y", "error: --method: invalid value \"y\": must be vault, token-exchange, jwt-bearer or client-assertion\n" +
+			"--mode=x --method=y", "error: --method: invalid value \"y\": must be vault, token-exchange, jwt-bearer, client-assertion or http\n" +
 				"--mode: invalid value \"x\": must be sidecar or init" + see,
-			"--method: invalid value \"y\": must be vault, token-exchange, jwt-bearer or client-assertion\n" +
+			"--method: invalid value \"y\": must be vault, token-exchange, jwt-bearer, client-assertion or http\n" +
 				"--mode: invalid value \"x\": must be sidecar or init",
 		},
 	} {

@@ -15,6 +15,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/endpoint"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
 )
@@ -262,11 +263,26 @@ func (c *policyCheck) login(l *annotations.Login) {
 			c.judge(l, "address", o.Key, l.Options[o.Name], c.rules.Address(u))
 		}
 	}
+	c.redirects(l)
 	if l.Own(annotations.LoginEnv) {
 		c.judge(l, "variable", annotations.LoginEnv, l.Env, c.rules.Env(l.Env))
 	}
 	if l.Own(annotations.LoginMountPath) {
 		c.judge(l, "mount path", annotations.LoginMountPath, l.MountPath, c.rules.MountPath(l.MountPath, false))
+	}
+}
+
+// redirects judges the hosts that a relying party may send a login on to, which then
+// get the token.
+func (c *policyCheck) redirects(l *annotations.Login) {
+	key := l.Spec().Option(loginspec.RedirectHosts).Key
+	if !l.Own(key) {
+		return
+	}
+	for _, host := range l.Options.Words(loginspec.RedirectHosts) {
+		if u, err := endpoint.Parse("https://" + host); err == nil {
+			c.judge(l, "host", key, host, c.rules.Address(u))
+		}
 	}
 }
 

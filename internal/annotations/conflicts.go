@@ -45,13 +45,18 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 		case together && l.setsForClients(t.Env):
 			errs = append(errs, clientConflict(t.KeyPath(Env), t.Env, l))
 		}
-		if t.Name == l.Token && l.CA != nil && overlap(t.MountPath, loginspec.CADir) {
-			errs = append(errs, caDirConflict(t.KeyPath(MountPath), t.MountPath))
+		if t.Name == l.Token {
+			errs = append(errs, l.reservedConflict(t.KeyPath(MountPath), t.MountPath)...)
 		}
 	}
 	for i := range index {
-		if o := &spec.Logins[i]; l.Containers.Overlaps(o.Containers) {
+		o := &spec.Logins[i]
+		if l.Containers.Overlaps(o.Containers) {
 			errs = append(errs, l.conflictsWith(o)...)
+		}
+		if l.Token == o.Token && (l.Once() || o.Once()) {
+			errs = append(errs, field.Invalid(l.KeyPath(LoginToken), displayName(l.Token), fmt.Sprintf(
+				"login %q exchanges the same token, which is accepted once: give each login a token of its own", o.DisplayName())))
 		}
 	}
 	return errs
@@ -63,14 +68,39 @@ func (l *Login) selfConflicts(logins []Login) field.ErrorList {
 	if l.setsForClients(l.Env) {
 		errs = append(errs, clientConflict(l.KeyPath(LoginEnv), l.Env, l))
 	}
-	if l.CA != nil && overlap(l.MountPath, loginspec.CADir) {
-		errs = append(errs, caDirConflict(l.KeyPath(LoginMountPath), l.MountPath))
-	}
+	errs = append(errs, l.reservedConflict(l.KeyPath(LoginMountPath), l.MountPath)...)
 	for i := range logins {
-		ca := loginspec.Named(loginspec.CAVolume, logins[i].Name)
-		if logins[i].CA != nil && ca == loginspec.Named(loginspec.Volume, l.Name) {
-			errs = append(errs, field.Invalid(l.Source, l.Name, fmt.Sprintf(
-				"a volume of this login would have the name of one of login %q, %s: give the login another name", logins[i].DisplayName(), ca)))
+		for _, owned := range logins[i].reserved() {
+			if name := loginspec.Named(owned.volume, logins[i].Name); name == loginspec.Named(loginspec.Volume, l.Name) {
+				errs = append(errs, field.Invalid(l.Source, l.Name, fmt.Sprintf(
+					"a volume of this login would have the name of one of login %q, %s: give the login another name", logins[i].DisplayName(), name)))
+			}
+		}
+	}
+	return errs
+}
+
+// reserved is a directory that a login container has of its own, and its volume.
+type reserved struct{ volume, directory, holds string }
+
+func (l *Login) reserved() []reserved {
+	var all []reserved
+	if l.CA != nil {
+		all = append(all, reserved{loginspec.CAVolume, loginspec.CADir, "its certificate authorities"})
+	}
+	if len(l.Client) > 0 {
+		all = append(all, reserved{loginspec.ClientVolume, loginspec.ClientDir, "what it proves with who it is"})
+	}
+	return all
+}
+
+// reservedConflict reports a directory that the login container has for something
+// else.
+func (l *Login) reservedConflict(at *field.Path, dir string) field.ErrorList {
+	var errs field.ErrorList
+	for _, r := range l.reserved() {
+		if overlap(dir, r.directory) {
+			errs = append(errs, field.Invalid(at, Shorten(dir), "is reserved: the login container has "+r.holds+" in "+r.directory))
 		}
 	}
 	return errs
@@ -105,10 +135,6 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 	return field.ErrorList{field.Invalid(l.KeyPath(LoginMountPath), Shorten(l.MountPath),
 		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor lie in it",
 			other, key, Shorten(dir)))}
-}
-
-func caDirConflict(at *field.Path, dir string) *field.Error {
-	return field.Invalid(at, Shorten(dir), "is reserved: the login container has its certificate authorities in "+loginspec.CADir)
 }
 
 func clientConflict(at *field.Path, variable string, l *Login) *field.Error {

@@ -150,20 +150,21 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 	}
 	invalid := func(name loginspec.Name, value string) bool {
 		o := method.Option(name)
-		return o == nil || value == "" || o.Validate(value) != nil || strings.ContainsFunc(value, unicode.IsControl)
+		return o == nil || value == "" || o.Validate(value) != nil || name != loginspec.Parameters && strings.ContainsFunc(value, unicode.IsControl)
 	}
 	u, err := endpoint.ParseWithQuery(login.URL())
 	problems := map[string]bool{
 		"system":    os == annotations.Windows,
 		"method":    method.Name == "" || method.Name != login.Method,
-		"mode":      login.Mode != "sidecar" && login.Mode != "init",
-		"format":    login.Format != "raw" && login.Format != "json" && login.Format != "env",
+		"mode":      login.Options["mode"] != "sidecar" && login.Options["mode"] != "init",
+		"format":    !slices.Contains([]string{"raw", "json", "env"}, login.Options["output-format"]),
 		"address":   err != nil || len(given) != 1 || u.User != nil || u.Fragment != "",
 		"variable":  len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
 		"path":      login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
 		"directory": !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
 		"file":      login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
-		"CA":        login.CA != nil && (login.CA.Name == "" || login.CA.Key == "" || !apart("/var/run/oidc-login/ca")),
+		"CA":        login.CA != nil && (login.CA.Name+login.CA.Signer == "" || (login.CA.Key == "") != (login.CA.Kind == annotations.ClusterTrustBundle) || !apart("/var/run/oidc-login/ca")),
+		"client":    len(login.Client) > 0 && !apart("/var/run/oidc-login/client"),
 		"options":   slices.ContainsFunc(slices.Collect(maps.Keys(login.Options)), func(n loginspec.Name) bool { return invalid(n, login.Options[n]) }),
 		"mount":     login.Options["mount"] != "" && (!filepath.IsLocal(login.Options["mount"]) || login.Options["mount"] != path.Clean(login.Options["mount"])),
 		"source":    login.Source == nil,

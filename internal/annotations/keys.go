@@ -54,6 +54,7 @@ const (
 	LoginEnv         = loginspec.EnvKey
 	LoginCAConfigMap = loginspec.CAConfigMapKey
 	LoginCASecret    = loginspec.CASecretKey
+	LoginCABundle    = loginspec.CABundleKey
 	// LoginClientEnv is of the methods whose relying parties have clients of their
 	// own.
 	LoginClientEnv = loginspec.ClientEnvKey

@@ -21,12 +21,13 @@ type Login struct {
 	Method string
 	// Token is the name of the token that is exchanged.
 	Token string
-	// Options are those of the method that have a value.
+	// Options are those that have a value, whether they are the method's own or every
+	// login's.
 	Options loginspec.Values
 	// CA names the object that holds certificate authorities, or is nil.
-	CA *CASource
-	// Mode and Format are those of the program.
-	Mode, Format string
+	CA *Object
+	// Client are the files by which the login container proves who it is.
+	Client []File
 	// MountPath is the absolute directory of the result as it was written,
 	// Directory the same in the form of [CanonicalPath], and File its name there.
 	MountPath, Directory, File string
@@ -43,12 +44,43 @@ type Login struct {
 	settings settings
 }
 
-// CASource is a ConfigMap or a Secret of the pod's namespace.
-type CASource struct {
-	// Secret is true for a Secret.
-	Secret bool
-	// Name is the object's, and Key the entry that holds certificates in PEM.
-	Name, Key string
+// Object is an entry of an object of the API.
+type Object struct {
+	Kind ObjectKind
+	// Name is the object's, in the pod's namespace unless it is a ClusterTrustBundle.
+	Name string
+	// Signer stands for all ClusterTrustBundles of a signer, instead of a name.
+	Signer string
+	// Key is the entry that holds the content; a ClusterTrustBundle has none.
+	Key string
+}
+
+// ObjectKind is what an object is.
+type ObjectKind string
+
+// The kinds of objects.
+const (
+	ConfigMap          ObjectKind = "ConfigMap"
+	Secret             ObjectKind = "Secret"
+	ClusterTrustBundle ObjectKind = "ClusterTrustBundle"
+)
+
+// Annotated is the key of the annotation by which a login names certificate
+// authorities in an object of this kind.
+func (o *Object) Annotated() string {
+	for _, k := range caKeys {
+		if k.kind == o.Kind {
+			return k.key
+		}
+	}
+	return ""
+}
+
+// File is a file that a container has of an object.
+type File struct {
+	Object
+	// Path is the file's name.
+	Path string
 }
 
 // DisplayName names the login in messages: NAME, or "default".
@@ -73,6 +105,12 @@ func (l *Login) Has(key string) bool { return l.settings.has(key) }
 
 // Own reports whether the pod itself wrote the annotation of a key.
 func (l *Login) Own(key string) bool { return l.settings.own(key) }
+
+// Sidecar reports whether the container that logs in runs on.
+func (l *Login) Sidecar() bool { return l.Options[loginspec.Mode] == loginspec.ModeSidecar }
+
+// Once reports whether the relying party accepts each token once.
+func (l *Login) Once() bool { return l.Options[loginspec.JWTUse] == loginspec.JWTOnce }
 
 // Spec describes the method. It is empty where there is no such method.
 func (l *Login) Spec() *loginspec.Method {
@@ -124,8 +162,6 @@ func (b *builder) anyLogin(name string, containers Scope) Login {
 	l := Login{
 		Name:       name,
 		Token:      b.loginToken(),
-		Mode:       b.value(loginspec.Lookup(LoginMode)),
-		Format:     b.value(loginspec.Lookup(LoginFormat)),
 		MountPath:  b.loginMountPath(name),
 		File:       b.loginFile(),
 		CA:         b.ca(),
@@ -137,21 +173,59 @@ func (b *builder) anyLogin(name string, containers Scope) Login {
 	return l
 }
 
-// methodOptions reads the options of the method.
+// methodOptions reads the options of a login of the method.
 func (b *builder) methodOptions(l *Login) {
 	method := l.Spec()
 	b.rejectKeysOfOtherMethods(method)
-	l.Options = make(loginspec.Values, len(method.Options))
-	for i := range method.Options {
-		o := &method.Options[i]
+	all := method.All()
+	l.Options = make(loginspec.Values, len(all))
+	for i := range all {
+		o := &all[i]
+		if o.Key == "" || o.Key == LoginMethod {
+			continue
+		}
 		switch value := b.value(o); {
+		case value == "":
 		case o.Key == LoginClientEnv:
 			l.ClientEnv, _ = strconv.ParseBool(value)
-		case value != "":
+		case o.Name != "":
 			l.Options[o.Name] = value
+		}
+		if s, ok := b.setting(o); ok && o.Secret != "" {
+			l.Client = append(l.Client, b.clientFiles(o, s)...)
 		}
 	}
 	b.checkNeeds(l, method)
+	b.checkRules(l, method)
+}
+
+// checkRules reports what the options ask of one another.
+func (b *builder) checkRules(l *Login, method *loginspec.Method) {
+	keyOf := func(name loginspec.Name) string { return method.Option(name).Key }
+	for _, broken := range method.Violations(l.Options, keyOf) {
+		s, given := b.setting(method.Option(broken.Option))
+		switch {
+		case given:
+			b.invalid(s, "%s", broken.Err)
+		case !b.incomplete:
+			b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(keyOf(broken.Option), l.Name)), broken.Err.Error()))
+		}
+	}
+}
+
+// clientFiles are those that the Secret of an option holds. A certificate brings its
+// key.
+func (b *builder) clientFiles(o *loginspec.Option, s setting) []File {
+	object := b.object(s, Secret, o.Secret)
+	files := []File{{object, o.Secret}}
+	if o.Name == loginspec.ClientCert {
+		if object.Key != o.Secret {
+			b.invalid(s, "must be the name of a Secret with the entries %s and %s", o.Secret, loginspec.ClientKeyFile)
+		}
+		object.Key = loginspec.ClientKeyFile
+		files = append(files, File{object, loginspec.ClientKeyFile})
+	}
+	return files
 }
 
 // checkNeeds reports what is missing, or given twice.
@@ -255,34 +329,77 @@ func (l *Login) findToken(tokens []Token, prefix Prefix) *field.Error {
 	return nil
 }
 
-// ca reads which object holds the certificate authorities.
-func (b *builder) ca() *CASource {
-	configMap, secret := b.settings.find(LoginCAConfigMap), b.settings.find(LoginCASecret)
-	switch {
-	case configMap != nil && secret != nil:
-		b.invalid(*secret, "say either %s or %s, not both", LoginCAConfigMap, LoginCASecret)
+// caKeys are the annotations that name certificate authorities, and what objects
+// they name.
+var caKeys = []struct {
+	key  string
+	kind ObjectKind
+}{{LoginCAConfigMap, ConfigMap}, {LoginCASecret, Secret}, {LoginCABundle, ClusterTrustBundle}}
+
+// ca reads which object holds the certificate authorities. One that the login's own
+// annotations name counts before the defaults.
+func (b *builder) ca() *Object {
+	var found *setting
+	var kind ObjectKind
+	for _, k := range caKeys {
+		s := b.settings.find(k.key)
+		switch {
+		case s == nil:
+		case found != nil:
+			b.invalid(*s, "say either %s or %s, not both", found.key, s.key)
+		default:
+			found, kind = s, k.kind
+		}
+	}
+	for _, k := range caKeys {
+		if s, ok := b.get(k.key); ok && found == nil {
+			found, kind = &s, k.kind
+		}
+	}
+	if found == nil {
 		return nil
-	case secret != nil:
-		return b.caSource(*secret, true)
-	case configMap != nil:
-		return b.caSource(*configMap, false)
 	}
-	if configMap, ok := b.get(LoginCAConfigMap); ok {
-		return b.caSource(configMap, false)
-	}
-	return nil
+	object := b.object(*found, kind, loginspec.CAFileName)
+	return &object
 }
 
-func (b *builder) caSource(s setting, secret bool) *CASource {
-	name, key, hasKey := strings.Cut(s.value, "/")
-	if !hasKey {
-		key = loginspec.CAFileName
+// object reads the name of an object, and the key of its entry where it has any.
+func (b *builder) object(s setting, kind ObjectKind, key string) Object {
+	if kind == ClusterTrustBundle {
+		return b.bundle(s)
 	}
-	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsConfigMapKey(key)) > 0 {
-		b.invalid(s, "must be the name of an object of the pod's namespace, and a key of it if that is not %s, such as vault-ca or vault-ca/tls.crt",
-			loginspec.CAFileName)
+	object := Object{Kind: kind, Key: key}
+	name, said, hasKey := strings.Cut(s.value, "/")
+	if object.Name = name; hasKey {
+		object.Key = said
 	}
-	return &CASource{Secret: secret, Name: name, Key: key}
+	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsConfigMapKey(object.Key)) > 0 {
+		b.invalid(s, "must be the name of a %s of the pod's namespace, and a key of it if that is not %s, such as vault or vault/%s", kind, key, key)
+	}
+	return object
+}
+
+// bundle reads which ClusterTrustBundle is meant: one of a name, one of a signer,
+// or all of a signer. The name of a signer is a domain and a path, and what belongs
+// to it has names that begin with it, with colons for slashes (certificates.k8s.io/v1
+// ClusterTrustBundleSpec.signerName).
+func (b *builder) bundle(s setting) Object {
+	parts := strings.Split(s.value, "/")
+	valid := len(parts) <= 3
+	for i, part := range parts {
+		if i == len(parts)-1 && len(parts) == 1 {
+			// The name of a bundle may have the colons of a signer.
+			part = part[strings.LastIndexByte(part, ':')+1:]
+		}
+		valid = valid && len(validation.IsDNS1123Subdomain(part)) == 0
+	}
+	if !valid || len(s.value) > validation.DNS1123SubdomainMaxLength {
+		b.invalid(s, "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, example.com/issuer/root or example.com/issuer")
+	}
+	if len(parts) == 2 {
+		return Object{Kind: ClusterTrustBundle, Signer: s.value}
+	}
+	return Object{Kind: ClusterTrustBundle, Name: strings.Join(parts, ":")}
 }
 
 // loginMountPath defaults to a directory for each login, so that no login can

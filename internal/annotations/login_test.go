@@ -37,7 +37,9 @@ func (k keys) without(key string) keys {
 // vaultLogin is the login of vaultKeys, edited.
 func vaultLogin(edit func(*annotations.Login)) annotations.Login {
 	l := annotations.Login{
-		Method: "vault", Options: loginspec.Values{"address": "https://vault.example.com:8200", "mount": "jwt"}, Mode: "sidecar", Format: "raw",
+		Method: "vault", Options: loginspec.Values{
+			"address": "https://vault.example.com:8200", "mount": "jwt", "check-interval": "5m", "mode": "sidecar", "output-format": "raw",
+		},
 		MountPath: "/var/run/secrets/login", File: "token", Env: "VAULT_TOKEN_FILE", ClientEnv: true, Source: at("login"),
 	}
 	if edit != nil {
@@ -49,12 +51,23 @@ func vaultLogin(edit func(*annotations.Login)) annotations.Login {
 // oauthLogin is the login of oauthKeys, edited.
 func oauthLogin(edit func(*annotations.Login)) annotations.Login {
 	return vaultLogin(func(l *annotations.Login) {
-		l.Method, l.Options["address"], l.Options["issuer"], l.Options["mount"], l.Env = "token-exchange", "", "https://login.example.com", "", "ACCESS_TOKEN_FILE"
+		l.Method, l.Env = "token-exchange", "ACCESS_TOKEN_FILE"
+		l.Options = loginspec.Values{
+			"issuer": "https://login.example.com", "client-auth": "none", "subject-token-type": "jwt", "body": "form", "jwt-use": "many",
+			"mode": "sidecar", "output-format": "raw",
+		}
 		l.ClientEnv = false
 		if edit != nil {
 			edit(l)
 		}
 	})
+}
+
+// asMethod makes a login of OAuth one of another method, with the options that it
+// has.
+func asMethod(l *annotations.Login, method string) {
+	l.Method = method
+	maps.DeleteFunc(l.Options, func(n loginspec.Name, _ string) bool { return loginspec.MethodOf(method).Option(n) == nil })
 }
 
 func expectLogins(t *testing.T, want, got []annotations.Login) {
@@ -86,21 +99,25 @@ func TestLogins(t *testing.T) {
 			oauthKeys.without("login-issuer").and(keys{"login-address": "https://login.example.com/token"}),
 			[]Login{oauthLogin(func(l *Login) { l.Options["issuer"], l.Options["address"] = "", "https://login.example.com/token" })},
 		},
-		"another OAuth method":             {oauthKeys.and(keys{"login": "jwt-bearer"}), []Login{oauthLogin(func(l *Login) { l.Method = "jwt-bearer" })}},
-		"a client":                         {oauthKeys.and(keys{"login": "client-assertion", "login-client-id": "app $1"}), []Login{oauthLogin(func(l *Login) { l.Method, l.Options["client-id"] = "client-assertion", "app $1" })}},
-		"a role":                           {vaultKeys.and(keys{"login-role": "demo"}), []Login{vaultLogin(func(l *Login) { l.Options["role"] = "demo" })}},
-		"a mount":                          {vaultKeys.and(keys{"login-mount": "teams/k8s"}), []Login{vaultLogin(func(l *Login) { l.Options["mount"] = "teams/k8s" })}},
-		"a Vault namespace":                {vaultKeys.and(keys{"login-namespace": "admin/ü/"}), []Login{vaultLogin(func(l *Login) { l.Options["namespace"] = "admin/ü/" })}},
-		"a ConfigMap":                      {vaultKeys.and(keys{"login-ca-configmap": "vault-ca"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Name: "vault-ca", Key: "ca.crt"} })}},
-		"a ConfigMap's key":                {vaultKeys.and(keys{"login-ca-configmap": "vault-ca/root.pem"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Name: "vault-ca", Key: "root.pem"} })}},
-		"a Secret":                         {vaultKeys.and(keys{"login-ca-secret": "vault.ca"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Secret: true, Name: "vault.ca", Key: "ca.crt"} })}},
-		"a Secret's key":                   {vaultKeys.and(keys{"login-ca-secret": "tls/tls.crt"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.CASource{Secret: true, Name: "tls", Key: "tls.crt"} })}},
-		"the mode init":                    {vaultKeys.and(keys{"login-mode": "init"}), []Login{vaultLogin(func(l *Login) { l.Mode = "init" })}},
+		"another OAuth method": {oauthKeys.and(keys{"login": "jwt-bearer"}), []Login{oauthLogin(func(l *Login) { asMethod(l, "jwt-bearer") })}},
+		"a client":             {oauthKeys.and(keys{"login": "client-assertion", "login-client-id": "app $1"}), []Login{oauthLogin(func(l *Login) { asMethod(l, "client-assertion"); l.Options["client-id"] = "app $1" })}},
+		"a role":               {vaultKeys.and(keys{"login-role": "demo"}), []Login{vaultLogin(func(l *Login) { l.Options["role"] = "demo" })}},
+		"a mount":              {vaultKeys.and(keys{"login-mount": "teams/k8s"}), []Login{vaultLogin(func(l *Login) { l.Options["mount"] = "teams/k8s" })}},
+		"a Vault namespace":    {vaultKeys.and(keys{"login-namespace": "admin/ü/"}), []Login{vaultLogin(func(l *Login) { l.Options["namespace"] = "admin/ü/" })}},
+		"a ConfigMap": {vaultKeys.and(keys{"login-ca-configmap": "vault-ca"}), []Login{vaultLogin(func(l *Login) {
+			l.CA = &annotations.Object{Kind: annotations.ConfigMap, Name: "vault-ca", Key: "ca.crt"}
+		})}},
+		"a ConfigMap's key": {vaultKeys.and(keys{"login-ca-configmap": "vault-ca/root.pem"}), []Login{vaultLogin(func(l *Login) {
+			l.CA = &annotations.Object{Kind: annotations.ConfigMap, Name: "vault-ca", Key: "root.pem"}
+		})}},
+		"a Secret":                         {vaultKeys.and(keys{"login-ca-secret": "vault.ca"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.Object{Kind: annotations.Secret, Name: "vault.ca", Key: "ca.crt"} })}},
+		"a Secret's key":                   {vaultKeys.and(keys{"login-ca-secret": "tls/tls.crt"}), []Login{vaultLogin(func(l *Login) { l.CA = &annotations.Object{Kind: annotations.Secret, Name: "tls", Key: "tls.crt"} })}},
+		"the mode init":                    {vaultKeys.and(keys{"login-mode": "init"}), []Login{vaultLogin(func(l *Login) { l.Options["mode"] = "init" })}},
 		"the mode sidecar":                 {vaultKeys.and(keys{"login-mode": "sidecar"}), []Login{vaultLogin(nil)}},
 		"a directory and a file":           {vaultKeys.and(keys{"login-mount-path": "/vault", "login-file": "t.json"}), []Login{vaultLogin(func(l *Login) { l.MountPath, l.File = "/vault", "t.json" })}},
 		"the longest file name":            {vaultKeys.and(keys{"login-file": strings.Repeat("f", 200)}), []Login{vaultLogin(func(l *Login) { l.File = strings.Repeat("f", 200) })}},
-		"the format json":                  {vaultKeys.and(keys{"login-format": "json"}), []Login{vaultLogin(func(l *Login) { l.Format = "json" })}},
-		"the format env":                   {vaultKeys.and(keys{"login-format": "env"}), []Login{vaultLogin(func(l *Login) { l.Format = "env" })}},
+		"the format json":                  {vaultKeys.and(keys{"login-format": "json"}), []Login{vaultLogin(func(l *Login) { l.Options["output-format"] = "json" })}},
+		"the format env":                   {vaultKeys.and(keys{"login-format": "env"}), []Login{vaultLogin(func(l *Login) { l.Options["output-format"] = "env" })}},
 		"a variable":                       {vaultKeys.and(keys{"login-env": "MY_TOKEN"}), []Login{vaultLogin(func(l *Login) { l.Env = "MY_TOKEN" })}},
 		"the scope":                        {oauthKeys.and(keys{"login-scope": "read write"}), []Login{oauthLogin(func(l *Login) { l.Options["scope"] = "read write" })}},
 		"resources":                        {oauthKeys.and(keys{"login-resource": "https://a.example urn:b"}), []Login{oauthLogin(func(l *Login) { l.Options["resource"] = "https://a.example urn:b" })}},
@@ -120,7 +137,7 @@ func TestLogins(t *testing.T) {
 			keys{"audience.a-b": "sts", "login.a-b": "jwt-bearer", "login-issuer.a-b": "https://login.example.com"},
 			[]Login{oauthLogin(func(l *Login) {
 				l.Name, l.Token, l.MountPath, l.Env, l.Source = "a-b", "a-b", "/var/run/secrets/login-a-b", "ACCESS_TOKEN_FILE_A_B", at("login.a-b")
-				l.Method = "jwt-bearer"
+				asMethod(l, "jwt-bearer")
 			})},
 		},
 		"the default one first, then by name; each has its own containers, and the default token where it has none": {
@@ -182,7 +199,7 @@ func TestLoginsDenied(t *testing.T) {
 	t.Parallel()
 	const (
 		text     = "must be a text of 1 to 1024 bytes, without control characters and without white space at its ends"
-		ca       = "must be the name of an object of the pod's namespace, and a key of it if that is not ca.crt, such as vault-ca or vault-ca/tls.crt"
+		ca       = "must be the name of a ConfigMap of the pod's namespace, and a key of it if that is not ca.crt, such as vault or vault/ca.crt"
 		mount    = "must be the path at which the auth method is mounted, such as jwt or teams/jwt"
 		fileName = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		keptFile = "must not begin with '.', be ca.crt or be longer than 200 bytes: the login container keeps such files beside the result"
@@ -209,12 +226,12 @@ func TestLoginsDenied(t *testing.T) {
 		os   annotations.OS
 		errs []string
 	}{
-		"login: empty":       {keys: vault("login", ""), errs: unsupported("login", "", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`)},
-		"login: true":        {keys: vault("login", "true"), errs: unsupported("login", "true", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`)},
-		"login: in capitals": {keys: vault("login", "Vault"), errs: unsupported("login", "Vault", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`)},
+		"login: empty":       {keys: vault("login", ""), errs: unsupported("login", "", `"vault", "token-exchange", "jwt-bearer", "client-assertion", "http"`)},
+		"login: true":        {keys: vault("login", "true"), errs: unsupported("login", "true", `"vault", "token-exchange", "jwt-bearer", "client-assertion", "http"`)},
+		"login: in capitals": {keys: vault("login", "Vault"), errs: unsupported("login", "Vault", `"vault", "token-exchange", "jwt-bearer", "client-assertion", "http"`)},
 		"login: mistyped, with keys of some methods": {
 			keys: vaultKeys.and(keys{"login": "valt", "login-role": "demo", "login-scope": "a"}),
-			errs: unsupported("login", "valt", `"vault", "token-exchange", "jwt-bearer", "client-assertion"`),
+			errs: unsupported("login", "valt", `"vault", "token-exchange", "jwt-bearer", "client-assertion", "http"`),
 		},
 		"login-mode: daemon": {keys: vault("login-mode", "daemon"), errs: unsupported("login-mode", "daemon", `"sidecar", "init"`)},
 		"login-mode: empty":  {keys: vault("login-mode", ""), errs: unsupported("login-mode", "", `"sidecar", "init"`)},
@@ -258,8 +275,8 @@ func TestLoginsDenied(t *testing.T) {
 		"login-ca-configmap: capitals":  {keys: vault("login-ca-configmap", "CA"), errs: invalid("login-ca-configmap", "CA", ca)},
 		"login-ca-configmap: empty key": {keys: vault("login-ca-configmap", "ca/"), errs: invalid("login-ca-configmap", "ca/", ca)},
 		"login-ca-configmap: two keys":  {keys: vault("login-ca-configmap", "ca/a/b"), errs: invalid("login-ca-configmap", "ca/a/b", ca)},
-		"login-ca-secret: climbs out":   {keys: vault("login-ca-secret", "ca/.."), errs: invalid("login-ca-secret", "ca/..", ca)},
-		"login-ca-secret: no name":      {keys: vault("login-ca-secret", "/tls.crt"), errs: invalid("login-ca-secret", "/tls.crt", ca)},
+		"login-ca-secret: climbs out":   {keys: vault("login-ca-secret", "ca/.."), errs: invalid("login-ca-secret", "ca/..", strings.Replace(ca, "ConfigMap", "Secret", 1))},
+		"login-ca-secret: no name":      {keys: vault("login-ca-secret", "/tls.crt"), errs: invalid("login-ca-secret", "/tls.crt", strings.Replace(ca, "ConfigMap", "Secret", 1))},
 		"both": {
 			keys: vaultKeys.and(keys{"login-ca-configmap": "a", "login-ca-secret": "b"}),
 			errs: invalid("login-ca-secret", "b", "say either login-ca-configmap or login-ca-secret, not both"),
@@ -313,11 +330,11 @@ func TestLoginsDenied(t *testing.T) {
 		"no audience, said once":   {keys: vaultKeys.without("audience").and(keys{"expiration": "2h", "containers": "app"}), errs: required("audience", "the token is described (expiration) but has no audience")},
 		"no login": {
 			keys: vaultKeys.without("login").and(keys{"login-role": "demo"}),
-			errs: required("login", "the login is described (login-address, login-role) but has no method: vault, token-exchange, jwt-bearer, client-assertion"),
+			errs: required("login", "the login is described (login-address, login-role) but has no method: vault, token-exchange, jwt-bearer, client-assertion, http"),
 		},
 		"no login of that name": {
 			keys: vault("login-env.x", "X"),
-			errs: required("login.x", "the login is described (login-env) but has no method: vault, token-exchange, jwt-bearer, client-assertion"),
+			errs: required("login.x", "the login is described (login-env) but has no method: vault, token-exchange, jwt-bearer, client-assertion, http"),
 		},
 		"Windows": {
 			keys: vaultKeys, os: annotations.Windows,
@@ -353,8 +370,8 @@ func TestAllErrorsOfALoginAtOnce(t *testing.T) {
 		fields = append(fields, strings.TrimSuffix(strings.TrimPrefix(err.Field, "metadata.annotations[oidc-injector.io/"), "]"))
 	}
 	expect(t, "places of the errors", []string{
-		"audience", "login-address", "login-ca-secret", "login-env", "login-file", "login-format", "login-mode",
-		"login-mount-path", "login-mount-path", "login-mount", "login-namespace", "login-role", "login-scope", "login-token",
+		"audience", "login-address", "login-ca-configmap", "login-ca-secret", "login-env", "login-file", "login-format", "login-mode",
+		"login-mount-path", "login-mount-path", "login-mount-path", "login-mount", "login-namespace", "login-role", "login-scope", "login-token",
 	}, fields)
 	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-rolle": did you mean oidc-injector.io/login-role?`}, warnings)
 }
@@ -363,7 +380,7 @@ func TestAMistypedLoginKeyGetsTheListOfThem(t *testing.T) {
 	t.Parallel()
 	_, warnings, errs := newParser().Parse(vaultKeys.and(keys{"login-vault-skip-verify": "true"}).on(""))
 	expect(t, "errors", nil, texts(errs))
-	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-vault-skip-verify": the keys are login, login-token, login-mode, login-address, login-role, login-mount, login-namespace, login-client-env, login-issuer, login-client-id, login-scope, login-resource, login-target-audience, login-mount-path, login-file, login-format, login-env, login-ca-configmap, login-ca-secret`}, warnings)
+	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-vault-skip-verify": the keys are ` + strings.Join(loginspec.Keys(), ", ")}, warnings)
 }
 
 // TestLoginsThatCannotLiveSideBySide shows the errors between logins, and between
@@ -554,7 +571,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 	}
 	of := func(edit func(*Login)) []Login {
 		return []Login{vaultLogin(func(l *Login) {
-			l.CA, l.Source = &annotations.CASource{Name: "vault-ca", Key: "ca.crt"}, at("profile")
+			l.CA, l.Source = &annotations.Object{Kind: annotations.ConfigMap, Name: "vault-ca", Key: "ca.crt"}, at("profile")
 			l.Containers = annotations.Scope{Skip: []string{"proxy"}}
 			edit(l)
 		})}
@@ -571,12 +588,12 @@ func TestLoginsOfProfiles(t *testing.T) {
 		},
 		"the pod's Secret replaces the profile's ConfigMap": {
 			keys:   keys{"profile": "vault", "login-ca-secret": "mine"},
-			logins: of(func(l *Login) { l.CA = &annotations.CASource{Secret: true, Name: "mine", Key: "ca.crt"} }),
+			logins: of(func(l *Login) { l.CA = &annotations.Object{Kind: annotations.Secret, Name: "mine", Key: "ca.crt"} }),
 		},
 		"the pod's ConfigMap replaces the profile's Secret": {
 			keys: vaultKeys.and(keys{"profile": "secret", "login-ca-configmap": "mine"}),
 			logins: []Login{vaultLogin(func(l *Login) {
-				l.CA = &annotations.CASource{Name: "mine", Key: "ca.crt"}
+				l.CA = &annotations.Object{Kind: annotations.ConfigMap, Name: "mine", Key: "ca.crt"}
 			})},
 		},
 		"the pod's containers replace the profile's": {
@@ -592,8 +609,8 @@ func TestLoginsOfProfiles(t *testing.T) {
 		"the pod's issuer replaces the profile's address": {
 			keys: keys{"profile": "vault", "login": "jwt-bearer", "login-issuer": "https://login.example.com"},
 			logins: []Login{oauthLogin(func(l *Login) {
-				l.Method = "jwt-bearer"
-				l.CA = &annotations.CASource{Name: "vault-ca", Key: "ca.crt"}
+				asMethod(l, "jwt-bearer")
+				l.CA = &annotations.Object{Kind: annotations.ConfigMap, Name: "vault-ca", Key: "ca.crt"}
 				l.Containers = annotations.Scope{Skip: []string{"proxy"}}
 			})},
 		},
@@ -603,7 +620,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 				vaultLogin(func(l *Login) { l.Token, l.Source = "jwt", at("profile") }),
 				vaultLogin(func(l *Login) {
 					l.Name, l.Token, l.MountPath, l.Env, l.Options["address"], l.Source = "jwt", "jwt", "/var/run/secrets/login-jwt", "VAULT_TOKEN_FILE_JWT", "https://a", at("login.jwt")
-					l.CA = &annotations.CASource{Name: "x", Key: "ca.crt"}
+					l.CA = &annotations.Object{Kind: annotations.ConfigMap, Name: "x", Key: "ca.crt"}
 					l.Containers = annotations.Scope{Only: []string{"oidc-login"}}
 				}),
 			},
@@ -620,7 +637,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 		},
 		"keys without a login": {
 			keys: keys{"profile": "fragment", "audience": "vault"},
-			errs: []string{"metadata.annotations[oidc-injector.io/login]: Required value: the login is described (login-role) but has no method: vault, token-exchange, jwt-bearer, client-assertion"},
+			errs: []string{"metadata.annotations[oidc-injector.io/login]: Required value: the login is described (login-role) but has no method: vault, token-exchange, jwt-bearer, client-assertion, http"},
 		},
 		"an unknown profile might have had all that is missing": {
 			keys: keys{"profile": "valt", "login-role": "demo", "login.x": "vault"},
@@ -632,8 +649,9 @@ func TestLoginsOfProfiles(t *testing.T) {
 		"a wrong value points at the profile": {
 			keys: keys{"profile": "vault", "login": "jwt-bearer", "login-mount": "x"},
 			logins: of(func(l *Login) {
-				l.Method, l.Options["mount"], l.Env, l.Source = "jwt-bearer", "", "ACCESS_TOKEN_FILE", at("login")
-				l.ClientEnv = false
+				asMethod(l, "jwt-bearer")
+				l.Options["client-auth"], l.Options["body"], l.Options["jwt-use"] = "none", "form", "many"
+				l.Env, l.Source, l.ClientEnv = "ACCESS_TOKEN_FILE", at("login"), false
 			}),
 			errs: []string{
 				`metadata.annotations[oidc-injector.io/login-mount]: Invalid value: "x": this key is for Vault: a login of method jwt-bearer has no use for it`,
@@ -676,8 +694,8 @@ func TestDefaultsOfLogins(t *testing.T) {
 	}
 	expect(t, "errors of the defaults", nil, texts(annotations.ValidateDefaults(p.Defaults, annotations.DefaultMaxExpiration, field.NewPath("defaults"))))
 	common := func(l *Login) {
-		l.Mode, l.Format, l.File, l.MountPath = "init", "json", "t", "/login"
-		l.CA, l.Containers = &annotations.CASource{Name: "corporate-ca", Key: "root.pem"}, annotations.Scope{Skip: []string{"proxy"}}
+		l.Options["mode"], l.Options["output-format"], l.File, l.MountPath = "init", "json", "t", "/login"
+		l.CA, l.Containers = &annotations.Object{Kind: annotations.ConfigMap, Name: "corporate-ca", Key: "root.pem"}, annotations.Scope{Skip: []string{"proxy"}}
 	}
 	spec, warnings, errs := p.Parse(keys{
 		"audience": "vault", "login": "vault",
@@ -693,11 +711,12 @@ func TestDefaultsOfLogins(t *testing.T) {
 		}),
 		vaultLogin(func(l *Login) {
 			l.Name, l.Options["address"], l.Options["namespace"], l.MountPath, l.Env, l.Source = "a", "https://a", "x", "/a", "VAULT_TOKEN_FILE_A", at("login.a")
-			l.CA, l.Containers = &annotations.CASource{Secret: true, Name: "s", Key: "ca.crt"}, annotations.Scope{Only: []string{"app"}, Written: true}
+			l.CA, l.Containers = &annotations.Object{Kind: annotations.Secret, Name: "s", Key: "ca.crt"}, annotations.Scope{Only: []string{"app"}, Written: true}
 		}),
 		oauthLogin(func(l *Login) {
 			common(l)
-			l.Name, l.Method, l.MountPath, l.Env, l.Source = "b", "jwt-bearer", "/login-b", "ACCESS_TOKEN_FILE_B", at("login.b")
+			l.Name, l.MountPath, l.Env, l.Source = "b", "/login-b", "ACCESS_TOKEN_FILE_B", at("login.b")
+			asMethod(l, "jwt-bearer")
 		}),
 	}, spec.Logins)
 	expect(t, "warnings", nil, warnings)
@@ -727,7 +746,7 @@ func TestValidateLoginsOfPresets(t *testing.T) {
 		"an OAuth method, likewise":   {profile: annotations.Preset{"login-scope": "a", "login-address": "https://login.example.com/token"}},
 		"containers of a login":       {profile: annotations.Preset{"login": "vault", "containers": "app"}},
 		"a directory of no Windows":   {profile: annotations.Preset{"login": "vault", "login-mount-path": `C:\login`}, errs: []string{`profiles[p][login-mount-path]: Invalid value: "C:\\login": must be an absolute path, such as /var/run/secrets/login`}},
-		"wrong values":                {profile: annotations.Preset{"login": "valt", "login-file.x": ""}, errs: []string{`profiles[p][login]: Unsupported value: "valt": supported values: "vault", "token-exchange", "jwt-bearer", "client-assertion"`, `profiles[p][login-file.x]: Invalid value: "": must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`}},
+		"wrong values":                {profile: annotations.Preset{"login": "valt", "login-file.x": ""}, errs: []string{`profiles[p][login]: Unsupported value: "valt": supported values: "vault", "token-exchange", "jwt-bearer", "client-assertion", "http"`, `profiles[p][login-file.x]: Invalid value: "": must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`}},
 		"a token by an unlikely name": {profile: annotations.Preset{"login": "vault", "login-token": "A"}, errs: []string{`profiles[p][login-token]: Invalid value: "A": must be the name of a token: the suffix of its annotations, or default for the token without one`}},
 		"keys of two methods":         {profile: annotations.Preset{"login-role": "a", "login-scope": "b"}, errs: []string{`profiles[p][login-scope]: Invalid value: "b": this key is for OAuth: a login of method vault has no use for it`}},
 		"what no container could have both": {
@@ -751,11 +770,11 @@ func TestValidateLoginsOfPresets(t *testing.T) {
 	bad := annotations.Preset{"login": "vault", "login-address": "vault", "login-ca-configmap": "?", "login-ca-secret": "a", "login-mode": "x", "login-role": "a", "login-mount-path": "/"}
 	expect(t, "errors of defaults", []string{
 		`defaults[login]: Unsupported value: "login": supported values: ` + defaultKeys,
-		`defaults[login-ca-secret]: Unsupported value: "login-ca-secret": supported values: ` + defaultKeys,
 		`defaults[login-role]: Unsupported value: "login-role": supported values: ` + defaultKeys,
-		`defaults[login-mode]: Unsupported value: "x": supported values: "sidecar", "init"`,
 		`defaults[login-mount-path]: Invalid value: "/": is reserved: a volume there would hide the container's own files; choose a directory of its own, such as /var/run/secrets/login`,
-		`defaults[login-ca-configmap]: Invalid value: "?": must be the name of an object of the pod's namespace, and a key of it if that is not ca.crt, such as vault-ca or vault-ca/tls.crt`,
+		`defaults[login-ca-secret]: Invalid value: "a": say either login-ca-configmap or login-ca-secret, not both`,
+		`defaults[login-ca-configmap]: Invalid value: "?": must be the name of a ConfigMap of the pod's namespace, and a key of it if that is not ca.crt, such as vault or vault/ca.crt`,
+		`defaults[login-mode]: Unsupported value: "x": supported values: "sidecar", "init"`,
 		`defaults[login-address]: Invalid value: "vault": must begin with https:// (or with http://, where the injector's policy allows that), such as https://vault.example.com:8200`,
 	}, texts(annotations.ValidateDefaults(bad, annotations.DefaultMaxExpiration, field.NewPath("defaults"))))
 }

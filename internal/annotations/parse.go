@@ -284,7 +284,7 @@ var rivals = func() map[string][]string {
 		}
 	}
 	add(Containers, SkipContainers)
-	add(LoginCAConfigMap, LoginCASecret)
+	add(LoginCAConfigMap, LoginCASecret, LoginCABundle)
 	for i := range loginspec.Methods {
 		m := &loginspec.Methods[i]
 		keys := make([]string, 0, len(m.Needs))
@@ -352,6 +352,7 @@ func (w *parsing) build(spec *Spec) {
 	for i := range spec.Logins {
 		w.findToken(&spec.Logins[i], spec.Tokens)
 	}
+	spec.shorten()
 }
 
 // findToken sets the token of a login, or reports that there is none.

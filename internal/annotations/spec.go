@@ -4,8 +4,11 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // Spec is what a pod's annotations ask for.
@@ -17,6 +20,23 @@ type Spec struct {
 	Tokens []Token
 	// Logins are the exchanges of these tokens, in the same order.
 	Logins []Login
+}
+
+// shorten lets tokens that are accepted once be replaced often, where nobody says how
+// long they last: as the kubelet replaces one when a fifth of its life is left (Kubernetes
+// documentation, "Configure Service Accounts for Pods"), a result of a known lifetime
+// has a successor before it ends.
+func (s *Spec) shorten() {
+	for i := range s.Logins {
+		l := &s.Logins[i]
+		at := slices.IndexFunc(s.Tokens, func(t Token) bool { return t.Name == l.Token })
+		if !l.Once() || at < 0 || s.Tokens[at].settings.has(Expiration) {
+			continue
+		}
+		t := &s.Tokens[at]
+		lifetime := max(l.Options.Duration(loginspec.Lifetime), MinExpiration)
+		t.ExpirationSeconds = min(t.ExpirationSeconds, int64(lifetime/time.Second))
+	}
 }
 
 // Token is one projected ServiceAccount token.

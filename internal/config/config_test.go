@@ -14,11 +14,9 @@ import (
 )
 
 // The lists of keys as errors show them.
-const (
-	presetKeys = `"audience", "expiration", "token-file", "mount-path", "file-mode", "env", "containers", "skip-containers", ` +
-		`"login", "login-token", "login-mode", "login-address", "login-role", "login-mount", "login-namespace", "login-client-env", "login-issuer", "login-client-id", "login-scope", "login-resource", "login-target-audience", "login-mount-path", "login-file", "login-format", "login-env", "login-ca-configmap", "login-ca-secret"`
-	defaultKeys = `"expiration", "token-file", "mount-path", "file-mode", "skip-containers", ` +
-		`"login-mode", "login-address", "login-mount", "login-namespace", "login-client-env", "login-mount-path", "login-file", "login-format", "login-ca-configmap"`
+var (
+	presetKeys  = `"` + strings.Join(annotations.PresetKeys(), `", "`) + `"`
+	defaultKeys = `"` + strings.Join(annotations.DefaultKeys(), `", "`) + `"`
 )
 
 func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {

@@ -43,8 +43,8 @@ var rules = map[string]rule{
 	"cmd/webhook":               {imports: []string{"internal/check", "internal/memlimit", "internal/server"}},
 
 	"internal/admission": {imports: []string{
-		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/mutate", "internal/policy",
-		"internal/truncate",
+		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/loginspec", "internal/mutate",
+		"internal/policy", "internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
@@ -69,14 +69,17 @@ var rules = map[string]rule{
 	"internal/kubeclient": {},
 	"internal/loginspec":  {inEveryPod: true, imports: []string{"internal/endpoint"}},
 	"internal/login": {inEveryPod: true, imports: []string{
-		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/oauth",
-		"internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
+		"internal/endpoint", "internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/httplogin",
+		"internal/login/jwtfile", "internal/login/oauth", "internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
 	}},
-	"internal/login/exchange": {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
+	"internal/login/exchange": {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/jwtfile", "internal/login/secret"}},
 	"internal/login/failure":  {inEveryPod: true},
-	"internal/login/jwtfile":  {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
+	"internal/login/httplogin": {inEveryPod: true, imports: []string{
+		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/secret",
+	}},
+	"internal/login/jwtfile": {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/secret"}},
 	"internal/login/oauth": {inEveryPod: true, imports: []string{
-		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/jwtfile", "internal/login/secret",
+		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/secret",
 	}},
 	"internal/login/output": {inEveryPod: true, imports: []string{
 		"internal/loginspec", "internal/login/exchange", "internal/login/secret",
@@ -85,7 +88,7 @@ var rules = map[string]rule{
 	"internal/login/secret":   {inEveryPod: true, imports: []string{"internal/truncate"}},
 	"internal/login/status":   {inEveryPod: true, imports: []string{"internal/login/failure", "internal/truncate"}},
 	"internal/login/vault": {inEveryPod: true, imports: []string{
-		"internal/login/exchange", "internal/login/failure", "internal/login/secret",
+		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/secret",
 	}},
 	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {

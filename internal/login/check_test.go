@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 func TestADeadTokenIsNoticed(t *testing.T) {
@@ -67,13 +69,13 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 			`level=DEBUG msg="the token was not checked"`,
 		},
 		{
-			"it is off", func(c *Config) { c.CheckInterval = 0 },
+			"it is off", func(c *Config) { checkEvery(c, "0") },
 			func(*testing.T, *fixture) { pass(39 * time.Minute) },
 			[]string{"0s login _one"},
 			"",
 		},
 		{
-			"somebody asks for it", func(c *Config) { c.CheckInterval = 0 },
+			"somebody asks for it", func(c *Config) { checkEvery(c, "0") },
 			func(t *testing.T, f *fixture) {
 				t.Helper()
 				pass(time.Minute)
@@ -102,7 +104,7 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				change := func(c *Config) {
-					c.CheckInterval = 10 * time.Minute
+					checkEvery(c, "10m")
 					if tt.change != nil {
 						tt.change(c)
 					}
@@ -126,7 +128,7 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 // Where the JWT is used up, there is nothing to do about it but to say so.
 func TestADeadTokenAndAUsedJWT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *Config) { c.CheckInterval = 10 * time.Minute; useOnce(c) })
+		f := newFixture(t, func(c *Config) { checkEvery(c, "10m"); useOnce(c) })
 		f.party.look = deadToken
 		f.party.revocation = func(context.Context) error { return deadToken() }
 		stop := f.run(t)
@@ -147,7 +149,7 @@ func TestADeadTokenAndAUsedJWT(t *testing.T) {
 // A probe does not take a token for good that the relying party does not know.
 func TestADeadTokenIsNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *Config) { c.CheckInterval = 10 * time.Minute })
+		f := newFixture(t, func(c *Config) { checkEvery(c, "10m") })
 		stop := f.run(t)
 		pass(time.Minute)
 		f.party.set(func(p *party) { p.look, p.login = deadToken, unreachable })
@@ -161,3 +163,5 @@ func TestADeadTokenIsNotReady(t *testing.T) {
 		_ = stop()
 	})
 }
+
+func checkEvery(c *Config, interval string) { c.Options[loginspec.CheckInterval] = interval }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +115,8 @@ func (p *party) Revoke(ctx context.Context, token secret.Text) error {
 	return p.revocation(ctx)
 }
 
+func (p *party) Revocable(token secret.Text) bool { return !strings.HasPrefix(token.Reveal(), "hvb.") }
+
 func short(token secret.Text) string { return strings.TrimPrefix(token.Reveal(), "hvs.number") }
 
 func (p *party) questions() []string {
@@ -180,9 +181,10 @@ func newFixture(t *testing.T, change func(*Config)) *fixture {
 func (f *fixture) start(t *testing.T, change func(*Config)) *login {
 	t.Helper()
 	config := Config{
-		Method: loginspec.MethodVault, Mode: loginspec.ModeSidecar, Address: &url.URL{Scheme: "https", Host: "v"}, Mount: "jwt",
+		Options: loginspec.Values{loginspec.Address: "https://v", loginspec.Mount: "jwt", loginspec.RequestTimeout: "1m"},
+		Method:  loginspec.MethodVault, Mode: loginspec.ModeSidecar,
 		JWTFile: filepath.Join(f.dir, "jwt"), OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatRaw, OutputMode: 0o440,
-		RequestTimeout: time.Minute, RevokeOnExit: true, LogLevel: slog.LevelDebug,
+		RevokeOnExit: true, LogLevel: slog.LevelDebug,
 	}
 	if change != nil {
 		change(&config)
@@ -243,8 +245,6 @@ func (f *fixture) token(t *testing.T) string {
 
 // ready is what a probe finds.
 func (f *fixture) ready() (bool, string) { return status.Of(f.config.OutputFile, time.Now()) }
-
-var testURL = &url.URL{Scheme: "https", Host: "v"}
 
 // certificate is one in PEM.
 func certificate(t *testing.T) string {

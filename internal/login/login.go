@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/output"
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
@@ -67,14 +69,16 @@ func newLogin(c Config, log *slog.Logger) *login {
 	if c.CAFile != "" || c.CABundle != "" {
 		l.ca.source = exchange.NewCA(c.CAFile, c.CABundle)
 	}
-	l.party = newParty(c, l.ca.source)
+	l.party = partyOf(c, l.ca.source)
 	l.state = schedule.New(l.rand).With(l.options())
 	return l
 }
 
 // options are those of the schedule.
 func (l *login) options() schedule.Options {
-	return schedule.Options{Once: l.config.JWTUse == jwtOnce, CheckEvery: l.config.CheckInterval}
+	return schedule.Options{
+		Once: l.config.Options[loginspec.JWTUse] == loginspec.JWTOnce, CheckEvery: l.config.Options.Duration(loginspec.CheckInterval),
+	}
 }
 
 func (l *login) run(ctx context.Context) error {
@@ -101,12 +105,16 @@ func (l *login) run(ctx context.Context) error {
 
 // address is the URL of the relying party, as it was given.
 func (c *Config) address() string {
-	if c.Issuer != nil {
-		return c.Issuer.String()
+	for _, name := range loginspec.MethodOf(c.Method).Needs {
+		if address := c.Options[name]; address != "" {
+			return address
+		}
 	}
-	return c.Address.String()
+	return ""
 }
 
+// unencrypted relies on the scheme being written in lower case by url.Parse.
 func (c *Config) unencrypted() bool {
-	return c.Address != nil && c.Address.Scheme == "http" || c.Issuer != nil && c.Issuer.Scheme == "http"
+	u, err := url.Parse(c.address())
+	return err == nil && u.Scheme == "http"
 }

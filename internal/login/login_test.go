@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,7 +46,7 @@ func TestAWholeRun(t *testing.T) {
 	f := newFixture(t, nil)
 	address, bundle, renewals := vaultServer(t)
 	config := f.config
-	config.Address, _ = url.Parse(address)
+	config.Options[loginspec.Address] = address
 	config.CABundle, config.CAOutputFile, config.ListenAddress = bundle, filepath.Join(f.dir, "ca.crt"), "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -82,7 +81,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	address, bundle, _ := vaultServer(t)
 	config := f.config
 	config.Mode, config.Method, config.CABundle, config.LogFormat = loginspec.ModeInit, loginspec.MethodTokenExchange, bundle, loginspec.LogJSON
-	config.Address, _ = url.Parse(address + "/token")
+	config.Options[loginspec.Address] = address + "/token"
 	var log testutil.Log
 	if err := Run(t.Context(), config, &log, nil); err != nil || f.token(t) != "at" {
 		t.Errorf("%v, token %q", err, f.token(t))
@@ -90,7 +89,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	if !log.Has(`"msg":"logged in"`) {
 		t.Error(log.String())
 	}
-	config.Address, config.Issuer = nil, config.Address
+	config.Options[loginspec.Issuer], config.Options[loginspec.Address] = config.Options[loginspec.Address], ""
 	config.Timeout = 2 * time.Second
 	if err := Run(t.Context(), config, &log, nil); err == nil || !strings.Contains(err.Error(), "could not read the metadata of the issuer at") {
 		t.Errorf("%v", err)
@@ -102,7 +101,7 @@ func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	config := f.config
 	config.Mode, config.Timeout = loginspec.ModeInit, 2*time.Second
 	config.TerminationLog = filepath.Join(f.dir, "termination-log")
-	config.Address = &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	config.Options[loginspec.Address] = "http://127.0.0.1:1"
 	var log testutil.Log
 	if err := Run(t.Context(), config, &log, nil); err == nil {
 		t.Error("no error")

@@ -10,7 +10,6 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/schedule"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
-	"github.com/oidc-injector/oidc-injector/internal/login/vault"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
@@ -31,7 +30,7 @@ func (l *login) begin(now time.Time) {
 	fresh := status.Status{Address: l.config.address(), Origin: old.Origin}
 	l.session.jwt = old.Origin
 	text := output.ReadBack(l.config.OutputFile, l.config.OutputFormat)
-	if text != "" && l.config.Method == loginspec.MethodVault && !vault.LooksBatch(text) {
+	if party, ok := l.party.(revoker); ok && text != "" && party.Revocable(text) {
 		l.session.tokens.placed = &token{text: text, ends: old.Expires}
 	}
 	if text != "" && err == nil && old.InPlace {

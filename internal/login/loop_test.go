@@ -800,8 +800,10 @@ func TestTheStatusHasNoToken(t *testing.T) {
 func BenchmarkRenewal(b *testing.B) {
 	f := &fixture{dir: b.TempDir(), party: newTestParty()}
 	f.party.forgetQuestions = true
-	config := Config{Method: loginspec.MethodVault, Mode: loginspec.ModeSidecar, OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatJSON}
-	config.Address = testURL
+	config := Config{
+		Options: loginspec.Values{loginspec.Address: "https://v"}, Method: loginspec.MethodVault, Mode: loginspec.ModeSidecar,
+		OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatJSON,
+	}
 	l := newLogin(config, newLogger(discard{}, loginspec.LogText, 0))
 	l.party = f.party
 	l.result.Steps, l.tell.file.Steps = unsynced{}, unsynced{}

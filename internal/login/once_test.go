@@ -11,6 +11,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // onceOnly is a relying party that accepts each JWT once.
@@ -33,7 +34,7 @@ func (o *onceOnly) accept(jwt secret.Text) error {
 
 func newOnceOnly() *onceOnly { return &onceOnly{seen: map[secret.Text]bool{}} }
 
-func useOnce(c *Config) { c.JWTUse = jwtOnce }
+func useOnce(c *Config) { c.Options[loginspec.JWTUse] = loginspec.JWTOnce }
 
 // onceFixture is a login with a JWT for an hour, at a party that accepts it once
 // and gives tokens that last for a while.

@@ -6,64 +6,55 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/endpoint"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
 // Config is what the options say.
 type Config struct {
+	// Options are all that have a value, those of the method among them. They are
+	// valid, and belong to the method.
+	Options loginspec.Values
+
 	Method, Mode string
 	JWTFile      string
-	// JWTUse is jwtOnce where a JWT is good for one login; else for many.
-	JWTUse          string
-	Address, Issuer *url.URL
-
-	// Of Vault.
-	Role, Mount, Namespace string
-	// Of OAuth.
-	ClientID, Scope      string
-	Resources, Audiences []string
-	// Lifetime is how long an access token lasts of which nobody says it; 0 means
-	// that it is not known.
-	Lifetime time.Duration
 
 	OutputFile, OutputFormat string
 	OutputMode               fs.FileMode
 
 	CAFile, CABundle, CAOutputFile string
-	ClientCert, ClientKey          string
-	TLSServerName                  string
 
-	// CheckInterval is how often to ask whether the token is still valid; 0 means
-	// never.
-	CheckInterval time.Duration
-
-	Timeout, RequestTimeout time.Duration
-	RevokeOnExit            bool
-	ListenAddress           string
-	TerminationLog          string
-	LogFormat               string
-	LogLevel                slog.Level
+	Timeout        time.Duration
+	RevokeOnExit   bool
+	ListenAddress  string
+	TerminationLog string
+	LogFormat      string
+	LogLevel       slog.Level
 
 	// Unknown are variables that look like options and are none.
 	Unknown []string
 }
 
-// jwtOnce is the JWTUse of a relying party that accepts each JWT once.
-const jwtOnce = "once"
-
-// defaultCheckInterval bounds how long an app has a token that was revoked. One
-// request of every pod in five minutes is what a renewal of leases of seven
-// minutes and a half would cost.
-const defaultCheckInterval = 5 * time.Minute
+func newConfig(v loginspec.Values) Config {
+	// Valid values can be read.
+	mode, _ := strconv.ParseUint(v[loginspec.OutputMode], 8, 32)
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(v[loginspec.LogLevel]))
+	return Config{
+		Options: v, Method: v[loginspec.MethodName], Mode: v[loginspec.Mode], JWTFile: v[loginspec.JWTFile],
+		OutputFile: v[loginspec.OutputFile], OutputFormat: v[loginspec.OutputFormat], OutputMode: fs.FileMode(mode),
+		CAFile: v[loginspec.CAFile], CABundle: v[loginspec.CABundle], CAOutputFile: v[loginspec.CAOutputFile],
+		Timeout: v.Duration(loginspec.Timeout), RevokeOnExit: v.Bool(loginspec.RevokeOnExit), ListenAddress: v[loginspec.ListenAddress],
+		TerminationLog: v[loginspec.TerminationLog], LogFormat: v[loginspec.LogFormat], LogLevel: level,
+	}
+}
 
 // Options are the options as they were given: by flags, else in the environment,
 // else their defaults.
@@ -157,183 +148,103 @@ func (o *Options) unknown() []string {
 // Config makes a configuration of the options, or reports everything that is
 // wrong with them.
 func (o *Options) Config() (Config, error) {
-	c := Config{CheckInterval: defaultCheckInterval, Unknown: o.unknown()}
-	var errs []error
-	given := map[loginspec.Name]bool{}
+	text, _ := o.text(options[0])
+	method := loginspec.MethodOf(text)
+	c := checking{method: method, values: loginspec.Values{}, given: map[loginspec.Name]bool{}}
 	for _, option := range options {
 		text, source := o.text(option)
-		given[option.Name] = source != ""
-		if text == "" {
-			continue
+		c.given[option.Name] = source != ""
+		form := option.of(method)
+		if source == "" && form != nil {
+			text = form.Default
 		}
-		err := option.set(&c, &option.Option, text)
 		switch {
-		case errors.Is(err, errUserInfo): // its value is not to be shown
-			errs = append(errs, fmt.Errorf("%s: %w", source, err))
-		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: invalid value %s: %w", source, shorten(text), err))
+		case form == nil && source != "":
+			c.report("%s: not supported by method %s", source, method.Name)
+		case form != nil && text != "":
+			c.read(form, text, source)
 		}
 	}
-	errs = append(errs, c.check(given)...)
-	return c, errors.Join(errs...)
+	c.fit()
+	config := newConfig(c.values)
+	config.Unknown = o.unknown()
+	return config, errors.Join(c.errs...)
+}
+
+// checking reads and checks the options.
+type checking struct {
+	method *loginspec.Method // nil where there is no such method
+	values loginspec.Values
+	given  map[loginspec.Name]bool
+	errs   []error
+}
+
+func (c *checking) report(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf(format, args...))
+}
+
+// read takes a value that is valid, and reports any other.
+func (c *checking) read(o *loginspec.Option, text, source string) {
+	switch err := o.Validate(text); {
+	case errors.Is(err, endpoint.ErrUser): // its value is not to be shown
+		c.report("%s: %w", source, err)
+	case err != nil:
+		c.report("%s: invalid value %s: %w", source, shorten(text), err)
+	default:
+		c.values[o.Name] = text
+	}
 }
 
 // shorten quotes a value, of which a bundle of certificates is too long to show.
 func shorten(value string) string { return strconv.Quote(truncate.String(value, 80)) }
 
-// check reports what does not fit together.
-func (c *Config) check(given map[loginspec.Name]bool) []error {
-	var errs []error
-	report := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf(format, args...))
+func flagOf(name loginspec.Name) string { return "--" + string(name) }
+
+// fit reports what does not fit together.
+func (c *checking) fit() {
+	if c.method != nil {
+		c.fitMethod()
+	}
+	given, v := c.given, c.values
+	for _, clash := range []struct {
+		found bool
+		text  string
+	}{
+		{given[loginspec.CAFile] && given[loginspec.CABundle], "--ca-file, --ca-bundle: only one of them can be given"},
+		{given[loginspec.CAOutputFile] && !given[loginspec.CAFile] && !given[loginspec.CABundle], "--ca-output-file: needs --ca-file or --ca-bundle"},
+		{
+			given[loginspec.CAOutputFile] && filepath.Clean(v[loginspec.CAOutputFile]) == filepath.Clean(v[loginspec.OutputFile]),
+			"--ca-output-file: is the output file",
+		},
+		{given[loginspec.ClientCert] != given[loginspec.ClientKey], "--client-cert, --client-key: only both together are of use"},
+	} {
+		if clash.found {
+			c.report("%s", clash.text)
 		}
 	}
-	for _, option := range options {
-		report(given[option.Name] && !option.usedBy(c.Method), "--%s: is of no use with the method %s", option.Name, c.Method)
-	}
-	vault := c.Method == loginspec.MethodVault
-	report(vault && !given[loginspec.Address], "--address: is missing: the URL of Vault, such as https://vault.example:8200")
-	report(vault && c.Address != nil && c.Address.RawQuery != "", "--address: must have no query, as it is the URL of Vault")
-	report(!vault && c.Method != "" && given[loginspec.Address] == given[loginspec.Issuer],
-		"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer")
-	report(c.Issuer != nil && c.Issuer.RawQuery != "", "--issuer: must have no query (RFC 8414 section 2)")
-	report(given[loginspec.CAFile] && given[loginspec.CABundle], "--ca-file, --ca-bundle: only one of them can be given")
-	report(given[loginspec.CAOutputFile] && !given[loginspec.CAFile] && !given[loginspec.CABundle],
-		"--ca-output-file: needs --ca-file or --ca-bundle")
-	report(given[loginspec.CAOutputFile] && filepath.Clean(c.CAOutputFile) == filepath.Clean(c.OutputFile),
-		"--ca-output-file: is the output file")
-	report(given[loginspec.ClientCert] != given[loginspec.ClientKey], "--client-cert, --client-key: only both together are of use")
-	return errs
 }
 
-// setters read the options. Values that annotations set, too, are checked less
-// strictly here where people write them by hand.
-var setters = map[loginspec.Name]setter{
-	loginspec.MethodName:     checkedText(func(c *Config) *string { return &c.Method }),
-	loginspec.Mode:           checkedText(func(c *Config) *string { return &c.Mode }),
-	loginspec.JWTFile:        anyText(func(c *Config) *string { return &c.JWTFile }),
-	loginspec.Address:        webURL(func(c *Config) **url.URL { return &c.Address }),
-	loginspec.Issuer:         webURL(func(c *Config) **url.URL { return &c.Issuer }),
-	loginspec.Role:           anyText(func(c *Config) *string { return &c.Role }),
-	loginspec.Mount:          setMount,
-	loginspec.Namespace:      anyText(func(c *Config) *string { return &c.Namespace }),
-	loginspec.ClientID:       anyText(func(c *Config) *string { return &c.ClientID }),
-	loginspec.Scope:          anyText(func(c *Config) *string { return &c.Scope }),
-	loginspec.Resource:       list(func(c *Config) *[]string { return &c.Resources }),
-	loginspec.TargetAudience: list(func(c *Config) *[]string { return &c.Audiences }),
-
-	loginspec.OutputFile:   anyText(func(c *Config) *string { return &c.OutputFile }),
-	loginspec.OutputFormat: checkedText(func(c *Config) *string { return &c.OutputFormat }),
-	loginspec.OutputMode:   setOutputMode,
-	loginspec.CAFile:       anyText(func(c *Config) *string { return &c.CAFile }),
-	loginspec.CABundle:     setBundle,
-	loginspec.CAOutputFile: anyText(func(c *Config) *string { return &c.CAOutputFile }),
-
-	loginspec.ClientCert:     anyText(func(c *Config) *string { return &c.ClientCert }),
-	loginspec.ClientKey:      anyText(func(c *Config) *string { return &c.ClientKey }),
-	loginspec.TLSServerName:  anyText(func(c *Config) *string { return &c.TLSServerName }),
-	loginspec.Timeout:        duration(func(c *Config) *time.Duration { return &c.Timeout }),
-	loginspec.RequestTimeout: duration(func(c *Config) *time.Duration { return &c.RequestTimeout }),
-	loginspec.RevokeOnExit:   setRevoke,
-	loginspec.ListenAddress:  checkedText(func(c *Config) *string { return &c.ListenAddress }),
-	loginspec.TerminationLog: anyText(func(c *Config) *string { return &c.TerminationLog }),
-	loginspec.LogFormat:      checkedText(func(c *Config) *string { return &c.LogFormat }),
-	loginspec.LogLevel:       setLogLevel,
-}
-
-func anyText(field func(*Config) *string) setter {
-	return func(c *Config, _ *loginspec.Option, text string) error {
-		*field(c) = text
-		return nil
-	}
-}
-
-func checkedText(field func(*Config) *string) setter {
-	return func(c *Config, o *loginspec.Option, text string) error {
-		if err := o.Validate(text); err != nil {
-			return err
-		}
-		*field(c) = text
-		return nil
-	}
-}
-
-func list(field func(*Config) *[]string) setter {
-	return func(c *Config, _ *loginspec.Option, text string) error {
-		*field(c) = strings.Fields(text)
-		return nil
-	}
-}
-
-var errUserInfo = errors.New("must have no user and no password")
-
-// webURL reads a URL to send a JWT to.
-func webURL(field func(*Config) **url.URL) setter {
-	return func(c *Config, _ *loginspec.Option, text string) error {
-		u, err := url.Parse(text)
-		switch {
-		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-			return errors.New("must be a URL that begins with https:// or http://")
-		case u.User != nil:
-			return errUserInfo
-		case u.Fragment != "":
-			return errors.New("must have no fragment")
-		}
-		*field(c) = u
-		return nil
-	}
-}
-
-func duration(field func(*Config) *time.Duration) setter {
-	return func(c *Config, o *loginspec.Option, text string) error {
-		err := o.Validate(text)
-		if err == nil {
-			*field(c), err = time.ParseDuration(text)
-		}
-		return err
-	}
-}
-
-func setMount(c *Config, _ *loginspec.Option, text string) error {
-	c.Mount = strings.Trim(text, "/")
-	for segment := range strings.SplitSeq(c.Mount, "/") {
-		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "?#") {
-			return errors.New("must be the path of an auth method, without auth/, such as jwt")
+// fitMethod reports what the method needs, and what its rules say.
+func (c *checking) fitMethod() {
+	needs := make([]string, 0, len(c.method.Needs))
+	var given []string
+	for _, name := range c.method.Needs {
+		needs = append(needs, flagOf(name))
+		if c.given[name] {
+			given = append(given, flagOf(name))
 		}
 	}
-	return nil
-}
-
-func setOutputMode(c *Config, o *loginspec.Option, text string) error {
-	if err := o.Validate(text); err != nil {
-		return err
+	switch {
+	case len(given) == 0:
+		c.report("%s: is missing: %s", needs[0], c.method.Missing(func(o *loginspec.Option) string { return flagOf(o.Name) }))
+	case len(given) > 1:
+		c.report("%s: only one of them can be given", strings.Join(given, ", "))
 	}
-	mode, err := strconv.ParseUint(text, 8, 32)
-	c.OutputMode = fs.FileMode(mode)
-	return err
-}
-
-func setBundle(c *Config, _ *loginspec.Option, text string) error {
-	if !exchange.HasCertificate([]byte(text)) {
-		return errors.New("must have a certificate in PEM")
+	for _, broken := range c.method.Violations(c.values, flagOf) {
+		if broken.Missing {
+			c.report("%s: is missing: %w", flagOf(broken.Option), broken.Err)
+		} else {
+			c.report("%s: invalid value %s: %w", flagOf(broken.Option), shorten(c.values[broken.Option]), broken.Err)
+		}
 	}
-	c.CABundle = text
-	return nil
-}
-
-func setRevoke(c *Config, _ *loginspec.Option, text string) error {
-	revoke, err := strconv.ParseBool(text)
-	if err != nil {
-		return errors.New("must be true or false")
-	}
-	c.RevokeOnExit = revoke
-	return nil
-}
-
-func setLogLevel(c *Config, o *loginspec.Option, text string) error {
-	if err := o.Validate(text); err != nil {
-		return err
-	}
-	return c.LogLevel.UnmarshalText([]byte(text))
 }

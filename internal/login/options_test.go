@@ -5,7 +5,6 @@ import (
 	"flag"
 	"io"
 	"log/slog"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -31,36 +30,49 @@ func configOf(t *testing.T, environ, args []string) (Config, error) {
 func TestTheDefaults(t *testing.T) {
 	got, err := configOf(t, nil, []string{"--address=https://v:8200/x"})
 	want := Config{
-		Method: "vault", Mode: "sidecar", JWTFile: "/var/run/secrets/tokens/oidc-token", Address: &url.URL{Scheme: "https", Host: "v:8200", Path: "/x"},
-		Mount: "jwt", OutputFile: "/var/run/secrets/login/token", OutputFormat: "raw", OutputMode: 0o400, Timeout: 2 * time.Minute,
-		RequestTimeout: 30 * time.Second, CheckInterval: 5 * time.Minute, RevokeOnExit: true, TerminationLog: "/dev/termination-log", LogFormat: "text",
+		Method: "vault", Mode: "sidecar", JWTFile: "/var/run/secrets/tokens/oidc-token",
+		OutputFile: "/var/run/secrets/login/token", OutputFormat: "raw", OutputMode: 0o400, Timeout: 2 * time.Minute,
+		RevokeOnExit: true, TerminationLog: "/dev/termination-log", LogFormat: "text",
+		Options: loginspec.Values{
+			"method": "vault", "mode": "sidecar", "jwt-file": "/var/run/secrets/tokens/oidc-token", "address": "https://v:8200/x", "mount": "jwt",
+			"check-interval": "5m", "output-file": "/var/run/secrets/login/token", "output-format": "raw", "output-mode": "0400",
+			"timeout": "2m", "request-timeout": "30s", "revoke-on-exit": "true", "termination-log": "/dev/termination-log", "log-format": "text", "log-level": "info",
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 
+// sets give every option a value, and some of them nothing but what a method of
+// another name takes.
+func sets(t *testing.T) []loginspec.Values {
+	t.Helper()
+	return []loginspec.Values{
+		{
+			"method": "vault", "mode": "init", "jwt-file": "/jwt", "address": "http://v", "role": "r", "mount": "auth2/path", "namespace": "ns", "check-interval": "0",
+			"output-file": "/o", "output-format": "json", "output-mode": "0640", "ca-bundle": certificate(t), "ca-output-file": "/ca",
+			"client-cert": "/c", "client-key": "/k", "tls-server-name": "s", "redirect-hosts": "a b:8200", "timeout": "0s", "request-timeout": "5s",
+			"revoke-on-exit": "false", "listen-address": ":8080", "termination-log": "/t", "log-format": "json", "log-level": "debug",
+		},
+		{
+			"method": "token-exchange", "issuer": "https://i/x", "client-id": "id", "client-auth": "basic", "client-secret-file": "/s", "scope": "a b",
+			"resource": "https://r/1 https://r/2", "target-audience": "x  y", "subject-token-type": "id_token", "requested-token-type": "urn:x:y",
+			"parameters": "a=b\nc=d=e", "body": "json", "lifetime": "1h", "jwt-use": "once", "ca-file": "/ca",
+		},
+		{
+			"method": "http", "address": "https://c/login?x=y", "http-method": "PUT", "jwt-field": "/auth/jwt", "parameters": "/auth/method=k8s", "body": "json",
+			"token-pointer": "/SecretID", "lifetime-pointer": "/ExpirationTime",
+		},
+	}
+}
+
 func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
-	ca := certificate(t)
-	values := map[loginspec.Name]string{
-		loginspec.MethodName: "vault", loginspec.Mode: "init", loginspec.JWTFile: "/jwt", loginspec.Address: "http://v", loginspec.Role: "r",
-		loginspec.Mount: "/auth/path/", loginspec.Namespace: "ns", loginspec.OutputFile: "/o", loginspec.OutputFormat: "json", loginspec.OutputMode: "0640",
-		loginspec.CABundle: ca, loginspec.CAOutputFile: "/ca", loginspec.ClientCert: "/c", loginspec.ClientKey: "/k", loginspec.TLSServerName: "s",
-		loginspec.Timeout: "0s", loginspec.RequestTimeout: "5s", loginspec.RevokeOnExit: "false", loginspec.ListenAddress: ":8080",
-		loginspec.TerminationLog: "/t", loginspec.LogFormat: "json", loginspec.LogLevel: "debug",
-	}
-	oauth := map[loginspec.Name]string{
-		loginspec.MethodName: "token-exchange", loginspec.Issuer: "https://i/x", loginspec.ClientID: "id", loginspec.Scope: "a b",
-		loginspec.Resource: "https://r/1 https://r/2", loginspec.TargetAudience: " x  y ", loginspec.CAFile: "/ca",
-	}
-	for _, option := range options {
-		if values[option.Name] == "" && oauth[option.Name] == "" {
-			t.Errorf("%s is in neither set", option.Name)
-		}
-	}
-	for i, set := range []map[loginspec.Name]string{values, oauth} {
+	used := map[loginspec.Name]bool{}
+	for _, set := range sets(t) {
 		var environ, args []string
 		for option, value := range set {
+			used[option] = true
 			environ = append(environ, option.Env()+"="+value)
 			args = append(args, "--"+string(option)+"="+value)
 		}
@@ -68,38 +80,49 @@ func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		byVariable, err := configOf(t, append(environ, "PATH=/bin", "OIDC_LOGIN_ROLE="), nil)
-		if i == 0 {
-			byVariable, err = configOf(t, environ, nil)
-		}
+		byVariable, err := configOf(t, append(environ, "PATH=/bin", "OIDC_LOGIN_EMPTY="), nil)
 		if diff := cmp.Diff(byFlag, byVariable); diff != "" || err != nil {
 			t.Errorf("%v (-flag +variable):\n%s", err, diff)
 		}
-		want := Config{
-			Method: "vault", Mode: "init", JWTFile: "/jwt", Address: &url.URL{Scheme: "http", Host: "v"}, Role: "r", Mount: "auth/path", Namespace: "ns",
-			OutputFile: "/o", OutputFormat: "json", OutputMode: 0o640, CABundle: ca, CAOutputFile: "/ca", ClientCert: "/c", ClientKey: "/k",
-			TLSServerName: "s", RequestTimeout: 5 * time.Second, CheckInterval: 5 * time.Minute, ListenAddress: ":8080", TerminationLog: "/t", LogFormat: "json", LogLevel: slog.LevelDebug,
+		for option, value := range set {
+			if got := byFlag.Options[option]; got != value {
+				t.Errorf("%s: %q instead of %q", option, got, value)
+			}
 		}
-		if i == 1 {
-			want, _ = configOf(t, nil, []string{"--address=https://x"})
-			want.Method, want.Address, want.Issuer = "token-exchange", nil, &url.URL{Scheme: "https", Host: "i", Path: "/x"}
-			want.ClientID, want.Scope, want.CAFile = "id", "a b", "/ca"
-			want.Resources, want.Audiences = []string{"https://r/1", "https://r/2"}, []string{"x", "y"}
+	}
+	for _, option := range options {
+		if !used[option.Name] {
+			t.Errorf("%s is in no set", option.Name)
 		}
-		if diff := cmp.Diff(want, byFlag); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+	}
+}
+
+func TestOptionsAreRead(t *testing.T) {
+	var args []string
+	for option, value := range sets(t)[0] {
+		args = append(args, "--"+string(option)+"="+value)
+	}
+	got, err := configOf(t, nil, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Options: got.Options, Method: "vault", Mode: "init", JWTFile: "/jwt", OutputFile: "/o", OutputFormat: "json", OutputMode: 0o640,
+		CABundle: got.Options["ca-bundle"], CAOutputFile: "/ca", ListenAddress: ":8080", TerminationLog: "/t", LogFormat: "json", LogLevel: slog.LevelDebug,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func TestAFlagWinsOverAVariable(t *testing.T) {
 	environ := []string{"OIDC_LOGIN_ADDRESS=https://v", "OIDC_LOGIN_ROLE=a", "OIDC_LOGIN_REVOKE_ON_EXIT=false"}
 	got, err := configOf(t, environ, []string{"--role", "b", "--revoke-on-exit"})
-	if err != nil || got.Role != "b" || !got.RevokeOnExit {
+	if err != nil || got.Options["role"] != "b" || !got.RevokeOnExit {
 		t.Errorf("%v: %+v", err, got)
 	}
 	got, err = configOf(t, environ, []string{"--role="})
-	if err != nil || got.Role != "" {
+	if err != nil || got.Options["role"] != "" {
 		t.Errorf("%v: %+v", err, got)
 	}
 }
@@ -138,7 +161,7 @@ func TestEverythingThatIsWrongIsReportedAtOnce(t *testing.T) {
 		environ, args []string
 		want          string
 	}{
-		{"nothing", nil, nil, "--address: is missing: the URL of Vault, such as https://vault.example:8200"},
+		{"nothing", nil, nil, "--address: is missing: the address of Vault, such as https://vault.example.com:8200"},
 		{
 			"everything",
 			[]string{"OIDC_LOGIN_MODE=daemon", "OIDC_LOGIN_OUTPUT_MODE=0777", "OIDC_LOGIN_ADDRESS=vault:8200"},
@@ -147,17 +170,17 @@ func TestEverythingThatIsWrongIsReportedAtOnce(t *testing.T) {
 				"--timeout=-1s", "--request-timeout=soon", "--revoke-on-exit=maybe", "--listen-address=8080", "--log-format=xml", "--log-level=info+1",
 				"--client-cert=/c", "--ca-file=/ca",
 			},
-			`--method: invalid value "ldap": must be vault, token-exchange, jwt-bearer or client-assertion
+			`--method: invalid value "ldap": must be vault, token-exchange, jwt-bearer, client-assertion or http
 OIDC_LOGIN_MODE: invalid value "daemon": must be sidecar or init
-OIDC_LOGIN_ADDRESS: invalid value "vault:8200": must be a URL that begins with https:// or http://
---issuer: must have no user and no password
---mount: invalid value "a/../b": must be the path of an auth method, without auth/, such as jwt
+OIDC_LOGIN_ADDRESS: invalid value "vault:8200": must be a URL of at most 1024 bytes, such as https://vault.example.com:8200
+--issuer: must not hold a user or a password
+--mount: invalid value "a/../b": must be the path at which the auth method is mounted, such as jwt or teams/jwt
 --output-format: invalid value "yaml": must be raw, json or env
 OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 and with no more than 0644
---ca-bundle: invalid value "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…": must have a certificate in PEM
+--ca-bundle: invalid value "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…": must be certificates in PEM: 0 of 0 can be read
 --timeout: invalid value "-1s": must be a duration such as 90s or 2m, of at least 0s
 --request-timeout: invalid value "soon": must be a duration such as 90s or 2m, of at least 1s
---revoke-on-exit: invalid value "maybe": must be true or false
+--revoke-on-exit: invalid value "maybe": must be "true" or "false"
 --listen-address: invalid value "8080": must be host:port or :port
 --log-format: invalid value "xml": must be text or json
 --log-level: invalid value "info+1": must be debug, info, warn or error
@@ -167,30 +190,60 @@ OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 an
 		{
 			"of another method", nil,
 			[]string{"--address=https://v/?a=b", "--issuer=https://i#x", "--scope=s"},
-			"--issuer: invalid value \"https://i#x\": must have no fragment\n" +
-				"--issuer: is of no use with the method vault\n--scope: is of no use with the method vault\n--address: must have no query, as it is the URL of Vault",
+			"--address: invalid value \"https://v/?a=b\": must not have a query or a fragment\n" +
+				"--issuer: not supported by method vault\n--scope: not supported by method vault",
 		},
 		{
 			"of OAuth",
 			[]string{"OIDC_LOGIN_METHOD=jwt-bearer"},
 			[]string{"--role=r", "--ca-output-file=/ca"},
-			"--role: is of no use with the method jwt-bearer\n" +
-				"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer\n" +
+			"--role: not supported by method jwt-bearer\n" +
+				"--issuer: is missing: the issuer, such as https://login.example.com, or its token endpoint as --address\n" +
 				"--ca-output-file: needs --ca-file or --ca-bundle",
 		},
 		{
 			"both addresses", nil,
 			[]string{"--method=client-assertion", "--address=https://a", "--issuer=https://i/?x"},
-			"--address, --issuer: exactly one of them is needed: the URL of the token endpoint, or that of the issuer\n" +
-				"--issuer: must have no query (RFC 8414 section 2)",
+			"--issuer: invalid value \"https://i/?x\": must not have a query or a fragment\n" +
+				"--issuer, --address: only one of them can be given",
 		},
 		{
 			"the same file", nil,
 			[]string{"--address=https://a", "--ca-file=/ca", "--ca-output-file=/x/../o", "--output-file=/o"},
 			"--ca-output-file: is the output file",
 		},
+		{
+			"a client without a proof", nil,
+			[]string{"--method=jwt-bearer", "--address=https://a", "--client-auth=basic"},
+			"--client-secret-file: is missing: --client-auth is basic",
+		},
+		{
+			"a client without a name", nil,
+			[]string{"--method=token-exchange", "--address=https://a", "--client-auth=tls", "--client-cert=/c", "--client-key=/k"},
+			"--client-id: is missing: --client-auth is tls",
+		},
+		{
+			"a secret that nobody asks for", nil,
+			[]string{"--method=jwt-bearer", "--address=https://a", "--client-secret-file=/s"},
+			`--client-secret-file: invalid value "/s": is used with --client-auth basic or post only`,
+		},
+		{
+			"parameters of the program itself", nil,
+			[]string{"--method=jwt-bearer", "--address=https://a", "--parameters=a=b\nscope=c"},
+			`--parameters: invalid value "a=b\nscope=c": must not have scope, which has an annotation of its own or is set by the login itself`,
+		},
+		{
+			"a body that GET has not", nil,
+			[]string{"--method=http", "--address=https://a", "--http-method=GET", "--jwt-field=jwt"},
+			`--jwt-field: invalid value "jwt": GET has no body: leave the field of the JWT out, so that it is sent as a bearer token`,
+		},
+		{
+			"a field twice", nil,
+			[]string{"--method=http", "--address=https://a", "--jwt-field=/a/jwt", "--parameters=a=b"},
+			`--parameters: invalid value "a=b": a field is there twice, or is a value and has fields of its own: /a/jwt`,
+		},
 		{"write only", nil, []string{"--address=https://a", "--output-mode=0200"}, `--output-mode: invalid value "0200": must be an octal mode with 0400 and with no more than 0644`},
-		{"no mount", nil, []string{"--address=https://a", "--mount=/"}, `--mount: invalid value "/": must be the path of an auth method, without auth/, such as jwt`},
+		{"no mount", nil, []string{"--address=https://a", "--mount=/"}, `--mount: invalid value "/": must be the path at which the auth method is mounted, such as jwt or teams/jwt`},
 	} {
 		_, err := configOf(t, tt.environ, tt.args)
 		if err == nil {

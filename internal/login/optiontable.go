@@ -15,11 +15,7 @@ type option struct {
 	loginspec.Option
 	// methods use the option; none means all.
 	methods []string
-	set     setter
 }
-
-// setter reads the text of an option. Its error completes "invalid value …: ".
-type setter func(c *Config, o *loginspec.Option, text string) error
 
 func programOptions() []option {
 	var all []option
@@ -30,7 +26,7 @@ func programOptions() []option {
 		case at >= 0: // the form that it takes with other methods
 			all[at].Help = strings.TrimSuffix(all[at].Help, ".") + "; or " + strings.ToLower(row.Help[:1]) + row.Help[1:]
 		default:
-			o := option{row, loginspec.Having(row.Name), setters[row.Name]}
+			o := option{row, loginspec.Having(row.Name)}
 			all = slices.Insert(all, place(all, o), o)
 		}
 	}
@@ -48,6 +44,11 @@ func place(all []option, o option) int {
 	return len(all)
 }
 
-func (o option) usedBy(method string) bool {
-	return len(o.methods) == 0 || method == "" || slices.Contains(o.methods, method)
+// of is the form that the option takes with a method; nil where the method has no
+// such option.
+func (o *option) of(method *loginspec.Method) *loginspec.Option {
+	if method == nil {
+		return &o.Option
+	}
+	return method.Option(o.Name)
 }

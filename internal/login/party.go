@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
+	"github.com/oidc-injector/oidc-injector/internal/login/httplogin"
 	"github.com/oidc-injector/oidc-injector/internal/login/oauth"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/vault"
@@ -28,6 +29,8 @@ type renewer interface {
 // revoker is one whose tokens can be revoked.
 type revoker interface {
 	Revoke(ctx context.Context, token secret.Text) error
+	// Revocable reports whether a token can be, of which nothing else is known.
+	Revocable(token secret.Text) bool
 }
 
 // checker is one that can be asked whether a token is still valid.
@@ -35,16 +38,28 @@ type checker interface {
 	Check(ctx context.Context, token secret.Text) error
 }
 
-func newParty(c Config, ca *exchange.CA) exchanger {
-	client := &exchange.Client{
-		TLS:     exchange.TLS{CA: ca, CertFile: c.ClientCert, KeyFile: c.ClientKey, ServerName: c.TLSServerName},
-		Timeout: c.RequestTimeout, UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
-	}
-	if c.Method == loginspec.MethodVault {
-		return &vault.Vault{Client: client, Address: c.Address, Mount: c.Mount, Role: c.Role, Namespace: c.Namespace}
-	}
-	return &oauth.Server{
-		Client: client, Endpoint: c.Address, Issuer: c.Issuer, Method: c.Method,
-		ClientID: c.ClientID, Scope: c.Scope, Resources: c.Resources, Audiences: c.Audiences, Lifetime: c.Lifetime,
-	}
+// newParty makes the relying party of a method. The options are valid.
+type newParty func(client *exchange.Client, options loginspec.Values) exchanger
+
+// parties are those of the methods.
+var parties = map[string]newParty{
+	loginspec.MethodVault:           as(vault.New),
+	loginspec.MethodTokenExchange:   as(oauth.NewTokenExchange),
+	loginspec.MethodJWTBearer:       as(oauth.NewJWTBearer),
+	loginspec.MethodClientAssertion: as(oauth.NewClientAssertion),
+	loginspec.MethodHTTP:            as(httplogin.New),
+}
+
+// as makes a newParty of a function that returns a type of its own.
+func as[P exchanger](construct func(*exchange.Client, loginspec.Values) P) newParty {
+	return func(client *exchange.Client, options loginspec.Values) exchanger { return construct(client, options) }
+}
+
+func partyOf(c Config, ca *exchange.CA) exchanger {
+	return parties[c.Method](&exchange.Client{
+		TLS: exchange.TLS{
+			CA: ca, CertFile: c.Options[loginspec.ClientCert], KeyFile: c.Options[loginspec.ClientKey], ServerName: c.Options[loginspec.TLSServerName],
+		},
+		Timeout: c.Options.Duration(loginspec.RequestTimeout), UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
+	}, c.Options)
 }

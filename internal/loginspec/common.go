@@ -1,6 +1,7 @@
 package loginspec
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -8,6 +9,7 @@ import (
 // The options that every method has.
 const (
 	MethodName   Name = "method"
+	Address      Name = "address"
 	Mode         Name = "mode"
 	JWTFile      Name = "jwt-file"
 	OutputFile   Name = "output-file"
@@ -20,6 +22,7 @@ const (
 	ClientCert     Name = "client-cert"
 	ClientKey      Name = "client-key"
 	TLSServerName  Name = "tls-server-name"
+	RedirectHosts  Name = "redirect-hosts"
 	Timeout        Name = "timeout"
 	RequestTimeout Name = "request-timeout"
 	RevokeOnExit   Name = "revoke-on-exit"
@@ -79,6 +82,8 @@ const (
 	// the certificate authorities of the relying party.
 	CAConfigMapKey = "login-ca-configmap"
 	CASecretKey    = "login-ca-secret"
+	// CABundleKey names the ClusterTrustBundle that holds them.
+	CABundleKey = "login-ca-bundle"
 )
 
 // Boolean is the Value of options that can be given as a flag without a value.
@@ -88,7 +93,7 @@ const Boolean = "true|false"
 var (
 	first = []Option{
 		{
-			Name: MethodName, Key: MethodKey, Value: "METHOD", Default: Methods[0].Name, OneOf: MethodNames(),
+			Name: MethodName, Key: MethodKey, Value: "METHOD", Default: Methods[0].Name, OneOf: MethodNames(), Written: true,
 			Help: "How to log in: " + summaries() + ".",
 		},
 		{
@@ -96,7 +101,7 @@ var (
 			Help: "The name of the token to exchange, default for the one without a name. If it is not given, that of the login's own name, or else the default one.",
 		},
 		{
-			Name: Mode, Key: ModeKey, Value: "MODE", Default: ModeSidecar, OneOf: []string{ModeSidecar, ModeInit}, Configurable: true,
+			Name: Mode, Key: ModeKey, Value: "MODE", Default: ModeSidecar, OneOf: []string{ModeSidecar, ModeInit}, Configurable: true, Written: true,
 			Help: "sidecar keeps the result fresh until it is told to end; init logs in once and ends.",
 		},
 		{
@@ -119,9 +124,10 @@ var (
 				"It is removed when the token has ended. Its directory has to exist.",
 		},
 		{
-			Name: OutputFormat, Key: FormatKey, Value: "FORMAT", Default: FormatRaw, OneOf: []string{FormatRaw, FormatJSON, FormatEnv}, Configurable: true,
+			Name: OutputFormat, Key: FormatKey, Value: "FORMAT", Default: FormatRaw, OneOf: []string{FormatRaw, FormatJSON, FormatEnv},
+			Configurable: true, Written: true,
 			Help: "raw, the token and nothing else, not even a newline; json, an object with token, expiry, policies and so on; " +
-				"env, lines for a shell: VAULT_TOKEN and VAULT_TOKEN_EXPIRES, or ACCESS_TOKEN and ACCESS_TOKEN_EXPIRES.",
+				"env, lines for a shell: " + tokenVariables() + ".",
 		},
 		{
 			Name: OutputMode, Value: "MODE", Default: "0400", Check: isOutputMode, Written: true,
@@ -136,8 +142,12 @@ var (
 			Help: "The ConfigMap of the pod's namespace with the relying party's certificate authorities, as name or name/key; the key is ca.crt if it is not given.",
 		},
 		{
-			Key:  CASecretKey,
+			Key: CASecretKey, Configurable: true,
 			Help: "The same in a Secret.",
+		},
+		{
+			Key: CABundleKey, Configurable: true,
+			Help: "The same in a ClusterTrustBundle: the name of one that has no signer, signer/name, or signer for all of that signer's. It needs Kubernetes 1.37.",
 		},
 		{
 			Name: CAFile, Value: "PATH", Written: true,
@@ -152,16 +162,21 @@ var (
 			Help: "Where to put a copy of the certificate authorities for the workload.",
 		},
 		{
-			Name: ClientCert, Value: "PATH",
+			Name: ClientCert, Key: "login-client-certificate", Value: "PATH", Secret: "tls.crt", Configurable: true,
 			Help: "A client certificate for TLS, in PEM. It is read anew for each connection.",
 		},
 		{
-			Name: ClientKey, Value: "PATH",
-			Help: "Its key.",
+			Name: ClientKey, Value: "PATH", Written: true,
+			Help: "The private key of the client certificate.",
 		},
 		{
-			Name: TLSServerName, Value: "NAME",
+			Name: TLSServerName, Key: "login-tls-server-name", Value: "NAME", Check: isText, Configurable: true,
 			Help: "The name that the certificate of the relying party has to have, if that is not the host of the URL.",
+		},
+		{
+			Name: RedirectHosts, Key: "login-redirect-hosts", Value: "HOSTS", Check: areHosts, Configurable: true,
+			Help: "The hosts that the relying party may redirect a login to, beside its own: names or addresses, separated by spaces. " +
+				"A port counts as written.",
 		},
 		{
 			Name: Timeout, Value: "DURATION", Default: "2m", Check: isAtLeast(0),
@@ -175,7 +190,7 @@ var (
 			// Not of vault alone: the webhook's configuration sets it for all logins.
 			Name: RevokeOnExit, Value: Boolean, Default: "true", Check: isBool,
 			Help: "Whether to revoke the token, and with it its leases, at the end in the mode sidecar. " +
-				"Only tokens of the method vault are ever revoked.",
+				"Only tokens of Vault are ever revoked.",
 		},
 		{
 			Name: ListenAddress, Value: "HOST:PORT", Check: isListenAddress,
@@ -195,6 +210,18 @@ var (
 		},
 	}
 )
+
+// tokenVariables lists what results in the format env assign.
+func tokenVariables() string {
+	var pairs []string
+	for i := range Methods {
+		pair := Methods[i].TokenVariable + " and " + Methods[i].TokenVariable + "_EXPIRES"
+		if !slices.Contains(pairs, pair) {
+			pairs = append(pairs, pair)
+		}
+	}
+	return List(pairs, "or")
+}
 
 // summaries lists the methods.
 func summaries() string {

@@ -1,6 +1,7 @@
 package loginspec_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestEnv(t *testing.T) {
 func TestWrittenByWebhook(t *testing.T) {
 	t.Parallel()
 	ofThePerson := []loginspec.Name{
-		loginspec.ClientCert, loginspec.ClientKey, loginspec.TLSServerName, loginspec.Timeout, loginspec.RequestTimeout, loginspec.RevokeOnExit,
+		loginspec.Timeout, loginspec.RequestTimeout, loginspec.RevokeOnExit,
 		loginspec.ListenAddress, loginspec.TerminationLog, loginspec.LogFormat, loginspec.LogLevel,
 	}
 	for _, o := range loginspec.All() {
@@ -143,6 +144,21 @@ func TestValidate(t *testing.T) {
 		{"vault", loginspec.Mount, nil, []string{"auth/jwt"}, "must be the path at which the auth method is mounted, without auth/ before it"},
 		{"token-exchange", loginspec.Address, []string{"https://s/token?p=a%20b"}, []string{"https://s/a%2fb?p"}, "must not hold escapes (%)"},
 		{"token-exchange", loginspec.Issuer, []string{"https://s/realms/a/"}, []string{"https://s?a"}, "must not have a query or a fragment"},
+		{"token-exchange", loginspec.SubjectTokenType, []string{"jwt", "id_token", "saml2", "urn:a:b", "https://a/b"}, []string{"", "JWT", "a b"}, "must be jwt, id_token, access_token, refresh_token, saml1, saml2 or a URI"},
+		{"token-exchange", loginspec.Lifetime, []string{"10s", "1h"}, []string{"", "0", "9s", "1d"}, "must be a duration such as 90s or 2m, of at least 10s"},
+		{
+			"token-exchange", loginspec.Parameters,
+			[]string{"a=b", "a=", "\n a=b=c d\n\n/b=%&+ü\n"},
+			[]string{"", "\n", "a", "=b", "a b=c", "a=b\nc", "a=\x00", "/~2=b", strings.Repeat("a=b\n", 65), "a=" + strings.Repeat("b", 16<<10)},
+			"must be name=value, one a line, of at most 64 lines and 16384 bytes, without control characters",
+		},
+		{"token-exchange", loginspec.Parameters, nil, []string{"a=b\naudience=c"}, "must not have audience, which has an annotation of its own or is set by the login itself"},
+		{"token-exchange", loginspec.Parameters, nil, []string{"a=b\na=c"}, "must have a once"},
+		{"http", loginspec.Parameters, []string{"audience=b", "grant_type=c"}, nil, ""},
+		{"http", loginspec.JWTField, []string{"jwt", "a/b", "/a/b", "/a~1b"}, []string{"", "a b", "a=b", "/a~b"}, "must be the name of a field, or a JSON pointer such as /auth/jwt"},
+		{"http", loginspec.TokenPointer, []string{"/token", "/a/0/~0", "body"}, []string{"", "token", "/a~", "/a\n"}, "must be a JSON pointer, such as /data/token (RFC 6901), or body"},
+		{"http", loginspec.LifetimePointer, []string{"/"}, []string{"", "body"}, "must be a JSON pointer, such as /data/expires_in (RFC 6901)"},
+		{"", loginspec.RedirectHosts, []string{"a", "a:8200 b.example", "[::1]:1"}, []string{"", "https://a", "a/b", "*.a", "a:0", "u@a"}, "must be hosts, such as vault-0.vault-internal:8200, separated by spaces"},
 		{"token-exchange", loginspec.Resource, []string{"https://a urn:b"}, []string{"a", "https://a#", "https://a b"}, "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)"},
 	} {
 		all := loginspec.All()
@@ -170,4 +186,56 @@ func TestList(t *testing.T) {
 			t.Errorf("%v: %s", values, got)
 		}
 	}
+}
+
+func TestObject(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                             `{}`,
+		"a=b":                          `{"a":"b"}`,
+		"a=b\n/c/d=e\n/c/f=g":          `{"a":"b","c":{"d":"e","f":"g"}}`,
+		"a/b=c\n/x~1y/~0=d\n/=e\n/0=f": `{"":"e","0":"f","a/b":"c","x/y":{"~":"d"}}`,
+		"a=b\n/a/c=d":                  "a field is there twice, or is a value and has fields of its own: /a/c",
+		"/a/c=d\na=b":                  "a field is there twice, or is a value and has fields of its own: a",
+		"a=b\n/a=c":                    "a field is there twice, or is a value and has fields of its own: /a",
+	} {
+		object, err := loginspec.Object(loginspec.Values{loginspec.Parameters: text}.Parameters(loginspec.Parameters))
+		got, _ := json.Marshal(object)
+		if err != nil {
+			got = []byte(err.Error())
+		}
+		if string(got) != want {
+			t.Errorf("%q: %s instead of %s", text, got, want)
+		}
+	}
+}
+
+// Whatever is valid can be sent, and comes back as it was written.
+func FuzzParameters(f *testing.F) {
+	f.Add("a=b\n/c/d=e", "/a/jwt")
+	f.Add("/a=b\n/a/b=c", "a")
+	f.Add("a=b\r\n\u2028=c", "~")
+	method := loginspec.MethodOf(loginspec.MethodHTTP)
+	f.Fuzz(func(t *testing.T, text, field string) {
+		v := loginspec.Values{loginspec.Parameters: text, loginspec.JWTField: field}
+		if method.Option(loginspec.Parameters).Validate(text) != nil || method.Option(loginspec.JWTField).Validate(field) != nil {
+			return
+		}
+		if len(method.Violations(v, func(n loginspec.Name) string { return string(n) })) > 0 {
+			return
+		}
+		all := v.Parameters(loginspec.Parameters)
+		object, err := loginspec.Object(all)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		for _, p := range all {
+			if strings.ContainsAny(p.Name+p.Value, "\n\x00") || !strings.Contains(text, p.Name+"="+p.Value) {
+				t.Errorf("%q has %+v", text, p)
+			}
+		}
+		if len(all) == 0 || len(object) == 0 || len(object) > len(all) {
+			t.Errorf("%q: %d fields of %d", text, len(object), len(all))
+		}
+	})
 }

@@ -20,6 +20,8 @@ type Method struct {
 	// Needs are its options of which exactly one has to be given, the recommended
 	// one first.
 	Needs []Name
+	// Rules are what its options ask of one another.
+	Rules []Rule
 	// FileVariable is the variable of the workload that gets the path of the
 	// result, where no annotation names another.
 	FileVariable string
@@ -32,14 +34,34 @@ type Method struct {
 	ClientsOf string
 }
 
-// Option returns the method's own option of a name, or nil.
+// Methods are all methods. The first one is the default of the program.
+var Methods = []Method{vault, tokenExchange, jwtBearer, clientAssertion, httpLogin}
+
+// All are the options of a login of the method, its own among those that every
+// login has.
+func (m *Method) All() []Option { return slices.Concat(first, m.Options, last) }
+
+// Option returns the option of a name, or nil.
 func (m *Method) Option(name Name) *Option {
-	return find(m.Options, func(o *Option) bool { return o.Name == name })
+	all := m.All()
+	return find(all, func(o *Option) bool { return o.Name == name })
 }
 
 // Key returns the method's own option of an annotation, or nil.
 func (m *Method) Key(key string) *Option {
 	return find(m.Options, func(o *Option) bool { return o.Key == key })
+}
+
+// Violations are the rules that values break. name is how an option is named to
+// the reader.
+func (m *Method) Violations(v Values, name func(Name) string) []Violation {
+	var violations []Violation
+	for _, rule := range m.Rules {
+		if broken := rule(v, name); broken != nil {
+			violations = append(violations, *broken)
+		}
+	}
+	return violations
 }
 
 // Missing says what is needed and was not given. name is how an option is named to
@@ -81,7 +103,7 @@ func MethodNames() []string {
 func Having(name Name) []string {
 	var names []string
 	for i := range Methods {
-		if Methods[i].Option(name) != nil {
+		if find(Methods[i].Options, func(o *Option) bool { return o.Name == name }) != nil {
 			names = append(names, Methods[i].Name)
 		}
 	}
@@ -103,115 +125,4 @@ func Families(key string) []string {
 type ClientVariable struct {
 	Name string
 	From Name
-}
-
-// The options of methods.
-const (
-	Address        Name = "address"
-	Issuer         Name = "issuer"
-	Role           Name = "role"
-	Mount          Name = "mount"
-	Namespace      Name = "namespace"
-	ClientID       Name = "client-id"
-	Scope          Name = "scope"
-	Resource       Name = "resource"
-	TargetAudience Name = "target-audience"
-)
-
-// ClientEnvKey is the annotation of methods with Clients that switches these
-// variables off.
-const ClientEnvKey = "login-client-env"
-
-// The names of the methods.
-const (
-	MethodVault           = "vault"
-	MethodTokenExchange   = "token-exchange"
-	MethodJWTBearer       = "jwt-bearer"
-	MethodClientAssertion = "client-assertion"
-)
-
-// Methods are all methods. The first one is the default of the program.
-var Methods = []Method{vault, tokenExchange, jwtBearer, clientAssertion}
-
-var vault = Method{
-	Name:    MethodVault,
-	Family:  "Vault",
-	Summary: "the JWT auth method of Vault and OpenBao",
-	Options: []Option{
-		{
-			Name: Address, Key: "login-address", Value: "URL", Check: isAddress, Configurable: true, Endpoint: true,
-			Means: "the address of Vault, such as https://vault.example.com:8200",
-			Help:  "Vault, with a path if it has one in front of /v1.",
-		},
-		{
-			Name: Role, Key: "login-role", Value: "ROLE", Check: isText,
-			Help: "The role of Vault's JWT auth method. Without it the method's default_role counts.",
-		},
-		{
-			Name: Mount, Key: "login-mount", Value: "PATH", Default: "jwt", Check: isMount, Configurable: true,
-			Help: "The path of that auth method, below auth/.",
-		},
-		{
-			Name: Namespace, Key: "login-namespace", Value: "NAMESPACE", Check: isText, Configurable: true,
-			Help: "The Vault namespace, if there are any.",
-		},
-		{
-			Key: ClientEnvKey, Value: Boolean, Default: "true", Check: isBool, Configurable: true,
-			Help: "false leaves out VAULT_ADDR, VAULT_NAMESPACE and VAULT_CACERT.",
-		},
-	},
-	Needs:         []Name{Address},
-	FileVariable:  "VAULT_TOKEN_FILE",
-	TokenVariable: "VAULT_TOKEN",
-	Clients:       []ClientVariable{{"VAULT_ADDR", Address}, {"VAULT_NAMESPACE", Namespace}, {"VAULT_CACERT", CAOutputFile}},
-	ClientsOf:     "Vault",
-}
-
-var (
-	tokenExchange   = oauth(MethodTokenExchange, "RFC 8693")
-	jwtBearer       = oauth(MethodJWTBearer, "RFC 7523 section 2.1")
-	clientAssertion = oauth(MethodClientAssertion, "RFC 7523 section 2.2")
-)
-
-// oauth is a method whose token is sent to an OAuth token endpoint. These addresses
-// have no default in the configuration, so that no token goes to a server that was
-// meant for another protocol.
-func oauth(name, summary string) Method {
-	return Method{
-		Name:    name,
-		Family:  "OAuth",
-		Summary: summary,
-		Options: []Option{
-			{
-				Name: Address, Key: "login-address", Value: "URL", Check: isTokenEndpoint, Endpoint: true,
-				Means: "its token endpoint",
-				Help:  "The OAuth token endpoint.",
-			},
-			{
-				Name: Issuer, Key: "login-issuer", Value: "URL", Check: isAddress, Endpoint: true,
-				Means: "the issuer, such as https://login.example.com",
-				Help: "The OAuth issuer, instead of the token endpoint, which is then found by OpenID Connect Discovery or RFC 8414. " +
-					"It has to be written exactly as the issuer writes it.",
-			},
-			{
-				Name: ClientID, Key: "login-client-id", Value: "ID", Check: isText,
-				Help: "OAuth client_id, if the server wants one.",
-			},
-			{
-				Name: Scope, Key: "login-scope", Value: "SCOPES", Check: isText,
-				Help: "OAuth scope; several are separated by spaces.",
-			},
-			{
-				Name: Resource, Key: "login-resource", Value: "URIS", Check: areURIs,
-				Help: "OAuth resource (RFC 8707); several are separated by spaces.",
-			},
-			{
-				Name: TargetAudience, Key: "login-target-audience", Value: "NAMES", Check: isText,
-				Help: "OAuth audience (RFC 8693); several are separated by spaces.",
-			},
-		},
-		Needs:         []Name{Issuer, Address},
-		FileVariable:  "ACCESS_TOKEN_FILE",
-		TokenVariable: "ACCESS_TOKEN",
-	}
 }

@@ -16,6 +16,8 @@ const (
 	Volume = "oidc-login"
 	// CAVolume holds the certificate authorities of the relying party.
 	CAVolume = "oidc-login-ca"
+	// ClientVolume holds what the login container proves with who it is.
+	ClientVolume = "oidc-login-client"
 )
 
 // Named returns the name of the container or volume of one login: the base
@@ -48,8 +50,13 @@ const (
 
 const (
 	// CADir is where the login container finds its certificate authorities where
-	// they come from a ConfigMap or a Secret, in the file CAFileName.
+	// they come from an object of the API, in the file CAFileName.
 	CADir = "/var/run/oidc-login/ca"
+	// ClientDir is where it finds the files of Secrets; see [Option.Secret].
+	ClientDir = "/var/run/oidc-login/client"
+	// ClientKeyFile is the private key there, beside the certificate, and the name
+	// that it has in a Secret of type kubernetes.io/tls.
+	ClientKeyFile = "tls.key"
 	// CAFileName is the name of the file with certificate authorities, in PEM: in
 	// CADir, and beside the result of a login, where the login container puts a
 	// copy for the workload.

@@ -42,9 +42,13 @@ type Option struct {
 	// Endpoint is true for an address that the token is sent to, or that is asked
 	// where to send it. The policy judges it.
 	Endpoint bool
-	// Written is true where the webhook sets the variable itself, without an
-	// annotation.
+	// Written is true where the webhook sets the variable in any case; others it sets
+	// where an annotation does, unless to the default.
 	Written bool
+	// Secret is set for a file whose annotation names a Secret of the pod's
+	// namespace, as name or name/key: it is the key where none is named, and the name
+	// of the file in [ClientDir].
+	Secret string
 }
 
 // Validate says what a value must be, if it is not.
@@ -67,9 +71,6 @@ func List(values []string, conjunction string) string {
 	}
 	return strings.Join(values[:last], ", ") + " " + conjunction + " " + values[last]
 }
-
-// Values are those of options. What is empty is not given.
-type Values map[Name]string
 
 // All are all options, in the order of --help and of the documentation. What
 // several methods have is there once for each form that it takes.

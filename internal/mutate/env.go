@@ -57,9 +57,9 @@ func clientVariables(l *annotations.Login, settings LoginContainer) []variable {
 		switch {
 		case c.From != loginspec.CAOutputFile:
 			key = method.Option(c.From).Key
-		case l.CA != nil && l.CA.Secret:
-			value, key = l.CAPath(), annotations.LoginCASecret
-		case l.CA != nil || settings.CABundle != "":
+		case l.CA != nil:
+			value, key = l.CAPath(), l.CA.Annotated()
+		case settings.CABundle != "":
 			value = l.CAPath()
 		}
 		if value != "" {

@@ -43,11 +43,11 @@ func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings 
 		SecurityContext: loginSecurity(pod, l),
 		VolumeMounts:    []corev1.VolumeMount{{Name: l.volume, MountPath: l.path}},
 	}
-	if l.login.CA != nil {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: l.caVolume(), MountPath: loginspec.CADir, ReadOnly: true})
+	for _, v := range l.fileVolumes() {
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: v.Name, MountPath: v.directory, ReadOnly: true})
 	}
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: tokenVolume, MountPath: l.exchanged.path, ReadOnly: true})
-	if l.login.Mode == loginspec.ModeSidecar {
+	if l.login.Sidecar() {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
 		c.StartupProbe = startupProbe()
@@ -105,26 +105,44 @@ func loginEnv(pod *Pod, l login, settings LoginContainer) []corev1.EnvVar {
 			env = append(env, corev1.EnvVar{Name: o.Env(), Value: literal(value)})
 		}
 	}
-	spec := l.login
-	set(loginspec.MethodName, spec.Method)
-	set(loginspec.Mode, spec.Mode)
-	set(loginspec.JWTFile, l.exchanged.token.Path(pod.OS))
-	for _, o := range spec.Spec().Options {
-		set(o.Name, spec.Options[o.Name])
+	own := ownValues(pod, l, settings)
+	options := l.login.Spec().All()
+	for i := range options {
+		switch o := &options[i]; {
+		case o.Name == "", !o.Written && l.login.Options[o.Name] == o.Default:
+		case o.Secret != "" && l.login.Options[o.Name] != "":
+			set(o.Name, loginspec.ClientDir+"/"+o.Secret)
+		case l.login.Options[o.Name] != "":
+			set(o.Name, l.login.Options[o.Name])
+		default:
+			set(o.Name, own[o.Name])
+		}
 	}
-	set(loginspec.OutputFile, spec.Path())
-	set(loginspec.OutputFormat, spec.Format)
-	set(loginspec.OutputMode, fmt.Sprintf("%04o", l.access.mode))
+	return env
+}
+
+// ownValues are those of the options that no annotation sets, or not by their values.
+func ownValues(pod *Pod, l login, settings LoginContainer) loginspec.Values {
+	spec := l.login
+	own := loginspec.Values{
+		loginspec.MethodName: spec.Method,
+		loginspec.JWTFile:    l.exchanged.token.Path(pod.OS),
+		loginspec.OutputFile: spec.Path(),
+		loginspec.OutputMode: fmt.Sprintf("%04o", l.access.mode),
+	}
+	if spec.Options[loginspec.ClientCert] != "" {
+		own[loginspec.ClientKey] = loginspec.ClientDir + "/" + loginspec.ClientKeyFile
+	}
 	switch {
 	case spec.CA != nil:
-		set(loginspec.CAFile, loginspec.CADir+"/"+loginspec.CAFileName)
+		own[loginspec.CAFile] = loginspec.CADir + "/" + loginspec.CAFileName
 	case settings.CABundle != "":
-		set(loginspec.CABundle, settings.CABundle)
+		own[loginspec.CABundle] = settings.CABundle
 	default:
-		return env
+		return own
 	}
-	set(loginspec.CAOutputFile, spec.CAPath())
-	return env
+	own[loginspec.CAOutputFile] = spec.CAPath()
+	return own
 }
 
 // furtherEnv are the variables of the configuration.
@@ -241,7 +259,7 @@ func (k checker) difference(l login) (child, value, how string) {
 		return m.directory == l.directory && m.volume == l.volume && !m.partial && !m.device
 	}
 	name := differingVariable(c.env, loginEnv(k.pod, l, k.o.Login))
-	switch sidecar := l.login.Mode == loginspec.ModeSidecar; {
+	switch sidecar := l.login.Sidecar(); {
 	case name != "":
 		return "env", name, "this variable differs"
 	case sidecar && !c.sidecar:

@@ -1,11 +1,6 @@
 package mutate
 
-import (
-	corev1 "k8s.io/api/core/v1"
-
-	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/loginspec"
-)
+import corev1 "k8s.io/api/core/v1"
 
 // volume is one of spec.volumes, as far as it can be compared with one of ours.
 type volume struct {
@@ -24,9 +19,8 @@ type volume struct {
 	// further sources where others is true.
 	tokens []tokenSource
 	others bool
-	// ca is the entry of a ConfigMap or Secret that the volume shows under the
-	// name that logins expect; its name is empty where the volume shows anything else.
-	ca annotations.CASource
+	// text is the volume in JSON.
+	text string
 }
 
 // tokenSource is a projected ServiceAccount token.
@@ -38,6 +32,12 @@ type tokenSource struct {
 func (r *podReader) volume(index int) volume {
 	v := volume{index: index, mode: defaultMode}
 	first := len(r.sources)
+	v.text = r.Raw(func() { r.volumeMembers(&v) })
+	v.tokens = r.sources[first:len(r.sources):len(r.sources)]
+	return v
+}
+
+func (r *podReader) volumeMembers(v *volume) {
 	r.Object(func(name string) {
 		if name != "name" && r.Null() {
 			r.Skip()
@@ -48,11 +48,8 @@ func (r *podReader) volume(index int) volume {
 			v.name = r.String()
 		case "projected":
 			v.api = true
-			r.projected(&v)
-		case "configMap", "secret":
-			v.api = true
-			v.ca = r.caSource(name == "secret")
-		case "downwardAPI":
+			r.projected(v)
+		case "configMap", "secret", "downwardAPI":
 			v.api = true
 			r.Skip()
 		case "emptyDir":
@@ -68,8 +65,6 @@ func (r *podReader) volume(index int) volume {
 			r.Skip()
 		}
 	})
-	v.tokens = r.sources[first:len(r.sources):len(r.sources)]
-	return v
 }
 
 func (r *podReader) projected(v *volume) {
@@ -116,36 +111,4 @@ func (r *podReader) tokenSource() (isToken bool) {
 		r.sources = append(r.sources, source)
 	})
 	return isToken
-}
-
-// caSource reads a ConfigMap or a Secret as a volume shows it.
-func (r *podReader) caSource(secret bool) annotations.CASource {
-	ca := annotations.CASource{Secret: secret}
-	items, path := 0, ""
-	r.Object(func(name string) {
-		switch {
-		case name == "name" && !secret, name == "secretName" && secret:
-			ca.Name = r.String()
-		case name == "items":
-			r.Array(func(int) {
-				items++
-				r.Object(func(name string) {
-					switch name {
-					case "key":
-						ca.Key = r.String()
-					case "path":
-						path = r.String()
-					default:
-						r.Skip()
-					}
-				})
-			})
-		default:
-			r.Skip()
-		}
-	})
-	if items != 1 || path != loginspec.CAFileName {
-		return annotations.CASource{}
-	}
-	return ca
 }

@@ -151,7 +151,7 @@ func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a as
 		t.Errorf("container %q has image %s (%s) and resources %v", c.Name, c.Image, c.ImagePullPolicy, c.Resources)
 	}
 	always := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-	if always == (a.Mode == loginspec.ModeInit) || (c.StartupProbe != nil) == (a.Mode == loginspec.ModeInit) {
+	if always != a.Sidecar() || (c.StartupProbe != nil) != a.Sidecar() {
 		t.Errorf("container %q runs on: %t, with probe %v", c.Name, always, c.StartupProbe)
 	}
 	env := envOf(&c)

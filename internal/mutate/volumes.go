@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // placement is the volume that a view is mounted from where a container has no
@@ -22,7 +21,7 @@ type placement struct {
 	newToken bool
 	newMode  *int32
 	// added are the volumes of a login that the pod lacks: that of the result, and
-	// that of its certificate authorities.
+	// those of the files that its container has.
 	added []corev1.Volume
 }
 
@@ -138,8 +137,8 @@ func modeOrDefault(mode *int32) int32 {
 }
 
 // placeLogin finds or makes the volumes of a login: that of its result, which is
-// in memory, so that no token is ever on a disk, and that of its certificate
-// authorities.
+// in memory, so that no token is ever on a disk, and those of the files that its
+// container has.
 func placeLogin(pod *Pod, l login, f *findings) placement {
 	place := placement{name: l.volume}
 	add := func(v corev1.Volume, same func(*volume) bool) {
@@ -158,28 +157,14 @@ func placeLogin(pod *Pod, l login, f *findings) placement {
 	add(corev1.Volume{Name: l.volume, VolumeSource: corev1.VolumeSource{
 		EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: resultSize()},
 	}}, func(v *volume) bool { return v.memory })
-	if ca := l.login.CA; ca != nil {
-		add(caVolume(l.caVolume(), ca), func(v *volume) bool { return v.ca == *ca })
+	for _, v := range l.fileVolumes() {
+		add(v.Volume, func(existing *volume) bool { return existing.showsFiles(v.Volume) })
 	}
 	return place
 }
 
 // resultSize bounds what a login container can write into memory.
 func resultSize() *resource.Quantity { return resource.NewQuantity(1<<20, resource.BinarySI) }
-
-// caVolume is the name of the volume with the certificate authorities.
-func (v *view) caVolume() string { return loginspec.Named(loginspec.CAVolume, v.login.Name) }
-
-func caVolume(name string, ca *annotations.CASource) corev1.Volume {
-	v := corev1.Volume{Name: name}
-	items := []corev1.KeyToPath{{Key: ca.Key, Path: loginspec.CAFileName}}
-	if ca.Secret {
-		v.Secret = &corev1.SecretVolumeSource{SecretName: ca.Name, Items: items}
-		return v
-	}
-	v.ConfigMap = &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: ca.Name}, Items: items}
-	return v
-}
 
 // findVolumes finds the volumes of a running pod, which cannot change: of a token
 // the one of its name, or else any that shows it and nothing else.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
-	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
@@ -26,12 +25,12 @@ func (s *Server) read(request exchange.Request, response exchange.Response) (exc
 	if a.Error != "" { // some servers report errors with status 200
 		return exchange.Credential{}, refused(request, response)
 	}
-	credential, err := a.credential(s.Method)
+	credential, err := a.credential(s.options[loginspec.MethodName])
 	if err != nil {
 		return exchange.Credential{}, request.Fail(failure.Protocol, err)
 	}
 	if !a.saysLease() {
-		credential.Lease, credential.Assumed = s.lease(a.AccessToken, response)
+		credential.Lease, credential.Assumed = exchange.LeaseOf(a.AccessToken, response, s.options.Duration(loginspec.Lifetime))
 	}
 	if credential.Lease <= 0 { // a server that gives the same token until its end may do so at its end
 		return credential, &failure.Error{Class: failure.Protocol, Verdict: failure.EndedToken, Doing: request.Doing, Cause: errEnded}
@@ -50,11 +49,6 @@ type answer struct {
 
 	Error string `json:"error"`
 }
-
-// assumedLease is when to get another token where nobody knows how long one
-// lasts, as RFC 6749 section 5.1 allows. Short enough for what is common, long
-// enough not to be a burden.
-const assumedLease = 5 * time.Minute
 
 // Answers with status 200 that are of no use.
 var (
@@ -97,26 +91,4 @@ func (a answer) lease() (time.Duration, bool) {
 	seconds, err := strconv.ParseFloat(strings.Trim(string(a.ExpiresIn), `"`), 64)
 	lease := exchange.Seconds(seconds)
 	return lease, err == nil && lease >= 0
-}
-
-// lease is how long a token lasts of which the answer does not say it: until its
-// own exp, if it is a JWT (RFC 9068 section 2.2), counted from when it was
-// issued by the clock of who issued it; else as long as the user says. The last
-// resort is a guess.
-func (s *Server) lease(token secret.Text, response exchange.Response) (lease time.Duration, assumed bool) {
-	issued := response.Answered()
-	dated := !issued.IsZero()
-	if !dated {
-		issued = time.Now()
-	}
-	times, err := jwtfile.Parse(token.Reveal())
-	left := times.Expires.Sub(issued)
-	switch {
-	case err == nil && !times.Expires.IsZero() && (left > 0 || dated):
-		return exchange.Seconds(left.Seconds()), false
-	case s.Lifetime > 0:
-		return s.Lifetime, false
-	default:
-		return assumedLease, true
-	}
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // endpoint is the token endpoint, discovered where it was not given. What was
 // discovered is used until an exchange fails.
 func (s *Server) endpoint(ctx context.Context) (*url.URL, error) {
-	if s.Endpoint != nil {
-		return s.Endpoint, nil
+	if endpoint := s.options.URL(loginspec.Address); endpoint != nil {
+		return endpoint, nil
 	}
 	if s.discovered != nil {
 		return s.discovered, nil
@@ -31,13 +32,14 @@ func (s *Server) endpoint(ctx context.Context) (*url.URL, error) {
 // server has none, for those of RFC 8414. Not all that have none say 404: some
 // have a page for every path.
 func (s *Server) discover(ctx context.Context) (*url.URL, error) {
-	openID, rfc8414 := metadataURLs(s.Issuer)
-	endpoint, err := s.metadata(ctx, openID)
+	issuer := s.options.URL(loginspec.Issuer)
+	openID, rfc8414 := metadataURLs(issuer)
+	endpoint, err := s.metadata(ctx, issuer, openID)
 	class := failure.Of(err).Class
 	if err == nil || !class.Final() {
 		return endpoint, err
 	}
-	endpoint, err8414 := s.metadata(ctx, rfc8414)
+	endpoint, err8414 := s.metadata(ctx, issuer, rfc8414)
 	if err8414 == nil {
 		return endpoint, nil
 	}
@@ -47,7 +49,7 @@ func (s *Server) discover(ctx context.Context) (*url.URL, error) {
 	}
 	return nil, &failure.Error{
 		Class: class, RetryAfter: last.RetryAfter,
-		Doing: "find the token endpoint of the issuer " + s.Issuer.String(), Cause: fmt.Errorf("%w; %w", err, err8414),
+		Doing: "find the token endpoint of the issuer " + issuer.String(), Cause: fmt.Errorf("%w; %w", err, err8414),
 	}
 }
 
@@ -63,15 +65,15 @@ func metadataURLs(issuer *url.URL) (openID, rfc8414 *url.URL) {
 }
 
 // metadata fetches one document and returns the token endpoint in it.
-func (s *Server) metadata(ctx context.Context, source *url.URL) (*url.URL, error) {
+func (s *Server) metadata(ctx context.Context, issuer, source *url.URL) (*url.URL, error) {
 	request := exchange.Request{
 		Doing: "read the metadata of the issuer at " + source.String(), Method: http.MethodGet, URL: source, Header: http.Header{},
 	}
-	response, err := s.Client.Do(ctx, request)
+	response, err := s.client.Do(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	return readMetadata(request, s.Issuer, response)
+	return readMetadata(request, issuer, response)
 }
 
 func readMetadata(request exchange.Request, issuer *url.URL, response exchange.Response) (*url.URL, error) {

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,8 @@ type party struct {
 	seen    []string
 	forms   []url.Values
 	answers map[string]string // "STATUS BODY" by path
+
+	authorizations []string
 }
 
 func serve(tb testing.TB, answers map[string]string) *party {
@@ -43,6 +47,7 @@ func serve(tb testing.TB, answers map[string]string) *party {
 		}
 		p.seen = append(p.seen, r.Method+" "+r.RequestURI+" "+r.Header.Get("Content-Type")+" "+r.Header.Get("Accept"))
 		p.forms = append(p.forms, form)
+		p.authorizations = append(p.authorizations, r.Header.Get("Authorization"))
 		answer, ok := p.answers[r.URL.Path]
 		if !ok {
 			answer = "404 "
@@ -63,19 +68,19 @@ func serve(tb testing.TB, answers map[string]string) *party {
 func (p *party) client(tb testing.TB, method, path string) *Server {
 	tb.Helper()
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
-	return &Server{
-		Client: &exchange.Client{TLS: exchange.TLS{CA: exchange.NewCA("", string(bundle))}, Timeout: 10 * time.Second, UserAgent: "test"},
-		Method: method, Endpoint: parse(tb, p.URL+path),
-	}
+	client := &exchange.Client{TLS: exchange.TLS{CA: exchange.NewCA("", string(bundle))}, Timeout: 10 * time.Second, UserAgent: "test"}
+	return methods[method](client, loginspec.Values{
+		loginspec.MethodName: method, loginspec.Address: p.URL + path, loginspec.SubjectTokenType: "jwt",
+	})
 }
 
-func parse(tb testing.TB, address string) *url.URL {
-	tb.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return u
+var methods = map[string]func(*exchange.Client, loginspec.Values) *Server{
+	loginspec.MethodTokenExchange: NewTokenExchange, loginspec.MethodJWTBearer: NewJWTBearer, loginspec.MethodClientAssertion: NewClientAssertion,
+}
+
+// discovering makes a server be found by its issuer.
+func (s *Server) discovering(issuer string) {
+	s.options[loginspec.Address], s.options[loginspec.Issuer] = "", issuer
 }
 
 const good = `{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"rt","scope":"a b",` +
@@ -83,7 +88,8 @@ const good = `{"access_token":"at","token_type":"Bearer","expires_in":3600,"refr
 
 func TestTheRequestOnTheWire(t *testing.T) {
 	all := func(s *Server) {
-		s.ClientID, s.Scope, s.Resources, s.Audiences = "app", "a b", []string{"https://r/1", "https://r/2"}, []string{"x", "y"}
+		s.options[loginspec.ClientID], s.options[loginspec.Scope] = "app", "a b"
+		s.options[loginspec.Resource], s.options[loginspec.TargetAudience] = "https://r/1 https://r/2", " x  y "
 	}
 	none := func(*Server) {}
 	for _, tt := range []struct {
@@ -136,6 +142,109 @@ func TestTheRequestOnTheWire(t *testing.T) {
 	}
 }
 
+// What the options add to a request, and how a client proves who it is.
+func TestOptionsOnTheWire(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "client-secret")
+	if err := os.WriteFile(file, []byte("s e:c/ret+ü\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		typed    = "urn:ietf:params:oauth:token-type:"
+		asserted = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	)
+	with := func(auth string) loginspec.Values {
+		return loginspec.Values{"client-id": "my app", "client-auth": auth, "client-secret-file": file}
+	}
+	bearer := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {"JWT"}}
+	for name, tt := range map[string]struct {
+		method  string
+		options loginspec.Values
+		want    url.Values
+		header  string
+	}{
+		"token types": {
+			loginspec.MethodTokenExchange,
+			loginspec.Values{"subject-token-type": "id_token", "requested-token-type": "https://a/b"},
+			url.Values{
+				"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"JWT"}, "subject_token_type": {typed + "id_token"},
+				"requested_token_type": {"https://a/b"},
+			},
+			"",
+		},
+		"parameters": {
+			loginspec.MethodJWTBearer,
+			loginspec.Values{"parameters": "connector_id=k8s\nx=a=b c&d\n"},
+			url.Values{"connector_id": {"k8s"}, "x": {"a=b c&d"}},
+			"",
+		},
+		"none":      {loginspec.MethodJWTBearer, with("none"), url.Values{"client_id": {"my app"}}, ""},
+		"assertion": {loginspec.MethodJWTBearer, with("assertion"), url.Values{"client_id": {"my app"}, "client_assertion_type": {asserted}, "client_assertion": {"JWT"}}, ""},
+		"post":      {loginspec.MethodJWTBearer, with("post"), url.Values{"client_id": {"my app"}, "client_secret": {"s e:c/ret+ü"}}, ""},
+		"basic":     {loginspec.MethodJWTBearer, with("basic"), url.Values{}, "Basic " + base64.StdEncoding.EncodeToString([]byte("my+app:s+e%3Ac%2Fret%2B%C3%BC"))},
+		"tls":       {loginspec.MethodJWTBearer, with("tls"), url.Values{"client_id": {"my app"}}, ""},
+	} {
+		p := serve(t, map[string]string{"/": "200 " + good})
+		server := p.client(t, tt.method, "/")
+		maps.Copy(server.options, tt.options)
+		if _, err := server.Login(t.Context(), jwt); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if tt.method == loginspec.MethodJWTBearer {
+			maps.Copy(tt.want, bearer)
+		}
+		for name, values := range p.forms[0] {
+			p.forms[0][name] = strings.Split(strings.ReplaceAll(strings.Join(values, "|"), jwt.Reveal(), "JWT"), "|")
+		}
+		if diff := cmp.Diff(tt.want, p.forms[0]); diff != "" || p.authorizations[0] != tt.header {
+			t.Errorf("%s: header %q, form (-want +got):\n%s", name, p.authorizations[0], diff)
+		}
+	}
+}
+
+// A parameter that is repeated is a list in JSON.
+func TestABodyInJSON(t *testing.T) {
+	s := NewTokenExchange(nil, loginspec.Values{
+		"subject-token-type": "jwt", "body": "json", "resource": "https://a https://b", "target-audience": "x", "parameters": "provider_name=k8s",
+	})
+	request, err := s.request(&url.URL{}, "JWT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"audience":"x","grant_type":"urn:ietf:params:oauth:grant-type:token-exchange","provider_name":"k8s","resource":["https://a","https://b"],` +
+		`"subject_token":"JWT","subject_token_type":"urn:ietf:params:oauth:token-type:jwt"}`
+	if got := string(request.Body); got != want || request.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s: %s", request.Header.Get("Content-Type"), got)
+	}
+}
+
+// Nothing is sent without the secret, and nobody gets to see it.
+func TestTheSecretOfAClient(t *testing.T) {
+	const hidden = "correct-horse-battery-staple"
+	dir := t.TempDir()
+	file := filepath.Join(dir, "client-secret")
+	for _, tt := range []struct {
+		content, answer, want string
+		class                 failure.Class
+	}{
+		{"\n", "200 " + good, "it is empty", failure.Denied},
+		{strings.Repeat("x", 64<<10+1), "200 " + good, "it is larger than 65536 bytes", failure.Denied},
+		{hidden, `401 {"error":"invalid_client","error_description":"` + hidden + ` is wrong"}`, `401: "invalid_client"; "[redacted] is wrong"`, failure.Denied},
+	} {
+		if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := serve(t, map[string]string{"/": tt.answer})
+		server := p.client(t, loginspec.MethodJWTBearer, "/")
+		maps.Copy(server.options, loginspec.Values{"client-id": "app", "client-auth": "post", "client-secret-file": file})
+		_, err := server.Login(t.Context(), jwt)
+		check(t, tt.want, err, tt.class, tt.want)
+		if strings.HasPrefix(tt.answer, "200") == (len(p.seen) > 0) {
+			t.Errorf("%s: asked %v", tt.want, p.seen)
+		}
+	}
+}
+
 func TestWhatTheServerGives(t *testing.T) {
 	full := exchange.Credential{
 		Token: "at", Lease: time.Hour, TokenType: "Bearer", Scope: "a b", IssuedTokenType: "urn:ietf:params:oauth:token-type:access_token",
@@ -147,8 +256,8 @@ func TestWhatTheServerGives(t *testing.T) {
 		{"everything", "", "", func(*exchange.Credential) {}},
 		{"a number in quotes", "3600", `"3600"`, func(*exchange.Credential) {}},
 		{"part of a second", "3600", "0.25", func(c *exchange.Credential) { c.Lease = 250 * time.Millisecond }},
-		{"no lifetime", `"expires_in":3600,`, "", func(c *exchange.Credential) { c.Lease, c.Assumed = assumedLease, true }},
-		{"a lifetime of null", `3600`, "null", func(c *exchange.Credential) { c.Lease, c.Assumed = assumedLease, true }},
+		{"no lifetime", `"expires_in":3600,`, "", func(c *exchange.Credential) { c.Lease, c.Assumed = 5*time.Minute, true }},
+		{"a lifetime of null", `3600`, "null", func(c *exchange.Credential) { c.Lease, c.Assumed = 5*time.Minute, true }},
 		{"no scope", `"scope":"a b",`, "", func(c *exchange.Credential) { c.Scope = "" }},
 	} {
 		p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, tt.from, tt.to, 1)})
@@ -158,42 +267,6 @@ func TestWhatTheServerGives(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
 		}
-	}
-}
-
-// Where the server does not say how long a token lasts, the token may, and the
-// user may. The server's clock counts for what the server issued.
-func TestHowLongATokenLasts(t *testing.T) {
-	issued := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	encode := base64.RawURLEncoding.EncodeToString
-	jwt := func(claims string) secret.Text {
-		return secret.Text(encode([]byte(`{"alg":"RS256"}`)) + "." + encode([]byte(claims)) + ".c2ln")
-	}
-	expiring := func(d time.Duration) secret.Text { return jwt(fmt.Sprintf(`{"exp":%d}`, issued.Add(d).Unix())) }
-	for _, tt := range []struct {
-		name     string
-		token    secret.Text
-		lifetime time.Duration
-		want     time.Duration
-		assumed  bool
-	}{
-		{"a JWT with exp", expiring(time.Hour), 0, time.Hour, false},
-		{"the token knows better than the user", expiring(time.Hour), time.Minute, time.Hour, false},
-		{"a JWT that has ended", expiring(-time.Hour), time.Hour, -time.Hour, false},
-		{"a JWT without exp", jwt(`{}`), 0, assumedLease, true},
-		{"a JWT without exp, and the user knows", jwt(`{}`), time.Minute, time.Minute, false},
-		{"an opaque token", "opaque", 0, assumedLease, true},
-		{"an opaque token, and the user knows", "opaque", 10 * time.Minute, 10 * time.Minute, false},
-	} {
-		response := exchange.Response{Header: http.Header{"Date": {issued.Format(http.TimeFormat)}}}
-		got, assumed := (&Server{Lifetime: tt.lifetime}).lease(tt.token, response)
-		if got != tt.want || assumed != tt.assumed {
-			t.Errorf("%s: %s, assumed: %t", tt.name, got, assumed)
-		}
-	}
-	// Without the server's clock nobody knows that a token has ended, only by ours.
-	if got, assumed := (&Server{}).lease(expiring(0), exchange.Response{}); got != assumedLease || !assumed {
-		t.Errorf("without a date: %s, assumed: %t", got, assumed)
 	}
 }
 
@@ -347,7 +420,7 @@ func TestTheEndpointIsFound(t *testing.T) {
 		tt.answers["/token"] = "200 " + good
 		p := serve(t, tt.answers)
 		server := p.client(t, loginspec.MethodTokenExchange, "")
-		server.Endpoint, server.Issuer = nil, parse(t, p.URL+tt.path)
+		server.discovering(p.URL + tt.path)
 		// What was found is used again.
 		for range 2 {
 			if _, err := server.Login(t.Context(), jwt); err != nil {
@@ -367,7 +440,7 @@ func TestTheEndpointIsFound(t *testing.T) {
 func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
 	p := serve(t, map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good, "/new": "200 " + good})
 	server := p.client(t, loginspec.MethodTokenExchange, "")
-	server.Endpoint, server.Issuer = nil, parse(t, p.URL)
+	server.discovering(p.URL)
 	if _, err := server.Login(t.Context(), jwt); err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +503,7 @@ func TestMetadataThatAreNotTrusted(t *testing.T) {
 	} {
 		p := serve(t, tt.answers)
 		server := p.client(t, loginspec.MethodTokenExchange, "")
-		server.Endpoint, server.Issuer = nil, parse(t, p.URL)
+		server.discovering(p.URL)
 		_, err := server.Login(t.Context(), jwt)
 		for _, want := range tt.want {
 			check(t, tt.name, err, tt.class, strings.ReplaceAll(want, "ISSUER", p.URL))
@@ -451,7 +524,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(502, "<title>x</title>")
 	f.Fuzz(func(t *testing.T, status int, text string) {
 		r := exchange.Request{Doing: "test", Secrets: []secret.Text{jwt}}
-		server := &Server{Method: loginspec.MethodTokenExchange}
+		server := NewTokenExchange(nil, loginspec.Values{loginspec.MethodName: loginspec.MethodTokenExchange})
 		credential, err := server.read(r, exchange.Response{Status: status, Body: []byte(text)})
 		if err == nil {
 			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 || status > 299 {

@@ -91,11 +91,11 @@ func isBatch(kind string, token secret.Text) bool {
 	if kind != "" {
 		return kind == "batch"
 	}
-	return LooksBatch(token)
+	return looksBatch(token)
 }
 
-// LooksBatch recognises a batch token by its prefix.
-func LooksBatch(token secret.Text) bool {
+// looksBatch recognises a batch token by its prefix.
+func looksBatch(token secret.Text) bool {
 	return strings.HasPrefix(token.Reveal(), "hvb.") || strings.HasPrefix(token.Reveal(), "b.")
 }
 

@@ -14,19 +14,25 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // Vault is a Vault or OpenBao server.
 type Vault struct {
-	Client *exchange.Client
-	// Address is its URL, which may have a path in front of /v1.
-	Address *url.URL
-	// Mount is the path of the auth method below auth/.
-	Mount string
-	// Role is the role to log in as; empty means the mount's default_role.
-	Role string
-	// Namespace is for Vault Enterprise and OpenBao, and may be empty.
-	Namespace string
+	client *exchange.Client
+	// address may have a path in front of /v1.
+	address *url.URL
+	// mount is the path of the auth method below auth/, role may be empty for the
+	// mount's default_role, and namespace is of Vault Enterprise and OpenBao.
+	mount, role, namespace string
+}
+
+// New is the server that the options name.
+func New(client *exchange.Client, options loginspec.Values) *Vault {
+	return &Vault{
+		client: client, address: options.URL(loginspec.Address),
+		mount: options[loginspec.Mount], role: options[loginspec.Role], namespace: options[loginspec.Namespace],
+	}
 }
 
 // Login exchanges a JWT for a token.
@@ -34,11 +40,11 @@ func (v *Vault) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 	body, err := json.Marshal(struct { //nolint:gosec // a login is about sending it
 		JWT  string `json:"jwt"`
 		Role string `json:"role,omitempty"`
-	}{jwt.Reveal(), v.Role})
+	}{jwt.Reveal(), v.role})
 	if err != nil {
 		return exchange.Credential{}, err
 	}
-	request := v.request("log in to", "auth/"+v.Mount+"/login", body, jwt)
+	request := v.request("log in to", "auth/"+v.mount+"/login", body, jwt)
 	return v.exchange(ctx, request)
 }
 
@@ -66,6 +72,9 @@ func (v *Vault) Check(ctx context.Context, token secret.Text) error {
 	return err
 }
 
+// Revocable reports whether a token can be revoked, by its prefix.
+func (v *Vault) Revocable(token secret.Text) bool { return !looksBatch(token) }
+
 // rightTo are the capabilities that a token needs for what it asks about itself.
 var rightTo = map[string]string{http.MethodPost: "update", http.MethodGet: "read"}
 
@@ -79,7 +88,7 @@ func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) 
 		request.Method, request.Body = http.MethodGet, nil
 	}
 	request.Header.Set("X-Vault-Token", token.Reveal())
-	response, err := v.Client.Do(ctx, request)
+	response, err := v.client.Do(ctx, request)
 	if err != nil {
 		return request, response, err
 	}
@@ -100,17 +109,17 @@ func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) 
 
 // request prepares a request below /v1/.
 func (v *Vault) request(doing, path string, body []byte, carries secret.Text) exchange.Request {
-	target := *v.Address
+	target := *v.address
 	target.RawPath = ""
-	target.Path = strings.TrimRight(v.Address.Path, "/") + "/v1/" + path
+	target.Path = strings.TrimRight(v.address.Path, "/") + "/v1/" + path
 	// X-Vault-Request is what Vault's own clients send, and what its agents may
 	// demand against forged requests.
 	header := http.Header{"Content-Type": {"application/json"}, "X-Vault-Request": {"true"}}
-	if v.Namespace != "" {
-		header.Set("X-Vault-Namespace", v.Namespace)
+	if v.namespace != "" {
+		header.Set("X-Vault-Namespace", v.namespace)
 	}
 	return exchange.Request{
-		Doing: doing + " Vault at " + v.Address.String(), Method: http.MethodPost, URL: &target, Header: header, Body: body,
+		Doing: doing + " Vault at " + v.address.String(), Method: http.MethodPost, URL: &target, Header: header, Body: body,
 		// A standby node may redirect to the active one.
 		Redirects: 1, Secrets: []secret.Text{carries},
 	}
@@ -118,7 +127,7 @@ func (v *Vault) request(doing, path string, body []byte, carries secret.Text) ex
 
 // exchange sends a request that is answered with a token.
 func (v *Vault) exchange(ctx context.Context, request exchange.Request) (exchange.Credential, error) {
-	response, err := v.Client.Do(ctx, request)
+	response, err := v.client.Do(ctx, request)
 	if err != nil {
 		return exchange.Credential{}, err
 	}

@@ -50,7 +50,7 @@ func serve(tb testing.TB, status int, answer string) (*Vault, *[]request) {
 		_, _ = io.WriteString(w, answer)
 	}))
 	tb.Cleanup(server.Close)
-	return &Vault{Client: clientOf(server), Address: parse(tb, server.URL), Mount: "jwt", Role: "demo"}, &seen
+	return &Vault{client: clientOf(server), address: parse(tb, server.URL), mount: "jwt", role: "demo"}, &seen
 }
 
 func clientOf(server *httptest.Server) *exchange.Client {
@@ -94,18 +94,18 @@ func TestTheLoginOnTheWire(t *testing.T) {
 		want   request
 	}{
 		{"login", func(*Vault) {}, login, request{"POST /v1/auth/jwt/login", headers, body}},
-		{"no role", func(v *Vault) { v.Role = "" }, login, request{"POST /v1/auth/jwt/login", headers, `{"jwt":"` + jwt.Reveal() + `"}`}},
+		{"no role", func(v *Vault) { v.role = "" }, login, request{"POST /v1/auth/jwt/login", headers, `{"jwt":"` + jwt.Reveal() + `"}`}},
 		{
-			"another mount and a namespace", func(v *Vault) { v.Mount, v.Namespace = "k8s/my cluster", "team/a" }, login,
+			"another mount and a namespace", func(v *Vault) { v.mount, v.namespace = "k8s/my cluster", "team/a" }, login,
 			request{"POST /v1/auth/k8s/my%20cluster/login", with("X-Vault-Namespace", "team/a"), body},
 		},
 		{
-			"behind a path", func(v *Vault) { v.Address = v.Address.JoinPath("/vault/") }, login,
+			"behind a path", func(v *Vault) { v.address = v.address.JoinPath("/vault/") }, login,
 			request{"POST /vault/v1/auth/jwt/login", headers, body},
 		},
 		{"renewal", func(*Vault) {}, renew, request{"POST /v1/auth/token/renew-self", with("X-Vault-Token", token.Reveal()), "{}"}},
 		{
-			"revocation", func(v *Vault) { v.Namespace = "ns" }, revoke,
+			"revocation", func(v *Vault) { v.namespace = "ns" }, revoke,
 			request{"POST /v1/auth/token/revoke-self", with("X-Vault-Token", token.Reveal(), "X-Vault-Namespace", "ns"), "{}"},
 		},
 	} {
@@ -232,8 +232,8 @@ func TestWhatVaultRefuses(t *testing.T) {
 		{"null", 200, "null", failure.Protocol, "the answer has no auth"},
 	} {
 		vault, _ := serve(t, tt.status, tt.answer)
-		vault.Address.Path = "/prefix"
-		check(t, tt.name, login(t.Context(), vault), tt.class, "could not log in to Vault at "+vault.Address.String()+": ", tt.want)
+		vault.address.Path = "/prefix"
+		check(t, tt.name, login(t.Context(), vault), tt.class, "could not log in to Vault at "+vault.address.String()+": ", tt.want)
 		check(t, tt.name, renew(t.Context(), vault), tt.class, "could not renew the token of Vault at ", tt.want)
 		if tt.status >= 300 {
 			check(t, tt.name, revoke(t.Context(), vault), tt.class, "could not revoke the token of Vault at ", tt.want)
@@ -315,11 +315,11 @@ func check(t *testing.T, name string, err error, class failure.Class, parts ...s
 func TestAStandbyRedirectsToTheActiveNode(t *testing.T) {
 	active, seen := serve(t, http.StatusOK, good)
 	standby := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", active.Address.String()+r.URL.Path)
+		w.Header().Set("Location", active.address.String()+r.URL.Path)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	}))
 	t.Cleanup(standby.Close)
-	vault := &Vault{Client: clientOf(standby), Address: parse(t, standby.URL), Mount: "jwt", Role: "demo", Namespace: "ns"}
+	vault := &Vault{client: clientOf(standby), address: parse(t, standby.URL), mount: "jwt", role: "demo", namespace: "ns"}
 	if err := renew(t.Context(), vault); err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestASuccessfulRevocationHasNoAnswer(t *testing.T) {
 func TestAVaultThatIsAwayIsNamed(t *testing.T) {
 	server := httptest.NewTLSServer(nil)
 	server.Close()
-	vault := &Vault{Client: clientOf(server), Address: parse(t, server.URL), Mount: "jwt"}
+	vault := &Vault{client: clientOf(server), address: parse(t, server.URL), mount: "jwt"}
 	for _, do := range []func(context.Context, *Vault) error{login, renew, revoke} {
 		check(t, "away", do(t.Context(), vault), failure.Network, " Vault at "+server.URL+": dial tcp ", "connection refused")
 	}
