@@ -92,7 +92,7 @@ func TestLoginOptionsDenied(t *testing.T) {
 		"two authorities":             {vaultKeys.and(keys{"login-ca-bundle": "a", "login-ca-secret": "b"}), `login-ca-bundle]: Invalid value: "a": say either login-ca-secret or login-ca-bundle, not both`},
 		"a client without a secret":   {client.and(keys{"login-client-auth": "basic"}), `login-client-secret]: Required value: login-client-auth is basic`},
 		"a client without a name":     {oauthKeys.and(keys{"login-client-auth": "post", "login-client-secret": "s"}), `login-client-id]: Required value: login-client-auth is post`},
-		"a secret without a use":      {client.and(keys{"login-client-secret": "s"}), `login-client-secret]: Invalid value: "s": is used with login-client-auth basic or post only`},
+		"a secret without a use":      {client.and(keys{"login-client-secret": "s"}), `login-client-auth]: Required value: with login-client-secret it has to be basic or post`},
 		"a certificate's other entry": {client.and(keys{"login-client-auth": "tls", "login-client-certificate": "a/b"}), `login-client-certificate]: Invalid value: "a/b": must be the name of a Secret with the entries tls.crt and tls.key`},
 		"a secret of no name":         {client.and(keys{"login-client-auth": "post", "login-client-secret": "A"}), `login-client-secret]: Invalid value: "A": must be the name of a Secret of the pod's namespace, and a key of it if that is not client-secret, such as vault or vault/client-secret`},
 		"a way that is none":          {client.and(keys{"login-client-auth": "kerberos"}), `login-client-auth]: Unsupported value: "kerberos": supported values: "none", "assertion", "basic", "post", "tls"`},

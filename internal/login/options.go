@@ -241,10 +241,10 @@ func (c *checking) fitMethod() {
 		c.report("%s: only one of them can be given", strings.Join(given, ", "))
 	}
 	for _, broken := range c.method.Violations(c.values, flagOf) {
-		if broken.Missing {
-			c.report("%s: is missing: %w", flagOf(broken.Option), broken.Err)
-		} else {
+		if c.given[broken.Option] {
 			c.report("%s: invalid value %s: %w", flagOf(broken.Option), shorten(c.values[broken.Option]), broken.Err)
+		} else {
+			c.report("%s: is missing: %w", flagOf(broken.Option), broken.Err)
 		}
 	}
 }

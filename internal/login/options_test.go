@@ -225,7 +225,12 @@ OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 an
 		{
 			"a secret that nobody asks for", nil,
 			[]string{"--method=jwt-bearer", "--address=https://a", "--client-secret-file=/s"},
-			`--client-secret-file: invalid value "/s": is used with --client-auth basic or post only`,
+			"--client-auth: is missing: with --client-secret-file it has to be basic or post",
+		},
+		{
+			"a secret that is not to be used", nil,
+			[]string{"--method=jwt-bearer", "--address=https://a", "--client-secret-file=/s", "--client-auth=none"},
+			`--client-auth: invalid value "none": with --client-secret-file it has to be basic or post`,
 		},
 		{
 			"parameters of the program itself", nil,

@@ -13,14 +13,12 @@ type Rule func(v Values, name func(Name) string) *Violation
 type Violation struct {
 	// Option is the one to change or to give.
 	Option Name
-	// Missing is true where it was not given.
-	Missing bool
-	// Err completes "invalid value …: ", or says why the option is needed.
+	// Err says why another value is needed, or one at all.
 	Err error
 }
 
 func needed(option Name, format string, args ...any) *Violation {
-	return &Violation{Option: option, Missing: true, Err: fmt.Errorf(format, args...)}
+	return &Violation{Option: option, Err: fmt.Errorf(format, args...)}
 }
 
 // clientIsComplete asks for what proves who an OAuth client is.
@@ -34,7 +32,7 @@ func clientIsComplete(v Values, name func(Name) string) *Violation {
 	}
 	switch {
 	case v[ClientSecretFile] != "" && proof != ClientSecretFile:
-		return &Violation{Option: ClientSecretFile, Err: fmt.Errorf("is used with %s %s or %s only", name(ClientAuth), ClientAuthBasic, ClientAuthPost)}
+		return needed(ClientAuth, "with %s it has to be %s or %s", name(ClientSecretFile), ClientAuthBasic, ClientAuthPost)
 	case proof == "":
 		return nil
 	case v[proof] == "":
