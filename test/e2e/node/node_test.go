@@ -56,6 +56,7 @@ func TestNode(t *testing.T) {
 		t.Run("jobs", n.testJobs)
 		t.Run("examples", n.testExamples)
 		t.Run("mounts", n.testMounts)
+		t.Run("trust bundles", n.testTrustBundles)
 	})
 	t.Run("kubelet restarted", n.testKubeletRestarted)
 	t.Run("memory", renewing.testMemory)
