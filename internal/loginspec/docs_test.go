@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what is generated from the rows")
 
-const docs = "../../docs/login.md"
+const docs = "../../docs/login-reference.md"
 
 // The tables of the documentation are made of the rows.
 func TestDocumentation(t *testing.T) {
@@ -62,9 +62,22 @@ func keyTable() string {
 		if o.Key == "" || o.Key == loginspec.MethodKey {
 			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Key, strings.Join(familiesOf(&o), ", "), o.Help, defaultOf(&o))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Key, strings.Join(familiesOf(&o), ", "), help(&o), defaultOf(&o))
 	}
 	return b.String()
+}
+
+// help is what the option is, as an annotation.
+func help(o *loginspec.Option) string {
+	const in = " It comes from a Secret of the pod's namespace, "
+	switch {
+	case o.Secret == "":
+		return o.Help
+	case o.Name == loginspec.ClientCert:
+		return o.Help + in + "with the entries `" + o.Secret + "` and `" + loginspec.ClientKeyFile + "`."
+	default:
+		return o.Help + in + "named as name or name/key; the key is `" + o.Secret + "` if it is not given."
+	}
 }
 
 // familiesOf are those whose methods have exactly this form of an option; none where
