@@ -117,8 +117,8 @@ func (in *Injector) writeFiles() error {
 	return nil
 }
 
-// tags are the build tags that programs are released with; see the Makefile.
-var tags = map[string]string{"oidc-login": "nethttpomithttp2"}
+// flags are those that programs are released with; see the Makefile.
+var flags = map[string][]string{"oidc-login": {"-tags=nethttpomithttp2", "-gcflags=all=-l", "-gcflags=crypto/...="}}
 
 // Build builds a program of this repository, as it is released, into a folder
 // and returns its path.
@@ -130,7 +130,8 @@ func Build(ctx context.Context, program, dir string) (string, error) {
 	}
 	path := filepath.Join(dir, program)
 	const version = "github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test"
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags[program], "-ldflags", "-s -w -X "+version, "-o", path, "./cmd/"+program)
+	args := slices.Concat([]string{"build", "-trimpath", "-ldflags=-s -w -X " + version}, flags[program], []string{"-o", path, "./cmd/" + program})
+	build := exec.CommandContext(ctx, "go", args...)
 	build.Dir = strings.TrimSpace(string(root))
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
