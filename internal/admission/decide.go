@@ -264,6 +264,7 @@ func (c *policyCheck) login(l *annotations.Login) {
 		}
 	}
 	c.redirects(l)
+	c.secrets(l)
 	if l.Own(annotations.LoginEnv) {
 		c.judge(l, "variable", annotations.LoginEnv, l.Env, c.rules.Env(l.Env))
 	}
@@ -282,6 +283,18 @@ func (c *policyCheck) redirects(l *annotations.Login) {
 	for _, host := range l.Options.Words(loginspec.RedirectHosts) {
 		if u, err := endpoint.Parse("https://" + host); err == nil {
 			c.judge(l, "host", key, host, c.rules.Address(u))
+		}
+	}
+}
+
+// secrets judges the Secrets that the pod itself names, or that it has sent to an
+// address of its own. It may be made by whoever copies annotations into pods, for
+// somebody who may not read them.
+func (c *policyCheck) secrets(l *annotations.Login) {
+	elsewhere := slices.ContainsFunc(l.Endpoints(), func(o *loginspec.Option) bool { return l.Own(o.Key) })
+	for _, s := range l.Secrets() {
+		if elsewhere || l.Own(s.Key) {
+			c.judge(l, "Secret", s.Key, s.Name, c.rules.Secret(s.Name))
 		}
 	}
 }

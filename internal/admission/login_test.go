@@ -98,6 +98,27 @@ func TestADenialOfALogin(t *testing.T) {
 			},
 		},
 		{
+			"a host to redirect to", loginConfig(t),
+			ask{object: with("login-redirect-hosts=vault-0.example.com:8200 evil.example"), namespace: "prod"},
+			"policy",
+			[]metav1.StatusCause{{
+				Type: forbidden, Field: at("login-redirect-hosts"),
+				Message: `Forbidden: host "evil.example": the injector's policy allows in namespace "prod": https://*.example.com:8200, https://login.example.com`,
+			}},
+		},
+		{
+			"a Secret that the pod names", withPolicy(t, `{loginSecrets: {allowed: ["*-client"]}}`),
+			ask{object: with("login-client-certificate=vault-client", "login-ca-secret=other/ca.crt", "login.x=jwt-bearer", "login-issuer.x=https://login.example.com",
+				"login-client-auth.x=post", "login-client-id.x=x", "login-client-secret.x=other/password"), namespace: "prod"},
+			"policy",
+			[]metav1.StatusCause{
+				{Type: forbidden, Field: at("login-ca-secret"), Message: `Forbidden: Secret "other": the injector's policy allows in namespace "prod": *-client`},
+				{Type: forbidden, Field: at("login-client-secret.x"), Message: `Forbidden: Secret "other": the injector's policy allows in namespace "prod": *-client`},
+				{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"},
+				{Type: forbidden, Field: at("login.x"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"},
+			},
+		},
+		{
 			"a wrong address, of which the policy says nothing", loginConfig(t),
 			ask{object: with("login-address=https://a@vault.example.com:8200")},
 			"invalid_annotations",

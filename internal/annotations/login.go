@@ -112,6 +112,24 @@ func (l *Login) Sidecar() bool { return l.Options[loginspec.Mode] == loginspec.M
 // Once reports whether the relying party accepts each token once.
 func (l *Login) Once() bool { return l.Options[loginspec.JWTUse] == loginspec.JWTOnce }
 
+// NamedSecret is a Secret, and the key of the annotation that names it.
+type NamedSecret struct{ Key, Name string }
+
+// Secrets are those that the annotations name.
+func (l *Login) Secrets() []NamedSecret {
+	var all []NamedSecret
+	if l.CA != nil && l.CA.Kind == Secret {
+		all = append(all, NamedSecret{LoginCASecret, l.CA.Name})
+	}
+	for _, o := range l.Spec().All() {
+		if named := l.Options[o.Name]; o.Secret != "" && named != "" {
+			name, _, _ := strings.Cut(named, "/")
+			all = append(all, NamedSecret{o.Key, name})
+		}
+	}
+	return all
+}
+
 // Spec describes the method. It is empty where there is no such method.
 func (l *Login) Spec() *loginspec.Method {
 	if m := loginspec.MethodOf(l.Method); m != nil {

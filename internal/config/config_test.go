@@ -229,7 +229,7 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a rule of nothing", header + "policy: {namespaces: [{namespaces: [prod]}]}\n",
-			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, env or mountPaths does nothing`,
+			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, loginSecrets, env or mountPaths does nothing`,
 		},
 		{
 			"a variable that is none", header + "policy: {env: {allowed: [A=B]}, namespaces: [{namespaces: [a], env: {denied: ['']}}]}\n",
@@ -299,7 +299,7 @@ policy:
 		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace`,
 		`policy.namespaces[0].audiences.allowed[0]: Invalid value: "": ` + pattern,
 		`policy.namespaces[1].namespaces: Required value: name at least one namespace or pattern`,
-		`policy.namespaces[1].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, env or mountPaths does nothing`,
+		`policy.namespaces[1].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, loginSecrets, env or mountPaths does nothing`,
 		`policy.apiServerAudiences[0]: Invalid value: "a\nb": ` + pattern + `]`,
 	}
 	if diff := cmp.Diff(strings.Join(want, ", "), err.Error()); diff != "" {

@@ -53,7 +53,8 @@ func checkDenied(t *testing.T, value string) {
 	rule := policy.Rule{Denied: []string{value}}
 	address, err := endpoint.Parse(value)
 	for what, spec := range map[string]policy.Spec{
-		"audience": {Audiences: rule}, "address": {LoginAddresses: rule}, "variable": {Env: rule}, "directory": {MountPaths: rule},
+		"audience": {Lists: policy.Lists{Audiences: rule}}, "address": {Lists: policy.Lists{LoginAddresses: rule}},
+		"secret": {Lists: policy.Lists{LoginSecrets: rule}}, "variable": {Lists: policy.Lists{Env: rule}}, "directory": {Lists: policy.Lists{MountPaths: rule}},
 	} {
 		if len(spec.Validate(field.NewPath("policy"))) > 0 || what == "address" && err != nil || what == "directory" && !strings.HasPrefix(value, "/") {
 			continue
@@ -62,7 +63,7 @@ func checkDenied(t *testing.T, value string) {
 		r := p.For("prod")
 		refusal := map[string]func() error{
 			"audience": func() error { return r.Audience(value) }, "address": func() error { return r.Address(address) },
-			"variable": func() error { return r.Env(value) }, "directory": func() error { return r.MountPath(value, false) },
+			"variable": func() error { return r.Env(value) }, "secret": func() error { return r.Secret(value) }, "directory": func() error { return r.MountPath(value, false) },
 		}[what]()
 		if !errors.Is(refusal, policy.ErrDenied) {
 			t.Errorf("%s %q is denied by its name, and still: %v", what, value, refusal)
@@ -85,12 +86,11 @@ func accepted(allowed, denied, namespaces string) (*policy.Policy, bool) {
 	for _, set := range []func(*policy.Spec){
 		func(s *policy.Spec) { s.Audiences = rule },
 		func(s *policy.Spec) { s.LoginAddresses = rule },
+		func(s *policy.Spec) { s.LoginSecrets = rule },
 		func(s *policy.Spec) { s.Env = rule },
 		func(s *policy.Spec) { s.MountPaths = rule },
 		func(s *policy.Spec) {
-			s.Namespaces = []policy.NamespaceRule{{
-				Namespaces: only(namespaces), Audiences: s.Audiences, LoginAddresses: s.LoginAddresses, Env: s.Env, MountPaths: s.MountPaths,
-			}}
+			s.Namespaces = []policy.NamespaceRule{{Namespaces: only(namespaces), Lists: s.Lists}}
 		},
 	} {
 		next := spec
@@ -105,7 +105,7 @@ func accepted(allowed, denied, namespaces string) (*policy.Policy, bool) {
 
 // judgements are all that can be said of a value.
 func judgements(r policy.Rules, value string) map[string]error {
-	all := map[string]error{"audience": r.Audience(value), "variable": r.Env(value)}
+	all := map[string]error{"audience": r.Audience(value), "variable": r.Env(value), "secret": r.Secret(value)}
 	if strings.HasPrefix(value, "/") {
 		all["directory"] = r.MountPath(value, false)
 		all["directory of Windows"] = r.MountPath(value, true)

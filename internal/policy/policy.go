@@ -48,6 +48,7 @@ type Policy struct {
 type ruleset struct {
 	audiences  rule[glob, string]
 	addresses  rule[addressPattern, address]
+	secrets    rule[glob, string]
 	env        rule[glob, string]
 	mountPaths rule[pathPattern, directory]
 }
@@ -69,7 +70,7 @@ type pattern[V any] interface {
 // of the API server are those that are known beside the configured ones.
 func New(spec Spec, apiServerAudiences []string) Policy {
 	p := Policy{
-		overall:   newRuleset(spec.Audiences, spec.LoginAddresses, spec.Env, spec.MountPaths),
+		overall:   newRuleset(spec.Lists),
 		apiServer: newGlobs(slices.Concat(apiServerAudiences, spec.APIServerAudiences)),
 	}
 	if len(spec.MountPaths.Allowed) == 0 {
@@ -77,18 +78,21 @@ func New(spec Spec, apiServerAudiences []string) Policy {
 	}
 	for _, ns := range spec.Namespaces {
 		p.namespaces = append(p.namespaces, namespaceRules{
-			names: newGlobs(ns.Namespaces), ruleset: newRuleset(ns.Audiences, ns.LoginAddresses, ns.Env, ns.MountPaths),
+			names: newGlobs(ns.Namespaces), ruleset: newRuleset(ns.Lists),
 		})
 	}
 	return p
 }
 
-func newRuleset(audiences, addresses, env, mountPaths Rule) ruleset {
+func newRuleset(l Lists) ruleset {
 	return ruleset{
-		audiences:  rule[glob, string]{allowed: newGlobs(audiences.Allowed), denied: newGlobs(audiences.Denied)},
-		addresses:  rule[addressPattern, address]{allowed: newAllowedAddresses(addresses.Allowed), denied: newAddressPatterns(addresses.Denied)},
-		env:        rule[glob, string]{allowed: newVariables(env.Allowed), denied: newVariables(env.Denied)},
-		mountPaths: rule[pathPattern, directory]{allowed: newPathPatterns(mountPaths.Allowed), denied: newPathPatterns(mountPaths.Denied)},
+		audiences: rule[glob, string]{allowed: newGlobs(l.Audiences.Allowed), denied: newGlobs(l.Audiences.Denied)},
+		addresses: rule[addressPattern, address]{
+			allowed: newAllowedAddresses(l.LoginAddresses.Allowed), denied: newAddressPatterns(l.LoginAddresses.Denied),
+		},
+		secrets:    rule[glob, string]{allowed: newGlobs(l.LoginSecrets.Allowed), denied: newGlobs(l.LoginSecrets.Denied)},
+		env:        rule[glob, string]{allowed: newVariables(l.Env.Allowed), denied: newVariables(l.Env.Denied)},
+		mountPaths: rule[pathPattern, directory]{allowed: newPathPatterns(l.MountPaths.Allowed), denied: newPathPatterns(l.MountPaths.Denied)},
 	}
 }
 

@@ -11,16 +11,8 @@ import (
 // Spec is the policy as the configuration file has it. In patterns, '*' stands
 // for any text and '?' for one character.
 type Spec struct {
-	// Audiences holds for every namespace.
-	Audiences Rule `json:"audiences,omitzero"`
-	// LoginAddresses are those that the tokens of login containers may be sent
-	// to, in every namespace: URLs, see [Rules.Address].
-	LoginAddresses Rule `json:"loginAddresses,omitzero"`
-	// Env are the variables that annotations may name, see [Rules.Env].
-	Env Rule `json:"env,omitzero"`
-	// MountPaths are the directories that annotations may name, and all that is
-	// below them, see [Rules.MountPath].
-	MountPaths Rule `json:"mountPaths,omitzero"`
+	// Lists holds for every namespace.
+	Lists
 	// Namespaces adds rules for some namespaces.
 	Namespaces []NamespaceRule `json:"namespaces,omitempty"`
 	// APIServerAudiences are the audiences that the cluster's own API server
@@ -28,6 +20,23 @@ type Spec struct {
 	// token with one of them can be used against the API server, so they are
 	// denied unless an allowed list names them literally.
 	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
+}
+
+// Lists are rules for what annotations ask for.
+type Lists struct {
+	// Audiences are those of tokens, see [Rules.Audience].
+	Audiences Rule `json:"audiences,omitzero"`
+	// LoginAddresses are those that the tokens of login containers may be sent
+	// to: URLs, see [Rules.Address].
+	LoginAddresses Rule `json:"loginAddresses,omitzero"`
+	// LoginSecrets are the Secrets of the pod's namespace that annotations may name
+	// for a login, see [Rules.Secret].
+	LoginSecrets Rule `json:"loginSecrets,omitzero"`
+	// Env are the variables that annotations may name, see [Rules.Env].
+	Env Rule `json:"env,omitzero"`
+	// MountPaths are the directories that annotations may name, and all that is
+	// below them, see [Rules.MountPath].
+	MountPaths Rule `json:"mountPaths,omitzero"`
 }
 
 // Rule lists patterns. What is denied stays denied; where anything is allowed,
@@ -40,16 +49,13 @@ type Rule struct {
 // NamespaceRule is a rule for the namespaces whose names match one of the
 // patterns. Its lists add to those that hold for every namespace.
 type NamespaceRule struct {
-	Namespaces     []string `json:"namespaces"`
-	Audiences      Rule     `json:"audiences,omitzero"`
-	LoginAddresses Rule     `json:"loginAddresses,omitzero"`
-	Env            Rule     `json:"env,omitzero"`
-	MountPaths     Rule     `json:"mountPaths,omitzero"`
+	Namespaces []string `json:"namespaces"`
+	Lists
 }
 
 // Validate reports everything that is wrong with a policy.
 func (s *Spec) Validate(path *field.Path) field.ErrorList {
-	errs := validateRules(path, s.Audiences, s.LoginAddresses, s.Env, s.MountPaths)
+	errs := s.Lists.validate(path)
 	for i := range s.Namespaces {
 		errs = append(errs, s.Namespaces[i].validate(path.Child("namespaces").Index(i))...)
 	}
@@ -63,23 +69,29 @@ func (ns *NamespaceRule) validate(path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, validatePatterns(ns.Namespaces, path.Child("namespaces"), namespacePattern.MatchString,
 		"must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace")...)
-	if ns.Audiences.empty() && ns.LoginAddresses.empty() && ns.Env.empty() && ns.MountPaths.empty() {
+	if ns.empty() {
 		errs = append(errs, field.Required(path.Child("audiences"),
-			"a rule that allows and denies no audiences, loginAddresses, env or mountPaths does nothing"))
+			"a rule that allows and denies no audiences, loginAddresses, loginSecrets, env or mountPaths does nothing"))
 	}
-	return append(errs, validateRules(path, ns.Audiences, ns.LoginAddresses, ns.Env, ns.MountPaths)...)
+	return append(errs, ns.Lists.validate(path)...)
 }
 
 func (r Rule) empty() bool { return len(r.Allowed)+len(r.Denied) == 0 }
 
-func validateRules(path *field.Path, audiences, addresses, env, mountPaths Rule) field.ErrorList {
+func (l *Lists) empty() bool {
+	return l.Audiences.empty() && l.LoginAddresses.empty() && l.LoginSecrets.empty() && l.Env.empty() && l.MountPaths.empty()
+}
+
+func (l *Lists) validate(path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	errs = append(errs, audiences.validate(path.Child("audiences"), isPlain, notPlain)...)
-	errs = append(errs, addresses.validate(path.Child("loginAddresses"), couldBeAddress,
+	errs = append(errs, l.Audiences.validate(path.Child("audiences"), isPlain, notPlain)...)
+	errs = append(errs, l.LoginAddresses.validate(path.Child("loginAddresses"), couldBeAddress,
 		"must be '*', or a URL with wildcards such as https://*.example.com:8200: it could match no address")...)
-	errs = append(errs, env.validate(path.Child("env"), variablePattern.MatchString,
+	errs = append(errs, l.LoginSecrets.validate(path.Child("loginSecrets"), secretPattern.MatchString,
+		"must be lower-case letters, digits, '-' and '.', with '*' and '?' as wildcards: it could match no Secret")...)
+	errs = append(errs, l.Env.validate(path.Child("env"), variablePattern.MatchString,
 		"must be letters, digits, '_', '-' and '.', with '*' and '?' as wildcards: it could match no variable")...)
-	return append(errs, mountPaths.validate(path.Child("mountPaths"), couldBeDirectory,
+	return append(errs, l.MountPaths.validate(path.Child("mountPaths"), couldBeDirectory,
 		"must be '*', or a clean absolute path such as /srv/tokens or D:\\tokens, with '*' and '?' as wildcards: it could match no directory")...)
 }
 
@@ -101,6 +113,9 @@ func validatePatterns(patterns []string, path *field.Path, valid func(string) bo
 // namespacePattern is what can match the name of a namespace, a DNS label
 // (RFC 1123).
 var namespacePattern = regexp.MustCompile(`^[-a-z0-9*?]+$`)
+
+// secretPattern is what can match the name of a Secret, a DNS subdomain (RFC 1123).
+var secretPattern = regexp.MustCompile(`^[-.a-z0-9*?]+$`)
 
 const notPlain = "must not be empty, hold control characters, or begin or end with white space"
 

@@ -173,7 +173,7 @@ matchExpressions:
 {{- $_ := set $config "login" $login -}}
 {{- end -}}
 {{- $policy := dict -}}
-{{- range $name := list "audiences" "loginAddresses" "env" "mountPaths" -}}
+{{- range $name := list "audiences" "loginAddresses" "loginSecrets" "env" "mountPaths" -}}
 {{- $rule := dict -}}
 {{- range $list, $patterns := index $.Values.config.policy $name -}}
 {{- with $patterns }}{{ $_ := set $rule $list . }}{{ end -}}

@@ -1,0 +1,16 @@
+package policy
+
+func secrets(r *ruleset) *rule[glob, string] { return &r.secrets }
+
+// Secret returns why the login containers of pods may not have a Secret of the pod's
+// namespace, or nil. What is in it is proved, or sent, to a relying party.
+func (r Rules) Secret(name string) error {
+	switch v := judge(r, secrets, name); {
+	case v.denied:
+		return r.denied("Secret")
+	case v.limited && !v.allowed:
+		return notListed(r, secrets)
+	default:
+		return nil
+	}
+}
