@@ -55,7 +55,7 @@ type NamespaceRule struct {
 
 // Validate reports everything that is wrong with a policy.
 func (s *Spec) Validate(path *field.Path) field.ErrorList {
-	errs := s.Lists.validate(path)
+	errs := s.validate(path)
 	for i := range s.Namespaces {
 		errs = append(errs, s.Namespaces[i].validate(path.Child("namespaces").Index(i))...)
 	}
