@@ -29,7 +29,8 @@ func ClassOf(status int) failure.Class {
 }
 
 // Refused is the failure that an answer reports. The words are those of the
-// relying party, as they are; where it has none, its page is shown.
+// relying party, as they are; where it has none, its page is shown. The class
+// failure.JWT means that the JWT is accepted once, and was used before.
 func (r Request) Refused(response Response, class failure.Class, words ...string) error {
 	if len(words) == 0 {
 		words = []string{excerpt(response)}
@@ -38,13 +39,17 @@ func (r Request) Refused(response Response, class failure.Class, words ...string
 	for _, said := range words[:min(len(words), maxWords)] {
 		quoted = append(quoted, secret.Quote(said, r.Secrets...))
 	}
+	verdict := failure.NoVerdict
+	if class == failure.JWT {
+		verdict = failure.JWTUsed
+	}
 	// A server that names a moment means it by its own clock.
 	now, answered := time.Now(), response.Answered()
 	if !answered.IsZero() {
 		now = answered
 	}
 	return &failure.Error{
-		Class: class, Doing: r.Doing, Cause: fmt.Errorf("%d: %s", response.Status, strings.Join(quoted, "; ")),
+		Class: class, Verdict: verdict, Doing: r.Doing, Cause: fmt.Errorf("%d: %s", response.Status, strings.Join(quoted, "; ")),
 		RetryAfter: RetryAfter(response.Header.Get("Retry-After"), now), Answered: answered,
 	}
 }

@@ -127,8 +127,13 @@ func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Reques
 	if len(body) > maxBody {
 		return Response{}, errTooLarge
 	}
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	return Response{Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
+
+// byteOrderMark is in front of what some Windows servers write. It is no part of JSON
+// (RFC 8259 section 8.1), nor of a token.
+const byteOrderMark = "\ufeff"
 
 var errTooLarge = errors.New("the answer is larger than 1 MiB")
 

@@ -158,6 +158,7 @@ func TestRefusal(t *testing.T) {
 		"messages":            {nil, 400, `{"errors":[{"message":"a","code":"b"},"c"]}`, failure.Denied, `400: "a"; "b"; "c"`},
 		"an object":           {nil, 500, `{"error":{"message":"a"}}`, failure.Server, `500: "a"`},
 		"too often":           {nil, 429, `{}`, failure.RateLimited, `429: "{}"`},
+		"a used JWT":          {nil, 403, `{"message":"the JWT has already been used"}`, failure.JWT, `403: "the JWT has already been used"`},
 		"an echo":             {nil, 400, `{"message":"bad token ` + jwt.Reveal() + `"}`, failure.Denied, `400: "bad token [redacted]"`},
 		"no JSON":             {nil, 200, `<title>Welcome</title>`, failure.Protocol, `the answer is not the expected JSON`},
 		"no token":            {nil, 200, `{"Token":"hidden"}`, failure.Protocol, "200: the answer has no token at /token"},
