@@ -31,7 +31,10 @@ const (
 // may be dead by then, and so a new CA or client certificate counts at once.
 type Client struct {
 	TLS TLS
-	// Timeout bounds a request, its redirect and its answer.
+	// RedirectHosts are hosts that a request may be redirected to, beside that of its
+	// URL: with a port, or else with that of the scheme.
+	RedirectHosts []string
+	// Timeout bounds a request, its redirects and its answer.
 	Timeout time.Duration
 	// UserAgent is how the client calls itself.
 	UserAgent string
@@ -47,9 +50,6 @@ type Request struct {
 	URL    *url.URL
 	Header http.Header
 	Body   []byte
-	// Redirects is how many redirects to follow that repeat the request: 307
-	// and 308.
-	Redirects int
 	// Secrets are what the request carries and no error may show.
 	Secrets []secret.Text
 }
@@ -86,24 +86,22 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	for {
+	own := r.URL
+	for range maxRedirects + 1 {
 		response, err := c.send(limited, transport, r)
 		if err != nil {
 			return Response{}, c.explain(ctx, r, err)
 		}
-		target, err := redirection(r.URL, response)
-		switch {
-		case err != nil:
-			return Response{}, r.Fail(failure.Protocol, err)
-		case target == nil:
+		target, err := c.redirection(own, r, response)
+		if err != nil {
+			return Response{}, r.Fail(failure.Protocol, fmt.Errorf("%d: %w", response.Status, err))
+		}
+		if target == nil {
 			return response, nil
-		case r.Redirects == 0:
-			return Response{}, r.Fail(failure.Protocol, fmt.Errorf(
-				"%d: a redirect to %s, which is not followed: is the address right?", response.Status, secret.Quote(target.Redacted(), r.Secrets...)))
 		}
 		r.URL = target
-		r.Redirects--
 	}
+	return Response{}, r.Fail(failure.Protocol, errLoop)
 }
 
 // send makes one HTTP request.
@@ -136,27 +134,6 @@ func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Reques
 const byteOrderMark = "\ufeff"
 
 var errTooLarge = errors.New("the answer is larger than 1 MiB")
-
-// redirection is where a response sends the client to repeat its request, if it
-// does. Any other redirect is for browsers, and an error.
-func redirection(from *url.URL, response Response) (*url.URL, error) {
-	if response.Status < 300 || response.Status > 399 {
-		return nil, nil //nolint:nilnil // no redirect is no error
-	}
-	location := response.Header.Get("Location")
-	target, err := from.Parse(location)
-	switch {
-	case err != nil || location == "" || target.Host == "":
-		return nil, fmt.Errorf("%d: a redirect to nowhere", response.Status)
-	case response.Status != http.StatusTemporaryRedirect && response.Status != http.StatusPermanentRedirect:
-		return nil, fmt.Errorf("%d: a redirect to %s, which is not for a program: is the address right?",
-			response.Status, secret.Quote(target.Redacted()))
-	case target.Scheme != "https" && target.Scheme != from.Scheme:
-		return nil, fmt.Errorf("%d: a redirect from %s to %s, which is not safe",
-			response.Status, from.Scheme, secret.Quote(target.Redacted()))
-	}
-	return target, nil
-}
 
 // Fail is the failure of a request.
 func (r Request) Fail(class failure.Class, cause error) error {

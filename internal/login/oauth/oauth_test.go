@@ -349,7 +349,7 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"an error of success", `200 {"error":"bad_verification_code"}`, failure.Denied, `200: "bad_verification_code"`},
 		{"another format", `400 {"message":"no"}`, failure.Denied, `400: "no"`},
 		{"a broken server", `500 `, failure.Server, `500: "Internal Server Error"`},
-		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right?`},
+		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right? If so, --redirect-hosts`},
 		{"no JSON", `200 access_token=at`, failure.Protocol, "the answer is not the expected JSON"},
 		{"an error and a token that is none", `200 {"error":"x","access_token":""}`, failure.Denied, `200: "x"`},
 		{"an object of an error", `403 {"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}`, failure.Denied, `403: "no"`},
