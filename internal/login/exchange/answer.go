@@ -71,22 +71,25 @@ func (r Request) Decode(response Response, into any) error {
 
 // excerpt is what there is to read in an answer: of an HTML page its title. An
 // answer of success may hold a token, in whatever form, so that no more than its
-// kind and its size is told.
+// kind and its size is told, as of what is no text.
 func excerpt(response Response) string {
 	body := string(bytes.TrimSpace(response.Body))
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil {
 		kind = "no media type"
 	}
+	if coding := response.Header.Get("Content-Encoding"); coding != "" {
+		kind += " (" + coding + ")"
+	}
 	title, titled := pageTitle(body)
 	switch {
-	case titled:
+	case titled && isText([]byte(title)):
 		body = "HTML page: " + title
 	case body == "":
 		return http.StatusText(response.Status)
-	case response.Status >= 200 && response.Status <= 299:
+	case response.Success(), !isText(response.Body):
 		body = fmt.Sprintf("%s, %d bytes", kind, len(response.Body))
-	case kind == "text/html", strings.HasPrefix(body, "<"):
+	case strings.HasPrefix(kind, "text/html"), strings.HasPrefix(body, "<"):
 		body = "HTML page: " + pageText(body)
 	}
 	return strings.Join(strings.Fields(body), " ")

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -19,12 +18,8 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
 
-const (
-	// maxBody bounds an answer.
-	maxBody = 1 << 20
-	// maxHeader bounds its header.
-	maxHeader = 64 << 10
-)
+// maxHeader bounds the header of an answer.
+const maxHeader = 64 << 10
 
 // Client sends requests. Each goes over a connection of its own: the next one
 // is minutes or hours away, an idle connection costs memory on both sides and
@@ -60,6 +55,9 @@ type Response struct {
 	Header http.Header
 	Body   []byte
 }
+
+// Success reports whether the status is one of success.
+func (r Response) Success() bool { return r.Status >= 200 && r.Status <= 299 }
 
 // Answered is when the relying party answered, by its own clock; zero where it does
 // not say.
@@ -113,27 +111,22 @@ func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Reques
 	maps.Copy(request.Header, r.Header)
 	request.Header.Set("User-Agent", c.UserAgent)
 	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Encoding", "identity")
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return Response{}, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
-	if err != nil {
+	answer := Response{Status: response.StatusCode, Header: response.Header}
+	answer.Body, err = readAll(response.Body)
+	if err == nil {
+		answer.Body, err = decode(answer.Body, response.Header.Values("Content-Encoding"))
+	}
+	if err != nil && (answer.Success() || !isUnreadable(err)) {
 		return Response{}, fmt.Errorf("could not read the answer: %w", err)
 	}
-	if len(body) > maxBody {
-		return Response{}, errTooLarge
-	}
-	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
-	return Response{Status: response.StatusCode, Header: response.Header, Body: body}, nil
+	return answer, nil
 }
-
-// byteOrderMark is in front of what some Windows servers write. It is no part of JSON
-// (RFC 8259 section 8.1), nor of a token.
-const byteOrderMark = "\ufeff"
-
-var errTooLarge = errors.New("the answer is larger than 1 MiB")
 
 // Fail is the failure of a request.
 func (r Request) Fail(class failure.Class, cause error) error {
@@ -169,7 +162,7 @@ func (c *Client) proxyOf(target *url.URL) *url.URL {
 
 // classify tells what kind of failure of a connection it is.
 func classify(err error) failure.Class {
-	if errors.Is(err, errTooLarge) {
+	if isUnreadable(err) {
 		return failure.Protocol
 	}
 	if isTLS(err) {

@@ -22,7 +22,7 @@ type read struct {
 	Map    map[string]string
 }
 
-func readAll(f Fields, name string) read {
+func readAs(f Fields, name string) read {
 	number, said := f.Number(name)
 	return read{f.Token(name), f.Texts(name), number, said, f.Bool(name), f.Map(name)}
 }
@@ -56,7 +56,7 @@ func TestAFieldIsReadAsWhatItShouldBe(t *testing.T) {
 			document = `{"x":` + value + `}`
 		}
 		f, ok := FieldsOf([]byte(document))
-		if diff := cmp.Diff(want, readAll(f, "x")); diff != "" || !ok {
+		if diff := cmp.Diff(want, readAs(f, "x")); diff != "" || !ok {
 			t.Errorf("%s (-want +got):\n%s", value, diff)
 		}
 	}
@@ -143,7 +143,7 @@ func FuzzFields(f *testing.F) {
 	f.Add(`{"İ":"a"}`, "i̇")
 	f.Fuzz(func(t *testing.T, document, name string) {
 		fields, ok := FieldsOf([]byte(document))
-		got := readAll(fields, name)
+		got := readAs(fields, name)
 		if got.Number < 0 || math.IsNaN(got.Number) || math.IsInf(got.Number, 0) || got.Number != 0 && !got.Said {
 			t.Errorf("%s: number %v", document, got.Number)
 		}

@@ -22,7 +22,7 @@ var (
 
 // read takes the credential out of an answer.
 func (p *Party) read(request exchange.Request, response exchange.Response) (exchange.Credential, error) {
-	if response.Status < 200 || response.Status > 299 {
+	if !response.Success() {
 		return exchange.Credential{}, refused(request, response)
 	}
 	token, document, err := p.token(request, response)

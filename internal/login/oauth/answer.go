@@ -19,7 +19,7 @@ var (
 // section 2.2. A refresh token is left alone: the JWT is what proves the identity,
 // each time.
 func (s *Server) read(request exchange.Request, response exchange.Response) (exchange.Credential, error) {
-	if response.Status < 200 || response.Status > 299 {
+	if !response.Success() {
 		return exchange.Credential{}, refused(request, response)
 	}
 	fields, err := request.Fields(response)

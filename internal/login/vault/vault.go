@@ -92,7 +92,7 @@ func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) 
 	if err != nil {
 		return request, response, err
 	}
-	if response.Status >= 200 && response.Status <= 299 {
+	if response.Success() {
 		return request, response, nil
 	}
 	err = refused(request, response)

@@ -75,7 +75,7 @@ const good = `{"request_id":"6b3c","lease_id":"","renewable":false,"lease_durati
 
 func TestTheLoginOnTheWire(t *testing.T) {
 	headers := map[string]string{
-		"User-Agent": "oidc-login/test", "Accept": "application/json", "Content-Type": "application/json", "X-Vault-Request": "true",
+		"User-Agent": "oidc-login/test", "Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json", "X-Vault-Request": "true",
 		"Connection": "close",
 	}
 	with := func(more ...string) map[string]string {
@@ -276,7 +276,7 @@ func TestALookAtATokenOnTheWire(t *testing.T) {
 	want := []request{{
 		Line: "GET /v1/auth/token/lookup-self",
 		Header: map[string]string{
-			"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "oidc-login/test", "X-Vault-Request": "true",
+			"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "oidc-login/test", "X-Vault-Request": "true",
 			"X-Vault-Token": token.Reveal(), "Connection": "close",
 		},
 	}}
