@@ -5,11 +5,8 @@ package exchange
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -104,7 +101,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 
 // send makes one HTTP request.
 func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Request) (Response, error) {
-	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL.String(), bytes.NewReader(r.Body))
+	var progress progress
+	request, err := http.NewRequestWithContext(progress.traced(ctx), r.Method, r.URL.String(), bytes.NewReader(r.Body))
 	if err != nil {
 		return Response{}, err
 	}
@@ -114,7 +112,7 @@ func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Reques
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return Response{}, err
+		return Response{}, progress.explain(r.URL.Scheme, err)
 	}
 	defer response.Body.Close()
 	answer := Response{Status: response.StatusCode, Header: response.Header}
@@ -131,62 +129,4 @@ func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Reques
 // Fail is the failure of a request.
 func (r Request) Fail(class failure.Class, cause error) error {
 	return &failure.Error{Class: class, Doing: r.Doing, Cause: cause}
-}
-
-// explain says why there is no answer.
-func (c *Client) explain(ctx context.Context, r Request, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("could not %s: %w", r.Doing, ctx.Err())
-	}
-	class := classify(err)
-	if class == failure.Timeout {
-		err = fmt.Errorf("no answer within %s", c.Timeout)
-	}
-	err = hint(err)
-	if proxy := c.proxyOf(r.URL); proxy != nil {
-		err = fmt.Errorf("%w (through the proxy %s)", err, proxy.Redacted())
-	}
-	return r.Fail(class, err)
-}
-
-func (c *Client) proxyOf(target *url.URL) *url.URL {
-	if c.Proxy == nil {
-		return nil
-	}
-	proxy, err := c.Proxy(&http.Request{URL: target})
-	if err != nil {
-		return nil // it is the error that is being explained
-	}
-	return proxy
-}
-
-// classify tells what kind of failure of a connection it is.
-func classify(err error) failure.Class {
-	if isUnreadable(err) {
-		return failure.Protocol
-	}
-	if isTLS(err) {
-		return failure.TLS
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return failure.Timeout
-	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return failure.Timeout
-	}
-	return failure.Network
-}
-
-func isTLS(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return true
-	}
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && (e.Op == "remote error" || e.Op == "local error") // so crypto/tls wraps alerts
 }

@@ -115,14 +115,3 @@ func (t TLS) config() (*tls.Config, error) {
 	}
 	return config, nil
 }
-
-// hint adds to an error of TLS what to look at.
-func hint(err error) error {
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w: is its CA given by ca-file or ca-bundle?", err)
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return fmt.Errorf("%w: is it https at this port?", err)
-	}
-	return err
-}

@@ -34,11 +34,12 @@ type party struct {
 	answers map[string]string // "STATUS BODY" by path
 
 	authorizations []string
+	location       string // of redirects
 }
 
 func serve(tb testing.TB, answers map[string]string) *party {
 	tb.Helper()
-	p := &party{answers: answers}
+	p := &party{answers: answers, location: "https://elsewhere.example/"}
 	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		form, err := url.ParseQuery(string(body))
@@ -54,7 +55,7 @@ func serve(tb testing.TB, answers map[string]string) *party {
 		}
 		status, body2, _ := strings.Cut(answer, " ")
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Location", "https://elsewhere.example/")
+		w.Header().Set("Location", p.location)
 		var code int
 		_ = json.Unmarshal([]byte(status), &code)
 		w.WriteHeader(code)
@@ -522,6 +523,24 @@ func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
 	}
 	if _, err := server.Login(t.Context(), jwt); err != nil {
 		t.Error(err)
+	}
+}
+
+// Some servers have their metadata elsewhere, and say so as to a browser.
+func TestMetadataAreRedirected(t *testing.T) {
+	for _, status := range []string{"301", "302", "303", "307", "308"} {
+		p := serve(t, map[string]string{
+			oidc: status + " ", "/moved": `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token"}`, "/token": "200 " + good,
+		})
+		p.location = "/moved"
+		server := p.client(t, loginspec.MethodJWTBearer, "")
+		server.discovering(p.URL)
+		if _, err := server.Login(t.Context(), jwt); err != nil || len(p.seen) != 3 {
+			t.Errorf("%s: %v, asked %v", status, err, p.seen)
+		}
+		p.location, server.discovered = "https://elsewhere.example/", nil
+		_, err := server.Login(t.Context(), jwt)
+		check(t, status, err, failure.Protocol, `allows the host "elsewhere.example"`)
 	}
 }
 
