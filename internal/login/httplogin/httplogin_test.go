@@ -198,7 +198,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		if text := err.Error(); len(text) > 8000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
+		if text := err.Error(); len(text) > 13000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
 			t.Errorf("%q", text)
 		}
 	})
