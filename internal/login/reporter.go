@@ -58,7 +58,7 @@ func (r *reporter) say(change func(*status.Status)) {
 func (r *reporter) loggedIn(why schedule.Reason, s *session, same bool) {
 	credential := s.credential
 	r.metrics.update(func(m *report) { m.logins++ })
-	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", secret.Cut(credential.TokenType),
+	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", secret.Cut(secret.Redact(credential.TokenType, credential.Token)),
 		"renewable", credential.Renewable, "policies", few(credential.Policies), "sameToken", same)
 	const subject = "relying party"
 	warnings := strings.Join(credential.Warnings, "\n")

@@ -85,7 +85,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	for range maxRedirects + 1 {
 		response, err := c.send(limited, transport, r)
 		if err != nil {
-			return Response{}, c.explain(ctx, r, err)
+			return Response{}, c.explain(ctx, own, r, err)
 		}
 		target, err := c.redirection(own, r, response)
 		if err != nil {

@@ -60,8 +60,8 @@ func (p *progress) explain(scheme string, err error) error {
 	}
 }
 
-// explain says why there is no answer.
-func (c *Client) explain(ctx context.Context, r Request, err error) error {
+// explain says why there is no answer to a request that was for own at first.
+func (c *Client) explain(ctx context.Context, own *url.URL, r Request, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("could not %s: %w", r.Doing, ctx.Err())
 	}
@@ -70,6 +70,9 @@ func (c *Client) explain(ctx context.Context, r Request, err error) error {
 	text := secret.Cut(secret.Redact(printable(err.Error()), r.Secrets...)) + hint(err)
 	if class == failure.Timeout {
 		text = fmt.Sprintf("no answer within %s", c.Timeout)
+	}
+	if r.URL != own {
+		text += fmt.Sprintf(" (redirected to %s)", secret.Quote(r.URL.Host, r.Secrets...))
 	}
 	if proxy := c.proxyOf(r.URL); proxy != nil {
 		text += fmt.Sprintf(" (through the proxy %s)", proxy.Redacted())

@@ -17,7 +17,7 @@ import (
 // listener is a server that does what it is told with each connection.
 func listener(t *testing.T, serve func(net.Conn)) (host string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at the end of the test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestTheWrongProtocolAtAPort(t *testing.T) {
 // The names of a certificate are the server's, and may be many.
 func TestTheWordsOfAConnectionAreBounded(t *testing.T) {
 	t.Parallel()
-	err := (&Client{}).explain(t.Context(), Request{Doing: "test"}, errors.New(strings.Repeat("name\n", 10000)))
+	err := (&Client{}).explain(t.Context(), nil, Request{Doing: "test"}, errors.New(strings.Repeat("name\n", 10000)))
 	wantFailure(t, err, failure.Network, "name ")
 	if len(err.Error()) > 1100 || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%d bytes: %.100q", len(err.Error()), err)

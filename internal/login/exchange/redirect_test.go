@@ -33,7 +33,7 @@ func redirector(t *testing.T) (client *Client, own Request, server *httptest.Ser
 		code, _ := strconv.Atoi(status)
 		w.WriteHeader(code)
 	})
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		tunnel(t, w, server.Listener.Addr().String())
 	}))
 	t.Cleanup(proxy.Close)
@@ -139,6 +139,15 @@ func TestALoopEnds(t *testing.T) {
 			t.Errorf("asked %d times", len(*asked))
 		}
 	}
+}
+
+func TestAFailureBehindARedirectSaysWhere(t *testing.T) {
+	t.Parallel()
+	client, r, _, _ := redirector(t)
+	client.RedirectHosts = []string{"vault.example.net:8200"} // the certificate has no such name
+	r.URL.RawQuery = url.Values{"to": {"307 https://vault.example.net:8200/"}}.Encode()
+	_, err := client.Do(t.Context(), r)
+	wantFailure(t, err, failure.TLS, `not vault.example.net (redirected to "vault.example.net:8200") (through the proxy `)
 }
 
 // Wherever a server sends a request, it goes to a host that it may go to, and never

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
@@ -81,7 +82,7 @@ func FuzzCertificates(f *testing.F) {
 	f.Add("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		got := certificates([]byte(text))
-		if again := certificates(got); string(again) != string(got) {
+		if again := certificates(got); !bytes.Equal(again, got) {
 			t.Errorf("%q becomes %q", got, again)
 		}
 		if len(got) > 0 && !x509.NewCertPool().AppendCertsFromPEM(got) || strings.Contains(string(got), "PRIVATE") {

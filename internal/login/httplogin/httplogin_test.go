@@ -121,6 +121,8 @@ func TestAnswer(t *testing.T) {
 		"the end of a JWT":           {nil, `{"token":"` + tokenUntil(hour) + `"}`, exchange.Credential{Token: secret.Text(tokenUntil(hour)), Lease: time.Hour}},
 		"seconds":                    {timed, answer("90"), known(90 * time.Second)},
 		"seconds in quotes":          {timed, answer(`"90"`), known(90 * time.Second)},
+		"seconds between blanks":     {timed, answer(`" 90 "`), known(90 * time.Second)},
+		"an endless lifetime":        {timed, answer(`"Infinity"`), unknown(untold)},
 		"a duration":                 {timed, answer(`"1h30m"`), known(90 * time.Minute)},
 		"a moment":                   {timed, answer(`"2026-01-02T04:04:05.000Z"`), known(time.Hour)},
 		"a moment of another zone":   {timed, answer(`"2026-01-02T05:04:05+01:00"`), known(time.Hour)},
