@@ -96,6 +96,30 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	}
 }
 
+func TestALoginIsRedirectedToAHostThatIsAllowed(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, port, _ := strings.Cut(r.Host, ":"); host != "localhost" {
+			http.Redirect(w, r, "http://localhost:"+port+"/", http.StatusTemporaryRedirect)
+			return
+		}
+		_, _ = io.WriteString(w, `{"auth":{"client_token":"hvs.abcdefghijkl","lease_duration":3600}}`)
+	}))
+	t.Cleanup(server.Close)
+	_, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
+	for hosts, want := range map[string]string{
+		"":                                "--redirect-hosts (annotation login-redirect-hosts) allows the host \"localhost:" + port + "\"",
+		"vault.example localhost:" + port: "",
+	} {
+		config := newFixture(t, func(c *Config) { c.Mode, c.Timeout = loginspec.ModeInit, time.Second }).config
+		config.Options[loginspec.Address], config.Options[loginspec.RedirectHosts] = server.URL, hosts
+		var log testutil.Log
+		err := Run(t.Context(), config, &log, nil)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", hosts, err)
+		}
+	}
+}
+
 func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	f := newFixture(t, nil)
 	config := f.config

@@ -2,8 +2,10 @@ package login
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +25,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 	"github.com/oidc-injector/oidc-injector/internal/login/status"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // middle makes all that is random lie in the middle of its range.
@@ -677,7 +680,9 @@ func TestTheCAIsCopiedForTheWorkload(t *testing.T) {
 			t.Error(f.output.String())
 		}
 		for i, ca := range []string{certificate(t), certificate(t)} {
-			if err := os.WriteFile(source, []byte(ca), 0o600); err != nil {
+			// The workload gets no key that somebody has put beside it.
+			_, key := testutil.IssueCertificate(t, &x509.Certificate{SerialNumber: big.NewInt(1)}, nil, nil)
+			if err := os.WriteFile(source, append(key, ca...), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			pass(10 * time.Second)

@@ -60,6 +60,7 @@ func partyOf(c Config, ca *exchange.CA) exchanger {
 		TLS: exchange.TLS{
 			CA: ca, CertFile: c.Options[loginspec.ClientCert], KeyFile: c.Options[loginspec.ClientKey], ServerName: c.Options[loginspec.TLSServerName],
 		},
-		Timeout: c.Options.Duration(loginspec.RequestTimeout), UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
+		RedirectHosts: c.Options.Words(loginspec.RedirectHosts),
+		Timeout:       c.Options.Duration(loginspec.RequestTimeout), UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
 	}, c.Options)
 }

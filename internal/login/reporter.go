@@ -2,7 +2,9 @@ package login
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
@@ -56,11 +58,34 @@ func (r *reporter) say(change func(*status.Status)) {
 func (r *reporter) loggedIn(why schedule.Reason, s *session, same bool) {
 	credential := s.credential
 	r.metrics.update(func(m *report) { m.logins++ })
-	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", credential.TokenType,
-		"renewable", credential.Renewable, "policies", credential.Policies, "sameToken", same)
-	for _, warning := range credential.Warnings {
+	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", secret.Cut(secret.Redact(credential.TokenType, credential.Token)),
+		"renewable", credential.Renewable, "policies", few(credential.Policies), "sameToken", same)
+	const subject = "relying party"
+	warnings := strings.Join(credential.Warnings, "\n")
+	if warnings == r.warned[subject] {
+		return
+	}
+	r.warned[subject] = warnings
+	for _, warning := range few(credential.Warnings) {
 		r.log.Warn("the relying party warns", "text", secret.Quote(warning, credential.Token))
 	}
+}
+
+// maxLogged bounds a list in the log, in bytes.
+const maxLogged = 1000
+
+// few are as many of the first elements of a list as are logged.
+func few(list []string) []string {
+	var some []string
+	size := 0
+	for i, element := range list {
+		if size > maxLogged {
+			return append(some, fmt.Sprintf("… and %d more", len(list)-i))
+		}
+		some = append(some, secret.Cut(element))
+		size += len(element)
+	}
+	return some
 }
 
 // revoked notes a revocation, or that there was none.

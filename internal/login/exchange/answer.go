@@ -29,7 +29,8 @@ func ClassOf(status int) failure.Class {
 }
 
 // Refused is the failure that an answer reports. The words are those of the
-// relying party, as they are; where it has none, its page is shown.
+// relying party, as they are; where it has none, its page is shown. The class
+// failure.JWT means that the JWT is accepted once, and was used before.
 func (r Request) Refused(response Response, class failure.Class, words ...string) error {
 	if len(words) == 0 {
 		words = []string{excerpt(response)}
@@ -38,13 +39,17 @@ func (r Request) Refused(response Response, class failure.Class, words ...string
 	for _, said := range words[:min(len(words), maxWords)] {
 		quoted = append(quoted, secret.Quote(said, r.Secrets...))
 	}
+	verdict := failure.NoVerdict
+	if class == failure.JWT {
+		verdict = failure.JWTUsed
+	}
 	// A server that names a moment means it by its own clock.
 	now, answered := time.Now(), response.Answered()
 	if !answered.IsZero() {
 		now = answered
 	}
 	return &failure.Error{
-		Class: class, Doing: r.Doing, Cause: fmt.Errorf("%d: %s", response.Status, strings.Join(quoted, "; ")),
+		Class: class, Verdict: verdict, Doing: r.Doing, Cause: fmt.Errorf("%d: %s", response.Status, strings.Join(quoted, "; ")),
 		RetryAfter: RetryAfter(response.Header.Get("Retry-After"), now), Answered: answered,
 	}
 }
@@ -66,22 +71,25 @@ func (r Request) Decode(response Response, into any) error {
 
 // excerpt is what there is to read in an answer: of an HTML page its title. An
 // answer of success may hold a token, in whatever form, so that no more than its
-// kind and its size is told.
+// kind and its size is told, as of what is no text.
 func excerpt(response Response) string {
 	body := string(bytes.TrimSpace(response.Body))
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil {
 		kind = "no media type"
 	}
+	if coding := response.Header.Get("Content-Encoding"); coding != "" {
+		kind += " (" + coding + ")"
+	}
 	title, titled := pageTitle(body)
 	switch {
-	case titled:
+	case titled && isText([]byte(title)):
 		body = "HTML page: " + title
 	case body == "":
 		return http.StatusText(response.Status)
-	case response.Status >= 200 && response.Status <= 299:
+	case response.Success(), !isText(response.Body):
 		body = fmt.Sprintf("%s, %d bytes", kind, len(response.Body))
-	case kind == "text/html", strings.HasPrefix(body, "<"):
+	case strings.HasPrefix(kind, "text/html"), strings.HasPrefix(body, "<"):
 		body = "HTML page: " + pageText(body)
 	}
 	return strings.Join(strings.Fields(body), " ")

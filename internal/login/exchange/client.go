@@ -5,12 +5,8 @@ package exchange
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -19,19 +15,18 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
 
-const (
-	// maxBody bounds an answer.
-	maxBody = 1 << 20
-	// maxHeader bounds its header.
-	maxHeader = 64 << 10
-)
+// maxHeader bounds the header of an answer.
+const maxHeader = 64 << 10
 
 // Client sends requests. Each goes over a connection of its own: the next one
 // is minutes or hours away, an idle connection costs memory on both sides and
 // may be dead by then, and so a new CA or client certificate counts at once.
 type Client struct {
 	TLS TLS
-	// Timeout bounds a request, its redirect and its answer.
+	// RedirectHosts are hosts that a request may be redirected to, beside that of its
+	// URL: with a port, or else with that of the scheme.
+	RedirectHosts []string
+	// Timeout bounds a request, its redirects and its answer.
 	Timeout time.Duration
 	// UserAgent is how the client calls itself.
 	UserAgent string
@@ -47,9 +42,6 @@ type Request struct {
 	URL    *url.URL
 	Header http.Header
 	Body   []byte
-	// Redirects is how many redirects to follow that repeat the request: 307
-	// and 308.
-	Redirects int
 	// Secrets are what the request carries and no error may show.
 	Secrets []secret.Text
 }
@@ -60,6 +52,9 @@ type Response struct {
 	Header http.Header
 	Body   []byte
 }
+
+// Success reports whether the status is one of success.
+func (r Response) Success() bool { return r.Status >= 200 && r.Status <= 299 }
 
 // Answered is when the relying party answered, by its own clock; zero where it does
 // not say.
@@ -86,132 +81,52 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	for {
+	own := r.URL
+	for range maxRedirects + 1 {
 		response, err := c.send(limited, transport, r)
 		if err != nil {
-			return Response{}, c.explain(ctx, r, err)
+			return Response{}, c.explain(ctx, own, r, err)
 		}
-		target, err := redirection(r.URL, response)
-		switch {
-		case err != nil:
-			return Response{}, r.Fail(failure.Protocol, err)
-		case target == nil:
+		target, err := c.redirection(own, r, response)
+		if err != nil {
+			return Response{}, r.Fail(failure.Protocol, fmt.Errorf("%d: %w", response.Status, err))
+		}
+		if target == nil {
 			return response, nil
-		case r.Redirects == 0:
-			return Response{}, r.Fail(failure.Protocol, fmt.Errorf(
-				"%d: a redirect to %s, which is not followed: is the address right?", response.Status, secret.Quote(target.Redacted(), r.Secrets...)))
 		}
 		r.URL = target
-		r.Redirects--
 	}
+	return Response{}, r.Fail(failure.Protocol, errLoop)
 }
 
 // send makes one HTTP request.
 func (c *Client) send(ctx context.Context, transport http.RoundTripper, r Request) (Response, error) {
-	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL.String(), bytes.NewReader(r.Body))
+	var progress progress
+	request, err := http.NewRequestWithContext(progress.traced(ctx), r.Method, r.URL.String(), bytes.NewReader(r.Body))
 	if err != nil {
 		return Response{}, err
 	}
 	maps.Copy(request.Header, r.Header)
 	request.Header.Set("User-Agent", c.UserAgent)
 	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Encoding", "identity")
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return Response{}, err
+		return Response{}, progress.explain(r.URL.Scheme, err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
-	if err != nil {
+	answer := Response{Status: response.StatusCode, Header: response.Header}
+	answer.Body, err = readAll(response.Body)
+	if err == nil {
+		answer.Body, err = decode(answer.Body, response.Header.Values("Content-Encoding"))
+	}
+	if err != nil && (answer.Success() || !isUnreadable(err)) {
 		return Response{}, fmt.Errorf("could not read the answer: %w", err)
 	}
-	if len(body) > maxBody {
-		return Response{}, errTooLarge
-	}
-	return Response{Status: response.StatusCode, Header: response.Header, Body: body}, nil
-}
-
-var errTooLarge = errors.New("the answer is larger than 1 MiB")
-
-// redirection is where a response sends the client to repeat its request, if it
-// does. Any other redirect is for browsers, and an error.
-func redirection(from *url.URL, response Response) (*url.URL, error) {
-	if response.Status < 300 || response.Status > 399 {
-		return nil, nil //nolint:nilnil // no redirect is no error
-	}
-	location := response.Header.Get("Location")
-	target, err := from.Parse(location)
-	switch {
-	case err != nil || location == "" || target.Host == "":
-		return nil, fmt.Errorf("%d: a redirect to nowhere", response.Status)
-	case response.Status != http.StatusTemporaryRedirect && response.Status != http.StatusPermanentRedirect:
-		return nil, fmt.Errorf("%d: a redirect to %s, which is not for a program: is the address right?",
-			response.Status, secret.Quote(target.Redacted()))
-	case target.Scheme != "https" && target.Scheme != from.Scheme:
-		return nil, fmt.Errorf("%d: a redirect from %s to %s, which is not safe",
-			response.Status, from.Scheme, secret.Quote(target.Redacted()))
-	}
-	return target, nil
+	return answer, nil
 }
 
 // Fail is the failure of a request.
 func (r Request) Fail(class failure.Class, cause error) error {
 	return &failure.Error{Class: class, Doing: r.Doing, Cause: cause}
-}
-
-// explain says why there is no answer.
-func (c *Client) explain(ctx context.Context, r Request, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("could not %s: %w", r.Doing, ctx.Err())
-	}
-	class := classify(err)
-	if class == failure.Timeout {
-		err = fmt.Errorf("no answer within %s", c.Timeout)
-	}
-	err = hint(err)
-	if proxy := c.proxyOf(r.URL); proxy != nil {
-		err = fmt.Errorf("%w (through the proxy %s)", err, proxy.Redacted())
-	}
-	return r.Fail(class, err)
-}
-
-func (c *Client) proxyOf(target *url.URL) *url.URL {
-	if c.Proxy == nil {
-		return nil
-	}
-	proxy, err := c.Proxy(&http.Request{URL: target})
-	if err != nil {
-		return nil // it is the error that is being explained
-	}
-	return proxy
-}
-
-// classify tells what kind of failure of a connection it is.
-func classify(err error) failure.Class {
-	if errors.Is(err, errTooLarge) {
-		return failure.Protocol
-	}
-	if isTLS(err) {
-		return failure.TLS
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return failure.Timeout
-	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return failure.Timeout
-	}
-	return failure.Network
-}
-
-func isTLS(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return true
-	}
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && (e.Op == "remote error" || e.Op == "local error") // so crypto/tls wraps alerts
 }

@@ -105,69 +105,6 @@ func wantFailure(t *testing.T, err error, class failure.Class, parts ...string) 
 	}
 }
 
-func TestRedirects(t *testing.T) {
-	t.Parallel()
-	var plain *httptest.Server
-	var asked []string
-	client, r, server := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		asked = append(asked, r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Kept")+" "+string(body))
-		status, location, _ := strings.Cut(r.URL.Query().Get("to"), " ")
-		switch status {
-		case "":
-			_, _ = io.WriteString(w, "here")
-		case "307":
-			w.Header().Set("Location", location)
-			w.WriteHeader(http.StatusTemporaryRedirect)
-		case "308":
-			w.Header().Set("Location", location)
-			w.WriteHeader(http.StatusPermanentRedirect)
-		case "302":
-			w.Header().Set("Location", location)
-			w.WriteHeader(http.StatusFound)
-		}
-	})
-	plain = httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(plain.Close)
-
-	for _, tt := range []struct {
-		name, to  string
-		redirects int
-		want      string
-	}{
-		{"to the active node", "307 " + server.URL + "/there", 1, ""},
-		{"permanently, by path", "308 /there", 1, ""},
-		{"not wanted", "307 /there", 0, `307: a redirect to "` + server.URL + `/there", which is not followed: is the address right?`},
-		{"twice", "307 /again?to=307+/there", 1, "which is not followed"},
-		{"to a page", "302 /login", 1, `302: a redirect to "` + server.URL + `/login", which is not for a program: is the address right?`},
-		{"out of TLS", "307 " + plain.URL, 1, "307: a redirect from https to \"" + plain.URL + `", which is not safe`},
-		{"to something else", "307 ftp://x/", 1, "which is not safe"},
-		{"to nowhere", "307 ", 1, "307: a redirect to nowhere"},
-		{"to rubbish", "307 http://[::1", 1, "307: a redirect to nowhere"},
-		{"with a token", "302 /?jwt=" + jwt, 1, `/?jwt=[redacted]"`},
-	} {
-		asked = nil
-		r := r
-		r.Header = http.Header{"X-Kept": {"kept"}}
-		r.Redirects = tt.redirects
-		target := *r.URL
-		target.Path, target.RawQuery = "/here", url.Values{"to": {tt.to}}.Encode()
-		r.URL = &target
-		response, err := client.Do(t.Context(), r)
-		if tt.want != "" {
-			wantFailure(t, err, failure.Protocol, "could not test: ", tt.want)
-			continue
-		}
-		if err != nil || string(response.Body) != "here" {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		want := []string{"POST /here kept body " + jwt, "POST /there kept body " + jwt}
-		if diff := cmp.Diff(want, asked); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
-	}
-}
-
 func TestWhyThereIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})

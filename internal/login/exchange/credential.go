@@ -24,11 +24,13 @@ type Credential struct {
 	// TokenType is Vault's "service" or "batch", or OAuth's "Bearer".
 	TokenType string
 
-	// Of Vault only. Warnings are Vault's words.
+	// Warnings are Vault's words, and what is unusual about an answer.
+	Warnings []string
+
+	// Of Vault only.
 	Accessor string
 	Policies []string
 	Metadata map[string]string
-	Warnings []string
 
 	// Of OAuth only.
 	Scope, IssuedTokenType string

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -27,48 +29,69 @@ type TLS struct {
 type CA struct {
 	file string
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// good are the certificates that were read last, and read is the hash of all that
+	// was there: it is read often and changes rarely.
 	good []byte
+	read [sha256.Size]byte
 }
 
 // NewCA makes a CA of a file, or else of a bundle.
 func NewCA(file, bundle string) *CA {
-	return &CA{file: file, good: []byte(bundle)}
+	return &CA{file: file, good: certificates([]byte(bundle))}
 }
 
-// PEM reads the certificate authorities. Once there were good ones they stay in
-// force where they cannot be read any more, or are broken: a volume that is
-// just being edited must not end a working login. The error says so.
+// PEM reads the certificate authorities: certificates and nothing else, whatever is
+// beside them. Once there were good ones they stay in force where they cannot be
+// read any more, or are broken: a volume that is just being edited must not end a
+// working login. The error says so.
 func (c *CA) PEM() ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.file == "" && len(c.good) == 0 {
+		return nil, errors.New("could not read the certificate authorities: the bundle has no certificate in PEM")
+	}
 	if c.file == "" {
 		return c.good, nil
 	}
 	data, err := os.ReadFile(c.file)
-	switch {
-	case err != nil:
+	if err != nil {
 		return c.good, fmt.Errorf("could not read the certificate authorities: %w", err)
-	case !HasCertificate(data):
+	}
+	sum := sha256.Sum256(data)
+	if sum == c.read {
+		return c.good, nil
+	}
+	good := certificates(data)
+	if len(good) == 0 {
 		return c.good, fmt.Errorf("could not read the certificate authorities: %s has no certificate in PEM", c.file)
 	}
-	c.good = data
-	return data, nil
+	c.good, c.read = good, sum
+	return good, nil
 }
 
-// HasCertificate tells whether there is a certificate in PEM.
-func HasCertificate(data []byte) bool {
+// certificates are those in PEM, each once, without what may be between or in front
+// of them: what is copied for the workload must not hold a private key that somebody
+// has put into the same file.
+func certificates(data []byte) []byte {
+	var out []byte
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	for {
 		block, rest := pem.Decode(data)
 		if block == nil {
-			return false
-		}
-		if block.Type == "CERTIFICATE" {
-			if _, err := x509.ParseCertificate(block.Bytes); err == nil {
-				return true
-			}
+			return out
 		}
 		data = rest
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			continue
+		}
+		one := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
+		if !bytes.Contains(out, one) {
+			out = append(out, one...)
+		}
 	}
 }
 
@@ -91,15 +114,4 @@ func (t TLS) config() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{certificate}
 	}
 	return config, nil
-}
-
-// hint adds to an error of TLS what to look at.
-func hint(err error) error {
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w: is its CA given by ca-file or ca-bundle?", err)
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return fmt.Errorf("%w: is it https at this port?", err)
-	}
-	return err
 }

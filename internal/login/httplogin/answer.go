@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/login/exchange"
@@ -22,7 +24,7 @@ var (
 
 // read takes the credential out of an answer.
 func (p *Party) read(request exchange.Request, response exchange.Response) (exchange.Credential, error) {
-	if response.Status < 200 || response.Status > 299 {
+	if !response.Success() {
 		return exchange.Credential{}, refused(request, response)
 	}
 	token, document, err := p.token(request, response)
@@ -113,6 +115,7 @@ func lifetime(value any, answered time.Time) (time.Duration, bool) {
 	case float64:
 		return lease(v, now)
 	case string:
+		v = strings.TrimSpace(v)
 		if number, err := strconv.ParseFloat(v, 64); err == nil {
 			return lease(number, now)
 		}
@@ -128,7 +131,7 @@ func lifetime(value any, answered time.Time) (time.Duration, bool) {
 
 func lease(seconds float64, now time.Time) (time.Duration, bool) {
 	switch {
-	case !(seconds >= 0): // nor a number
+	case !(seconds >= 0), math.IsInf(seconds, 1): // nor a number
 		return 0, false
 	case seconds >= 1000*leastUnixTime: // in milliseconds
 		return lease(seconds/1000, now)

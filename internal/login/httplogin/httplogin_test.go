@@ -121,6 +121,8 @@ func TestAnswer(t *testing.T) {
 		"the end of a JWT":           {nil, `{"token":"` + tokenUntil(hour) + `"}`, exchange.Credential{Token: secret.Text(tokenUntil(hour)), Lease: time.Hour}},
 		"seconds":                    {timed, answer("90"), known(90 * time.Second)},
 		"seconds in quotes":          {timed, answer(`"90"`), known(90 * time.Second)},
+		"seconds between blanks":     {timed, answer(`" 90 "`), known(90 * time.Second)},
+		"an endless lifetime":        {timed, answer(`"Infinity"`), unknown(untold)},
 		"a duration":                 {timed, answer(`"1h30m"`), known(90 * time.Minute)},
 		"a moment":                   {timed, answer(`"2026-01-02T04:04:05.000Z"`), known(time.Hour)},
 		"a moment of another zone":   {timed, answer(`"2026-01-02T05:04:05+01:00"`), known(time.Hour)},
@@ -158,6 +160,7 @@ func TestRefusal(t *testing.T) {
 		"messages":            {nil, 400, `{"errors":[{"message":"a","code":"b"},"c"]}`, failure.Denied, `400: "a"; "b"; "c"`},
 		"an object":           {nil, 500, `{"error":{"message":"a"}}`, failure.Server, `500: "a"`},
 		"too often":           {nil, 429, `{}`, failure.RateLimited, `429: "{}"`},
+		"a used JWT":          {nil, 403, `{"message":"the JWT has already been used"}`, failure.JWT, `403: "the JWT has already been used"`},
 		"an echo":             {nil, 400, `{"message":"bad token ` + jwt.Reveal() + `"}`, failure.Denied, `400: "bad token [redacted]"`},
 		"no JSON":             {nil, 200, `<title>Welcome</title>`, failure.Protocol, `the answer is not the expected JSON`},
 		"no token":            {nil, 200, `{"Token":"hidden"}`, failure.Protocol, "200: the answer has no token at /token"},
@@ -197,7 +200,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		if text := err.Error(); len(text) > 8000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
+		if text := err.Error(); len(text) > 13000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
 			t.Errorf("%q", text)
 		}
 	})

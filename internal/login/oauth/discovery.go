@@ -73,26 +73,30 @@ func (s *Server) metadata(ctx context.Context, issuer, source *url.URL) (*url.UR
 	if err != nil {
 		return nil, err
 	}
-	return readMetadata(request, issuer, response)
+	return readMetadata(request, issuer, response, s.options[loginspec.ClientAuth] == loginspec.ClientAuthTLS)
 }
 
-func readMetadata(request exchange.Request, issuer *url.URL, response exchange.Response) (*url.URL, error) {
+// readMetadata returns the token endpoint, for a client with or without a
+// certificate.
+func readMetadata(request exchange.Request, issuer *url.URL, response exchange.Response, certified bool) (*url.URL, error) {
 	if response.Status != http.StatusOK {
 		return nil, request.Refused(response, exchange.ClassOf(response.Status))
 	}
-	var document struct {
-		Issuer        string `json:"issuer"`
-		TokenEndpoint string `json:"token_endpoint"`
-	}
-	if err := request.Decode(response, &document); err != nil {
+	fields, err := request.Fields(response)
+	if err != nil {
 		return nil, err
 	}
 	// RFC 8414 section 3.3: identical, character by character.
-	if want := issuer.String(); document.Issuer != want {
+	if got, want := fields.Text("issuer"), issuer.String(); got != want {
 		return nil, request.Fail(failure.Protocol, fmt.Errorf("it names the issuer %s, which has to be exactly %q",
-			secret.Quote(document.Issuer), want))
+			secret.Quote(got), want))
 	}
-	endpoint, err := tokenEndpoint(issuer, document.TokenEndpoint)
+	text := fields.Text("token_endpoint")
+	// RFC 8705 section 5: who has a certificate may be expected elsewhere.
+	if aliases, _ := fields.Object("mtls_endpoint_aliases"); certified && aliases.Has("token_endpoint") {
+		text = aliases.Text("token_endpoint")
+	}
+	endpoint, err := tokenEndpoint(issuer, text)
 	if err != nil {
 		return nil, request.Fail(failure.Protocol, err)
 	}

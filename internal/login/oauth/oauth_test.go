@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -34,11 +35,12 @@ type party struct {
 	answers map[string]string // "STATUS BODY" by path
 
 	authorizations []string
+	location       string // of redirects
 }
 
 func serve(tb testing.TB, answers map[string]string) *party {
 	tb.Helper()
-	p := &party{answers: answers}
+	p := &party{answers: answers, location: "https://elsewhere.example/"}
 	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		form, err := url.ParseQuery(string(body))
@@ -54,7 +56,7 @@ func serve(tb testing.TB, answers map[string]string) *party {
 		}
 		status, body2, _ := strings.Cut(answer, " ")
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Location", "https://elsewhere.example/")
+		w.Header().Set("Location", p.location)
 		var code int
 		_ = json.Unmarshal([]byte(status), &code)
 		w.WriteHeader(code)
@@ -249,23 +251,75 @@ func TestWhatTheServerGives(t *testing.T) {
 	full := exchange.Credential{
 		Token: "at", Lease: time.Hour, TokenType: "Bearer", Scope: "a b", IssuedTokenType: "urn:ietf:params:oauth:token-type:access_token",
 	}
+	unknown := func(c *exchange.Credential) { c.Lease, c.Assumed = 5*time.Minute, true }
+	const ignored, noNumber = " is ignored, as it is not of the expected type", " is ignored, as it is not a number from 0 on"
 	for _, tt := range []struct {
 		name, from, to string
 		change         func(*exchange.Credential)
+		unusual        string
 	}{
-		{"everything", "", "", func(*exchange.Credential) {}},
-		{"a number in quotes", "3600", `"3600"`, func(*exchange.Credential) {}},
-		{"part of a second", "3600", "0.25", func(c *exchange.Credential) { c.Lease = 250 * time.Millisecond }},
-		{"no lifetime", `"expires_in":3600,`, "", func(c *exchange.Credential) { c.Lease, c.Assumed = 5*time.Minute, true }},
-		{"a lifetime of null", `3600`, "null", func(c *exchange.Credential) { c.Lease, c.Assumed = 5*time.Minute, true }},
-		{"no scope", `"scope":"a b",`, "", func(c *exchange.Credential) { c.Scope = "" }},
+		{"everything", "", "", func(*exchange.Credential) {}, ""},
+		{"a number in quotes", "3600", `"3600"`, func(*exchange.Credential) {}, ""},
+		{"a fraction in quotes", "3600", `"3600.0"`, func(*exchange.Credential) {}, ""},
+		{"a number between blanks", "3600", `" 3600 "`, func(*exchange.Credential) {}, ""},
+		{"an exponent", "3600", "3.6e3", func(*exchange.Credential) {}, ""},
+		{"part of a second", "3600", "0.25", func(c *exchange.Credential) { c.Lease = 250 * time.Millisecond }, ""},
+		{"a long time", "3600", "1e300", func(c *exchange.Credential) { c.Lease = 10 * 365 * 24 * time.Hour }, ""},
+		{"no lifetime", `"expires_in":3600,`, "", unknown, ""},
+		{"a lifetime of null", `3600`, "null", unknown, ""},
+		{"less than nothing", "3600", "-1", unknown, "expires_in" + noNumber},
+		{"not a number", "3600", `"NaN"`, unknown, "expires_in" + noNumber},
+		{"an endless number", "3600", `"Infinity"`, unknown, "expires_in" + noNumber},
+		{"too large a number", "3600", `1e999`, unknown, "expires_in" + noNumber},
+		{"a text", "3600", `"an hour"`, unknown, "expires_in" + noNumber},
+		{"an empty text", "3600", `""`, unknown, "expires_in" + noNumber},
+		{"not a time", "3600", `{}`, unknown, "expires_in" + noNumber},
+		{"a truth", "3600", `true`, unknown, "expires_in" + noNumber},
+		{"no scope", `"scope":"a b",`, "", func(c *exchange.Credential) { c.Scope = "" }, ""},
+		{"a list of scopes", `"a b"`, `["a","b"]`, func(*exchange.Credential) {}, ""},
+		{"no scopes", `"a b"`, `[]`, func(c *exchange.Credential) { c.Scope = "" }, ""},
+		{"a list of more than scopes", `"a b"`, `["a",{},null,"b"]`, func(*exchange.Credential) {}, "scope" + ignored},
+		{"a scope of a number", `"a b"`, `7`, func(c *exchange.Credential) { c.Scope = "7" }, ""},
+		{"a scope of another type", `"a b"`, `{"a":"b"}`, func(c *exchange.Credential) { c.Scope = "" }, "scope" + ignored},
+		{"no type", `"token_type":"Bearer",`, ``, func(*exchange.Credential) {}, "token_type is not given, and Bearer is assumed"},
+		{"a type of null", `"Bearer"`, `null`, func(*exchange.Credential) {}, "token_type is not given, and Bearer is assumed"},
+		{"another type", `"Bearer"`, `"N_A"`, func(c *exchange.Credential) { c.TokenType = "N_A" }, ""},
+		{
+			"a type of another type", `"Bearer"`, `false`, func(*exchange.Credential) {},
+			"token_type" + ignored + "; token_type is not given, and Bearer is assumed",
+		},
+		{"no issued type", `"issued_token_type"`, `"x"`, func(c *exchange.Credential) { c.IssuedTokenType = "" }, "issued_token_type is not given"},
+		{"an empty error", `{`, `{"error":"",`, func(*exchange.Credential) {}, ""},
+		{"no error", `{`, `{"error":false,"error_description":null,`, func(*exchange.Credential) {}, ""},
+		{"a name in another case", `"access_token"`, `"Access_Token"`, func(*exchange.Credential) {}, ""},
+		{"a name in two cases", `{`, `{"ACCESS_TOKEN":"other",`, func(*exchange.Credential) {}, ""},
+		{"a name twice", `{`, `{"access_token":"other",`, func(*exchange.Credential) {}, ""},
 	} {
 		p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, tt.from, tt.to, 1)})
 		got, err := p.client(t, loginspec.MethodTokenExchange, "/").Login(t.Context(), jwt)
 		want := full
 		tt.change(&want)
+		if tt.unusual != "" {
+			want.Warnings = []string{"the answer is unusual: " + tt.unusual}
+		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, diff)
+		}
+	}
+}
+
+// What real servers and the fixtures of their clients leave out.
+func TestAnAccessTokenIsEnough(t *testing.T) {
+	for method := range methods {
+		for answer, warned := range map[string]bool{
+			`{"access_token":"at"}`: true,
+			"\xef\xbb\xbf" + `{"access_token":"at","token_type":"Bearer"}`: method == loginspec.MethodTokenExchange,
+		} {
+			p := serve(t, map[string]string{"/": "200 " + answer})
+			got, err := p.client(t, method, "/").Login(t.Context(), jwt)
+			if err != nil || got.Token != "at" || got.TokenType != "Bearer" || (len(got.Warnings) == 1) != warned {
+				t.Errorf("%s, %s: %+v, %v", method, answer, got, err)
+			}
 		}
 	}
 }
@@ -295,23 +349,46 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"too fast", `400 {"error":"slow_down"}`, failure.RateLimited, `400: "slow_down"`},
 		{"429", `429 {"error":"x"}`, failure.RateLimited, `429: "x"`},
 		{"an error of success", `200 {"error":"bad_verification_code"}`, failure.Denied, `200: "bad_verification_code"`},
-		{"another format", `400 {"message":"no"}`, failure.Denied, `400: "{\"message\":\"no\"}"`},
+		{"another format", `400 {"message":"no"}`, failure.Denied, `400: "no"`},
 		{"a broken server", `500 `, failure.Server, `500: "Internal Server Error"`},
-		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right?`},
+		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right? If so, --redirect-hosts`},
 		{"no JSON", `200 access_token=at`, failure.Protocol, "the answer is not the expected JSON"},
-		{"a list of scopes", `200 ` + strings.Replace(good, `"a b"`, `["a","b"]`, 1), failure.Protocol, ` of type string: "application/json, 168 bytes"`},
+		{"an error and a token that is none", `200 {"error":"x","access_token":""}`, failure.Denied, `200: "x"`},
+		{"an object of an error", `403 {"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}`, failure.Denied, `403: "no"`},
+		{"an object of an error of success", `200 {"error":{"message":"no"}}`, failure.Protocol, `200: "no"`},
+		{"an error of a number", `400 {"error":17,"error_description":["a","b"]}`, failure.Denied, `400: "17"; "a b"`},
+		{"more than JSON", `200 ` + good + `}`, failure.Protocol, "the answer is not the expected JSON"},
+		{"a list", `200 [` + good + `]`, failure.Protocol, "the answer is not the expected JSON"},
+		{"a token of a number", `200 {"access_token":7,"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
+		{"a token of null", `200 {"access_token":null,"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
 		{"no token", `200 {"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
 		{"a broken token", `200 {"access_token":"a\nb","token_type":"Bearer"}`, failure.Protocol, "access_token is not a token"},
-		{"no type", `200 {"access_token":"at"}`, failure.Protocol, "the answer has no token_type"},
-		{"no issued type", `200 {"access_token":"at","token_type":"Bearer"}`, failure.Protocol, "the answer has no issued_token_type, which RFC 8693 requires"},
 		{"expired", `200 ` + strings.Replace(good, "3600", "0", 1), failure.Protocol, "the token has ended already, as expires_in or its exp says"},
-		{"less than nothing", `200 ` + strings.Replace(good, "3600", "-1", 1), failure.Protocol, "expires_in is not a number of seconds"},
-		{"not a number", `200 ` + strings.Replace(good, "3600", `"NaN"`, 1), failure.Protocol, "expires_in is not a number of seconds"},
-		{"not a time", `200 ` + strings.Replace(good, "3600", `{}`, 1), failure.Protocol, "expires_in is not a number of seconds"},
 	} {
 		p := serve(t, map[string]string{"/token": tt.answer})
 		_, err := p.client(t, loginspec.MethodTokenExchange, "/token").Login(t.Context(), jwt)
 		check(t, tt.name, err, tt.class, "could not get a token at "+p.URL+"/token: ", tt.want)
+	}
+}
+
+// Entra ID has the ids that its support asks for at the end of a long text. A message
+// with all that a server can say fits into a termination message.
+func TestLongWordsAreShown(t *testing.T) {
+	const ids = "Trace ID: 007fc931-d337-4638-8760-8f5c9c231e00 Correlation ID: bc6ac312-88fd-4b97-8d37-6566985045b9 Timestamp: 2025-07-07 10:30:48Z"
+	subject := "system:serviceaccount:" + strings.Repeat("n", 63) + ":" + strings.Repeat("s", 253)
+	entra := "AADSTS7002138: No matching federated identity record found for presented assertion subject '" + subject + "'. The subject matches with " +
+		"case-insensitive comparison, but not with case-sensitive comparison. Check your federated identity credential Subject, Audience and Issuer " +
+		"against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation " + ids
+	long := strings.Repeat("word ", 1000)
+	for _, tt := range []struct{ description, want string }{{entra, ids + `"; "https://e/7002138"`}, {long, "word …"}} {
+		p := serve(t, map[string]string{"/": `401 {"error":"invalid_client","error_description":"` + tt.description + `","error_uri":"https://e/7002138"}`})
+		_, err := p.client(t, loginspec.MethodClientAssertion, "/").Login(t.Context(), jwt)
+		check(t, tt.want, err, failure.Denied, `401: "invalid_client"; "`+tt.description[:800], tt.want)
+	}
+	p := serve(t, map[string]string{"/": fmt.Sprintf(`400 {"error":%q,"error_description":%[1]q,"error_uri":%[1]q}`, long)})
+	_, err := p.client(t, loginspec.MethodClientAssertion, "/").Login(t.Context(), jwt)
+	if n := len(err.Error()); n < 3000 || n > 3500 {
+		t.Errorf("%d bytes", n)
 	}
 }
 
@@ -363,15 +440,6 @@ func check(t *testing.T, name string, err error, class failure.Class, parts ...s
 	}
 	if strings.Contains(err.Error(), "eyJ") {
 		t.Errorf("%s: a token is shown: %v", name, err)
-	}
-}
-
-func TestOnlyTokenExchangeHasAnIssuedType(t *testing.T) {
-	for _, method := range []string{loginspec.MethodJWTBearer, loginspec.MethodClientAssertion} {
-		p := serve(t, map[string]string{"/": `200 {"access_token":"at","token_type":"Bearer"}`})
-		if _, err := p.client(t, method, "/").Login(t.Context(), jwt); err != nil {
-			t.Errorf("%s: %v", method, err)
-		}
 	}
 }
 
@@ -437,6 +505,33 @@ func TestTheEndpointIsFound(t *testing.T) {
 	}
 }
 
+// RFC 8705 section 5: a client with a certificate may have an endpoint of its own.
+func TestTheEndpointOfACertificate(t *testing.T) {
+	for _, tt := range []struct{ name, auth, aliases, want string }{
+		{"an alias", loginspec.ClientAuthTLS, `{"token_endpoint":"ISSUER/mtls"}`, "POST /mtls"},
+		{"no certificate", loginspec.ClientAuthNone, `{"token_endpoint":"ISSUER/mtls"}`, "POST /token"},
+		{"aliases of others", loginspec.ClientAuthTLS, `{"revocation_endpoint":"ISSUER/mtls"}`, "POST /token"},
+		{"no aliases", loginspec.ClientAuthTLS, `null`, "POST /token"},
+		{"not TLS", loginspec.ClientAuthTLS, `{"token_endpoint":"http://x/mtls"}`, ""},
+	} {
+		p := serve(t, map[string]string{
+			oidc:     `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token","mtls_endpoint_aliases":` + tt.aliases + `}`,
+			"/token": "200 " + good, "/mtls": "200 " + good,
+		})
+		server := p.client(t, loginspec.MethodJWTBearer, "")
+		server.discovering(p.URL)
+		server.options[loginspec.ClientAuth] = tt.auth
+		_, err := server.Login(t.Context(), jwt)
+		if tt.want == "" {
+			check(t, tt.name, err, failure.Protocol, `its token_endpoint "http://x/mtls" is not https`)
+			continue
+		}
+		if got := p.seen[len(p.seen)-1]; err != nil || !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: %s, %v", tt.name, got, err)
+		}
+	}
+}
+
 func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
 	p := serve(t, map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good, "/new": "200 " + good})
 	server := p.client(t, loginspec.MethodTokenExchange, "")
@@ -450,6 +545,24 @@ func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
 	}
 	if _, err := server.Login(t.Context(), jwt); err != nil {
 		t.Error(err)
+	}
+}
+
+// Some servers have their metadata elsewhere, and say so as to a browser.
+func TestMetadataAreRedirected(t *testing.T) {
+	for _, status := range []string{"301", "302", "303", "307", "308"} {
+		p := serve(t, map[string]string{
+			oidc: status + " ", "/moved": `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token"}`, "/token": "200 " + good,
+		})
+		p.location = "/moved"
+		server := p.client(t, loginspec.MethodJWTBearer, "")
+		server.discovering(p.URL)
+		if _, err := server.Login(t.Context(), jwt); err != nil || len(p.seen) != 3 {
+			t.Errorf("%s: %v, asked %v", status, err, p.seen)
+		}
+		p.location, server.discovered = "https://elsewhere.example/", nil
+		_, err := server.Login(t.Context(), jwt)
+		check(t, status, err, failure.Protocol, `allows the host "elsewhere.example"`)
 	}
 }
 
@@ -532,7 +645,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		if text := err.Error(); len(text) > 4000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
+		if text := err.Error(); len(text) > 13000 || strings.Contains(text, jwt.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
 			t.Errorf("%q", text)
 		}
 	})
@@ -540,18 +653,19 @@ func FuzzAnswer(f *testing.F) {
 
 // Metadata never lead a JWT away from TLS.
 func FuzzMetadata(f *testing.F) {
-	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://c/token"}`)
-	f.Add(`{"issuer":"https://a/b","token_endpoint":"http://c/token"}`)
-	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://u:p@c/token#x"}`)
-	f.Add(`{"issuer":"https://A/b","token_endpoint":"//c"}`)
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://c/token"}`, true)
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"http://c/token"}`, true)
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://u:p@c/token#x"}`, true)
+	f.Add(`{"issuer":"https://A/b","token_endpoint":"//c"}`, true)
+	f.Add(`{"issuer":"https://a/b","token_endpoint":"https://c","mtls_endpoint_aliases":{"token_endpoint":"http://c"}}`, true)
 	issuer := &url.URL{Scheme: "https", Host: "a", Path: "/b"}
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, text string, certified bool) {
 		r := exchange.Request{Doing: "test"}
-		endpoint, err := readMetadata(r, issuer, exchange.Response{Status: 200, Body: []byte(text)})
+		endpoint, err := readMetadata(r, issuer, exchange.Response{Status: 200, Body: []byte(text)}, certified)
 		if err == nil && (endpoint.Scheme != "https" || endpoint.Host == "" || endpoint.User != nil || endpoint.Fragment != "") {
 			t.Errorf("endpoint %s", endpoint)
 		}
-		if err != nil && (len(err.Error()) > 4000 || strings.ContainsAny(err.Error(), "\n\x1b")) {
+		if err != nil && (len(err.Error()) > 9000 || strings.ContainsAny(err.Error(), "\n\x1b")) {
 			t.Errorf("%q", err)
 		}
 	})

@@ -50,8 +50,10 @@ func (t Text) Usable() bool {
 }
 
 const (
-	// maxQuoted bounds what is shown of another party's words, in bytes.
-	maxQuoted = 300
+	// maxQuoted bounds what is shown of another party's words, in bytes. Entra ID has
+	// the ids that its support asks for behind a long text; three such words still fit
+	// into a termination message.
+	maxQuoted = 1000
 	// minSecret is the length below which a string is no secret, and hiding it
 	// would only make the words unreadable.
 	minSecret = 4

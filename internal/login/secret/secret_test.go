@@ -69,8 +69,8 @@ func TestWordsOfOthersAreShownWithoutTokens(t *testing.T) {
 		{"svc.clusters.abcdefghijklmnopqrstuvwxyz.example", `"svc.clusters.abcdefghijklmnopqrstuvwxyz.example"`},
 		{"a\nlevel=INFO msg=\"fake\"\x1b[31m\u202e", `"a\nlevel=INFO msg=\"fake\"\x1b[31m\u202e"`},
 		{"secret-of-ours", `"[redacted]"`},
-		{strings.Repeat("ä", 200), `"` + strings.Repeat("ä", 150) + `…"`},
-		{"x" + strings.Repeat("ä", 200), `"x` + strings.Repeat("ä", 149) + `…"`},
+		{strings.Repeat("ä", maxQuoted), `"` + strings.Repeat("ä", maxQuoted/2) + `…"`},
+		{"x" + strings.Repeat("ä", maxQuoted), `"x` + strings.Repeat("ä", maxQuoted/2-1) + `…"`},
 	} {
 		if diff := cmp.Diff(tt.want, Quote(tt.words, jwt, "secret-of-ours", "", "x")); diff != "" {
 			t.Errorf("%.40q (-want +got):\n%s", tt.words, diff)

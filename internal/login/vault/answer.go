@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 
@@ -9,38 +8,6 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
-
-// read takes the credential out of an answer.
-func read(request exchange.Request, response exchange.Response) (exchange.Credential, error) {
-	var a answer
-	if err := request.Decode(response, &a); err != nil {
-		return exchange.Credential{}, err
-	}
-	credential, err := a.credential()
-	if err != nil {
-		return exchange.Credential{}, request.Fail(failure.Protocol, err)
-	}
-	return credential, nil
-}
-
-// answer is what Vault says, as far as it matters here. The fields of the same
-// names beside auth are about secrets and empty in a login.
-type answer struct {
-	Auth *struct {
-		ClientToken    secret.Text       `json:"client_token"`
-		Accessor       string            `json:"accessor"`
-		TokenPolicies  []string          `json:"token_policies"`
-		Policies       []string          `json:"policies"`
-		Metadata       map[string]string `json:"metadata"`
-		LeaseDuration  float64           `json:"lease_duration"`
-		Renewable      bool              `json:"renewable"`
-		TokenType      string            `json:"token_type"`
-		NumUses        int64             `json:"num_uses"`
-		MFARequirement json.RawMessage   `json:"mfa_requirement"`
-	} `json:"auth"`
-	WrapInfo json.RawMessage `json:"wrap_info"`
-	Warnings []string        `json:"warnings"`
-}
 
 // Answers with status 200 that are of no use.
 var (
@@ -51,39 +18,59 @@ var (
 	errNoAuth   = errors.New("the answer has no auth: is this the address of Vault?")
 	errNoToken  = errors.New("the answer has no auth.client_token")
 	errBadToken = errors.New("auth.client_token is not a token: it has characters that cannot be sent, or is too long")
-	errBadLease = errors.New("auth.lease_duration is negative")
 )
 
-func (a answer) credential() (exchange.Credential, error) {
-	switch {
-	case present(a.WrapInfo):
-		return exchange.Credential{}, errWrapped
-	case a.Auth == nil:
-		return exchange.Credential{}, errNoAuth
-	case a.Auth.ClientToken == "" && present(a.Auth.MFARequirement):
-		return exchange.Credential{}, errMFA
-	case a.Auth.ClientToken == "":
-		return exchange.Credential{}, errNoToken
-	case !a.Auth.ClientToken.Usable():
-		return exchange.Credential{}, errBadToken
-	case a.Auth.LeaseDuration < 0:
-		return exchange.Credential{}, errBadLease
+// read takes the credential out of an answer. The fields of the same names beside
+// auth are about secrets and empty in a login.
+func read(request exchange.Request, response exchange.Response) (exchange.Credential, error) {
+	fields, err := request.Fields(response)
+	if err != nil {
+		return exchange.Credential{}, err
 	}
-	batch := isBatch(a.Auth.TokenType, a.Auth.ClientToken)
-	return exchange.Credential{
-		Token: a.Auth.ClientToken,
-		Lease: exchange.Seconds(a.Auth.LeaseDuration),
-		// Each request spends a use of a token whose uses are counted: they are
-		// for the workload.
-		Renewable: a.Auth.Renewable && !batch && a.Auth.NumUses <= 0,
+	auth, ok := fields.Object("auth")
+	token := auth.Token("client_token")
+	if !token.Usable() {
+		return exchange.Credential{}, request.Fail(failure.Protocol, lacks(fields, auth, ok, token))
+	}
+	// Each request spends a use of a token whose uses are counted: they are for the
+	// workload.
+	uses, _ := auth.Number("num_uses")
+	kind := auth.Text("token_type")
+	batch := isBatch(kind, token)
+	credential := exchange.Credential{
+		Token:     token,
+		Renewable: auth.Bool("renewable") && !batch && uses == 0,
 		Revocable: !batch,
-		Checkable: a.Auth.NumUses <= 0,
-		TokenType: tokenType(a.Auth.TokenType, batch),
-		Accessor:  a.Auth.Accessor,
-		Policies:  policies(a.Auth.TokenPolicies, a.Auth.Policies),
-		Metadata:  a.Auth.Metadata,
-		Warnings:  a.Warnings,
-	}, nil
+		Checkable: uses == 0,
+		TokenType: tokenType(kind, batch),
+		Accessor:  auth.Text("accessor"),
+		Policies:  policies(auth.Texts("token_policies"), auth.Texts("policies")),
+		Metadata:  auth.Map("metadata"),
+	}
+	if seconds, said := auth.Number("lease_duration"); said {
+		credential.Lease = exchange.Seconds(seconds)
+	} else {
+		auth.Note("lease_duration", "does not say how long the token lasts")
+		credential.Lease, credential.Assumed = exchange.LeaseOf("", response, 0)
+	}
+	credential.Warnings = append(fields.Texts("warnings"), fields.Warnings()...)
+	return credential, nil
+}
+
+// lacks says why there is no token that can be used.
+func lacks(fields, auth exchange.Fields, ok bool, token secret.Text) error {
+	switch {
+	case token != "":
+		return errBadToken
+	case fields.Has("wrap_info"):
+		return errWrapped
+	case !ok:
+		return errNoAuth
+	case auth.Has("mfa_requirement"):
+		return errMFA
+	default:
+		return errNoToken
+	}
 }
 
 // isBatch recognises a batch token, which can be neither renewed nor revoked.
@@ -117,6 +104,3 @@ func policies(token, all []string) []string {
 	}
 	return all
 }
-
-// present tells whether a field is there and not null.
-func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -12,21 +11,20 @@ import (
 // refused is the failure that Vault reports: {"errors":[…]}, sometimes with
 // the reason among the warnings.
 func refused(request exchange.Request, response exchange.Response) error {
-	var said struct {
-		Errors   []string `json:"errors"`
-		Warnings []string `json:"warnings"`
-	}
 	class := exchange.ClassOf(response.Status)
-	if json.Unmarshal(response.Body, &said) != nil {
-		return request.Refused(response, class)
-	}
+	fields, _ := exchange.FieldsOf(response.Body) // without it there are none
+	said := fields.Texts("errors")
 	switch {
-	case class == failure.Server && slices.ContainsFunc(said.Errors, hasNoActiveNode):
+	case class == failure.Server && slices.ContainsFunc(said, hasNoActiveNode):
 		class = failure.Sealed
-	case class == failure.Server && slices.ContainsFunc(said.Errors, isPastMaxTTL):
+	case class == failure.Server && slices.ContainsFunc(said, isPastMaxTTL):
 		class = failure.Denied
 	}
-	return request.Refused(response, class, slices.Concat(said.Errors, said.Warnings)...)
+	said = append(said, fields.Texts("warnings")...)
+	if len(said) == 0 { // not by Vault itself
+		said = exchange.Words(response.Body)
+	}
+	return request.Refused(response, class, said...)
 }
 
 // hasNoActiveNode recognises Vault's texts for being sealed or in standby

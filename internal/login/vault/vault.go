@@ -92,7 +92,7 @@ func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) 
 	if err != nil {
 		return request, response, err
 	}
-	if response.Status >= 200 && response.Status <= 299 {
+	if response.Success() {
 		return request, response, nil
 	}
 	err = refused(request, response)
@@ -120,8 +120,7 @@ func (v *Vault) request(doing, path string, body []byte, carries secret.Text) ex
 	}
 	return exchange.Request{
 		Doing: doing + " Vault at " + v.address.String(), Method: http.MethodPost, URL: &target, Header: header, Body: body,
-		// A standby node may redirect to the active one.
-		Redirects: 1, Secrets: []secret.Text{carries},
+		Secrets: []secret.Text{carries},
 	}
 }
 

@@ -75,7 +75,7 @@ const good = `{"request_id":"6b3c","lease_id":"","renewable":false,"lease_durati
 
 func TestTheLoginOnTheWire(t *testing.T) {
 	headers := map[string]string{
-		"User-Agent": "oidc-login/test", "Accept": "application/json", "Content-Type": "application/json", "X-Vault-Request": "true",
+		"User-Agent": "oidc-login/test", "Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json", "X-Vault-Request": "true",
 		"Connection": "close",
 	}
 	with := func(more ...string) map[string]string {
@@ -142,6 +142,15 @@ func TestWhatVaultGives(t *testing.T) {
 		change(&c)
 		return c
 	}
+	const (
+		ignored = " is ignored, as it is not of the expected type"
+		untold  = "auth.lease_duration does not say how long the token lasts"
+	)
+	unknown := with(func(c *exchange.Credential) { c.Lease, c.Assumed = 5*time.Minute, true })
+	unusual := func(c exchange.Credential, text string) exchange.Credential {
+		c.Warnings = []string{"the answer is unusual: " + text}
+		return c
+	}
 	for _, tt := range []struct {
 		name, from, to string
 		want           exchange.Credential
@@ -167,6 +176,20 @@ func TestWhatVaultGives(t *testing.T) {
 			c.Warnings = []string{"TTL is capped"}
 		})},
 		{"a factor that is not enforced", `"mfa_requirement":null`, `"mfa_requirement":{}`, full},
+		{"more around the token", `"wrap_info":null`, `"wrap_info":{}`, full},
+		{"a lease in quotes", `2764800`, `"2764800"`, full},
+		{"a truth in quotes", `"renewable":true`, `"renewable":"true"`, full},
+		{"uses in quotes", `"num_uses":0`, `"num_uses":"3"`, with(func(c *exchange.Credential) { c.Renewable, c.Checkable = false, false })},
+		{"a policy", `["default"]`, `"default"`, full},
+		{"policies of null", `["default"]`, `null`, with(func(c *exchange.Credential) { c.Policies = []string{"default", "extra"} })},
+		{"a number among the metadata", `{"role":"demo"}`, `{"Role":7}`, with(func(c *exchange.Credential) { c.Metadata = map[string]string{"Role": "7"} })},
+		{"an object among the metadata", `"metadata":{`, `"metadata":{"a":{},`, unusual(full, "auth.metadata"+ignored)},
+		{"a warning that is no list", `"warnings":null`, `"warnings":"w"`, with(func(c *exchange.Credential) { c.Warnings = []string{"w"} })},
+		{"no lease", `"lease_duration":2764800,`, ``, unusual(unknown, untold)},
+		{"a negative lease", `2764800`, `-1`, unusual(unknown, "auth.lease_duration is ignored, as it is not a number from 0 on; "+untold)},
+		{"another type of everything", `"accessor":"AbC"`, `"accessor":{},"num_uses":[],"renewable":{}`, unusual(with(func(c *exchange.Credential) {
+			c.Accessor = ""
+		}), "auth.accessor"+ignored)},
 	} {
 		vault, _ := serve(t, http.StatusOK, strings.Replace(good, tt.from, tt.to, 1))
 		got, err := vault.Login(t.Context(), jwt)
@@ -224,9 +247,13 @@ func TestWhatVaultRefuses(t *testing.T) {
 		{"no auth", 200, `{"data":{}}`, failure.Protocol, "the answer has no auth: is this the address of Vault?"},
 		{"no token", 200, `{"auth":{}}`, failure.Protocol, "the answer has no auth.client_token"},
 		{"a broken token", 200, `{"auth":{"client_token":"a b"}}`, failure.Protocol, "auth.client_token is not a token"},
-		{"a lease of less than nothing", 200, `{"auth":{"client_token":"ab","lease_duration":-1}}`, failure.Protocol, "auth.lease_duration is negative"},
 		{"a page", 200, "<html><title>Welcome</title>", failure.Protocol, `200: the answer is not the expected JSON: invalid character '<' looking for beginning of value: "HTML page: Welcome"`},
-		{"other types", 200, `{"auth":{"client_token":7}}`, failure.Protocol, "the answer is not the expected JSON"},
+		{"other types", 200, `{"auth":{"client_token":7}}`, failure.Protocol, "the answer has no auth.client_token"},
+		{"a list", 200, `[]`, failure.Protocol, "the answer is not the expected JSON"},
+		{"a text for an object", 200, `{"auth":"x"}`, failure.Protocol, "the answer has no auth"},
+		{"an error that is no list", 400, `{"errors":"no"}`, failure.Denied, `400: "no"`},
+		{"errors of objects", 400, `{"errors":[{"message":"no"}]}`, failure.Denied, `400: "no"`},
+		{"a gateway", 401, `{"message":"Unauthorized"}`, failure.Denied, `401: "Unauthorized"`},
 		{"cut", 200, good[:200], failure.Protocol, "unexpected end of JSON input"},
 		{"nothing", 200, "", failure.Protocol, "the answer is not the expected JSON"},
 		{"null", 200, "null", failure.Protocol, "the answer has no auth"},
@@ -249,7 +276,7 @@ func TestALookAtATokenOnTheWire(t *testing.T) {
 	want := []request{{
 		Line: "GET /v1/auth/token/lookup-self",
 		Header: map[string]string{
-			"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "oidc-login/test", "X-Vault-Request": "true",
+			"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "oidc-login/test", "X-Vault-Request": "true",
 			"X-Vault-Token": token.Reveal(), "Connection": "close",
 		},
 	}}
@@ -368,7 +395,7 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil {
 			return
 		}
-		if text := err.Error(); len(text) > 4000 || strings.Contains(text, jwt.Reveal()) || strings.Contains(text, token.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
+		if text := err.Error(); len(text) > 13000 || strings.Contains(text, jwt.Reveal()) || strings.Contains(text, token.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
 			t.Errorf("%q", text)
 		}
 	})
