@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,32 +59,32 @@ func (r *reporter) say(change func(*status.Status)) {
 func (r *reporter) loggedIn(why schedule.Reason, s *session, same bool) {
 	credential := s.credential
 	r.metrics.update(func(m *report) { m.logins++ })
-	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", secret.Cut(secret.Redact(credential.TokenType, credential.Token)),
-		"renewable", credential.Renewable, "policies", few(credential.Policies), "sameToken", same)
+	r.log.Info("logged in", "because", string(why), "expires", s.end(), "tokenType", secret.Redact(credential.TokenType, credential.Token),
+		"renewable", credential.Renewable, "policies", few(credential.Policies, credential.Token), "sameToken", same)
 	const subject = "relying party"
 	warnings := strings.Join(credential.Warnings, "\n")
 	if warnings == r.warned[subject] {
 		return
 	}
 	r.warned[subject] = warnings
-	for _, warning := range few(credential.Warnings) {
-		r.log.Warn("the relying party warns", "text", secret.Quote(warning, credential.Token))
+	for _, warning := range credential.Warnings {
+		r.log.Warn("the relying party warns", "text", strconv.Quote(warning))
 	}
 }
 
 // maxLogged bounds a list in the log, in bytes.
 const maxLogged = 1000
 
-// few are as many of the first elements of a list as are logged.
-func few(list []string) []string {
+// few are as many of the first elements of a list as are logged, without secrets.
+func few(list []string, secrets ...secret.Text) []string {
 	var some []string
 	size := 0
 	for i, element := range list {
 		if size > maxLogged {
 			return append(some, fmt.Sprintf("… and %d more", len(list)-i))
 		}
-		some = append(some, secret.Cut(element))
-		size += len(element)
+		some = append(some, secret.Redact(element, secrets...))
+		size += 1 + len(element)
 	}
 	return some
 }

@@ -54,7 +54,9 @@ func (l *login) exchangeJWT(ctx context.Context) (exchange.Credential, error) {
 		return exchange.Credential{}, err
 	}
 	l.noteJWT()
-	return l.party.Login(ctx, jwt)
+	credential, err := l.party.Login(ctx, jwt)
+	credential.Warnings = few(credential.Warnings, jwt, credential.Token)
+	return credential, err
 }
 
 func (l *login) exchangeAttempt() attempt {

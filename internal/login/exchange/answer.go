@@ -66,7 +66,7 @@ func (r Request) Decode(response Response, into any) error {
 	// The text of a syntax error quotes a character of the answer, that of a type
 	// error a number, however long.
 	return r.Fail(failure.Protocol, fmt.Errorf("%d: the answer is not the expected JSON: %s: %s",
-		response.Status, secret.Cut(secret.Redact(err.Error(), r.Secrets...)), secret.Quote(excerpt(response), r.Secrets...)))
+		response.Status, secret.Redact(err.Error(), r.Secrets...), secret.Quote(excerpt(response), r.Secrets...)))
 }
 
 // excerpt is what there is to read in an answer: of an HTML page its title. An

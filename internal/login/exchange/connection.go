@@ -67,7 +67,7 @@ func (c *Client) explain(ctx context.Context, own *url.URL, r Request, err error
 	}
 	class := classify(err)
 	// Names in certificates and the like are words of the other side, too.
-	text := secret.Cut(secret.Redact(printable(err.Error()), r.Secrets...)) + hint(err)
+	text := secret.Redact(printable(err.Error()), r.Secrets...) + hint(err)
 	if class == failure.Timeout {
 		text = fmt.Sprintf("no answer within %s", c.Timeout)
 	}

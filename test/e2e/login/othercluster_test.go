@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,21 +109,19 @@ func allowReading(t *testing.T, other *cluster.Cluster, user string) {
 // write it.
 func tokenFile(t *testing.T, pod *corev1.Pod, volume string) string {
 	t.Helper()
-	for i := range pod.Spec.Volumes {
-		if v := &pod.Spec.Volumes[i]; v.Name == volume {
-			token, err := kube.RequestToken(t.Context(), pod, v.Projected.Sources[0].ServiceAccountToken)
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(t.TempDir(), volume)
-			if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			return path
-		}
+	i := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
+	if i < 0 {
+		t.Fatalf("the pod has no volume %s", volume)
 	}
-	t.Fatalf("the pod has no volume %s", volume)
-	return ""
+	token, err := kube.RequestToken(t.Context(), pod, pod.Spec.Volumes[i].Projected.Sources[0].ServiceAccountToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), volume)
+	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // clientWith is a client by a kubeconfig as a pod would have it, and no more.
