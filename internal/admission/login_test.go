@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
@@ -157,6 +158,44 @@ func TestADenialOfALogin(t *testing.T) {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A profile may use a Secret that the policy does not list: its author knows where it
+// is sent. A pod that changes the address would have it sent elsewhere.
+func TestASecretOfAProfileIsNotSentToAnAddressOfThePod(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Parse([]byte(`
+apiVersion: config.oidc-injector.io/v1alpha1
+kind: InjectorConfig
+login: {image: "oidc-login:1", imagePullPolicy: IfNotPresent}
+policy: {loginSecrets: {allowed: [vault-client]}, loginAddresses: {allowed: ["https://*.example.com"]}}
+profiles:
+  oauth:
+    audience: login
+    login: jwt-bearer
+    login-address: https://login.example.com/token
+    login-client-id: billing
+    login-client-auth: post
+    login-client-secret: billing-client
+`), config.Environment{Prefix: annotations.DefaultPrefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHook(configured(cfg))
+	if response := h.admit(t, ask{object: pod("", "profile=oauth")}.review()); !response.Allowed {
+		t.Errorf("the profile alone is denied: %+v", response.Result)
+	}
+	response := h.admit(t, ask{object: pod("", "profile=oauth", "login-address=https://collector.example.com/token")}.review())
+	if response.Allowed {
+		t.Fatal("the Secret is sent to an address of the pod")
+	}
+	want := []metav1.StatusCause{{
+		Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/profile]",
+		Message: `Forbidden: Secret "billing-client": the injector's policy allows in namespace "default": vault-client`,
+	}}
+	if diff := cmp.Diff(want, response.Result.Details.Causes); diff != "" {
+		t.Errorf("causes (-want +got):\n%s", diff)
 	}
 }
 

@@ -97,8 +97,9 @@ var (
 			Help: "How to log in: " + summaries() + ".",
 		},
 		{
-			Key:  TokenKey,
-			Help: "The name of the token to exchange, default for the one without a name. If it is not given, that of the login's own name, or else the default one.",
+			Key:     TokenKey,
+			Example: "jwt",
+			Help:    "The name of the token to exchange, default for the one without a name. If it is not given, that of the login's own name, or else the default one.",
 		},
 		{
 			Name: Mode, Key: ModeKey, Value: "MODE", Default: ModeSidecar, OneOf: []string{ModeSidecar, ModeInit}, Configurable: true, Written: true,
@@ -112,11 +113,13 @@ var (
 	last = []Option{
 		{
 			Key: MountPathKey, Default: DefaultMountPath, Configurable: true,
-			Help: "The directory of the result. It is in memory, and read-only for the app.",
+			Example: "/var/run/secrets/vault",
+			Help:    "The directory of the result. It is in memory, and read-only for the app.",
 		},
 		{
 			Key: FileKey, Default: DefaultFile, Configurable: true,
-			Help: "The name of the result's file there.",
+			Example: "vault-token",
+			Help:    "The name of the result's file there.",
 		},
 		{
 			Name: OutputFile, Value: "PATH", Default: DefaultMountPath + "/" + DefaultFile, Written: true,
@@ -134,20 +137,24 @@ var (
 			Help: "The octal mode of the result.",
 		},
 		{
-			Key:  EnvKey,
-			Help: "The variable of the app that gets the path of the result.",
+			Key:     EnvKey,
+			Example: "APP_TOKEN_FILE",
+			Help:    "The variable of the app that gets the path of the result.",
 		},
 		{
 			Key: CAConfigMapKey, Configurable: true,
-			Help: "The ConfigMap of the pod's namespace with the relying party's certificate authorities, as name or name/key; the key is ca.crt if it is not given.",
+			Example: "vault-ca",
+			Help:    "The ConfigMap of the pod's namespace with the relying party's certificate authorities, as name or name/key; the key is ca.crt if it is not given.",
 		},
 		{
 			Key: CASecretKey, Configurable: true,
-			Help: "The same in a Secret.",
+			Example: "vault-tls/ca.crt",
+			Help:    "The same in a Secret.",
 		},
 		{
 			Key: CABundleKey, Configurable: true,
-			Help: "The same in a ClusterTrustBundle: the name of one that has no signer, signer/name, or signer for all of that signer's. It needs Kubernetes 1.37.",
+			Example: "example.com/internal/v1",
+			Help:    "The same in a ClusterTrustBundle: the name of one that has no signer, signer/name, or signer for all of that signer's. It needs Kubernetes 1.37.",
 		},
 		{
 			Name: CAFile, Value: "PATH", Written: true,
@@ -163,7 +170,8 @@ var (
 		},
 		{
 			Name: ClientCert, Key: "login-client-certificate", Value: "PATH", Secret: "tls.crt", Configurable: true,
-			Help: "A client certificate for TLS, in PEM. It is read anew for each connection.",
+			Example: "billing-tls",
+			Help:    "A client certificate for TLS, in PEM. It is read anew for each connection.",
 		},
 		{
 			Name: ClientKey, Value: "PATH", Written: true,
@@ -171,10 +179,12 @@ var (
 		},
 		{
 			Name: TLSServerName, Key: "login-tls-server-name", Value: "NAME", Check: isText, Configurable: true,
-			Help: "The name that the certificate of the relying party has to have, if that is not the host of the URL.",
+			Example: "vault.example.com",
+			Help:    "The name that the certificate of the relying party has to have, if that is not the host of the URL.",
 		},
 		{
 			Name: RedirectHosts, Key: "login-redirect-hosts", Value: "HOSTS", Check: areHosts, Configurable: true,
+			Example: "vault-0.example.com:8200 vault-1.example.com:8200",
 			Help: "The hosts that the relying party may redirect a login to, beside its own: names or addresses, separated by spaces. " +
 				"A port counts as written.",
 		},

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,12 +58,12 @@ func methodTable() string {
 
 func keyTable() string {
 	var b strings.Builder
-	b.WriteString("| key | for | value | default |\n|---|---|---|---|\n")
+	b.WriteString("| key | for | value | default | example |\n|---|---|---|---|---|\n")
 	for _, o := range loginspec.All() {
 		if o.Key == "" || o.Key == loginspec.MethodKey {
 			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Key, strings.Join(familiesOf(&o), ", "), help(&o), defaultOf(&o))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", o.Key, strings.Join(familiesOf(&o), ", "), help(&o), defaultOf(&o), exampleOf(&o))
 	}
 	return b.String()
 }
@@ -112,6 +113,22 @@ func defaultOf(o *loginspec.Option) string {
 		return "–"
 	}
 	return code([]string{o.Default})
+}
+
+// exampleOf is a value other than the default.
+func exampleOf(o *loginspec.Option) string {
+	switch {
+	case o.Example != "":
+		return o.Example
+	case o.Value == loginspec.Boolean:
+		return strconv.FormatBool(o.Default != "true")
+	}
+	for _, value := range o.OneOf {
+		if value != o.Default {
+			return value
+		}
+	}
+	return ""
 }
 
 func code(words []string) string {

@@ -65,6 +65,8 @@ func TestRowsAreComplete(t *testing.T) {
 			"a help that is no sentence":       !strings.HasSuffix(o.Help, "."),
 			"a key of another prefix":          o.Key != "" && o.Key != loginspec.MethodKey && !strings.HasPrefix(o.Key, "login-"),
 			"a default that is not valid":      o.Default != "" && o.Validate(o.Default) != nil,
+			"an example that is not valid":     o.Example != "" && o.Validate(o.Example) != nil,
+			"a key without an example":         o.Key != "" && exampleOf(&o) == "",
 			"a default for all without a key":  o.Configurable && o.Key == "",
 			"an address of any form":           o.Endpoint && o.Check == nil,
 		}

@@ -49,11 +49,13 @@ var (
 	tokenExchange = oauth(MethodTokenExchange, "RFC 8693", append(clientAuth(),
 		Option{
 			Name: SubjectTokenType, Key: "login-subject-token-type", Value: "TYPE", Default: "jwt", Check: isTokenType, Configurable: true,
-			Help: "The type that the JWT is called, RFC 8693 subject_token_type: " + tokenTypeNames + " or a URI.",
+			Example: "id_token",
+			Help:    "The type that the JWT is called, RFC 8693 subject_token_type: " + tokenTypeNames + " or a URI.",
 		},
 		Option{
 			Name: RequestedTokenType, Key: "login-requested-token-type", Value: "TYPE", Check: isTokenType, Configurable: true,
-			Help: "The type of the token to ask for, RFC 8693 requested_token_type, named likewise.",
+			Example: "access_token",
+			Help:    "The type of the token to ask for, RFC 8693 requested_token_type, named likewise.",
 		})...)
 	jwtBearer       = oauth(MethodJWTBearer, "RFC 7523 section 2.1", clientAuth()...)
 	clientAssertion = oauth(MethodClientAssertion, "RFC 7523 section 2.2")
@@ -70,30 +72,36 @@ func oauth(name, summary string, more ...Option) Method {
 		Options: []Option{
 			{
 				Name: Address, Key: "login-address", Value: "URL", Check: isTokenEndpoint, Endpoint: true,
-				Means: "its token endpoint",
-				Help:  "The OAuth token endpoint.",
+				Means:   "its token endpoint",
+				Example: "https://login.example.com/oauth2/token",
+				Help:    "The OAuth token endpoint.",
 			},
 			{
 				Name: Issuer, Key: "login-issuer", Value: "URL", Check: isAddress, Endpoint: true,
-				Means: "the issuer, such as https://login.example.com",
+				Means:   "the issuer, such as https://login.example.com",
+				Example: "https://login.example.com",
 				Help: "The OAuth issuer, instead of the token endpoint, which is then found by OpenID Connect Discovery or RFC 8414. " +
 					"It has to be written exactly as the issuer writes it.",
 			},
 			{
 				Name: ClientID, Key: "login-client-id", Value: "ID", Check: isText,
-				Help: "OAuth client_id, if the server wants one.",
+				Example: "billing",
+				Help:    "OAuth client_id, if the server wants one.",
 			},
 			{
 				Name: Scope, Key: "login-scope", Value: "SCOPES", Check: isText,
-				Help: "OAuth scope; several are separated by spaces.",
+				Example: "read write",
+				Help:    "OAuth scope; several are separated by spaces.",
 			},
 			{
 				Name: Resource, Key: "login-resource", Value: "URIS", Check: areURIs,
-				Help: "OAuth resource (RFC 8707); several are separated by spaces.",
+				Example: "https://api.example.com",
+				Help:    "OAuth resource (RFC 8707); several are separated by spaces.",
 			},
 			{
 				Name: TargetAudience, Key: "login-target-audience", Value: "NAMES", Check: isText,
-				Help: "OAuth audience (RFC 8693); several are separated by spaces.",
+				Example: "https://api.example.com",
+				Help:    "OAuth audience (RFC 8693); several are separated by spaces.",
 			},
 		},
 		Needs:         []Name{Issuer, Address},
@@ -105,7 +113,8 @@ func oauth(name, summary string, more ...Option) Method {
 	m.Options = append(m.Options,
 		Option{
 			Name: Parameters, Key: "login-parameters", Value: "NAME=VALUE", Check: areParameters(sentByOAuth...), Configurable: true,
-			Help: "Further parameters of the request, as name=value, one a line.",
+			Example: "connector_id=kubernetes",
+			Help:    "Further parameters of the request, as name=value, one a line.",
 		},
 		bodyOption(BodyForm, "How the parameters are written: form (application/x-www-form-urlencoded), as the RFCs have it, or json."), lifetimeOption, jwtUseOption)
 	return m
@@ -122,7 +131,8 @@ func clientAuth() []Option {
 		},
 		{
 			Name: ClientSecretFile, Key: "login-client-secret", Value: "PATH", Secret: "client-secret", Configurable: true,
-			Help: "The client's secret. It is read anew for each login.",
+			Example: "billing-client/password",
+			Help:    "The client's secret. It is read anew for each login.",
 		},
 	}
 }
@@ -136,7 +146,8 @@ func bodyOption(form, help string) Option {
 var (
 	lifetimeOption = Option{
 		Name: Lifetime, Key: "login-lifetime", Value: "DURATION", Check: isAtLeast(minLifetime), Configurable: true,
-		Help: "How long the token lasts where neither the answer nor the token says so. Without it the token is replaced after 5 minutes, and never removed.",
+		Example: "15m",
+		Help:    "How long the token lasts where neither the answer nor the token says so. Without it the token is replaced after 5 minutes, and never removed.",
 	}
 	jwtUseOption = Option{
 		Name: JWTUse, Key: "login-jwt-use", Value: "USE", Default: JWTMany, OneOf: []string{JWTMany, JWTOnce}, Configurable: true,

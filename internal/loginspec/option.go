@@ -34,6 +34,8 @@ type Option struct {
 	Check func(value string) error
 	// Help says what the option is, in whole sentences, without its default.
 	Help string
+	// Example is a value for the documentation, where OneOf has none.
+	Example string
 	// Means names the value where it is needed and missing.
 	Means string
 	// Configurable options make sense for all logins of a cluster, so that the

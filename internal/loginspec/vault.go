@@ -22,26 +22,31 @@ var vault = Method{
 	Options: []Option{
 		{
 			Name: Address, Key: "login-address", Value: "URL", Check: isAddress, Configurable: true, Endpoint: true,
-			Means: "the address of Vault, such as https://vault.example.com:8200",
-			Help:  "Vault, with a path if it has one in front of /v1.",
+			Means:   "the address of Vault, such as https://vault.example.com:8200",
+			Example: "https://vault.example.com:8200",
+			Help:    "Vault, with a path if it has one in front of /v1.",
 		},
 		{
 			Name: Role, Key: "login-role", Value: "ROLE", Check: isText,
-			Help: "The role of Vault's JWT auth method. Without it the method's default_role counts.",
+			Example: "demo",
+			Help:    "The role of Vault's JWT auth method. Without it the method's default_role counts.",
 		},
 		{
 			Name: Mount, Key: "login-mount", Value: "PATH", Default: "jwt", Check: isMount, Configurable: true, Written: true,
-			Help: "The path of that auth method, below auth/.",
+			Example: "jwt/cluster-a",
+			Help:    "The path of that auth method, below auth/.",
 		},
 		{
 			Name: Namespace, Key: "login-namespace", Value: "NAMESPACE", Check: isText, Configurable: true,
-			Help: "The Vault namespace, if there are any.",
+			Example: "team-a",
+			Help:    "The Vault namespace, if there are any.",
 		},
 		{
 			// One request of every pod in five minutes is what a renewal of leases of
 			// seven minutes and a half costs.
 			Name: CheckInterval, Key: "login-check-interval", Value: "DURATION", Default: "5m", Check: isAtLeast(0), Configurable: true,
-			Help: "How often to ask whether the token is still valid, as it can be revoked before its time; 0 means never.",
+			Example: "2m",
+			Help:    "How often to ask whether the token is still valid, as it can be revoked before its time; 0 means never.",
 		},
 		{
 			Key: ClientEnvKey, Value: Boolean, Default: "true", Check: isBool, Configurable: true,
