@@ -125,6 +125,10 @@ verify-generate: ## Check that the chart's README and deploy/ are up to date
 vuln: ## Look for known vulnerabilities that the code reaches
 	hack/vuln
 
+.PHONY: verify-reproducible
+verify-reproducible: ## Build what is committed twice, in two folders, and compare
+	hack/reproducible
+
 .PHONY: tidy
 tidy: ## Tidy every go.mod
 	for dir in $(MODULES); do go -C $$dir mod tidy; done

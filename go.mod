@@ -2,6 +2,8 @@ module github.com/oidc-injector/oidc-injector
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/evanphx/json-patch/v5 v5.9.11
 	github.com/go-json-experiment/json v1.27.2

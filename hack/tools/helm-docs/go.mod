@@ -2,6 +2,8 @@ module github.com/oidc-injector/oidc-injector/hack/tools/helm-docs
 
 go 1.26.0
 
+toolchain go1.26.11
+
 tool github.com/norwoodj/helm-docs/cmd/helm-docs
 
 require (

@@ -2,6 +2,8 @@ module github.com/oidc-injector/oidc-injector/hack/tools/kind
 
 go 1.26.0
 
+toolchain go1.26.11
+
 tool sigs.k8s.io/kind
 
 require (

@@ -2,6 +2,8 @@ module github.com/oidc-injector/oidc-injector/hack/tools/ko
 
 go 1.26.3
 
+toolchain go1.26.11
+
 tool github.com/google/ko
 
 require (

@@ -1,0 +1,101 @@
+package depcheck
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// root is the repository, as seen from this package.
+const root = "../.."
+
+// link is the target of a Markdown link.
+var link = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+
+// TestLinks follows the links between the documents of the repository, to the
+// heading.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	documents := documentsOf(t)
+	for path, text := range documents {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			target, heading, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			file := path
+			if target != "" {
+				file = filepath.Join(filepath.Dir(path), target)
+			}
+			if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+				t.Errorf("%s: %s: there is no such file", path, match[1])
+				continue
+			}
+			if heading != "" && !hasHeading(documents[file], heading) {
+				t.Errorf("%s: %s: there is no such heading", path, match[1])
+			}
+		}
+	}
+}
+
+// documentsOf are the texts of all documents by their paths.
+func documentsOf(t *testing.T) map[string]string {
+	t.Helper()
+	documents := map[string]string{}
+	for _, pattern := range []string{"*.md", "*/*.md", "*/*/*.md", "*/*/*/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, err := filepath.Rel(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			documents[name] = string(text)
+		}
+	}
+	if len(documents) < 10 {
+		t.Fatalf("only %d documents", len(documents))
+	}
+	return documents
+}
+
+// hasHeading reports whether a document has a heading of that anchor, as GitHub
+// makes them: small letters, dashes for blanks, no other punctuation.
+func hasHeading(text, anchor string) bool {
+	inCode := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			inCode = !inCode
+		}
+		title := strings.TrimLeft(line, "#")
+		if inCode || title == line {
+			continue
+		}
+		if strings.EqualFold(anchorOf(strings.TrimSpace(title)), anchor) {
+			return true
+		}
+	}
+	return false
+}
+
+func anchorOf(title string) string {
+	title = link.ReplaceAllString(title, "]")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, title)
+}
