@@ -81,7 +81,7 @@ type Server struct {
 // or this process ends.
 func Start(ctx context.Context, options Options) (*Server, error) {
 	options = options.withDefaults()
-	path, err := build(ctx, options.Progress)
+	path, err := source.Build(ctx, options.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -8,11 +8,48 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 )
 
 func TestKeyTellsInputsApart(t *testing.T) {
 	if Key("ab", "c") == Key("a", "bc") {
 		t.Error("the key does not depend on where an input ends")
+	}
+}
+
+func TestServerDependsOnToolchainAndModule(t *testing.T) {
+	base := Key(Server{}.inputs("go1.26.8", []byte("mod"), []byte("sum"))...)
+	for name, other := range map[string][]string{
+		"toolchain": Server{}.inputs("go1.27.0", []byte("mod"), []byte("sum")),
+		"mod":       Server{}.inputs("go1.26.8", []byte("other"), []byte("sum")),
+		"sum":       Server{}.inputs("go1.26.8", []byte("mod"), []byte("other")),
+		"version":   Server{Version: "v2"}.inputs("go1.26.8", []byte("mod"), []byte("sum")),
+		"flags":     Server{Flags: []string{"-a"}}.inputs("go1.26.8", []byte("mod"), []byte("sum")),
+	} {
+		if Key(other...) == base {
+			t.Errorf("the key does not depend on %s", name)
+		}
+	}
+}
+
+func TestServerRefusesAnotherPinnedModule(t *testing.T) {
+	files := fstest.MapFS{
+		"modules/a.mod": {Data: []byte("module b\n\nrequire a v1\n\nrequire c v1 // indirect\n")},
+		"modules/a.sum": {Data: []byte("a v1 h1:x\na v1/go.mod h1:y\n")},
+	}
+	for name, test := range map[string]struct {
+		server Server
+		want   error
+	}{
+		"the same":            {Server{Name: "a", Module: "a", Version: "v1", Dependent: "module b\n\nrequire a v1\n"}, nil},
+		"another version":     {Server{Name: "a", Module: "a", Version: "v2", Dependent: "module b\n\nrequire a v2\n"}, errStale},
+		"another replacement": {Server{Name: "a", Module: "a", Version: "v1", Dependent: "replace c => d v1\n"}, errStale},
+		"none":                {Server{Name: "b", Module: "b", Version: "v1"}, errStale},
+	} {
+		test.server.Pinned = files
+		if _, _, err := test.server.pinned(); !errors.Is(err, test.want) {
+			t.Errorf("%s: got error %v, want %v", name, err, test.want)
+		}
 	}
 }
 

@@ -1,0 +1,87 @@
+package login
+
+import (
+	"context"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	miniogo "github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"sigs.k8s.io/yaml"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+	"github.com/oidc-injector/oidc-injector/test/minio"
+)
+
+// TestMinIO needs no login: MinIO's SDK takes the injected file to MinIO. The
+// annotations and the policy are those of docs/relying-parties.md. It is not
+// parallel, as it sets variables that a pod would have; and MinIO may have to be
+// compiled, beside which others would not meet the ends of their leases.
+func TestMinIO(t *testing.T) {
+	docs := blocks(t, "MinIO")
+	s := minio.StartForTest(t, minio.Options{IssuerURL: kube.Issuer(), IssuerCA: kube.CA(), Audience: "minio", Policy: docs["json"]})
+	t.Setenv("AWS_ROLE_ARN", s.RoleARN)
+	for name, test := range map[string]struct{ ns, volume, err string }{
+		"the subject of the policy": {ns: "default", volume: "oidc-token"},
+		"another subject":           {ns: "minio-other", volume: "oidc-token", err: "Access Denied."},
+		"another audience": {ns: "default", volume: "oidc-token-wrong", err: "STS JWT Token has `azp` claim invalid, " +
+			"`azp` must match configured OpenID Client ID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := podtest.New("", "audience.wrong=https://wrong.example.com")
+			pod.GenerateName = "minio-"
+			if err := yaml.UnmarshalStrict([]byte(docs["yaml"]), &pod.Annotations); err != nil {
+				t.Fatal(err)
+			}
+			pod = podtest.Create(t, kube, namespace(t, test.ns, nil), pod)
+			const variable = "AWS_WEB_IDENTITY_TOKEN_FILE"
+			if got := podtest.Env(pod, "app", variable); got != "/var/run/secrets/tokens/oidc-token" {
+				t.Errorf("%s is %q", variable, got)
+			}
+			t.Setenv(variable, tokenFile(t, pod, test.volume))
+			c, err := s.Client(credentials.NewIAM(s.URL()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := writeAndRead(t.Context(), c, "hello")
+			switch {
+			case test.err == "" && (err != nil || got != "hello"):
+				t.Errorf("the object is %q, error %v", got, err)
+			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
+				t.Errorf("got error %v, want %q", err, test.err)
+			}
+		})
+	}
+}
+
+// writeAndRead writes an object into the bucket of the policy, and reads it.
+func writeAndRead(ctx context.Context, c *miniogo.Client, content string) (string, error) {
+	const bucket, object = "demo", "object"
+	if err := c.MakeBucket(ctx, bucket, miniogo.MakeBucketOptions{}); err != nil {
+		return "", err
+	}
+	if _, err := c.PutObject(ctx, bucket, object, strings.NewReader(content), int64(len(content)), miniogo.PutObjectOptions{}); err != nil {
+		return "", err
+	}
+	reader, err := c.GetObject(ctx, bucket, object, miniogo.GetObjectOptions{})
+	if err != nil {
+		return "", err
+	}
+	defer reader.Close()
+	read, err := io.ReadAll(reader)
+	return string(read), err
+}
+
+// blocks are those of a section of docs/relying-parties.md, by their languages.
+func blocks(t *testing.T, party string) map[string]string {
+	t.Helper()
+	_, text, _ := strings.Cut(readFile(t, "../../../docs/relying-parties.md"), "\n### "+party+"\n")
+	text, _, _ = strings.Cut(text, "\n### ")
+	all := map[string]string{}
+	for _, block := range regexp.MustCompile("(?s)\n```(\\w+)\n(.*?)```\n").FindAllStringSubmatch(text, -1) {
+		all[block[1]] = block[2]
+	}
+	return all
+}
