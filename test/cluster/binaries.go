@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"go/version"
 	"io"
 	"os"
 	"path/filepath"
@@ -62,22 +63,18 @@ func Build(ctx context.Context, options Options) error {
 
 func kubernetesBinaries(ctx context.Context, options Options) (*binaries, error) {
 	// The folder that setup-envtest fills has no kubelet.
-	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" && !options.Node {
-		return assetBinaries(dir)
+	if options.Assets != "" && !options.Node {
+		return assetBinaries(options.Assets)
 	}
 	names := slices.Clone(controlPlanePrograms)
 	if options.Node {
 		names = append(names, nodePrograms...)
 	}
-	toolchain, err := buildcache.GoVersion(ctx)
+	entry, err := kubernetesEntry(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	build := kubernetesBuild{version: options.KubernetesVersion, progress: options.Progress}
-	entry, err := buildcache.NewEntry(options.Progress, "kubernetes-"+build.version, build.inputs(toolchain)...)
-	if err != nil {
-		return nil, err
-	}
 	if err := entry.Fill(ctx, names, func(dir string, missing []string) error {
 		return build.run(ctx, dir, missing)
 	}); err != nil {
@@ -86,17 +83,80 @@ func kubernetesBinaries(ctx context.Context, options Options) (*binaries, error)
 	return &binaries{dir: entry.Dir}, nil
 }
 
+// kubernetesEntry is the place of a release in the cache.
+func kubernetesEntry(ctx context.Context, options Options) (*buildcache.Entry, error) {
+	toolchain, err := buildcache.GoVersion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	build := kubernetesBuild{version: options.KubernetesVersion}
+	return buildcache.NewEntry(options.Progress, "kubernetes-"+build.version, build.inputs(toolchain)...)
+}
+
+// Installed is a folder of programs that spares building them, or "": the one that
+// KUBEBUILDER_ASSETS names, or, as long as nothing was built, the newest that
+// setup-envtest has filled.
+func Installed(ctx context.Context) string {
+	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
+		return dir
+	}
+	if built(ctx) {
+		return ""
+	}
+	var newest string
+	for _, pattern := range envtestFolders() {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			continue
+		}
+		for _, dir := range found {
+			if _, err := assetBinaries(dir); err == nil && (newest == "" || version.Compare(kubernetesOf(newest), kubernetesOf(dir)) < 0) {
+				newest = dir
+			}
+		}
+	}
+	return newest
+}
+
+// envtestFolders are where setup-envtest puts the releases, as patterns.
+func envtestFolders() []string {
+	release := "k8s/*-" + runtime.GOOS + "-" + runtime.GOARCH
+	data := os.Getenv("XDG_DATA_HOME")
+	home, err := os.UserHomeDir()
+	if data == "" && err == nil {
+		data = filepath.Join(home, ".local/share")
+	}
+	return []string{
+		filepath.Join(data, "kubebuilder-envtest", release),
+		filepath.Join(home, "Library/Application Support/io.kubebuilder.envtest", release),
+		"/usr/local/kubebuilder/bin",
+	}
+}
+
+// kubernetesOf is the release in the name of a folder, in the form of
+// package version; empty is the oldest.
+func kubernetesOf(dir string) string {
+	release, _, _ := strings.Cut(filepath.Base(dir), "-")
+	return "go" + release
+}
+
+// built reports whether the default release is in the cache.
+func built(ctx context.Context) bool {
+	entry, err := kubernetesEntry(ctx, Options{}.withDefaults())
+	return err == nil && entry.Has(controlPlanePrograms)
+}
+
 // assetBinaries uses a folder that somebody else has filled. All but the
 // controller manager is necessary.
 func assetBinaries(dir string) (*binaries, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, fmt.Errorf("could not use KUBEBUILDER_ASSETS: %w", err)
+		return nil, fmt.Errorf("could not use installed programs: %w", err)
 	}
 	b := &binaries{dir: dir}
 	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
 		if _, err := os.Stat(b.path(name)); err != nil {
-			return nil, fmt.Errorf("could not use KUBEBUILDER_ASSETS: %w", err)
+			return nil, fmt.Errorf("could not use installed programs: %w", err)
 		}
 	}
 	return b, nil
@@ -122,7 +182,7 @@ func (b *kubernetesBuild) flags() []string {
 	} {
 		ldflags = append(ldflags, "-X", variable)
 	}
-	return []string{"-trimpath", "-buildvcs=false", "-ldflags", strings.Join(ldflags, " ")}
+	return append([]string{"-ldflags=" + strings.Join(ldflags, " ")}, buildcache.Quick...)
 }
 
 // inputs are all that the programs depend on. The module of a release which is

@@ -39,6 +39,10 @@ type Options struct {
 	// KubernetesVersion is a release such as v1.34.4. By default it is
 	// $OIDC_INJECTOR_KUBERNETES_VERSION, or else DefaultKubernetesVersion.
 	KubernetesVersion string
+	// Assets is a folder with etcd, kube-apiserver and kubectl, which are used for a
+	// control plane instead of built ones. By default it is $KUBEBUILDER_ASSETS, if
+	// that is set.
+	Assets string
 	// APIServerArgs are added to those of the API server, for example
 	// --admission-control-config-file=PATH. Of a flag with a single value the
 	// last one counts, those with lists are extended.
@@ -64,6 +68,9 @@ func (o Options) withDefaults() Options {
 	}
 	if !strings.HasPrefix(o.KubernetesVersion, "v") {
 		o.KubernetesVersion = "v" + o.KubernetesVersion
+	}
+	if o.Assets == "" {
+		o.Assets = os.Getenv("KUBEBUILDER_ASSETS")
 	}
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -221,7 +228,7 @@ func (c *Cluster) Issuer() string { return c.issuer }
 func (c *Cluster) CA() []byte { return append([]byte(nil), c.pki.ca.PEM...) }
 
 // Version is the Kubernetes release, such as v1.37.2. It tells nothing of
-// programs from KUBEBUILDER_ASSETS.
+// programs from Options.Assets.
 func (c *Cluster) Version() string { return c.options.KubernetesVersion }
 
 // HasNode tells whether pods can run.

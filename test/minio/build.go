@@ -23,7 +23,7 @@ var source = buildcache.Server{
 	Title:     "MinIO",
 	Module:    module,
 	Version:   version,
-	Flags:     []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w"},
+	Flags:     append([]string{"-ldflags=-s -w"}, buildcache.Quick...),
 	Dependent: "module example.invalid/minio-program\n\ngo 1.25.1\n\nrequire " + module + " " + version + "\n",
 	Pinned:    pinned,
 }

@@ -27,7 +27,7 @@ var source = buildcache.Server{
 	Module:  module,
 	Version: DefaultVersion,
 	// They make the program static, so that it needs no C compiler, and small.
-	Flags:     []string{"-tags=minimal", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"},
+	Flags:     append([]string{"-tags=minimal", "-ldflags=-s -w"}, buildcache.Quick...),
 	Dependent: dependent,
 	Pinned:    pinned,
 }

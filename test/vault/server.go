@@ -37,6 +37,9 @@ type Options struct {
 	// Progress gets a line now and then while Vault is built. By default nobody
 	// is told.
 	Progress io.Writer
+	// Program is the path of a `vault` or `bao` to run instead of the one that is
+	// built.
+	Program string
 	// StateDir is the folder in which the server makes a folder of its own, and
 	// removes it. By default it is os.TempDir.
 	StateDir string
@@ -81,9 +84,12 @@ type Server struct {
 // or this process ends.
 func Start(ctx context.Context, options Options) (*Server, error) {
 	options = options.withDefaults()
-	path, err := source.Build(ctx, options.Progress)
-	if err != nil {
-		return nil, err
+	path := options.Program
+	if path == "" {
+		var err error
+		if path, err = source.Build(ctx, options.Progress); err != nil {
+			return nil, err
+		}
 	}
 	state, err := statedir.New(options.StateDir, kind)
 	if err != nil {

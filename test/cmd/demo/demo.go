@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -42,49 +41,62 @@ const (
 type demo struct {
 	out     *printer
 	keep    bool
+	dir     string // of files that are removed at the end
 	kube    *cluster.Cluster
-	vault   *vault.Server
 	webhook *injector.Injector
+	vault   *vault.Server
 	// program is the path of the login program.
 	program string
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
-	dir, err := os.MkdirTemp("", "oidc-injector-demo-")
-	if err != nil {
+	if d.dir, err = os.MkdirTemp("", "oidc-injector-demo-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(d.dir)
 	if err := d.startCluster(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.kube.Stop()) }()
-	if err := d.startVault(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.vault.Stop()) }()
-	if err := d.startWebhook(ctx, dir); err != nil {
+	if err := d.startWebhook(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.webhook.Stop()) }()
-
-	for _, step := range []func(context.Context) error{
-		d.injectPod, d.showToken, d.setUpVault, d.logIn, d.readSecret, d.showWrongRole, d.denyPod,
-	} {
+	vaultProgram := prepareVault(ctx)
+	for _, step := range []func(context.Context) error{d.injectPod, d.showToken, d.denyPod} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	d.out.line("")
-	d.out.line("%s in %s.", d.out.paint(green, "Done"), time.Since(d.out.started).Round(100*time.Millisecond))
+	d.out.line("%s: the first token after %s.", d.out.paint(green, "Half of it"), d.elapsed())
+	if err := d.startVault(ctx, vaultProgram); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.vault.Stop()) }()
+	for _, step := range []func(context.Context) error{d.setUpVault, d.logIn, d.readSecret, d.showWrongRole} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	d.out.line("")
+	d.out.line("%s in %s.", d.out.paint(green, "Done"), d.elapsed())
 	d.stayUp(ctx)
 	return nil
+}
+
+func (d *demo) elapsed() time.Duration {
+	return time.Since(d.out.started).Round(100 * time.Millisecond)
 }
 
 func (d *demo) startCluster(ctx context.Context) (err error) {
 	options := cluster.Options{Node: true, Progress: os.Stderr}
 	what := "a control plane and a node"
-	if reason := cluster.NodeSupported(); reason != nil {
+	reason := cluster.NodeSupported()
+	if options.Assets = cluster.Installed(ctx); options.Assets != "" {
+		reason = fmt.Errorf("the programs are those of %s, and there is no kubelet", options.Assets)
+	}
+	if reason != nil {
 		options.Node = false
 		what = fmt.Sprintf("a control plane (no node: %v)", reason)
 	}
@@ -97,26 +109,9 @@ func (d *demo) startCluster(ctx context.Context) (err error) {
 	return nil
 }
 
-func (d *demo) startVault(ctx context.Context) (err error) {
-	d.out.heading("Start Vault")
-	options := vault.Options{Progress: os.Stderr}
-	if d.kube.HasNode() {
-		options.ExtraIPs = []net.IP{net.ParseIP(d.kube.NodeIP())}
-	}
-	start := time.Now()
-	if d.vault, err = vault.Start(ctx, options); err != nil {
-		return err
-	}
-	d.out.line("Vault %s is unsealed after %s. Pods reach it at %s", vault.DefaultVersion, time.Since(start).Round(100*time.Millisecond), d.vaultAddress())
-	return nil
-}
-
-func (d *demo) startWebhook(ctx context.Context, dir string) (err error) {
+func (d *demo) startWebhook(ctx context.Context) (err error) {
 	d.out.heading("Start the webhook and opt namespace %q in", namespace)
-	if err := d.loadLoginImage(ctx, dir); err != nil {
-		return err
-	}
-	if d.webhook, err = injector.Start(ctx, d.kube, injector.Options{Dir: dir, Config: fmt.Sprintf(config, d.vaultAddress())}); err != nil {
+	if d.webhook, err = injector.Start(ctx, d.kube, injector.Options{Dir: d.dir, Config: config}); err != nil {
 		return err
 	}
 	d.out.line("The API server sends annotated pods to %s", d.webhook.URL())

@@ -4,11 +4,14 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,11 +39,13 @@ const (
 	secretText = "hello from vault"
 )
 
-// config is the webhook's: a profile that leaves the role to the pods, and the
-// login container's image.
-const config = `apiVersion: config.oidc-injector.io/v1alpha1
+// config is the webhook's at first, and vaultConfig what is added when there is a
+// Vault: a profile that leaves the role to the pods, and the login container's image.
+const (
+	config = `apiVersion: config.oidc-injector.io/v1alpha1
 kind: InjectorConfig
-profiles:
+`
+	vaultConfig = config + `profiles:
   vault:
     audience: vault
     expiration: 2h
@@ -51,6 +56,7 @@ login:
   image: ` + loginImage + `
   imagePullPolicy: Never
 `
+)
 
 // demoPolicy and demoRole are what Vault's operator writes: the ServiceAccount
 // "default" of the namespace may read one secret.
@@ -67,6 +73,78 @@ func (d *demo) vaultAddress() string {
 		return d.vault.Address()
 	}
 	return "https://" + net.JoinHostPort(d.kube.NodeIP(), strconv.Itoa(d.vault.Port()))
+}
+
+// prepareVault finds a Vault, or begins to build one while the demo goes on: what is
+// built is not in the way of the first token.
+func prepareVault(ctx context.Context) *preparation {
+	p := &preparation{done: make(chan error, 1)}
+	for _, name := range []string{"vault", "bao"} {
+		if path, err := exec.LookPath(name); err == nil {
+			p.program = path
+			p.done <- nil
+			return p
+		}
+	}
+	go func() { p.done <- vault.Build(ctx, vault.Options{Progress: &p.progress}) }()
+	return p
+}
+
+// preparation is a Vault that will be there.
+type preparation struct {
+	// program is the path of one that was there before.
+	program  string
+	progress laterWriter
+	done     chan error
+}
+
+// laterWriter keeps quiet until somebody waits.
+type laterWriter struct{ shown atomic.Bool }
+
+func (w *laterWriter) Write(text []byte) (int, error) {
+	if !w.shown.Load() {
+		return len(text), nil
+	}
+	return os.Stderr.Write(text)
+}
+
+func (d *demo) startVault(ctx context.Context, prepared *preparation) (err error) {
+	d.out.heading("Start Vault")
+	prepared.progress.shown.Store(true)
+	if err := <-prepared.done; err != nil {
+		return err
+	}
+	name := "Vault " + vault.DefaultVersion
+	if prepared.program != "" {
+		name = prepared.program
+	}
+	options := vault.Options{Program: prepared.program, Progress: os.Stderr}
+	if d.kube.HasNode() {
+		options.ExtraIPs = []net.IP{net.ParseIP(d.kube.NodeIP())}
+	}
+	start := time.Now()
+	if d.vault, err = vault.Start(ctx, options); err != nil {
+		return err
+	}
+	d.out.line("%s is unsealed after %s. Pods reach it at %s", name, time.Since(start).Round(100*time.Millisecond), d.vaultAddress())
+	return nil
+}
+
+// configureLogins tells the webhook of Vault, and waits until it has heard.
+func (d *demo) configureLogins(ctx context.Context) error {
+	d.out.line("kubectl apply -f oidc-injector-config.yaml: a profile for this Vault, which the webhook reads without a restart")
+	const loads = "oidc_injector_config_reloads_total"
+	before, err := d.webhook.Counter(ctx, loads, "result", "success")
+	if err != nil {
+		return err
+	}
+	if err := d.webhook.SetConfig(fmt.Sprintf(vaultConfig, d.vaultAddress())); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		now, err := d.webhook.Counter(ctx, loads, "result", "success")
+		return now > before, err
+	})
 }
 
 // setUpVault does what Vault's operator does once for a cluster.
@@ -86,6 +164,8 @@ func (d *demo) setUpVault(ctx context.Context) error {
 		},
 		func() error { return d.kube.Expose(ctx, d.vault.Port()) },
 		func() error { return d.publishCA(ctx) },
+		func() error { return d.loadLoginImage(ctx) },
+		func() error { return d.configureLogins(ctx) },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -103,8 +183,8 @@ func (d *demo) publishCA(ctx context.Context) error {
 }
 
 // loadLoginImage builds the login program and gives it to the node.
-func (d *demo) loadLoginImage(ctx context.Context, dir string) (err error) {
-	if d.program, err = injector.Build(ctx, "oidc-login", dir); err != nil || !d.kube.HasNode() {
+func (d *demo) loadLoginImage(ctx context.Context) (err error) {
+	if d.program, err = injector.Build(ctx, "oidc-login", d.dir); err != nil || !d.kube.HasNode() {
 		return err
 	}
 	return d.kube.LoadImage(ctx, loginImage, map[string]string{"/usr/local/bin/" + loginspec.Program: d.program}, cluster.Image{})

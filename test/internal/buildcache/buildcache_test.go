@@ -5,10 +5,12 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func TestKeyTellsInputsApart(t *testing.T) {
@@ -100,15 +102,31 @@ func TestCacheKeepsNothingOfAFailure(t *testing.T) {
 	}
 }
 
-func TestProgressCountsPackagesOnly(t *testing.T) {
+func TestProgressTellsTheShareAndWhatIsLeft(t *testing.T) {
 	p := StartProgress(io.Discard, "building")
-	for _, part := range []string{"k8s.io/api/core/v1\nk8s.io", "/utils/ptr\n# k8s.io/broken\n", "a.go:1:2: error\ngo: downloading x v1\n"} {
-		if _, err := io.WriteString(p, part); err != nil {
+	defer p.Stop(nil)
+	write := func(text string) {
+		if _, err := io.WriteString(p, text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.Stop(nil)
-	if p.count != 2 {
-		t.Errorf("counted %d packages, want 2", p.count)
+	write("go: downloading x v1\ngo: downloa")
+	write("ding y v1\n")
+	if got := p.state(time.Now()); got != "2 modules downloaded" {
+		t.Error(got)
+	}
+	p.Expect(100)
+	write("k8s.io/api/core/v1\nk8s.io")
+	write("/utils/ptr\n# k8s.io/broken\na.go:1:2: error\n")
+	if got := p.state(p.compiling.Add(time.Second)); got != "2 %, 2 of 100 packages compiled" {
+		t.Error(got)
+	}
+	write(strings.Repeat("a/b\n", 18))
+	if got := p.state(p.compiling.Add(31 * time.Second)); got != "20 %, 20 of 100 packages compiled, about 2m0s left" {
+		t.Error(got)
+	}
+	write(strings.Repeat("a/b\n", 100))
+	if got := p.state(p.compiling.Add(time.Minute)); got != "100 %, 120 of 100 packages compiled, about 0s left" {
+		t.Error(got)
 	}
 }

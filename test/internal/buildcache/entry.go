@@ -60,7 +60,7 @@ func Key(inputs ...string) string {
 // missing are made by create in a temporary folder beside it and appear by
 // renaming, so that an interrupted run leaves nothing half done.
 func (e *Entry) Fill(ctx context.Context, names []string, create func(dir string, missing []string) error) error {
-	if missing := e.missing(names); len(missing) == 0 {
+	if e.Has(names) {
 		return nil
 	}
 	if err := os.MkdirAll(e.Dir, 0o755); err != nil {
@@ -91,6 +91,9 @@ func (e *Entry) Fill(ctx context.Context, names []string, create func(dir string
 	}
 	return nil
 }
+
+// Has reports whether the folder has the named entries.
+func (e *Entry) Has(names []string) bool { return len(e.missing(names)) == 0 }
 
 func (e *Entry) missing(names []string) (missing []string) {
 	for _, name := range names {

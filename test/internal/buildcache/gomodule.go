@@ -77,13 +77,25 @@ type Programs struct {
 	Packages []string
 }
 
+// Quick are flags by which large programs compile in two thirds of the time: without
+// inlining and without what only debuggers read. What the programs do is the same,
+// and what they cost at run time is not measured by tests. To leave out the other
+// optimisations saves nothing more, and neither does one program instead of
+// several: six take eight seconds to link.
+var Quick = []string{"-trimpath", "-buildvcs=false", "-gcflags=all=-l -dwarf=false"}
+
 // Build builds programs into a folder.
-func (p Programs) Build(ctx context.Context, out io.Writer, dir string) error {
-	arguments := append([]string{"build", "-v", "-o", dir + string(filepath.Separator)}, p.Flags...)
+func (p Programs) Build(ctx context.Context, out io.Writer, dir string) (err error) {
 	progress := StartProgress(out, "building "+p.What)
-	err := GoCommand{Dir: p.Module, Output: progress}.Run(ctx, append(arguments, p.Packages...)...)
-	progress.Stop(err)
-	return err
+	defer func() { progress.Stop(err) }()
+	command := GoCommand{Dir: p.Module, Output: progress}
+	stale, err := command.Stdout(ctx, append(append([]string{"list", "-deps", "-f={{if .Stale}}{{.ImportPath}}{{end}}"}, p.Flags...), p.Packages...)...)
+	if err != nil {
+		return err
+	}
+	progress.Expect(len(strings.Fields(string(stale))))
+	arguments := append([]string{"build", "-v", "-o", dir + string(filepath.Separator)}, p.Flags...)
+	return command.Run(ctx, append(arguments, p.Packages...)...)
 }
 
 // WriteFiles writes files named by paths relative to a folder.
