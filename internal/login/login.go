@@ -69,7 +69,7 @@ func newLogin(c Config, log *slog.Logger) *login {
 	if c.CAFile != "" || c.CABundle != "" {
 		l.ca.source = exchange.NewCA(c.CAFile, c.CABundle)
 	}
-	l.party = partyOf(c, l.ca.source)
+	l.party = parties[c.Method](clientOf(c, l.ca.source), c.Options)
 	l.state = schedule.New(l.rand).With(l.options())
 	return l
 }

@@ -55,12 +55,13 @@ func as[P exchanger](construct func(*exchange.Client, loginspec.Values) P) newPa
 	return func(client *exchange.Client, options loginspec.Values) exchanger { return construct(client, options) }
 }
 
-func partyOf(c Config, ca *exchange.CA) exchanger {
-	return parties[c.Method](&exchange.Client{
+// clientOf makes the client of a login.
+func clientOf(c Config, ca *exchange.CA) *exchange.Client {
+	return &exchange.Client{
 		TLS: exchange.TLS{
 			CA: ca, CertFile: c.Options[loginspec.ClientCert], KeyFile: c.Options[loginspec.ClientKey], ServerName: c.Options[loginspec.TLSServerName],
 		},
 		RedirectHosts: c.Options.Words(loginspec.RedirectHosts),
 		Timeout:       c.Options.Duration(loginspec.RequestTimeout), UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
-	}, c.Options)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -32,6 +33,8 @@ type Client struct {
 	UserAgent string
 	// Proxy chooses a proxy, as http.ProxyFromEnvironment does.
 	Proxy func(*http.Request) (*url.URL, error)
+	// Dial connects; nil does so by the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Request is a request to a relying party.
@@ -72,6 +75,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	}
 	transport := &http.Transport{
 		Proxy:                  c.Proxy,
+		DialContext:            c.Dial,
 		TLSClientConfig:        config,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
