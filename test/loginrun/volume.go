@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,9 +72,17 @@ func (v *volume) files(ctx context.Context) (map[string]content, error) {
 func (v *volume) projected(ctx context.Context, p *corev1.ProjectedVolumeSource) (map[string]content, error) {
 	files := map[string]content{}
 	for i := range p.Sources {
+		if s := p.Sources[i].Secret; s != nil {
+			entries, err := v.secret(ctx, s.Name, s.Items)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(files, entries)
+			continue
+		}
 		projection := p.Sources[i].ServiceAccountToken
 		if projection == nil {
-			return nil, errors.New("only tokens can be projected here")
+			return nil, errors.New("only tokens and Secrets can be projected here")
 		}
 		token, err := v.options.Cluster.RequestToken(ctx, v.options.Pod, projection)
 		if err != nil {

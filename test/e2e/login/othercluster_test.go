@@ -109,11 +109,7 @@ func allowReading(t *testing.T, other *cluster.Cluster, user string) {
 // write it.
 func tokenFile(t *testing.T, pod *corev1.Pod, volume string) string {
 	t.Helper()
-	i := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
-	if i < 0 {
-		t.Fatalf("the pod has no volume %s", volume)
-	}
-	token, err := kube.RequestToken(t.Context(), pod, pod.Spec.Volumes[i].Projected.Sources[0].ServiceAccountToken)
+	token, err := kube.RequestToken(t.Context(), pod, tokenSource(t, pod, volume))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +118,16 @@ func tokenFile(t *testing.T, pod *corev1.Pod, volume string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// tokenSource is the token that a volume of the pod projects.
+func tokenSource(t *testing.T, pod *corev1.Pod, volume string) *corev1.ServiceAccountTokenProjection {
+	t.Helper()
+	i := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
+	if i < 0 {
+		t.Fatalf("the pod has no volume %s", volume)
+	}
+	return pod.Spec.Volumes[i].Projected.Sources[0].ServiceAccountToken
 }
 
 // clientWith is a client by a kubeconfig as a pod would have it, and no more.

@@ -13,9 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// tokenShapes are what JWTs and tokens of Vault look like. A piece of one is too
-// much already.
-var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}|hv[sbr]\.[A-Za-z0-9_-]{8,}`)
+// tokenShapes are what JWTs and tokens of Vault and of Ory look like. A piece of one
+// is too much already.
+var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}|hv[sbr]\.[A-Za-z0-9_-]{8,}|ory_at_[A-Za-z0-9_-]{8,}`)
 
 // searchForSecrets looks for tokens where none belongs: in the logs of the
 // webhook, of every login and of the control plane, in what Kubernetes would

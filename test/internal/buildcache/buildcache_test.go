@@ -26,6 +26,7 @@ func TestServerDependsOnToolchainAndModule(t *testing.T) {
 		"mod":       Server{}.inputs("go1.26.8", []byte("other"), []byte("sum")),
 		"sum":       Server{}.inputs("go1.26.8", []byte("mod"), []byte("other")),
 		"version":   Server{Version: "v2"}.inputs("go1.26.8", []byte("mod"), []byte("sum")),
+		"program":   Server{Main: "package main"}.inputs("go1.26.8", []byte("mod"), []byte("sum")),
 		"flags":     Server{Flags: []string{"-a"}}.inputs("go1.26.8", []byte("mod"), []byte("sum")),
 	} {
 		if Key(other...) == base {

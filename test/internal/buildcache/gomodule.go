@@ -42,19 +42,19 @@ func PinModule(dir, name string, resolve func(dir string) error) error {
 	return WriteFiles(dir, files)
 }
 
-// ResolveModule writes go.mod and go.sum of a module from which the packages
-// build, given the part of its go.mod that is not found by `go mod tidy`.
-func ResolveModule(ctx context.Context, dir string, mod []byte, packages []string) error {
-	files := map[string][]byte{"go.mod": mod, "programs.go": importPrograms(packages)}
+// ResolveModule writes go.mod and go.sum of a module that has one file of Go, given
+// the part of its go.mod that is not found by `go mod tidy`.
+func ResolveModule(ctx context.Context, dir string, mod, file []byte) error {
+	files := map[string][]byte{"go.mod": mod, "programs.go": file}
 	if err := WriteFiles(dir, files); err != nil {
 		return err
 	}
 	return GoCommand{Dir: dir}.Run(ctx, "mod", "tidy")
 }
 
-// importPrograms is a Go file by which `go mod tidy` learns what is built. It
+// ImportPrograms is a Go file by which `go mod tidy` learns what is built. It
 // is never compiled, as programs cannot be imported.
-func importPrograms(packages []string) []byte {
+func ImportPrograms(packages []string) []byte {
 	var out strings.Builder
 	out.WriteString("//go:build never\n\npackage programs\n\nimport (\n")
 	for _, path := range packages {

@@ -21,6 +21,10 @@ type Server struct {
 	Module string
 	// Version is the release.
 	Version string
+	// Main is a program of our own that uses the module, where the module itself is
+	// none. Its first line may keep it out of the module that surrounds it; Name is
+	// then the last element of the path of the module that Dependent names.
+	Main string
 	// Flags are those of `go build`.
 	Flags []string
 	// Dependent is the go.mod of a module that requires the release, as far as
@@ -53,23 +57,30 @@ func (s Server) Build(ctx context.Context, progress io.Writer) (path string, err
 	}
 	err = entry.Fill(ctx, []string{s.Name}, func(dir string, _ []string) error {
 		source := filepath.Join(dir, "module")
-		if err := WriteFiles(source, map[string][]byte{"go.mod": mod, "go.sum": sum}); err != nil {
+		files := map[string][]byte{"go.mod": mod, "go.sum": sum}
+		packages := []string{s.Module}
+		if s.Main != "" {
+			files["main.go"], packages = s.main(), []string{"."}
+		}
+		if err := WriteFiles(source, files); err != nil {
 			return err
 		}
-		return Programs{
-			What:     s.Title + " " + s.Version,
-			Module:   source,
-			Flags:    s.Flags,
-			Packages: []string{s.Module},
-		}.Build(ctx, progress, dir)
+		return Programs{What: s.Title + " " + s.Version, Module: source, Flags: s.Flags, Packages: packages}.Build(ctx, progress, dir)
 	})
 	return filepath.Join(entry.Dir, s.Name), err
 }
 
 // inputs are all that the program depends on.
 func (s Server) inputs(toolchain string, mod, sum []byte) []string {
-	return append([]string{s.Version, toolchain, runtime.GOOS, runtime.GOARCH, string(mod), string(sum)}, s.Flags...)
+	all := append([]string{s.Version, toolchain, runtime.GOOS, runtime.GOARCH, string(mod), string(sum)}, s.Flags...)
+	if s.Main != "" {
+		all = append(all, s.Main)
+	}
+	return all
 }
+
+// main is the program as it is compiled.
+func (s Server) main() []byte { return []byte(strings.TrimPrefix(s.Main, "//go:build ignore\n")) }
 
 // pinned returns go.mod and go.sum, if they are those of Dependent and Version.
 func (s Server) pinned() (mod, sum []byte, err error) {
@@ -93,6 +104,10 @@ func (s Server) pinned() (mod, sum []byte, err error) {
 // the folder "modules" of Pinned.
 func (s Server) Pin(ctx context.Context, dir string) error {
 	return PinModule(dir, s.Name, func(dir string) error {
-		return ResolveModule(ctx, dir, []byte(s.Dependent), []string{s.Module})
+		imports := ImportPrograms([]string{s.Module})
+		if s.Main != "" {
+			imports = s.main()
+		}
+		return ResolveModule(ctx, dir, []byte(s.Dependent), imports)
 	})
 }
