@@ -269,7 +269,7 @@ func TestASignalAsksForALookAtTheToken(t *testing.T) {
 	if err := process.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	process.await(t, "somebody asks whether the token is good")
+	process.await(t, "asked to check the token")
 	_ = process.Process.Signal(syscall.SIGTERM)
 	if err := process.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, process.output)

@@ -34,7 +34,7 @@ a cluster's webhook does what it should: see 'webhook check --help'.
 `
 	checkUsage = `Usage: webhook check [flags]
 
-Has the API server admit an annotated pod by dry-run, and tells whether it came
+Has the API server admit an annotated pod by dry-run, and reports whether it came
 back with its token. Nothing is created. It needs the right to create pods in the
 namespace.
 `

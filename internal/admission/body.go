@@ -53,7 +53,7 @@ func waitFor(r *http.Request) time.Duration {
 	return timeout * 3 / 4
 }
 
-// call is a request under way, with the memory that it holds.
+// call is a request in flight, with the memory that it holds.
 type call struct {
 	w        http.ResponseWriter
 	r        *http.Request
@@ -162,6 +162,6 @@ func tooLarge() *httpProblem {
 func overloaded() *httpProblem {
 	return &httpProblem{
 		http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, Overloaded,
-		"too many large requests are under way: try again",
+		"too many large requests are in flight: try again",
 	}
 }

@@ -120,7 +120,7 @@ func TestWhoWaitsInVainIsToldToTryAgain(t *testing.T) {
 	}
 	want := metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: http.StatusTooManyRequests,
-		Reason: metav1.StatusReasonTooManyRequests, Message: "too many large requests are under way: try again",
+		Reason: metav1.StatusReasonTooManyRequests, Message: "too many large requests are in flight: try again",
 	}
 	var got metav1.Status
 	decode(t, r.body, &got)

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// errOverloaded is what a request gets that waited in vain for memory or for its
+// errOverloaded is what a request gets that timed out waiting for memory or for its
 // turn, or that gave way to others.
-var errOverloaded = errors.New("too much is under way")
+var errOverloaded = errors.New("too many requests in flight")
 
 const (
 	// patience is how long a client may keep memory waiting for its bytes, or for

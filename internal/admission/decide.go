@@ -122,7 +122,7 @@ func Decide(cfg *config.Config, version string, q *Request) Decision {
 	}
 }
 
-// supported tells whether the operation is one that can inject: the creation of
+// supported reports whether the operation is one that can inject: the creation of
 // a pod, and the addition of a debug container.
 func (q *Request) supported() bool {
 	create := q.Operation == admissionv1.Create && q.SubResource == ""

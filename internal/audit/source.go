@@ -83,7 +83,7 @@ func (s *source) follow(ctx context.Context, to sink) {
 		case errors.Is(err, errRelist):
 			s.log.Debug("listing again", "kind", s.kind, "cause", err)
 		case failing.With(err):
-			s.log.Warn("audit interrupted, trying again", "kind", s.kind, "error", err)
+			s.log.Warn("audit interrupted, retrying", "kind", s.kind, "error", err)
 		}
 		repeat.Sleep(ctx, retry.Step())
 	}

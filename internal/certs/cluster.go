@@ -31,7 +31,7 @@ const (
 )
 
 // errConflict means that an object is not the one any more that was read.
-var errConflict = errors.New("somebody else was faster")
+var errConflict = errors.New("the object was modified concurrently")
 
 // hook is one webhook of the configuration, as an API server calls it.
 type hook struct {

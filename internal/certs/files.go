@@ -34,15 +34,15 @@ const retryInterval = time.Second
 // files need not be there at the start: a Secret is often filled after the pod
 // that mounts it has started.
 type Files struct {
-	dir     string
-	log     *slog.Logger
-	watcher atomic.Pointer[certwatcher.CertWatcher]
-	lives   lives
+	dir      string
+	log      *slog.Logger
+	watcher  atomic.Pointer[certwatcher.CertWatcher]
+	validity validity
 }
 
 // NewFiles returns the source for a directory; Run makes it load.
 func NewFiles(dir string, log *slog.Logger, metrics prometheus.Registerer) *Files {
-	return &Files{dir: dir, log: log, lives: newLives(metrics)}
+	return &Files{dir: dir, log: log, validity: newValidity(metrics)}
 }
 
 // Run loads the certificate, as soon as there is one, and follows it until the
@@ -53,7 +53,7 @@ func (f *Files) Run(ctx context.Context) error {
 		// Said again only where the reason changes: files that come, but do not
 		// belong together, are another trouble than files that are not there.
 		if err := f.follow(ctx); err != nil && failing.With(err) {
-			f.log.Warn("serving certificate not loaded, trying again", "dir", f.dir, "error", err)
+			f.log.Warn("serving certificate not loaded, retrying", "dir", f.dir, "error", err)
 		}
 		repeat.Sleep(ctx, retryInterval)
 	}
@@ -73,7 +73,7 @@ func (f *Files) follow(ctx context.Context) error {
 }
 
 func (f *Files) observe(cert tls.Certificate) {
-	f.lives.set(servingCertificate, cert.Leaf.NotBefore, cert.Leaf)
+	f.validity.set(servingCertificate, cert.Leaf.NotBefore, cert.Leaf)
 	f.log.Info("serving certificate loaded", "notAfter", cert.Leaf.NotAfter, "dnsNames", cert.Leaf.DNSNames)
 }
 

@@ -51,14 +51,14 @@ func (l *loop) run(ctx context.Context, turn func(context.Context) error) {
 			l.sleep(ctx, jitter(l.resync))
 		case errors.Is(err, errAgain):
 		case errors.Is(err, errConflict):
-			l.log.Debug("trying again, as another replica was faster", "error", err)
+			l.log.Debug("object was modified concurrently, retrying", "error", err)
 			repeat.Sleep(ctx, jitter(50*time.Millisecond))
 		default:
 			if l.failed != nil {
 				l.failed(err)
 			}
 			if failing.With(err) {
-				l.log.Error("certificates could not be kept in line, trying again", "error", err)
+				l.log.Error("certificates not reconciled, retrying", "error", err)
 			}
 			l.sleep(ctx, retry.wait())
 		}

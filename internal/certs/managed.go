@@ -52,9 +52,9 @@ type Managed struct {
 	server  *apiServer
 	now     func() time.Time
 	probe   *SelfProbe
-	// heals bounds how often a caBundle is written back, should somebody else
+	// repairs bounds how often a caBundle is written back, should somebody else
 	// insist on another one.
-	heals *rate.Limiter
+	repairs *rate.Limiter
 
 	served atomic.Pointer[tls.Certificate]
 
@@ -81,7 +81,7 @@ func NewManaged(o ManagedOptions) (*Managed, error) {
 func newManaged(o ManagedOptions, c cluster, now func() time.Time) *Managed {
 	m := &Managed{
 		options: o, log: o.Log, metrics: newManagedMetrics(o.Metrics), cluster: c, now: now,
-		heals: rate.NewLimiter(rate.Every(5*time.Second), 10),
+		repairs: rate.NewLimiter(rate.Every(5*time.Second), 10),
 	}
 	m.probe = newSelfProbe(o.ConfigurationName, m.current, now, o.Log, o.Metrics)
 	return m
@@ -98,14 +98,14 @@ func (m *Managed) current() (*tls.Certificate, error) {
 	return certificate, nil
 }
 
-// Ready tells whether an API server accepts the certificate.
+// Ready reports whether an API server accepts the certificate.
 func (m *Managed) Ready() error { return m.probe.Ready() }
 
 // Run keeps Secret, configuration and certificate in line until the context ends.
 func (m *Managed) Run(ctx context.Context) error {
 	l := loop{
 		wake: make(chan struct{}, 1), log: m.log, failed: m.failed,
-		// Short lives, as in tests, are looked after more often.
+		// Short lifetimes, as in tests, are looked after more often.
 		resync: min(time.Minute, m.options.Policy.CertificateDuration/20),
 	}
 	l.watch(ctx, "Secret", m.server.watchSecret)
@@ -203,7 +203,7 @@ func (m *Managed) store(ctx context.Context, read *corev1.Secret, plan rotation.
 
 // tell says what was done to the Secret.
 func (m *Managed) tell(plan rotation.Plan, problems []error) {
-	m.healed(plan.Heals, "problems", errors.Join(problems...))
+	m.healed(plan.Repairs, "problems", errors.Join(problems...))
 	switch plan.Step {
 	case rotation.None:
 	case rotation.Created:
@@ -223,9 +223,9 @@ func describe(ca *rotation.CA) []any {
 	return []any{"subject", ca.Certificate.Subject.CommonName, "notAfter", ca.Certificate.NotAfter, "sha256", hex.EncodeToString(fingerprint[:])}
 }
 
-func (m *Managed) healed(kinds []rotation.Heal, details ...any) {
+func (m *Managed) healed(kinds []rotation.Repair, details ...any) {
 	for _, kind := range kinds {
-		m.metrics.heals.WithLabelValues(string(kind)).Inc()
+		m.metrics.repairs.WithLabelValues(string(kind)).Inc()
 		m.log.Warn("damage to certificates repaired", append([]any{"kind", kind}, details...)...)
 	}
 }
@@ -234,7 +234,7 @@ func (m *Managed) healed(kinds []rotation.Heal, details ...any) {
 func (m *Managed) remember(secret *corev1.Secret, state rotation.State) {
 	m.memory = state
 	m.meta = metav1.ObjectMeta{Labels: secret.Labels, Annotations: secret.Annotations}
-	m.metrics.lives.set(caCertificate, rotation.Issued(state.Current.Certificate), state.Current.Certificate)
+	m.metrics.validity.set(caCertificate, rotation.Issued(state.Current.Certificate), state.Current.Certificate)
 }
 
 // issue makes a new serving certificate and serves it.
@@ -251,13 +251,13 @@ func (m *Managed) issue(ca *rotation.CA) error {
 	}
 	m.serving = &rotation.Serving{Certificate: certificate.Leaf, Issuer: ca.Certificate, RenewAt: renewAt}
 	m.served.Store(certificate)
-	m.metrics.lives.set(servingCertificate, now, certificate.Leaf)
-	m.log.Info("serving certificate made", "notAfter", certificate.Leaf.NotAfter, "dnsNames", certificate.Leaf.DNSNames,
+	m.metrics.validity.set(servingCertificate, now, certificate.Leaf)
+	m.log.Info("serving certificate issued", "notAfter", certificate.Leaf.NotAfter, "dnsNames", certificate.Leaf.DNSNames,
 		"ca", ca.Certificate.Subject.CommonName, "renewal", renewAt)
 	return nil
 }
 
-var errContested = errors.New("somebody else keeps overwriting the CA bundle in the webhook configuration: " +
+var errContested = errors.New("another client keeps overwriting the CA bundle in the webhook configuration: " +
 	"see the managers of webhooks[].clientConfig.caBundle in its managedFields")
 
 // publish writes the bundle into the configuration where it is another one.
@@ -269,14 +269,14 @@ func (m *Managed) publish(ctx context.Context, c *configuration, plan rotation.P
 		m.inPlace = c.hooks[0].bundle
 		return nil
 	}
-	if len(plan.Heals) > 0 && !m.heals.Allow() {
+	if len(plan.Repairs) > 0 && !m.repairs.Allow() {
 		return errContested
 	}
 	updated, err := m.cluster.applyBundle(ctx, c, plan.Bundle)
 	if err != nil {
 		return err
 	}
-	m.healed(plan.Heals)
+	m.healed(plan.Repairs)
 	m.log.Info("CA bundle written into the webhook configuration", "webhookConfiguration", m.options.ConfigurationName,
 		"certificates", len(m.memory.Certificates()))
 	m.inPlace = plan.Bundle

@@ -15,14 +15,14 @@ const (
 	caCertificate      = "ca"
 )
 
-// lives tells of the certificates in use when their life began and when it ends:
+// validity tells of the certificates in use when their life began and when it ends:
 // whether one should long have been replaced depends on both.
-type lives struct {
+type validity struct {
 	issued, expiry *prometheus.GaugeVec
 }
 
-func newLives(metrics prometheus.Registerer) lives {
-	l := lives{
+func newValidity(metrics prometheus.Registerer) validity {
+	l := validity{
 		issued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "oidc_injector_certificate_issued_timestamp_seconds",
 			Help: "When a certificate in use was made, or begins to be valid where it comes from a file, in seconds since the epoch.",
@@ -36,7 +36,7 @@ func newLives(metrics prometheus.Registerer) lives {
 	return l
 }
 
-func (l lives) set(certificate string, issued time.Time, c *x509.Certificate) {
+func (l validity) set(certificate string, issued time.Time, c *x509.Certificate) {
 	l.issued.WithLabelValues(certificate).Set(float64(issued.Unix()))
 	l.expiry.WithLabelValues(certificate).Set(float64(c.NotAfter.Unix()))
 }
@@ -52,22 +52,22 @@ func newAhead(metrics prometheus.Registerer) prometheus.Gauge {
 
 // managedMetrics are those of certificates that the webhook makes itself.
 type managedMetrics struct {
-	lives     lives
+	validity  validity
 	rotations *prometheus.CounterVec
-	heals     *prometheus.CounterVec
+	repairs   *prometheus.CounterVec
 	failures  prometheus.Counter
 	success   prometheus.Gauge
 }
 
 func newManagedMetrics(registerer prometheus.Registerer) managedMetrics {
 	m := managedMetrics{
-		lives: newLives(registerer),
+		validity: newValidity(registerer),
 		rotations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "oidc_injector_certificate_rotations_total",
 			Help: "Certificates that were replaced by their successor; a CA is counted by the replica that replaced it.",
 		}, []string{"certificate"}),
-		heals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "oidc_injector_certificate_heals_total",
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "oidc_injector_certificate_repairs_total",
 			Help: "Damage to certificates that was repaired, by its kind, counted by the replica that repaired it.",
 		}, []string{"kind"}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
@@ -82,9 +82,9 @@ func newManagedMetrics(registerer prometheus.Registerer) managedMetrics {
 	for _, certificate := range []string{servingCertificate, caCertificate} {
 		m.rotations.WithLabelValues(certificate)
 	}
-	for _, kind := range rotation.Heals {
-		m.heals.WithLabelValues(string(kind))
+	for _, kind := range rotation.Repairs {
+		m.repairs.WithLabelValues(string(kind))
 	}
-	registerer.MustRegister(m.rotations, m.heals, m.failures, m.success)
+	registerer.MustRegister(m.rotations, m.repairs, m.failures, m.success)
 	return m
 }

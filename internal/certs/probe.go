@@ -27,7 +27,7 @@ var (
 	errNoConfiguration = errors.New("the webhook configuration does not exist")
 )
 
-// SelfProbe tells whether an API server accepts the serving certificate: whether
+// SelfProbe reports whether an API server accepts the serving certificate: whether
 // it verifies against the caBundle of each webhook of the configuration, by the
 // name that the API server calls that webhook by.
 type SelfProbe struct {
@@ -135,7 +135,7 @@ func (h hook) verify(certificate *tls.Certificate, now time.Time) error {
 	return nil
 }
 
-// Ready tells whether the webhook is to get requests, as far as certificates are
+// Ready reports whether the webhook is to get requests, as far as certificates are
 // concerned.
 func (p *SelfProbe) Ready() error {
 	err := p.check()

@@ -179,7 +179,7 @@ func TestAFightOverTheBundleIsNoRace(t *testing.T) {
 	for range 30 {
 		err = m.sync(t.Context())
 	}
-	if s.applied > 12 || err == nil || !strings.HasPrefix(err.Error(), "somebody else keeps overwriting the CA bundle") {
+	if s.applied > 12 || err == nil || !strings.HasPrefix(err.Error(), "another client keeps overwriting the CA bundle") {
 		t.Errorf("written %d times, error %v", s.applied, err)
 	}
 	if !log.Has(`msg="damage to certificates repaired" kind=ca_bundle_overwritten`) || log.Has("PRIVATE") {
@@ -206,7 +206,7 @@ func TestTheMetricsAreConventional(t *testing.T) {
 		"oidc_injector_certificate_expiration_timestamp_seconds":              2,
 		"oidc_injector_certificate_issued_timestamp_seconds":                  2,
 		"oidc_injector_certificate_rotations_total":                           2,
-		"oidc_injector_certificate_heals_total":                               len(rotation.Heals),
+		"oidc_injector_certificate_repairs_total":                             len(rotation.Repairs),
 		"oidc_injector_certificate_sync_failures_total":                       1,
 		"oidc_injector_certificate_last_sync_success_timestamp_seconds":       1,
 		"oidc_injector_certificate_self_probe_success":                        1,

@@ -287,7 +287,7 @@ func (w *world) setSecret(secret *corev1.Secret) {
 	w.young[rotation.IDOf(after)] = w.now.Add(24 * time.Hour) // until it is published, see setBundle
 }
 
-// lasts tells whether the CA of a Secret has enough life left for its successor
+// lasts reports whether the CA of a Secret has enough life left for its successor
 // to become known, with the API server away for a while: nothing can be done for
 // one that is restored in its last minutes.
 func (w *world) lasts(secret *corev1.Secret) bool {

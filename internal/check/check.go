@@ -36,7 +36,7 @@ func run(ctx context.Context, o Options, w io.Writer, retry time.Duration) error
 	config.WarningHandler = said
 	client, err := coreclient.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("could not use the way to the API server: %w", err)
+		return fmt.Errorf("could not create the API client: %w", err)
 	}
 	err = o.try(ctx, client, said, retry)
 	for _, text := range said.texts {

@@ -51,7 +51,7 @@ func follow(t *testing.T, content string) *followed {
 	return f
 }
 
-// allows tells whether an audience is allowed now.
+// allows reports whether an audience is allowed now.
 func (f *followed) allows(audience string) bool {
 	return allows(f.Current(), audience)
 }

@@ -16,7 +16,7 @@ import (
 // errorTexts are all texts that an error may have: there is no room in them for
 // a part of the document.
 var errorTexts = regexp.MustCompile(`^(the JSON document ends too early|invalid JSON near offset \d+|` +
-	`unexpected JSON value: (more after the document|not a whole number before offset \d+|` +
+	`unexpected JSON value: (trailing data|not a whole number before offset \d+|` +
 	`unexpected (string|number|null|true|false|[{\[]) before offset \d+))$`)
 
 // FuzzRead compares what a Reader returns with what encoding/json and jsontext

@@ -300,6 +300,6 @@ func (r *Reader) Bool() bool {
 // End reports an error where anything but white space follows the document.
 func (r *Reader) End() {
 	if r.err == nil && (r.peek() != 0 || r.pos < len(r.text)) {
-		r.fail(fmt.Errorf("%w: more after the document", ErrShape))
+		r.fail(fmt.Errorf("%w: trailing data", ErrShape))
 	}
 }

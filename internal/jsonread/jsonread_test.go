@@ -137,8 +137,8 @@ func TestErrors(t *testing.T) {
 		"a duplicate name":             {`{"SECRET":1,"SECRET":2}`, "invalid JSON near offset 12", false},
 		"a duplicate, in what we skip": {`{"x":{"SECRET":1,"\u0053ECRET":2}}`, "invalid JSON near offset 17", false},
 		"a leading zero":               {`{"name":"SECRET","count":01}`, "invalid JSON near offset 26", false},
-		"a second document":            {`{"name":"SECRET"}{"name":"SECRET"}`, "unexpected JSON value: more after the document", true},
-		"rubbish after the document":   {`{}SECRET`, "unexpected JSON value: more after the document", true},
+		"a second document":            {`{"name":"SECRET"}{"name":"SECRET"}`, "unexpected JSON value: trailing data", true},
+		"rubbish after the document":   {`{}SECRET`, "unexpected JSON value: trailing data", true},
 		"a list for an object":         {`["SECRET"]`, "unexpected JSON value: unexpected [ before offset 10", true},
 		"a string for an object":       {`"SECRET"`, "unexpected JSON value: unexpected string before offset 8", true},
 		"an object for a list":         {`{"items":{"SECRET":1}}`, "unexpected JSON value: unexpected { before offset 21", true},
@@ -161,7 +161,7 @@ func TestErrors(t *testing.T) {
 		"a byte order mark":            {"\ufeff{\"SECRET\":1}", "invalid JSON near offset 0", false},
 		"another white space":          {"{\"SECRET\":\v1}", "invalid JSON near offset 10", false},
 		"a NUL":                        {"{\"SECRET\":\x00}", "invalid JSON near offset 10", false},
-		"a NUL behind the document":    {"{\"name\":\"SECRET\"}\x00", "unexpected JSON value: more after the document", true},
+		"a NUL behind the document":    {"{\"name\":\"SECRET\"}\x00", "unexpected JSON value: trailing data", true},
 		"nesting without end":          {`{"SECRET":` + strings.Repeat("[", 20_000), "invalid JSON near offset 10009", false},
 	} {
 		t.Run(name, func(t *testing.T) {

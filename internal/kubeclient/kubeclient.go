@@ -21,7 +21,7 @@ func Load(kubeconfig string) (*rest.Config, error) {
 		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("could not find the API server: %w", err)
+		return nil, fmt.Errorf("could not load the API client configuration: %w", err)
 	}
 	// How the API server's audit log calls us.
 	config.UserAgent = "oidc-injector-webhook/" + version.Version()

@@ -129,7 +129,7 @@ var behaviours = []struct {
 		name:    "only an access token (Keycloak's documents, Databricks)",
 		answer:  says(200, `{"access_token":"at","expires_in":300}`),
 		moments: []moment{{time.Second, "at", ""}},
-		logged:  []string{"the relying party warns", "token_type is not given, and Bearer is assumed"},
+		logged:  []string{"server returned a warning", "token_type is not given, and Bearer is assumed"},
 	},
 	{
 		name:    "a byte order mark, a scope that is a list, a lifetime in quotes",

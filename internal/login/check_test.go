@@ -86,7 +86,7 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 				pass(time.Second)
 			},
 			[]string{"0s login _one", "1m0s check 1", "2m0s check 1", "2m0s login _one"},
-			`msg="somebody asks whether the token is good"`,
+			`msg="asked to check the token"`,
 		},
 		{
 			"somebody asks all the time", nil,

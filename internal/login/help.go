@@ -10,7 +10,7 @@ import (
 
 const helpHead = `Usage:
   oidc-login [flags]         log in, and keep the login fresh
-  oidc-login ready [flags]   tell whether a valid token is in place
+  oidc-login ready [flags]   report whether a valid token is in place
   oidc-login version         print the version
 
 Exchanges the ServiceAccount token that the kubelet keeps in a file for a token

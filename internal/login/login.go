@@ -86,7 +86,7 @@ func (l *login) run(ctx context.Context) error {
 	log.Info("starting", "version", version.Version(), "method", l.config.Method, "mode", l.config.Mode,
 		"address", l.config.address(), "jwtFile", l.config.JWTFile, "outputFile", l.config.OutputFile)
 	for _, name := range l.config.Unknown {
-		log.Warn("a variable looks like an option and is none", "name", name)
+		log.Warn("ignoring an unknown variable", "name", name)
 	}
 	if l.config.unencrypted() {
 		log.Warn("the connection is not encrypted, and whoever listens can use the tokens", "address", l.config.address())

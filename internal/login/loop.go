@@ -111,7 +111,7 @@ func (l *login) sleep(ctx context.Context, d time.Duration) {
 	case <-l.hangup:
 	case <-l.asked:
 	}
-	l.tell.log.Debug("somebody asks whether the token is good")
+	l.tell.log.Debug("asked to check the token")
 	l.state = l.state.Ask(time.Now())
 }
 

@@ -223,7 +223,7 @@ func TestAnOutageIsWaitedFor(t *testing.T) {
 		if !strings.Contains(f.token(t), `"token":"hvs.number2"`) {
 			t.Error("no login after the outage")
 		}
-		if !f.output.Has(`level=WARN msg="a step has failed" step=renewal`) {
+		if !f.output.Has(`level=WARN msg="attempt failed, will retry" step=renewal`) {
 			t.Error(f.output.String())
 		}
 		_ = stop()
@@ -676,7 +676,7 @@ func TestTheCAIsCopiedForTheWorkload(t *testing.T) {
 		stop := f.run(t)
 		pass(70 * time.Second) // the next attempt by itself would be at 127 s
 		f.party.questions()
-		if !f.output.Has(`msg="a problem with a file" subject="certificate authorities" err="could not read the certificate authorities: open `) {
+		if !f.output.Has(`msg="cannot access file" subject="certificate authorities" err="could not read the certificate authorities: open `) {
 			t.Error(f.output.String())
 		}
 		for i, ca := range []string{certificate(t), certificate(t)} {
@@ -846,7 +846,7 @@ func TestWhatDoesNotHealByItselfIsSaid(t *testing.T) {
 		f.party.set(func(p *party) { p.login = denied })
 		stop := f.run(t)
 		synctest.Wait()
-		want := `level=ERROR msg="refused, which does not heal by itself" step=login class=denied ` +
+		want := `level=ERROR msg="attempt rejected (permanent error)" step=login class=denied ` +
 			`err="could not log in to Vault at https://v: 400: \"no\"" attempt=1 next=5s`
 		if !f.output.Has(want) {
 			t.Error(f.output.String())

@@ -33,7 +33,7 @@ func (r *report) update(change func(*report)) {
 	change(r)
 }
 
-// say tells whether the login is ready, in one line.
+// say reports whether the login is ready, in one line.
 func (r *report) say(now time.Time) (bool, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

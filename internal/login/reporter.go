@@ -43,7 +43,7 @@ func (r *reporter) warnOnce(subject string, err error) {
 		text = err.Error()
 	}
 	if text != "" && text != r.warned[subject] {
-		r.log.Warn("a problem with a file", "subject", subject, "err", text)
+		r.log.Warn("cannot access file", "subject", subject, "err", text)
 	}
 	r.warned[subject] = text
 }
@@ -68,7 +68,7 @@ func (r *reporter) loggedIn(why schedule.Reason, s *session, same bool) {
 	}
 	r.warned[subject] = warnings
 	for _, warning := range credential.Warnings {
-		r.log.Warn("the relying party warns", "text", strconv.Quote(warning))
+		r.log.Warn("server returned a warning", "text", strconv.Quote(warning))
 	}
 }
 
@@ -117,9 +117,9 @@ func (r *reporter) failed(ctx context.Context, step string, err error, a attempt
 		"attempt", a.number, "next", a.next.Round(time.Millisecond).String(),
 	}
 	if facts.Final() {
-		r.log.Log(ctx, level, "refused, which does not heal by itself", attributes...)
+		r.log.Log(ctx, level, "attempt rejected (permanent error)", attributes...)
 	} else {
-		r.log.Log(ctx, level, "a step has failed", attributes...)
+		r.log.Log(ctx, level, "attempt failed, will retry", attributes...)
 	}
 	r.metrics.update(func(m *report) { m.failures[facts.Class]++ })
 	r.say(func(s *status.Status) {

@@ -21,7 +21,7 @@ func TestAWarningThatStaysIsSaidOnce(t *testing.T) {
 		stop := f.run(t)
 		for i, said := range []int{1, 2, 3} {
 			pass(time.Hour)
-			if got := strings.Count(f.output.String(), "the relying party warns"); got != said {
+			if got := strings.Count(f.output.String(), "server returned a warning"); got != said {
 				t.Errorf("%d: said %d times", i, got)
 			}
 			f.party.set(func(*party) { warnings = append(warnings[:0:0], fmt.Sprintf("another %d", i)) })

@@ -35,7 +35,7 @@ func (l *login) revokeOne(ctx context.Context, t *token) {
 	}
 }
 
-var errNotRevocable = errors.New("there is no way to revoke it")
+var errNotRevocable = errors.New("it cannot be revoked")
 
 func (l *login) revoke(ctx context.Context, t *token) error {
 	party, ok := l.party.(revoker)

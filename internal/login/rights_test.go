@@ -36,7 +36,7 @@ func TestRightsThatTokensLack(t *testing.T) {
 				pass(40 * time.Minute)
 			},
 			[]string{"0s login _one", "40m0s renew 1", "1h20m0s renew 1", "1h20m0.5s login _one", "2h0m0.5s renew 2"},
-			map[string]int{noRenewal: 0, `msg="refused, which does not heal by itself" step=renewal`: 1},
+			map[string]int{noRenewal: 0, `msg="attempt rejected (permanent error)" step=renewal`: 1},
 		},
 		{
 			"a dead token: the next one is renewed",

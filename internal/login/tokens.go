@@ -37,7 +37,7 @@ type token struct {
 	replaced time.Time
 }
 
-// alive tells whether it makes sense to revoke the token.
+// alive reports whether it makes sense to revoke the token.
 func (t *token) alive(now time.Time) bool {
 	return t != nil && (t.ends.IsZero() || now.Before(t.ends))
 }

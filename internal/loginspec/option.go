@@ -124,7 +124,7 @@ func find(options []Option, wanted func(*Option) bool) *Option {
 	return nil
 }
 
-// WrittenByWebhook tells whether the webhook sets a variable of a login
+// WrittenByWebhook reports whether the webhook sets a variable of a login
 // container.
 func WrittenByWebhook(variable string) bool { return writtenByWebhook[variable] }
 

@@ -642,7 +642,7 @@ func TestPodsThatCannotBeRead(t *testing.T) {
 		{`{"spec":{"containers":{"SECRET":1}}}`, "could not read the Pod: unexpected JSON value: unexpected { before offset 34"},
 		{`{"spec":{"securityContext":{"runAsUser":"SECRET"}}}`, "could not read the Pod: unexpected JSON value: unexpected string before offset 48"},
 		{`{"spec":{"containers":[{"env":[{"name":"A","value":{"SECRET":1}}]}]}}`, "could not read the Pod: unexpected JSON value: unexpected { before offset 63"},
-		{`{"spec":{}} "SECRET"`, "could not read the Pod: unexpected JSON value: more after the document"},
+		{`{"spec":{}} "SECRET"`, "could not read the Pod: unexpected JSON value: trailing data"},
 	} {
 		_, err := mutate.ParsePod([]byte(test.pod))
 		if err == nil || err.Error() != test.err {

@@ -463,7 +463,7 @@ func checkReadable(t *testing.T, pod *corev1.Pod, got outcome) {
 	}
 }
 
-// mayRead tells whether a container may read the tokens of a volume. Where the
+// mayRead reports whether a container may read the tokens of a volume. Where the
 // pod does not say who runs in it, it is somebody without rights.
 func mayRead(pod *corev1.Pod, c corev1.Container, volume string) bool {
 	podContext := podContextOf(pod)
@@ -567,7 +567,7 @@ func FuzzPatch(f *testing.F) {
 func checkNoContent(t *testing.T, err error) {
 	t.Helper()
 	text := regexp.MustCompile(`^could not read the Pod: (the JSON document ends too early|invalid JSON near offset \d+|` +
-		`unexpected JSON value: (more after the document|not a whole number before offset \d+|` +
+		`unexpected JSON value: (trailing data|not a whole number before offset \d+|` +
 		`unexpected (string|number|null|true|false|[{\[]) before offset \d+))$`)
 	if !text.MatchString(err.Error()) {
 		t.Errorf("the error is %q", err)

@@ -144,7 +144,7 @@ func TestConnections(t *testing.T) {
 		}
 		answered(t, known, request+"hello")
 	})
-	t.Run("a request under way is not cut off while another is idle", func(t *testing.T) {
+	t.Run("a request in flight is not cut off while another is idle", func(t *testing.T) {
 		t.Parallel()
 		b := newBounded(t, 2)
 		busy := b.connect(t)

@@ -80,7 +80,7 @@ func serve(address string, handler http.Handler, log *slog.Logger) task {
 }
 
 // serveHooks returns the task that serves the webhooks over TLS. When its context
-// ends, requests that are under way are answered. It is here, and not in
+// ends, requests in flight are answered. It is here, and not in
 // controller-runtime, because the server there has no deadline but for headers, no
 // bound on connections, and no way to set either.
 func serveHooks(o *Options, handler http.Handler, configure func(*tls.Config), log *slog.Logger) task {
@@ -104,7 +104,7 @@ func serveHooks(o *Options, handler http.Handler, configure func(*tls.Config), l
 			return err
 		}
 		if err := <-stopped; err != nil {
-			log.Error("requests under way were cut off", "error", err)
+			log.Error("in-flight requests were aborted", "error", err)
 		}
 		return nil
 	}

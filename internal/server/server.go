@@ -27,7 +27,7 @@ import (
 const Path = "/mutate"
 
 // Run serves until the context ends, and then ends in order: readiness goes
-// first, then, after the delay, the listener; requests that are under way are
+// first, then, after the delay, the listener; requests in flight are
 // answered. It writes its log to w.
 func Run(ctx context.Context, o Options, w io.Writer) error {
 	log := newLogger(&o, w)

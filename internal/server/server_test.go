@@ -261,7 +261,7 @@ func TestFilesThatCannotBeUsedAreErrorsAtTheStart(t *testing.T) {
 		},
 		{
 			"a wrong client CA", func(o *server.Options) { o.ClientCAFile = wrong },
-			"could not use --client-ca-file " + wrong + ": no certificate in PEM form in it",
+			"could not use --client-ca-file " + wrong + ": contains no PEM certificates",
 		},
 		{
 			"no client CA", func(o *server.Options) { o.ClientCAFile = missing },
@@ -300,7 +300,7 @@ func TestTheLogHasNothingBelowItsLevel(t *testing.T) {
 	o.LogLevel = "warn"
 	w := start(t, o)
 	testutil.Eventually(t, "the log says that there is no certificate", func() bool {
-		return w.log.Has(`level=WARN msg="serving certificate not loaded, trying again" dir=` + o.CertDir)
+		return w.log.Has(`level=WARN msg="serving certificate not loaded, retrying" dir=` + o.CertDir)
 	})
 	w.ca.issue(t, "webhook", time.Hour).write(t, o.CertDir)
 	w.eventuallyReady(t)

@@ -80,7 +80,7 @@ func newClientCA(path string, log *slog.Logger) (*clientCA, error) {
 func (ca *clientCA) accept(pem []byte) error {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return errors.New("no certificate in PEM form in it")
+		return errors.New("contains no PEM certificates")
 	}
 	ca.pool.Store(pool)
 	return nil

@@ -107,7 +107,7 @@ func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
 
 	write(t, o.ClientCAFile, []byte("garbage"))
 	testutil.Eventually(t, "the log says that the file is broken", func() bool {
-		return w.log.Has(`level=ERROR msg="client CA not reloaded, the previous one stays in force" path=` + o.ClientCAFile + ` error="no certificate in PEM form in it"`)
+		return w.log.Has(`level=ERROR msg="client CA not reloaded, the previous one stays in force" path=` + o.ClientCAFile + ` error="contains no PEM certificates"`)
 	})
 	w.expectAnswer(t, firstClient)
 	expectRefused("a client of another CA", secondClient)

@@ -30,7 +30,7 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// Has tells whether the text was written.
+// Has reports whether the text was written.
 func (l *Log) Has(text string) bool { return strings.Contains(l.String(), text) }
 
 // Logger writes everything to the log but times and the named attributes, which
@@ -61,5 +61,5 @@ func Eventually(t TB, what string, done func() bool) {
 			return
 		}
 	}
-	t.Fatalf("waited in vain until %s", what)
+	t.Fatalf("timed out waiting until %s", what)
 }

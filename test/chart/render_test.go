@@ -79,7 +79,7 @@ func render(t *testing.T, values string, args ...string) objects {
 }
 
 // at evaluates a path such as "Deployment/oidc-injector {.spec.replicas}". Without a
-// path it tells whether the object is there; what is absent is "".
+// path it reports whether the object is there; what is absent is "".
 func (o objects) at(t *testing.T, path string) string {
 	t.Helper()
 	key, expression, found := strings.Cut(path, " ")

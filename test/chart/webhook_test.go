@@ -102,7 +102,7 @@ func readCertificates(t *testing.T) certificates {
 	return c
 }
 
-// certificatesAreKept tells whether an operation has left the certificates alone.
+// certificatesAreKept reports whether an operation has left the certificates alone.
 func certificatesAreKept(t *testing.T, after string) {
 	t.Helper()
 	if diff := cmp.Diff(written(), readCertificates(t)); diff != "" {

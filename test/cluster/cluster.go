@@ -231,7 +231,7 @@ func (c *Cluster) CA() []byte { return append([]byte(nil), c.pki.ca.PEM...) }
 // programs from Options.Assets.
 func (c *Cluster) Version() string { return c.options.KubernetesVersion }
 
-// HasNode tells whether pods can run.
+// HasNode reports whether pods can run.
 func (c *Cluster) HasNode() bool { return c.node != nil }
 
 // NodeName is the name of the only node, or "" where there is none.

@@ -34,7 +34,7 @@ const (
 	// EnabledLabel opts a namespace in when it is "true".
 	EnabledLabel = prefix + "/enabled"
 
-	// stopTimeout bounds the orderly end of the program.
+	// stopTimeout bounds the graceful shutdown of the program.
 	stopTimeout = 20 * time.Second
 	// readyTimeout bounds its start, on a machine that is busy with a build.
 	readyTimeout = time.Minute

@@ -61,7 +61,7 @@ func NewCA(now time.Time, duration time.Duration) (*CA, error) {
 	return &CA{Certificate: certificate, Key: key}, nil
 }
 
-// validAt tells whether certificates that it signs now are worth something.
+// validAt reports whether certificates that it signs now are worth something.
 func (ca *CA) validAt(now time.Time) bool {
 	return ca != nil && isValidAt(ca.Certificate, now)
 }
@@ -126,7 +126,7 @@ func sign(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x
 }
 
 var (
-	errNoCA       = errors.New("it is no certificate of a CA with an ECDSA key")
+	errNoCA       = errors.New("not an ECDSA CA certificate")
 	errForeignKey = errors.New("the key belongs to another certificate")
 )
 
@@ -142,7 +142,7 @@ func newCA(certificate *x509.Certificate, key *ecdsa.PrivateKey) (*CA, error) {
 	return &CA{Certificate: certificate, Key: key}, nil
 }
 
-// contains tells whether a certificate is among others.
+// contains reports whether a certificate is among others.
 func contains(certificates []*x509.Certificate, c *x509.Certificate) bool {
 	return slices.ContainsFunc(certificates, c.Equal)
 }

@@ -17,7 +17,7 @@ type draft struct {
 	state   State
 	changed bool
 	step    Step
-	heals   []Heal
+	repairs []Repair
 }
 
 // settle makes the state what it has to be.
@@ -45,11 +45,11 @@ func (d *draft) haveCurrent() error {
 	d.changed = true
 	switch {
 	case current != nil:
-		d.heals = append(d.heals, CAExpired)
+		d.repairs = append(d.repairs, CAExpired)
 	case !d.view.Exists && memory.Current != nil:
-		d.heals = append(d.heals, SecretMissing)
+		d.repairs = append(d.repairs, SecretMissing)
 	case memory.Current != nil && len(d.view.Stored.Problems) == 0:
-		d.heals = append(d.heals, SecretCorrupted) // it was emptied
+		d.repairs = append(d.repairs, SecretCorrupted) // it was emptied
 	}
 	switch {
 	case current == nil && memory.Current.validAt(now):
@@ -85,7 +85,7 @@ func (d *draft) remember() {
 func (d *draft) keepTrusted() {
 	memory := d.view.Memory.Current
 	remembered := memory != nil && contains(d.state.Certificates(), memory.Certificate)
-	if remembered && d.step != Created && !slices.Contains(d.heals, CAForgotten) {
+	if remembered && d.step != Created && !slices.Contains(d.repairs, CAForgotten) {
 		return
 	}
 	for _, bundle := range d.view.Bundles {
@@ -106,7 +106,7 @@ func (d *draft) keepStrays() {
 		return
 	}
 	d.changed = true
-	d.heals = append(d.heals, SecretCorrupted)
+	d.repairs = append(d.repairs, SecretCorrupted)
 	for _, c := range d.view.Stored.Strays {
 		d.retire(c)
 	}
@@ -129,7 +129,7 @@ func (d *draft) keepOwnIssuer() {
 		return
 	}
 	d.changed = true
-	d.heals = append(d.heals, CAForgotten)
+	d.repairs = append(d.repairs, CAForgotten)
 	d.state.Retired = append(d.state.Retired, Retired{
 		Certificate: s.Issuer, Until: s.Certificate.NotAfter.Add(d.policy.grace()).UTC().Truncate(time.Second),
 	})

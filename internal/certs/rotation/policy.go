@@ -31,20 +31,20 @@ func Due(c *x509.Certificate, atMost time.Duration) time.Time {
 	return issued.Add(min(c.NotAfter.Sub(issued), atMost) * 2 / 3)
 }
 
-// Heal is a kind of damage that was repaired.
-type Heal string
+// Repair is a kind of damage that was repaired.
+type Repair string
 
 // The kinds of damage.
 const (
-	SecretMissing     Heal = "secret_missing"        // somebody deleted it
-	SecretCorrupted   Heal = "secret_corrupted"      // something in it cannot be used
-	CAExpired         Heal = "ca_expired"            // nobody was there in time
-	CAForgotten       Heal = "ca_forgotten"          // the Secret did not have the CA that this replica serves by
-	BundleOverwritten Heal = "ca_bundle_overwritten" // the configuration held another bundle than ours
+	SecretMissing     Repair = "secret_missing"        // somebody deleted it
+	SecretCorrupted   Repair = "secret_corrupted"      // something in it cannot be used
+	CAExpired         Repair = "ca_expired"            // nobody was there in time
+	CAForgotten       Repair = "ca_forgotten"          // the Secret did not have the CA that this replica serves by
+	BundleOverwritten Repair = "ca_bundle_overwritten" // the configuration held another bundle than ours
 )
 
-// Heals are all kinds.
-var Heals = []Heal{SecretMissing, SecretCorrupted, CAExpired, CAForgotten, BundleOverwritten}
+// Repairs are all kinds.
+var Repairs = []Repair{SecretMissing, SecretCorrupted, CAExpired, CAForgotten, BundleOverwritten}
 
 // Step is what happens to the CA.
 type Step string
@@ -82,7 +82,7 @@ func (s Sightings) After(bundles [][]byte, now time.Time) Sightings {
 	return next
 }
 
-// lasting tells whether a certificate has been there for a time.
+// lasting reports whether a certificate has been there for a time.
 func (s Sightings) lasting(c *x509.Certificate, now time.Time, duration time.Duration) bool {
 	since, seen := s[IDOf(c)]
 	return seen && now.Sub(since) >= duration
@@ -118,9 +118,9 @@ type View struct {
 type Plan struct {
 	// Write is to be stored in the Secret, if it is still the one that was read.
 	// Nothing else is to be done before it was.
-	Write *State
-	Step  Step
-	Heals []Heal
+	Write   *State
+	Step    Step
+	Repairs []Repair
 	// Issue is the CA that is to sign a new serving certificate, or nil.
 	Issue *CA
 	// Bundle is to be applied to all webhooks of the configuration, if it is
@@ -135,14 +135,14 @@ func (p Policy) Decide(v View) (Plan, error) {
 		return Plan{}, err
 	}
 	if d.changed {
-		return Plan{Write: &d.state, Step: d.step, Heals: d.heals}, nil
+		return Plan{Write: &d.state, Step: d.step, Repairs: d.repairs}, nil
 	}
 	plan := Plan{Issue: p.issuer(v)}
 	want := d.state.Bundle()
 	if slices.ContainsFunc(v.Bundles, func(b []byte) bool { return !bytes.Equal(b, want) }) {
 		plan.Bundle = want
 		if v.InPlace != nil && slices.ContainsFunc(v.Bundles, func(b []byte) bool { return !bytes.Equal(b, v.InPlace) }) {
-			plan.Heals = []Heal{BundleOverwritten}
+			plan.Repairs = []Repair{BundleOverwritten}
 		}
 	}
 	return plan, nil
@@ -171,7 +171,7 @@ func (p Policy) issuer(v View) *CA {
 	}
 }
 
-// ends tells whether a certificate is in the last moments of its life.
+// ends reports whether a certificate is in the last moments of its life.
 func (p Policy) ends(c *x509.Certificate, now time.Time) bool {
 	return !now.Before(c.NotAfter.Add(-p.CertificateDuration / 10))
 }

@@ -32,8 +32,8 @@ func seen(since time.Time, cas ...*CA) Sightings {
 
 // outline is what a plan does, in words.
 type outline struct {
-	Step  Step
-	Heals []Heal
+	Step    Step
+	Repairs []Repair
 	// Stored is what the Secret is to hold, "" where it stays: current, next and
 	// retired by the names of the test, "new" for those made just now.
 	Stored string
@@ -50,7 +50,7 @@ func outlineOf(p Plan, names map[*CA]string) outline {
 		}
 		return "new"
 	}
-	o := outline{Step: p.Step, Heals: p.Heals, Bundle: p.Bundle != nil}
+	o := outline{Step: p.Step, Repairs: p.Repairs, Bundle: p.Bundle != nil}
 	if p.Issue != nil {
 		o.Issue = name(p.Issue.Certificate)
 	}
@@ -181,43 +181,43 @@ func TestWhatIsToBeDone(t *testing.T) {
 		{
 			"the Secret was deleted",
 			View{Memory: rotating, Bundles: bundle(rotating), Serving: serving(t, a, now)},
-			outline{Heals: []Heal{SecretMissing}, Stored: "a/b/"},
+			outline{Repairs: []Repair{SecretMissing}, Stored: "a/b/"},
 		},
 		{
 			"the Secret was emptied",
 			View{Exists: true, Memory: only(a), Bundles: bundle(only(a)), Serving: serving(t, a, now)},
-			outline{Heals: []Heal{SecretCorrupted}, Stored: "a//"},
+			outline{Repairs: []Repair{SecretCorrupted}, Stored: "a//"},
 		},
 		{
 			"the Secret was corrupted",
 			View{Exists: true, Stored: broken(a), Memory: only(a), Bundles: bundle(only(a)), Serving: serving(t, a, now)},
-			outline{Heals: []Heal{SecretCorrupted}, Stored: "a//"},
+			outline{Repairs: []Repair{SecretCorrupted}, Stored: "a//"},
 		},
 		{
 			"the Secret was corrupted when nobody was there",
 			View{Exists: true, Stored: broken(a), Bundles: bundle(only(a))},
-			outline{Step: Created, Heals: []Heal{SecretCorrupted}, Stored: "new//a"},
+			outline{Step: Created, Repairs: []Repair{SecretCorrupted}, Stored: "new//a"},
 		},
 		{
 			"the same, with the next one intact",
 			View{Exists: true, Stored: Content{State: State{Next: b}, Strays: broken(a).Strays, Problems: broken().Problems}, Bundles: bundle(rotating)},
-			outline{Step: Finished, Heals: []Heal{SecretCorrupted}, Stored: "b//a"},
+			outline{Step: Finished, Repairs: []Repair{SecretCorrupted}, Stored: "b//a"},
 		},
 		{
 			"the next one was corrupted", View{
 				Exists: true, Stored: Content{State: only(a), Strays: broken(b).Strays, Problems: broken().Problems}, Memory: rotating,
 				Bundles: bundle(rotating), Serving: serving(t, a, now),
-			}, outline{Heals: []Heal{SecretCorrupted}, Stored: "a/b/"},
+			}, outline{Repairs: []Repair{SecretCorrupted}, Stored: "a/b/"},
 		},
 		{
 			"another replica has made a CA, as it knew none", View{
 				Exists: true, Stored: stored(only(b)), Memory: only(a), Bundles: bundle(only(b)), Serving: serving(t, a, now),
-			}, outline{Heals: []Heal{CAForgotten}, Stored: "b//a"},
+			}, outline{Repairs: []Repair{CAForgotten}, Stored: "b//a"},
 		},
 		{
 			"an older Secret was restored, and the bundle has more than it", View{
 				Exists: true, Stored: stored(only(c)), Memory: only(a), Bundles: bundle(State{Current: a, Retired: []Retired{retired(b, day)}}), Serving: serving(t, a, now),
-			}, outline{Heals: []Heal{CAForgotten}, Stored: "c//ab"},
+			}, outline{Repairs: []Repair{CAForgotten}, Stored: "c//ab"},
 		},
 		{
 			"the same, for a replica that starts",
@@ -227,17 +227,17 @@ func TestWhatIsToBeDone(t *testing.T) {
 		{
 			"the CA has expired",
 			View{Exists: true, Stored: stored(only(old)), Bundles: bundle(only(old))},
-			outline{Step: Created, Heals: []Heal{CAExpired}, Stored: "new//"},
+			outline{Step: Created, Repairs: []Repair{CAExpired}, Stored: "new//"},
 		},
 		{
 			"the bundle was overwritten", View{
 				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(c)), InPlace: only(a).Bundle(), Serving: serving(t, a, now),
-			}, outline{Heals: []Heal{BundleOverwritten}, Bundle: true},
+			}, outline{Repairs: []Repair{BundleOverwritten}, Bundle: true},
 		},
 		{
 			"one of two bundles was emptied", View{
 				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: [][]byte{only(a).Bundle(), nil}, InPlace: only(a).Bundle(), Serving: serving(t, a, now),
-			}, outline{Heals: []Heal{BundleOverwritten}, Bundle: true},
+			}, outline{Repairs: []Repair{BundleOverwritten}, Bundle: true},
 		},
 	} {
 		tt.view.Now = now

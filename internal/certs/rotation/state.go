@@ -142,7 +142,7 @@ func Parse(data map[string][]byte) Content {
 	if !bytes.Equal(data[BundleKey], c.Bundle()) {
 		certificates, err := parseCertificates(data[BundleKey])
 		if err == nil {
-			err = errors.New("it is not the list of the other certificates")
+			err = errors.New("not a list of certificates")
 		}
 		c.report(BundleKey, err, certificates...)
 	}
@@ -200,13 +200,13 @@ func (c *Content) parseRetired(key string, text []byte) {
 func (c *Content) dropRepeated() {
 	if c.Current != nil && c.Next != nil && c.Current.Certificate.Equal(c.Next.Certificate) {
 		c.Next = nil
-		c.report(NextCertKey, errors.New("it is the one that signs already"))
+		c.report(NextCertKey, errors.New("it is the signing certificate already"))
 	}
 	retired := c.Retired
 	c.Retired = nil
 	for _, r := range retired {
 		if contains(c.Certificates(), r.Certificate) {
-			c.report(retiredPrefix, errors.New("a certificate is there twice"))
+			c.report(retiredPrefix, errors.New("contains a certificate twice"))
 			continue
 		}
 		c.Retired = append(c.Retired, r)
@@ -221,11 +221,11 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	for len(bytes.TrimSpace(text)) > 0 {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
-			errs = append(errs, errors.New("there is something that is not PEM"))
+			errs = append(errs, errors.New("contains non-PEM data"))
 			break
 		}
 		if block.Type != certificateBlock || len(block.Headers) > 0 {
-			errs = append(errs, errors.New("there is something that is no certificate"))
+			errs = append(errs, errors.New("contains PEM data that is no certificate"))
 			continue
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
@@ -242,7 +242,7 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 func parseKey(text []byte) (*ecdsa.PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("no key in PEM form in it")
+		return nil, errors.New("contains no PEM key")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {

@@ -141,11 +141,11 @@ func TestWhatIsBrokenIsReportedAndTheRestIsUsed(t *testing.T) {
 	}{
 		{
 			"no key", func(d map[string][]byte) { delete(d, "tls.key") },
-			"tls.key: no key in PEM form in it", 1, func(s *State) { s.Current = nil },
+			"tls.key: contains no PEM key", 1, func(s *State) { s.Current = nil },
 		},
 		{
 			"half a certificate", func(d map[string][]byte) { d["tls.crt"] = d["tls.crt"][:99] },
-			"tls.crt: there is something that is not PEM", 1, func(s *State) { s.Current = nil },
+			"tls.crt: contains non-PEM data", 1, func(s *State) { s.Current = nil },
 		},
 		{
 			"the key of another", func(d map[string][]byte) { d["tls.key"] = d["next.key"] },
@@ -162,7 +162,7 @@ func TestWhatIsBrokenIsReportedAndTheRestIsUsed(t *testing.T) {
 		},
 		{
 			"no CA", func(d map[string][]byte) { d["tls.crt"] = leaf(t, all.Current) },
-			"tls.crt: it is no certificate of a CA with an ECDSA key", 1, func(s *State) { s.Current = nil },
+			"tls.crt: not an ECDSA CA certificate", 1, func(s *State) { s.Current = nil },
 		},
 		{
 			"two certificates", func(d map[string][]byte) { d["tls.crt"] = append(d["tls.crt"], otherPEM...) },
@@ -174,15 +174,15 @@ func TestWhatIsBrokenIsReportedAndTheRestIsUsed(t *testing.T) {
 		},
 		{
 			"a key among the certificates", func(d map[string][]byte) { d["ca.crt"] = append(d["ca.crt"], d["tls.key"]...) },
-			"ca.crt: there is something that is no certificate", 0, func(*State) {},
+			"ca.crt: contains PEM data that is no certificate", 0, func(*State) {},
 		},
 		{
 			"a foreign certificate in the bundle", func(d map[string][]byte) { d["ca.crt"] = append(d["ca.crt"], otherPEM...) },
-			"ca.crt: it is not the list of the other certificates", 1, func(*State) {},
+			"ca.crt: not a list of certificates", 1, func(*State) {},
 		},
 		{
 			"no bundle", func(d map[string][]byte) { delete(d, "ca.crt") },
-			"ca.crt: it is not the list of the other certificates", 0, func(*State) {},
+			"ca.crt: not a list of certificates", 0, func(*State) {},
 		},
 		{
 			"a date that is none", func(d map[string][]byte) {
@@ -197,7 +197,7 @@ func TestWhatIsBrokenIsReportedAndTheRestIsUsed(t *testing.T) {
 		},
 		{
 			"the same twice", func(d map[string][]byte) { d["next.crt"], d["next.key"] = d["tls.crt"], d["tls.key"] },
-			"next.crt: it is the one that signs already", 1, func(s *State) { s.Next = nil },
+			"next.crt: it is the signing certificate already", 1, func(s *State) { s.Next = nil },
 		},
 	} {
 		data := mustData(t, all, nil)

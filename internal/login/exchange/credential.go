@@ -15,7 +15,7 @@ type Credential struct {
 	// Assumed means that nobody said how long: Lease is when to get another one,
 	// and no end.
 	Assumed bool
-	// Renewable tells whether it can be renewed, Revocable whether it can be
+	// Renewable reports whether it can be renewed, Revocable whether it can be
 	// revoked by itself.
 	Renewable, Revocable bool
 	// Checkable reports whether it costs nothing to ask whether it is still valid.

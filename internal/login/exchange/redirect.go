@@ -17,7 +17,7 @@ import (
 const maxRedirects = 5
 
 var (
-	errNowhere = errors.New("a redirect to nowhere")
+	errNowhere = errors.New("a redirect without a valid Location")
 	errLoop    = fmt.Errorf("more than %d redirects in a row", maxRedirects)
 )
 

@@ -87,9 +87,9 @@ func TestRedirects(t *testing.T) {
 		{"out of TLS", "POST", "307 http://127.0.0.1:PORT/", nil, `307: a redirect from https to "http://OWN/", which is not safe`},
 		{"out of TLS to an allowed host", "POST", "307 http://example.com/", []string{"example.com", "example.com:80"}, "which is not safe"},
 		{"to something else", "POST", "307 ftp://127.0.0.1/", nil, "which is not safe"},
-		{"to nowhere", "POST", "307 ", nil, "307: a redirect to nowhere"},
-		{"to rubbish", "POST", "307 https://[::1", nil, "307: a redirect to nowhere"},
-		{"without a host", "POST", "307 https:/there", nil, "307: a redirect to nowhere"},
+		{"to nowhere", "POST", "307 ", nil, "307: a redirect without a valid Location"},
+		{"to rubbish", "POST", "307 https://[::1", nil, "307: a redirect without a valid Location"},
+		{"without a host", "POST", "307 https:/there", nil, "307: a redirect without a valid Location"},
 		{"with a token in the path", "POST", "302 /" + jwt, nil, `/[redacted]"`},
 		{"with a token as a host", "POST", "307 https://secret-of-ours/", nil, `allows the host "[redacted]"`},
 	} {

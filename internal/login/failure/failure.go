@@ -19,7 +19,7 @@ const (
 	RateLimited Class = "rate_limited" // 429
 	Server      Class = "server"       // 5xx
 	Sealed      Class = "sealed"       // Vault is sealed or has no active node
-	Denied      Class = "denied"       // a 4xx that does not heal by itself
+	Denied      Class = "denied"       // a 4xx that is permanent
 	Protocol    Class = "protocol"     // an answer that is none
 	JWT         Class = "jwt"          // the JWT file is missing or broken, or its JWT is expired or used up
 	Output      Class = "output"       // the result could not be written
@@ -30,7 +30,7 @@ func Classes() []Class {
 	return []Class{Network, TLS, Timeout, RateLimited, Server, Sealed, Denied, Protocol, JWT, Output}
 }
 
-// Final tells whether the same request will fail until somebody changes
+// Final reports whether the same request will fail until somebody changes
 // something.
 func (c Class) Final() bool { return c == Denied || c == Protocol }
 

@@ -139,7 +139,7 @@ func Look(path string) Stamp {
 	return Stamp{info}
 }
 
-// Same tells whether nothing has changed since the other stamp was taken.
+// Same reports whether nothing has changed since the other stamp was taken.
 func (s Stamp) Same(other Stamp) bool {
 	if s.info == nil || other.info == nil {
 		return s.info == other.info

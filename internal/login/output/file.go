@@ -75,7 +75,7 @@ func (f *File) Write(content []byte) error {
 	return nil
 }
 
-// isCurrent tells whether the file still has what was written last.
+// isCurrent reports whether the file still has what was written last.
 func (f *File) isCurrent(content []byte) bool {
 	if f.last == nil || !bytes.Equal(f.last, content) {
 		return false

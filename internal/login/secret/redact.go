@@ -196,7 +196,7 @@ func tokenAt(words string, i int) int {
 	return 0
 }
 
-// isTokenChar tells whether c is of the alphabets base64url and base62.
+// isTokenChar reports whether c is of the alphabets base64url and base62.
 func isTokenChar(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }

@@ -29,7 +29,7 @@ func (t Text) Reveal() string { return string(t) }
 // maxToken is far above what relying parties issue.
 const maxToken = 128 << 10
 
-// Usable tells whether a token can be sent in a header and written into a file:
+// Usable reports whether a token can be sent in a header and written into a file:
 // printable ASCII without blanks, of a sane size.
 func (t Text) Usable() bool {
 	if t == "" || len(t) > maxToken {

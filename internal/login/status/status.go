@@ -21,7 +21,7 @@ import (
 type Status struct {
 	// Address is the URL of the relying party.
 	Address string `json:"address,omitempty"`
-	// InPlace tells whether a token is in the output file.
+	// InPlace reports whether a token is in the output file.
 	InPlace bool `json:"inPlace"`
 	// Expires is when that token ends; zero means never, or, with Unknown, that
 	// nobody knows.

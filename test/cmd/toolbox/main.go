@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 }
 
-// sleep ends without an error when terminated: that is its orderly end.
+// sleep ends without an error when terminated: that is its graceful shutdown.
 func sleep(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		<-ctx.Done()

@@ -242,7 +242,7 @@ func (d *door) forward(from net.Conn) {
 	d.mu.Unlock()
 }
 
-// injected tells whether a pod has its token.
+// injected reports whether a pod has its token.
 func injected(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == "oidc-token" })
 }

@@ -17,7 +17,7 @@ import (
 
 // The names of metrics.
 const (
-	heals     = "oidc_injector_certificate_heals_total"
+	repairs   = "oidc_injector_certificate_repairs_total"
 	rotations = "oidc_injector_certificate_rotations_total"
 	selfProbe = "oidc_injector_certificate_self_probe_success"
 	failures  = "oidc_injector_certificate_sync_failures_total"
@@ -79,7 +79,7 @@ func TestAFreshInstallIsReadyAtOnce(t *testing.T) {
 			l := startLoad(t, in)
 			time.Sleep(time.Second)
 			l.expectNoFailure(t)
-			for _, kind := range []string{heals, rotations, failures} {
+			for _, kind := range []string{repairs, rotations, failures} {
 				if n := in.total(t, kind); n != 0 {
 					t.Errorf("%s is %v", kind, n)
 				}
@@ -159,7 +159,7 @@ func TestRotationLosesNoPod(t *testing.T) {
 	}
 	t.Logf("%v serving certificates rotated", in.total(t, rotations, "certificate", "serving"))
 	l.expectNoFailure(t)
-	if n := in.total(t, heals); n != 0 {
+	if n := in.total(t, repairs); n != 0 {
 		t.Errorf("%v things were healed, although nothing was broken", n)
 	}
 }
@@ -191,7 +191,7 @@ func TestADamagedSecretHealsUnnoticed(t *testing.T) {
 		{"bundle is garbage", "secret_corrupted", update(func(data map[string][]byte) { data["ca.crt"] = []byte("garbage") })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := in.total(t, heals, "kind", tt.kind)
+			before := in.total(t, repairs, "kind", tt.kind)
 			if err := tt.damage(); err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +200,7 @@ func TestADamagedSecretHealsUnnoticed(t *testing.T) {
 				return err == nil && cmp.Equal(secret.Data, healthy.Data) && cmp.Equal(secret.Labels, healthy.Labels)
 			})
 			// Two may have done it in the same moment: they write the same.
-			eventually(t, "somebody counts it", func() bool { return in.total(t, heals, "kind", tt.kind) > before })
+			eventually(t, "somebody counts it", func() bool { return in.total(t, repairs, "kind", tt.kind) > before })
 			t.Logf("healed after %v", took)
 		})
 	}
@@ -233,7 +233,7 @@ func TestAForeignCAIsTakenOver(t *testing.T) {
 		}
 		return true
 	})
-	if n := in.total(t, heals, "kind", "ca_forgotten"); n == 0 {
+	if n := in.total(t, repairs, "kind", "ca_forgotten"); n == 0 {
 		t.Error("nobody says that the CA was another one")
 	}
 	eventuallyWithin(t, 2*time.Minute, "the old CA has left", func() bool { return !bytes.Contains(in.bundle(t), old.Data["tls.crt"]) })
@@ -264,7 +264,7 @@ func TestAnOverwrittenBundleHealsWithinAMoment(t *testing.T) {
 	}
 	t.Logf("healed after %v on average", total/rounds)
 	l.report(t)
-	if n := in.total(t, heals, "kind", "ca_bundle_overwritten"); n != rounds {
+	if n := in.total(t, repairs, "kind", "ca_bundle_overwritten"); n != rounds {
 		t.Errorf("%v bundles healed, want %d", n, rounds)
 	}
 	for _, f := range slices.Concat(l.failures, l.refused) {
@@ -341,7 +341,7 @@ func TestALongOutage(t *testing.T) {
 	if got := subjects(t, in.bundle(t)); len(got) != 1 || bytes.Equal(in.bundle(t), old) {
 		t.Errorf("the bundle holds %q", got)
 	}
-	if n := in.total(t, heals, "kind", "ca_expired"); n != 1 {
+	if n := in.total(t, repairs, "kind", "ca_expired"); n != 1 {
 		t.Errorf("%v CAs were found expired, want one", n)
 	}
 	l := startLoad(t, in)

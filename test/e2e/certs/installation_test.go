@@ -244,7 +244,7 @@ func eventuallyWithin(t *testing.T, limit time.Duration, what string, condition 
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatalf("waited in vain: %s", what)
+	t.Fatalf("timed out waiting: %s", what)
 	return 0
 }
 
@@ -255,7 +255,7 @@ func newPod() *corev1.Pod {
 	return pod
 }
 
-// injected tells whether a pod has its token.
+// injected reports whether a pod has its token.
 func injected(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == "oidc-token" })
 }

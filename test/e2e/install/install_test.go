@@ -247,7 +247,7 @@ func (n *node) review(t *testing.T, token, audience string) authenticationv1.Tok
 	return review.Status
 }
 
-// injected tells whether a pod has its status and its volume.
+// injected reports whether a pod has its status and its volume.
 func injected(pod *corev1.Pod) bool {
 	if pod.Annotations[podtest.Prefix+"status"] == "" {
 		return false

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Of the load: so much that something is always under way, and so little that the machine
+// Of the load: so much that something is always in flight, and so little that the machine
 // is not busy with it alone.
 const (
 	workers = 4

@@ -282,7 +282,7 @@ func (c *client) expiry(token string) time.Time {
 func (c *client) dead(token string) error {
 	data, err := c.server.LookupSelf(context.WithoutCancel(c.t.Context()), token)
 	if err == nil {
-		return fmt.Errorf("the token lives, for %v s", data["ttl"])
+		return fmt.Errorf("the token is valid, for %v s", data["ttl"])
 	}
 	if !strings.Contains(err.Error(), "Code: 403") {
 		return err

@@ -93,7 +93,7 @@ func (n *node) testScenario(t *testing.T) {
 		t.Errorf("pod is %v, want %v", got, want)
 	}
 	if got := claims.Expiry - claims.IssuedAt; got != 7200 {
-		t.Errorf("the token lives for %d s, want 7200", got)
+		t.Errorf("the token is valid for %d s, want 7200", got)
 	}
 }
 

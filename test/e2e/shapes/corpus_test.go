@@ -29,7 +29,7 @@ type entry struct {
 	Mesh string `json:"mesh"`
 }
 
-// single tells whether an entry comes in the plain base and no other.
+// single reports whether an entry comes in the plain base and no other.
 func (e entry) single() bool { return e.Refused != "" || e.Alone != "" || len(e.Denied) > 0 }
 
 // shape is a pod.

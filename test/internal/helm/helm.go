@@ -116,7 +116,7 @@ func inventory(ctx context.Context, kube *cluster.Cluster) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// isKubernetesLease tells whether it is a Lease of Kubernetes' own programs and nodes.
+// isKubernetesLease reports whether it is a Lease of Kubernetes' own programs and nodes.
 func isKubernetesLease(name string) bool {
 	return strings.HasPrefix(name, "leases kube-system/") || strings.HasPrefix(name, "leases kube-node-lease/")
 }
