@@ -88,6 +88,7 @@ func long(t *testing.T) {
 // that were not injected.
 func TestMemoryIsBounded(t *testing.T) {
 	long(t)
+	t.Parallel()
 	const fine = `{"version":"v1","tokens":["default"],"containers":["app"]}`
 	base := measure(t, "without the audit", load{})
 	small := measure(t, "1 000 pods in order", load{pods: 1_000, of: func(i int) *corev1.Pod { return common(i, fine) }})
@@ -196,6 +197,7 @@ func annotated(size int) func(int) *corev1.Pod {
 // watch and verify the pods.
 func TestLargeAnnotations(t *testing.T) {
 	long(t)
+	t.Parallel()
 	for _, size := range []int{60_000, 250_000} {
 		t.Run(fmt.Sprintf("%d kB", size/1000), func(t *testing.T) {
 			const pods = 200 // the stub of TestMemoryIsBounded has 500
