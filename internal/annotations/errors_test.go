@@ -137,6 +137,44 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// TestMistypedKeys: what is missing because its name is mistyped is said with that
+// name.
+func TestMistypedKeys(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		keys keys
+		errs []string
+	}{
+		"audience": {
+			keys{"audiense": "vault", "expiration": "2h"},
+			[]string{`metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration) but has no audience; did you mean it by "oidc-injector.io/audiense"?`},
+		},
+		"login": {
+			keys{"audience": "vault", "logn.a": "vault", "login-role.a": "demo"},
+			[]string{
+				"metadata.annotations[oidc-injector.io/login.a]: Required value: the login is described (login-role) but has no method: " +
+					`vault, token-exchange, jwt-bearer, client-assertion, http; did you mean it by "oidc-injector.io/logn.a"?`,
+			},
+		},
+		"address": {
+			keys{"audience": "vault", "login": "vault", "login-addrss": "https://vault.example.com"},
+			[]string{
+				"metadata.annotations[oidc-injector.io/login-address]: Required value: the login needs the address of Vault, such as " +
+					`https://vault.example.com:8200; did you mean it by "oidc-injector.io/login-addrss"?`,
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, warnings, errs := newParser().Parse(test.keys.on(""))
+			expect(t, "errors", test.errs, texts(errs))
+			if len(warnings) != 1 {
+				t.Errorf("warnings %q, want one about the name", warnings)
+			}
+		})
+	}
+}
+
 // sameDirectory is the error of a second token with the directory of another.
 func sameDirectory(key, dir, other, theirs string) string {
 	return fmt.Sprintf("metadata.annotations[oidc-injector.io/%s]: Invalid value: %q: "+

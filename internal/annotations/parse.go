@@ -104,6 +104,7 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	var spec Spec
 	w.build(&spec)
 	w.errs = append(w.errs, conflicts(spec)...)
+	w.explainMissing()
 	sortErrors(w.errs)
 	slices.Sort(w.warnings)
 	return spec, w.warnings, w.errs
@@ -120,7 +121,12 @@ type parsing struct {
 	tooMany bool
 	// profileMissing is true where a profile was named that cannot be used.
 	profileMissing bool
+	// mistyped are annotations that do not exist, and those that were meant.
+	mistyped []mistyped
 }
+
+// mistyped is an annotation that is close to another one.
+type mistyped struct{ name, meant string }
 
 func (w *parsing) fail(err *field.Error) {
 	if len(w.errs) < maxFindings {
@@ -172,7 +178,9 @@ func (w *parsing) unknownKey(name, key, token string) string {
 		if checkTokenName(token) != nil {
 			token = "" // not worth repeating, and of any length
 		}
-		return fmt.Sprintf("unknown annotation %s: did you mean %s?", quote(name), w.Prefix.Key(near, token))
+		meant := w.Prefix.Key(near, token)
+		w.mistyped = append(w.mistyped, mistyped{name, meant})
+		return fmt.Sprintf("unknown annotation %s: did you mean %s?", quote(name), meant)
 	}
 	known := slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"})
 	if strings.HasPrefix(key, LoginMethod) {
@@ -392,6 +400,19 @@ func (w *parsing) missingLogin(name string, s settings) {
 	if keys := s.among(loginKeys); len(keys) > 0 && !w.profileMissing {
 		w.fail(field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
 			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "), strings.Join(loginspec.MethodNames(), ", "))))
+	}
+}
+
+// explainMissing says of what is missing whether it is there under another name. The
+// warning about that name may reach nobody, where the error reaches somebody.
+func (w *parsing) explainMissing() {
+	for _, m := range w.mistyped {
+		path := annotationsPath.Key(m.meant).String()
+		for _, err := range w.errs {
+			if err.Type == field.ErrorTypeRequired && err.Field == path {
+				err.Detail += fmt.Sprintf("; did you mean it by %s?", quote(m.name))
+			}
+		}
 	}
 }
 

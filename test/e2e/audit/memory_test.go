@@ -199,33 +199,36 @@ func TestLargeAnnotations(t *testing.T) {
 	long(t)
 	t.Parallel()
 	for _, size := range []int{60_000, 250_000} {
-		t.Run(fmt.Sprintf("%d kB", size/1000), func(t *testing.T) {
-			const pods = 200 // the stub of TestMemoryIsBounded has 500
-			in := install(t, fmt.Sprintf("large-%d", size), clusterRules(), namespaceRules())
-			shop := in.served(t, "shop", true) // the door is shut
-			a := in.start(t)
-			a.awaitLeader(t, 1)
-			createPods(t, shop, pods, func(pod *corev1.Pod) {
-				pod.Annotations["example.com/large"] = strings.Repeat("x", size)
-			})
-			a.awaitMissed(t, counts{"not_injected": pods})
-			_, watched := a.memory(t)
-			a.signal(t, syscall.SIGTERM)
+		watchLargeAnnotations(t, size)
+	}
+}
 
-			b := in.start(t) // it finds them by a list
-			b.awaitLeader(t, 1)
-			b.awaitMissed(t, counts{"not_injected": pods})
-			now, listed := b.memory(t)
-			t.Logf("resident %.1f MiB; at most %.1f MiB by a watch, %.1f MiB by a list", now, watched, listed)
-			for _, got := range []float64{watched, listed} {
-				if got > 80 {
-					t.Errorf("%.1f MiB were resident", got)
-				}
-			}
-			if err := kube.Client().CoreV1().Namespaces().Delete(t.Context(), shop, metav1.DeleteOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		})
+func watchLargeAnnotations(t *testing.T, size int) {
+	t.Helper()
+	const pods = 200 // the stub of TestMemoryIsBounded has 500
+	in := install(t, fmt.Sprintf("large-%d", size), clusterRules(), namespaceRules())
+	shop := in.served(t, "shop", true) // the door is shut
+	a := in.start(t)
+	a.awaitLeader(t, 1)
+	createPods(t, shop, pods, func(pod *corev1.Pod) {
+		pod.Annotations["example.com/large"] = strings.Repeat("x", size)
+	})
+	a.awaitMissed(t, counts{"not_injected": pods})
+	_, watched := a.memory(t)
+	a.signal(t, syscall.SIGTERM)
+
+	b := in.start(t) // it finds them by a list
+	b.awaitLeader(t, 1)
+	b.awaitMissed(t, counts{"not_injected": pods})
+	now, listed := b.memory(t)
+	t.Logf("%d bytes: resident %.1f MiB; at most %.1f MiB by a watch, %.1f MiB by a list", size, now, watched, listed)
+	for _, got := range []float64{watched, listed} {
+		if got > 80 {
+			t.Errorf("%d bytes: %.1f MiB were resident", size, got)
+		}
+	}
+	if err := kube.Client().CoreV1().Namespaces().Delete(t.Context(), shop, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 
