@@ -48,6 +48,33 @@ func expectJSON(t *testing.T, want, got string) {
 	}
 }
 
+// An unknown annotation denies the pod where the policy wants that.
+func TestUnknownAnnotationsAreDenied(t *testing.T) {
+	t.Parallel()
+	object := pod("", "audience=vault", "expiraton=2h")
+	if response := newHook(configured(withPolicy(t, "{unknownAnnotations: Warn}"))).admit(t, ask{object: object}.review()); !response.Allowed || len(response.Warnings) != 1 {
+		t.Errorf("allowed %t, warnings %q", response.Allowed, response.Warnings)
+	}
+	h := newHook(configured(withPolicy(t, "{unknownAnnotations: Deny}")))
+	response := h.admit(t, ask{object: object}.review())
+	if response.Allowed || len(response.Warnings) != 0 {
+		t.Fatalf("allowed %t, warnings %q", response.Allowed, response.Warnings)
+	}
+	want := []metav1.StatusCause{{
+		Type: "FieldValueForbidden", Field: "metadata.annotations",
+		Message: `Forbidden: unknown annotation "oidc-injector.io/expiraton": did you mean oidc-injector.io/expiration?`,
+	}}
+	if diff := cmp.Diff(want, response.Result.Details.Causes); diff != "" {
+		t.Errorf("causes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"denied": "invalid_annotations"}, response.AuditAnnotations); diff != "" {
+		t.Errorf("audit annotations (-want +got):\n%s", diff)
+	}
+	if response := h.admit(t, ask{object: pod("", "inject=false", "expiraton=2h")}.review()); !response.Allowed {
+		t.Error("a pod that opted out is denied")
+	}
+}
+
 func TestACreatedPodGetsTheTokenThatItAsksFor(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))

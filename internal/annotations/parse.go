@@ -68,6 +68,9 @@ type Parser struct {
 	Profiles map[string]Preset
 	// MaxExpiration is the longest lifetime that a token may have.
 	MaxExpiration time.Duration
+	// DenyUnknown makes an error of an annotation of ours that does not exist, where
+	// there is a warning otherwise.
+	DenyUnknown bool
 }
 
 // Input is the part of a pod that decides what it asks for.
@@ -153,9 +156,7 @@ func (w *parsing) collect(ours List) {
 			continue
 		}
 		if !slices.Contains(inputKeys, key) {
-			if len(w.warnings) < maxFindings {
-				w.warnings = append(w.warnings, w.unknownKey(a.Name, key, token))
-			}
+			w.unknownKey(a.Name, key, token)
 			continue
 		}
 		s := setting{key: key, value: a.Value, annotation: a.Name, own: true}
@@ -172,21 +173,32 @@ func (w *parsing) collect(ours List) {
 	}
 }
 
-// unknownKey is the warning for an annotation of ours that does not exist.
-func (w *parsing) unknownKey(name, key, token string) string {
+// unknownKey reports an annotation of ours that does not exist.
+func (w *parsing) unknownKey(name, key, token string) {
+	detail := fmt.Sprintf("unknown annotation %s: %s", quote(name), w.meant(name, key, token))
+	switch {
+	case w.DenyUnknown:
+		w.fail(field.Forbidden(annotationsPath, detail))
+	case len(w.warnings) < maxFindings:
+		w.warnings = append(w.warnings, detail)
+	}
+}
+
+// meant says what an annotation that does not exist could be instead.
+func (w *parsing) meant(name, key, token string) string {
 	if near := nearest(key, inputKeys); near != "" {
 		if checkTokenName(token) != nil {
 			token = "" // not worth repeating, and of any length
 		}
-		meant := w.Prefix.Key(near, token)
-		w.mistyped = append(w.mistyped, mistyped{name, meant})
-		return fmt.Sprintf("unknown annotation %s: did you mean %s?", quote(name), meant)
+		other := w.Prefix.Key(near, token)
+		w.mistyped = append(w.mistyped, mistyped{name, other})
+		return fmt.Sprintf("did you mean %s?", other)
 	}
 	known := slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"})
 	if strings.HasPrefix(key, LoginMethod) {
 		known = loginKeys
 	}
-	return fmt.Sprintf("unknown annotation %s: the keys are %s", quote(name), strings.Join(known, ", "))
+	return "the keys are " + strings.Join(known, ", ")
 }
 
 var (

@@ -98,6 +98,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			Defaults:      file.Defaults,
 			Profiles:      file.Profiles,
 			MaxExpiration: maxExpiration,
+			DenyUnknown:   file.Policy.UnknownAnnotations == policy.Deny,
 		},
 		InjectedContainers: mutate.NewNameSet(file.injectedContainers()),
 		Login:              file.Login.compile(),

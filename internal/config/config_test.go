@@ -244,6 +244,10 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 				`, policy.mountPaths.denied[3]: Invalid value: "/$a": ` + directory + `]`,
 		},
 		{
+			"another answer to unknown annotations", header + "policy: {unknownAnnotations: deny}\n",
+			`invalid configuration: policy.unknownAnnotations: Unsupported value: "deny": supported values: "Warn", "Deny"`,
+		},
+		{
 			"an empty API server audience", header + "policy: {apiServerAudiences: ['']}\n",
 			`invalid configuration: policy.apiServerAudiences[0]: Invalid value: "": must not be empty, hold control characters, or begin or end with white space`,
 		},

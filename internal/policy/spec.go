@@ -2,6 +2,7 @@ package policy
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -20,7 +21,16 @@ type Spec struct {
 	// token with one of them can be used against the API server, so they are
 	// denied unless an allowed list names them literally.
 	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
+	// UnknownAnnotations is what happens to a pod with an annotation of ours that does
+	// not exist: Warn, which is the default, or Deny.
+	UnknownAnnotations string `json:"unknownAnnotations,omitempty"`
 }
+
+// The values of [Spec.UnknownAnnotations].
+const (
+	Warn = "Warn"
+	Deny = "Deny"
+)
 
 // Lists are rules for what annotations ask for.
 type Lists struct {
@@ -58,6 +68,9 @@ func (s *Spec) Validate(path *field.Path) field.ErrorList {
 	errs := s.validate(path)
 	for i := range s.Namespaces {
 		errs = append(errs, s.Namespaces[i].validate(path.Child("namespaces").Index(i))...)
+	}
+	if actions := []string{Warn, Deny}; s.UnknownAnnotations != "" && !slices.Contains(actions, s.UnknownAnnotations) {
+		errs = append(errs, field.NotSupported(path.Child("unknownAnnotations"), s.UnknownAnnotations, actions))
 	}
 	return append(errs, validatePatterns(s.APIServerAudiences, path.Child("apiServerAudiences"), isPlain, notPlain)...)
 }

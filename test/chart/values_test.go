@@ -71,6 +71,9 @@ var valuesTable = map[string]struct {
 		configMap: configHead + "policy:\n  env:\n    allowed:\n    - KUBECONFIG\n    - '*'\n  mountPaths:\n    denied:\n    - /run/systemd\n" +
 			"  namespaces:\n  - mountPaths:\n      allowed:\n      - /ci\n    namespaces:\n    - ci\n",
 	}},
+	"config.policy.unknownAnnotations": {"login.enabled=false,config.policy.unknownAnnotations=Deny", expectations{
+		configMap: configHead + "policy:\n  unknownAnnotations: Deny\n",
+	}},
 	"config.injectedContainers": {"login.enabled=false,config.injectedContainers={istio-*}", expectations{
 		configMap: "apiVersion: config.oidc-injector.io/v1alpha1\ninjectedContainers:\n- istio-*\nkind: InjectorConfig\n",
 	}},

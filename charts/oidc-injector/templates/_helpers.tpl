@@ -182,6 +182,7 @@ matchExpressions:
 {{- end -}}
 {{- with .Values.config.policy.namespaces }}{{ $_ := set $policy "namespaces" . }}{{ end -}}
 {{- with .Values.config.policy.apiServerAudiences }}{{ $_ := set $policy "apiServerAudiences" . }}{{ end -}}
+{{- with .Values.config.policy.unknownAnnotations }}{{ $_ := set $policy "unknownAnnotations" . }}{{ end -}}
 {{- with $policy }}{{ $_ := set $config "policy" . }}{{ end -}}
 {{- toYaml $config -}}
 {{- end -}}
