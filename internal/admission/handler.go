@@ -184,7 +184,8 @@ func (h *Handler) recoverPanic(ctx context.Context, w http.ResponseWriter) {
 // the places they point at are logged, as far as they are none of the pod's own.
 func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Duration) {
 	level := slog.LevelDebug
-	if d.Outcome == Denied {
+	// The controller that creates a pod keeps what it is told to itself.
+	if d.Outcome == Denied || len(d.Warnings) > 0 {
 		level = slog.LevelInfo
 	}
 	if !h.options.Log.Enabled(ctx, level) {
@@ -197,7 +198,7 @@ func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Du
 		places = append(places, loggedPlace(prefix, err.Field))
 	}
 	h.options.Log.Log(ctx, level, "admission", "outcome", d.Outcome, "reason", d.Reason,
-		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace), "name", loggedName(q.Name),
+		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace), "name", loggedName(q.name()),
 		"dryRun", q.DryRun, "tokens", len(d.Tokens), "logins", len(d.Logins), "containers", len(d.Containers), "warnings", len(d.Warnings),
 		"errors", slices.Compact(places), "duration", took.String())
 }

@@ -13,6 +13,15 @@ const (
 	maxLoggedPlace = 128
 )
 
+// name is that of the pod, or the beginning of the name that a pod of a controller
+// gets after its admission (metadata.generateName), such as web-6f7d8c9b5-.
+func (q *Request) name() string {
+	if q.Name == "" && q.Pod != nil {
+		return q.Pod.Name
+	}
+	return q.Name
+}
+
 // loggedName is a name of a request as it is logged. Anybody can send a request,
 // with a name of any length.
 func loggedName(name string) string {
