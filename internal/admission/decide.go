@@ -218,7 +218,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 }
 
 func mutateOptions(cfg *config.Config, version string) mutate.Options {
-	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: cfg.Login, InjectedContainers: cfg.InjectedContainers}
+	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers}
 }
 
 // checkPolicy reports what the policy of the namespace does not allow. Audiences

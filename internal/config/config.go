@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/nameset"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
 )
 
@@ -56,9 +56,9 @@ type Config struct {
 	// Parser reads annotations by the configuration's defaults and profiles.
 	Parser annotations.Parser
 	// InjectedContainers are the containers that other injectors add.
-	InjectedContainers mutate.NameSet
+	InjectedContainers nameset.Set
 	// Login is what login containers are made of.
-	Login mutate.LoginContainer
+	Login LoginContainer
 	// Policy decides what pods may ask for.
 	Policy policy.Policy
 }
@@ -100,7 +100,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			MaxExpiration: maxExpiration,
 			DenyUnknown:   file.Policy.UnknownAnnotations == policy.Deny,
 		},
-		InjectedContainers: mutate.NewNameSet(file.injectedContainers()),
+		InjectedContainers: nameset.New(file.injectedContainers()),
 		Login:              file.Login.compile(),
 		Policy:             policy.New(file.Policy, env.APIServerAudiences),
 	}

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
-	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
 // LoginSpec is what the configuration file says of the login container. No
@@ -56,10 +55,21 @@ const maxCABundle = 64 << 10
 // resourceNames are what a container without devices can ask for.
 var resourceNames = []string{"cpu", "memory", "ephemeral-storage"}
 
+// LoginContainer is what login containers are made of, whatever pod they are in. The
+// zero value lets no pod log in. It has the fields of what package mutate takes, so
+// that the one converts to the other.
+type LoginContainer struct {
+	Image           string
+	ImagePullPolicy corev1.PullPolicy
+	Resources       corev1.ResourceRequirements
+	CABundle        string
+	Env             []corev1.EnvVar
+}
+
 // compile returns the container's settings; the file has been validated.
-func (s *LoginSpec) compile() mutate.LoginContainer {
+func (s *LoginSpec) compile() LoginContainer {
 	resources, _ := s.Resources.parse(nil)
-	c := mutate.LoginContainer{
+	c := LoginContainer{
 		Image: s.Image, ImagePullPolicy: corev1.PullPolicy(s.ImagePullPolicy), Resources: resources, CABundle: s.CABundle,
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/oidc-injector/oidc-injector/internal/config"
-	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
 // certificate is a new certificate authority in PEM, and its private key.
@@ -52,9 +51,9 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
 	limits := corev1.ResourceList{"memory": resource.MustParse("32Mi")}
 	for _, tt := range []struct {
 		name, text string
-		want       mutate.LoginContainer
+		want       config.LoginContainer
 	}{
-		{"nothing", header, mutate.LoginContainer{Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}}},
+		{"nothing", header, config.LoginContainer{Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}}},
 		{
 			"everything", bundle(cert) + `
   image: images.example.com:5000/oidc-login@sha256:abc
@@ -67,7 +66,7 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
     HTTPS_PROXY: http://proxy.example.com:3128
     no_proxy: ""
 `,
-			mutate.LoginContainer{
+			config.LoginContainer{
 				Image: "images.example.com:5000/oidc-login@sha256:abc", ImagePullPolicy: corev1.PullAlways, CABundle: cert,
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("20Mi"), "ephemeral-storage": resource.MustParse("1Mi")},
@@ -80,15 +79,15 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
 		},
 		{
 			"each map of resources replaces the default one", header + "login: {resources: {limits: {}}}\n",
-			mutate.LoginContainer{Resources: corev1.ResourceRequirements{Requests: requests, Limits: corev1.ResourceList{}}},
+			config.LoginContainer{Resources: corev1.ResourceRequirements{Requests: requests, Limits: corev1.ResourceList{}}},
 		},
 		{
 			"null means absent", header + "login: {resources: {limits: null, requests: {}}}\n",
-			mutate.LoginContainer{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: limits}},
+			config.LoginContainer{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: limits}},
 		},
 		{
 			"two certificates and what is written around them", bundle("# the old one\n" + cert + "# the new one\n" + cert),
-			mutate.LoginContainer{CABundle: "# the old one\n" + cert + "# the new one\n" + cert, Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}},
+			config.LoginContainer{CABundle: "# the old one\n" + cert + "# the new one\n" + cert, Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

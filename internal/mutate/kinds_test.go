@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/nameset"
 )
 
 // meshPod has the containers that Istio's and Linkerd's injectors add, each with a
@@ -31,7 +32,7 @@ containers:
 func TestHeldPaths(t *testing.T) {
 	t.Parallel()
 	mesh := options
-	mesh.InjectedContainers = mutate.NewNameSet([]string{"istio-*", "linkerd-proxy", "linkerd-init"})
+	mesh.InjectedContainers = nameset.New([]string{"istio-*", "linkerd-proxy", "linkerd-init"})
 	left := func(container, volume string) string {
 		return fmt.Sprintf(`container %q is left without token "default": it already mounts volume %q at /var/run/secrets/tokens; `+
 			"if that is right, name it in oidc-injector.io/skip-containers, and if not, in oidc-injector.io/containers", container, volume)
@@ -301,7 +302,7 @@ func TestOfVariablesWithOneNameTheLastCounts(t *testing.T) {
 func TestDebuggingAProxy(t *testing.T) {
 	t.Parallel()
 	mesh := options
-	mesh.InjectedContainers = mutate.NewNameSet([]string{"istio-proxy"})
+	mesh.InjectedContainers = nameset.New([]string{"istio-proxy"})
 	running := createWith(t, keys{"audience": "vault"}.pod(t, "containers: [{name: app}, {name: istio-proxy}]"), mesh).Pod
 	pod := typed(t, running)
 	for target, want := range map[string][]string{"app": {"dbg"}, "istio-proxy": nil} {

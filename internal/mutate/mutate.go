@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/nameset"
 )
 
 // Options are what a patch depends on beside the pod and its annotations.
@@ -27,7 +28,7 @@ type Options struct {
 	Login LoginContainer
 	// InjectedContainers are the containers that other injectors add: annotations do
 	// not mean them unless they name them.
-	InjectedContainers NameSet
+	InjectedContainers nameset.Set
 }
 
 // Result is what [Patch] and [PatchEphemeral] found.

@@ -1,12 +1,13 @@
-package mutate
+// Package nameset matches names with a list of names and patterns.
+package nameset
 
 import (
 	"path"
 	"strings"
 )
 
-// NameSet is a set of names, some of them by patterns of [path.Match].
-type NameSet struct {
+// Set is a set of names, some of them by patterns of [path.Match].
+type Set struct {
 	names    map[string]bool
 	patterns []pattern
 }
@@ -15,9 +16,9 @@ type NameSet struct {
 // settles nearly every name.
 type pattern struct{ text, prefix string }
 
-// NewNameSet returns the set of these names and patterns.
-func NewNameSet(namesAndPatterns []string) NameSet {
-	s := NameSet{names: make(map[string]bool, len(namesAndPatterns))}
+// New returns the set of these names and patterns.
+func New(namesAndPatterns []string) Set {
+	s := Set{names: make(map[string]bool, len(namesAndPatterns))}
 	for _, name := range namesAndPatterns {
 		if meta := strings.IndexAny(name, "*?"); meta >= 0 {
 			s.patterns = append(s.patterns, pattern{name, name[:meta]})
@@ -29,10 +30,10 @@ func NewNameSet(namesAndPatterns []string) NameSet {
 }
 
 // Len is the number of names and patterns.
-func (s NameSet) Len() int { return len(s.names) + len(s.patterns) }
+func (s Set) Len() int { return len(s.names) + len(s.patterns) }
 
 // Has reports whether the name is in the set.
-func (s NameSet) Has(name string) bool {
+func (s Set) Has(name string) bool {
 	if s.names[name] {
 		return true
 	}
