@@ -40,12 +40,6 @@ const (
 // reasons are all of them, in the order of their documentation.
 var reasons = []Reason{Unverified, NotInjected, ForeignStatus, Incomplete, Denied}
 
-// status is what is read of the status annotation (internal/mutate writes it).
-type status struct {
-	Tokens []string `json:"tokens"`
-	Logins []string `json:"logins"`
-}
-
 // suspect judges by its metadata alone whether a pod may lack what it asks for,
 // and why; it is empty for the many that do not.
 func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
@@ -66,7 +60,7 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 	case foreign(m.ManagedFields, key):
 		return ForeignStatus
 	}
-	var s status
+	var s mutate.Status
 	switch {
 	case json.Unmarshal([]byte(written), &s) != nil:
 		return ForeignStatus
@@ -74,7 +68,7 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 		// It was admitted, with what the annotations asked for then. Annotations
 		// or configuration have become invalid since, which is not the pod's loss.
 		return ""
-	case !s.covers(spec):
+	case !covers(s, spec):
 		return Incomplete
 	}
 	return ""
@@ -91,8 +85,8 @@ func asks(prefix annotations.Prefix, all map[string]string) bool {
 	return false
 }
 
-// covers reports whether the status names all that is asked for.
-func (s *status) covers(spec annotations.Spec) bool {
+// covers reports whether a status names all that is asked for.
+func covers(s mutate.Status, spec annotations.Spec) bool {
 	for i := range spec.Tokens {
 		if !slices.Contains(s.Tokens, spec.Tokens[i].DisplayName()) {
 			return false

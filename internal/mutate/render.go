@@ -98,7 +98,7 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 // drawStatus encodes the status annotation.
 func (d *drawing) drawStatus(r Result, o Options) {
 	key := o.Prefix.Key(annotations.Status, "")
-	value := statusValue(r, o.Version)
+	value := Status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers}.text()
 	if written, _ := d.pod.Annotations.Get(key); written == value {
 		return
 	}
@@ -107,26 +107,6 @@ func (d *drawing) drawStatus(r Result, o Options) {
 	if d.pod.Annotations == nil {
 		d.statusAlone = fmt.Appendf(nil, "{%s:%s}", encode(key), d.status)
 	}
-}
-
-// statusValue is the status annotation: a record for people and for tools that look
-// for pods which were not injected. It is never read back.
-//
-//	{"version":"v1.2.3","tokens":["default"],"logins":["vault"],"containers":["app"]}
-func statusValue(r Result, version string) string {
-	size := 64 + len(version)
-	for _, names := range [][]string{r.Tokens, r.Logins, r.Containers} {
-		for _, name := range names {
-			size += 4 + len(name)
-		}
-	}
-	b := appendText(append(make([]byte, 0, size), `{"version":`...), version)
-	b = appendTexts(append(b, `,"tokens":`...), r.Tokens)
-	if len(r.Logins) > 0 {
-		b = appendTexts(append(b, `,"logins":`...), r.Logins)
-	}
-	b = appendTexts(append(b, `,"containers":`...), r.Containers)
-	return string(append(b, '}'))
 }
 
 // pointer is a JSON pointer (RFC 6901) in the parts that operations have: the
