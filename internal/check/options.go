@@ -1,8 +1,6 @@
 package check
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -10,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/flagcheck"
 )
 
 // Options are the flags of the check.
@@ -36,22 +35,13 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 
 // Validate reports everything that is wrong with the flags.
 func (o *Options) Validate() error {
-	var errs []error
-	for _, c := range []struct {
-		ok                   bool
-		flag, value, allowed string
-	}{
-		{len(validation.IsDNS1123Label(o.Namespace)) == 0, "namespace", o.Namespace, "the name of a namespace"},
-		{
-			len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) == 0, "annotation-prefix",
-			o.AnnotationPrefix, "a DNS name, such as " + annotations.DefaultPrefix,
+	return flagcheck.Errors(
+		flagcheck.Check{OK: len(validation.IsDNS1123Label(o.Namespace)) == 0, Flag: "namespace", Value: o.Namespace, Allowed: "the name of a namespace"},
+		flagcheck.Check{
+			OK:   len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) == 0,
+			Flag: "annotation-prefix", Value: o.AnnotationPrefix, Allowed: "a DNS name, such as " + annotations.DefaultPrefix,
 		},
-		{o.Audience != "", "audience", o.Audience, "the name of a relying party"},
-		{o.Timeout > 0, "timeout", o.Timeout.String(), "more than zero"},
-	} {
-		if !c.ok {
-			errs = append(errs, fmt.Errorf("--%s: invalid value %q: must be %s", c.flag, c.value, c.allowed))
-		}
-	}
-	return errors.Join(errs...)
+		flagcheck.Check{OK: o.Audience != "", Flag: "audience", Value: o.Audience, Allowed: "the name of a relying party"},
+		flagcheck.Check{OK: o.Timeout > 0, Flag: "timeout", Value: o.Timeout.String(), Allowed: "more than zero"},
+	)
 }

@@ -51,19 +51,20 @@ var rules = map[string]rule{
 
 	"internal/annotations": {imports: []string{"internal/loginspec", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/repeat", "internal/truncate",
+		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/repeat", "internal/truncate",
 	}},
 	"internal/audit/audittest": {}, // only for tests
-	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/repeat"}},
+	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/flagcheck", "internal/repeat"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
-	"internal/check":          {imports: []string{"internal/annotations", "internal/kubeclient", "internal/repeat"}},
+	"internal/check":          {imports: []string{"internal/annotations", "internal/flagcheck", "internal/kubeclient", "internal/repeat"}},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/policy",
 	}},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/filewatch":  {imports: []string{"internal/repeat"}},
+	"internal/flagcheck":  {},
 	"internal/issuer":     {},
 	"internal/jsonread":   {outOfReach: valuesOnly},
 	"internal/kubeclient": {},
@@ -101,7 +102,7 @@ var rules = map[string]rule{
 	"internal/repeat":  {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
-		"internal/filewatch", "internal/kubeclient",
+		"internal/filewatch", "internal/flagcheck", "internal/kubeclient",
 	}},
 	"internal/testutil": {}, // only for tests, too
 	"internal/truncate": {inEveryPod: true},

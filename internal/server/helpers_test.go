@@ -132,7 +132,7 @@ func options(t *testing.T) server.Options {
 	if err := flags.Parse(nil); err != nil {
 		t.Fatal(err)
 	}
-	o.BindAddress, o.Port, o.CertDir = "127.0.0.1", freePort(t), t.TempDir()
+	o.BindAddress, o.Port, o.Certs.Dir = "127.0.0.1", freePort(t), t.TempDir()
 	o.MetricsBindAddress, o.HealthProbeBindAddress = loopback(freePort(t)), loopback(freePort(t))
 	o.LogLevel, o.LogFormat = "debug", "text"
 	if err := o.Validate(); err != nil {
@@ -175,7 +175,7 @@ func start(t *testing.T, o server.Options) *webhook {
 func started(t *testing.T, o server.Options) *webhook {
 	t.Helper()
 	w := start(t, o)
-	w.ca.issue(t, "webhook", time.Hour).write(t, o.CertDir)
+	w.ca.issue(t, "webhook", time.Hour).write(t, o.Certs.Dir)
 	w.eventuallyReady(t)
 	return w
 }

@@ -4,8 +4,6 @@ package server
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -17,6 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/audit"
+	"github.com/oidc-injector/oidc-injector/internal/certs"
+	"github.com/oidc-injector/oidc-injector/internal/flagcheck"
 )
 
 // Options are the webhook's flags.
@@ -24,10 +25,8 @@ type Options struct {
 	ConfigFile             string
 	BindAddress            string
 	Port                   int
-	Certificates           string
-	CertDir                string
-	Managed                ManagedOptions
-	Audit                  AuditOptions
+	Certs                  certs.Flags
+	Audit                  audit.Flags
 	ClientCAFile           string
 	ClientAllowedNames     []string
 	TLSMinVersion          string
@@ -39,24 +38,6 @@ type Options struct {
 	LogFormat              string
 	AnnotationPrefix       string
 }
-
-// ManagedOptions are the flags of certificates that the webhook makes itself.
-type ManagedOptions struct {
-	ServiceName              string
-	Namespace                string
-	ExtraNames               []string
-	CASecretName             string
-	WebhookConfigurationName string // of files, too
-	CADuration               time.Duration
-	CertificateDuration      time.Duration
-	Kubeconfig               string
-}
-
-// Where the serving certificate comes from.
-const (
-	certificatesFiles   = "files"
-	certificatesManaged = "managed"
-)
 
 // The values that flags may take.
 var (
@@ -76,7 +57,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"Path of the InjectorConfig file. It is reloaded when it changes. Without it, the built-in defaults serve.")
 	fs.StringVar(&o.BindAddress, "bind-address", "", "IP address to serve admission reviews on. Empty means all.")
 	fs.IntVar(&o.Port, "port", 9443, "Port to serve admission reviews on, at the path /mutate.")
-	o.addCertificateFlags(fs)
+	o.Certs.AddFlags(fs)
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", "",
 		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients need no certificate.")
 	fs.StringSliceVar(&o.ClientAllowedNames, "client-allowed-names", nil,
@@ -91,105 +72,39 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.LogLevel, "log-level", "info", "Lowest level to log: debug, info, warn or error.")
 	fs.StringVar(&o.LogFormat, "log-format", "json", "Format of the log: json or text.")
 	fs.StringVar(&o.AnnotationPrefix, "annotation-prefix", annotations.DefaultPrefix, "Prefix of the annotations, before the slash.")
-	o.Audit.addFlags(fs)
-}
-
-func (o *Options) addCertificateFlags(fs *pflag.FlagSet) {
-	m := &o.Managed
-	fs.StringVar(&o.Certificates, "certificates", certificatesFiles,
-		"Where the serving certificate comes from: files (--cert-dir), or managed: made and rotated by the webhook itself.")
-	fs.StringVar(&o.CertDir, "cert-dir", "/var/run/oidc-injector/certs",
-		"Directory with the serving certificate (tls.crt, tls.key). It is reloaded when it changes.")
-	fs.StringVar(&m.ServiceName, "service-name", "", "Service that the API server calls the webhook by. Managed certificates are for it.")
-	fs.StringVar(&m.Namespace, "namespace", "", "Namespace of the Service, of the Secret, and of the Lease of the audit.")
-	fs.StringSliceVar(&m.ExtraNames, "certificate-extra-names", nil,
-		"Further DNS names and IP addresses that managed certificates are for, comma separated, such as the host of a clientConfig.url.")
-	fs.StringVar(&m.CASecretName, "ca-secret-name", "", "Secret that holds the CA of managed certificates. It is created where it is missing.")
-	fs.StringVar(&m.WebhookConfigurationName, "webhook-configuration-name", "",
-		"MutatingWebhookConfiguration to write the CA of managed certificates into. With files, /readyz verifies the certificate against its caBundle.")
-	fs.DurationVar(&m.CADuration, "ca-duration", 8760*time.Hour, "Life of a managed CA. It is replaced after 2/3 of it.")
-	fs.DurationVar(&m.CertificateDuration, "certificate-duration", 168*time.Hour,
-		"Life of a managed serving certificate. It is replaced after 2/3 of it.")
-	fs.StringVar(&m.Kubeconfig, "kubeconfig", "", "Kubeconfig to reach the API server by. Without it, the pod's own ServiceAccount is used.")
+	o.Audit.AddFlags(fs)
 }
 
 // Validate reports everything that is wrong with the flags.
 func (o *Options) Validate() error {
-	var errs []error
 	_, tlsVersion := tlsVersions[o.TLSMinVersion]
 	_, logLevel := logLevels[o.LogLevel]
-	for _, c := range append([]check{
-		{o.BindAddress == "" || net.ParseIP(o.BindAddress) != nil, "bind-address", o.BindAddress, "an IP address"},
-		{o.Port >= 1 && o.Port <= 65535, "port", strconv.Itoa(o.Port), "from 1 to 65535"},
+	checks := []flagcheck.Check{
+		{OK: o.BindAddress == "" || net.ParseIP(o.BindAddress) != nil, Flag: "bind-address", Value: o.BindAddress, Allowed: "an IP address"},
+		{OK: o.Port >= 1 && o.Port <= 65535, Flag: "port", Value: strconv.Itoa(o.Port), Allowed: "from 1 to 65535"},
 		{
-			len(o.ClientAllowedNames) == 0 || o.ClientCAFile != "", "client-allowed-names",
-			strings.Join(o.ClientAllowedNames, ","), "used together with --client-ca-file",
+			OK:   len(o.ClientAllowedNames) == 0 || o.ClientCAFile != "",
+			Flag: "client-allowed-names", Value: strings.Join(o.ClientAllowedNames, ","), Allowed: "used together with --client-ca-file",
 		},
-		{tlsVersion, "tls-min-version", o.TLSMinVersion, "VersionTLS12 or VersionTLS13"},
-		{isAddress(o.MetricsBindAddress), "metrics-bind-address", o.MetricsBindAddress, `host:port, :port or "0"`},
-		{isAddress(o.HealthProbeBindAddress), "health-probe-bind-address", o.HealthProbeBindAddress, `host:port, :port or "0"`},
-		{o.ShutdownDelay >= 0, "shutdown-delay-duration", o.ShutdownDelay.String(), "zero or more"},
-		{logLevel, "log-level", o.LogLevel, "debug, info, warn or error"},
-		{slices.Contains(logFormats, o.LogFormat), "log-format", o.LogFormat, strings.Join(logFormats, " or ")},
+		{OK: tlsVersion, Flag: "tls-min-version", Value: o.TLSMinVersion, Allowed: "VersionTLS12 or VersionTLS13"},
+		{OK: isAddress(o.MetricsBindAddress), Flag: "metrics-bind-address", Value: o.MetricsBindAddress, Allowed: `host:port, :port or "0"`},
+		{OK: isAddress(o.HealthProbeBindAddress), Flag: "health-probe-bind-address", Value: o.HealthProbeBindAddress, Allowed: `host:port, :port or "0"`},
+		{OK: o.ShutdownDelay >= 0, Flag: "shutdown-delay-duration", Value: o.ShutdownDelay.String(), Allowed: "zero or more"},
+		{OK: logLevel, Flag: "log-level", Value: o.LogLevel, Allowed: "debug, info, warn or error"},
+		{OK: slices.Contains(logFormats, o.LogFormat), Flag: "log-format", Value: o.LogFormat, Allowed: strings.Join(logFormats, " or ")},
 		{
-			len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) == 0, "annotation-prefix",
-			o.AnnotationPrefix, "a DNS name, such as " + annotations.DefaultPrefix,
-		},
-	}, slices.Concat(o.certificateChecks(), o.auditChecks())...) {
-		if !c.ok {
-			errs = append(errs, fmt.Errorf("--%s: invalid value %q: must be %s", c.flag, c.value, c.allowed))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// check is a rule for one flag.
-type check struct {
-	ok                   bool
-	flag, value, allowed string
-}
-
-// The bounds of lives: time to replace a certificate, and a CA that outlives by
-// its last third what it signs.
-const (
-	minCertificateDuration = 10 * time.Second
-	minCertificatesOfOneCA = 3
-)
-
-func (o *Options) certificateChecks() []check {
-	m := &o.Managed
-	mode := check{
-		o.Certificates == certificatesFiles || o.Certificates == certificatesManaged, "certificates", o.Certificates,
-		certificatesFiles + " or " + certificatesManaged,
-	}
-	configuration := check{
-		len(validation.IsDNS1123Subdomain(m.WebhookConfigurationName)) == 0, "webhook-configuration-name",
-		m.WebhookConfigurationName, "the name of a MutatingWebhookConfiguration",
-	}
-	if o.Certificates != certificatesManaged {
-		configuration.ok = configuration.ok || m.WebhookConfigurationName == ""
-		return []check{mode, {o.CertDir != "", "cert-dir", o.CertDir, "a directory"}, configuration}
-	}
-	return []check{
-		configuration,
-		{len(validation.IsDNS1035Label(m.ServiceName)) == 0, "service-name", m.ServiceName, "the name of a Service"},
-		{len(validation.IsDNS1123Label(m.Namespace)) == 0, "namespace", m.Namespace, "the name of a namespace"},
-		{!slices.ContainsFunc(m.ExtraNames, isNoHost), "certificate-extra-names", strings.Join(m.ExtraNames, ","), "DNS names and IP addresses"},
-		{len(validation.IsDNS1123Subdomain(m.CASecretName)) == 0, "ca-secret-name", m.CASecretName, "the name of a Secret"},
-		{
-			m.CertificateDuration >= minCertificateDuration, "certificate-duration",
-			m.CertificateDuration.String(), "at least " + minCertificateDuration.String(),
-		},
-		{
-			m.CADuration >= minCertificatesOfOneCA*m.CertificateDuration, "ca-duration", m.CADuration.String(),
-			fmt.Sprintf("at least %d times --certificate-duration", minCertificatesOfOneCA),
+			OK:   len(validation.IsDNS1123Subdomain(o.AnnotationPrefix)) == 0,
+			Flag: "annotation-prefix", Value: o.AnnotationPrefix, Allowed: "a DNS name, such as " + annotations.DefaultPrefix,
 		},
 	}
-}
-
-// isNoHost reports whether something is neither a DNS name nor an IP address.
-func isNoHost(name string) bool {
-	return net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(name)) > 0
+	checks = slices.Concat(checks, o.Certs.Checks(), o.Audit.Checks())
+	if o.Audit.Enabled && o.Certs.Certificates != certs.Made { // which needs a namespace, too
+		namespace := o.Certs.Namespace
+		checks = append(checks, flagcheck.Check{
+			OK: len(validation.IsDNS1123Label(namespace)) == 0, Flag: "namespace", Value: namespace, Allowed: "the name of a namespace",
+		})
+	}
+	return flagcheck.Errors(checks...)
 }
 
 // isAddress reports whether a server can listen on it, host:port or :port, or need

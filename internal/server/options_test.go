@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
+	"github.com/oidc-injector/oidc-injector/internal/audit"
+	"github.com/oidc-injector/oidc-injector/internal/certs"
 	"github.com/oidc-injector/oidc-injector/internal/server"
 )
 
@@ -20,9 +22,9 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := server.Options{
-		Port: 9443, Certificates: "files", CertDir: "/var/run/oidc-injector/certs", TLSMinVersion: "VersionTLS12",
-		Managed:            server.ManagedOptions{CADuration: 8760 * time.Hour, CertificateDuration: 168 * time.Hour},
-		Audit:              server.AuditOptions{LeaseName: "oidc-injector-audit"},
+		Port: 9443, TLSMinVersion: "VersionTLS12",
+		Certs:              certs.Flags{Certificates: "files", Dir: "/var/run/oidc-injector/certs", CADuration: 8760 * time.Hour, CertificateDuration: 168 * time.Hour},
+		Audit:              audit.Flags{LeaseName: "oidc-injector-audit"},
 		MetricsBindAddress: ":8080", HealthProbeBindAddress: ":8081", LogLevel: "info", LogFormat: "json", AnnotationPrefix: "oidc-injector.io",
 	}
 	if diff := cmp.Diff(want, o); diff != "" {
@@ -36,7 +38,7 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 func TestEveryInvalidFlagIsReported(t *testing.T) {
 	t.Parallel()
 	o := server.Options{
-		BindAddress: "localhost", Port: 65536, Certificates: "files", TLSMinVersion: "1.2", MetricsBindAddress: "8080", HealthProbeBindAddress: "",
+		BindAddress: "localhost", Port: 65536, Certs: certs.Flags{Certificates: "files"}, TLSMinVersion: "1.2", MetricsBindAddress: "8080", HealthProbeBindAddress: "",
 		ShutdownDelay: -time.Second, LogLevel: "INFO", LogFormat: "xml", AnnotationPrefix: "Example.com/",
 	}
 	want := strings.TrimSuffix(`--bind-address: invalid value "localhost": must be an IP address
@@ -85,23 +87,22 @@ func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
 		change func(*server.Options)
 		want   string
 	}{
-		{"another source", func(o *server.Options) { o.Certificates = "vault" }, `--certificates: invalid value "vault": must be files or managed`},
+		{"another source", func(o *server.Options) { o.Certs.Certificates = "vault" }, `--certificates: invalid value "vault": must be files or managed`},
 		{"managed, and nothing else", func(o *server.Options) {
-			o.Certificates, o.Managed = "managed", server.ManagedOptions{ExtraNames: []string{"a.example", "a b"}}
+			o.Certs = certs.Flags{Certificates: "managed", ExtraNames: []string{"a.example", "a b"}}
 		}, `--webhook-configuration-name: invalid value "": must be the name of a MutatingWebhookConfiguration
 --service-name: invalid value "": must be the name of a Service
 --namespace: invalid value "": must be the name of a namespace
 --certificate-extra-names: invalid value "a.example,a b": must be DNS names and IP addresses
 --ca-secret-name: invalid value "": must be the name of a Secret
 --certificate-duration: invalid value "0s": must be at least 10s`},
-		{"lives that do not fit", func(o *server.Options) {
-			o.Certificates, o.Managed = "managed", managed()
-			o.Managed.CADuration = 20 * time.Hour
+		{"durations that do not fit", func(o *server.Options) {
+			o.Certs = managed()
+			o.Certs.CADuration = 20 * time.Hour
 		}, `--ca-duration: invalid value "20h0m0s": must be at least 3 times --certificate-duration`},
-		{"files, and no name", func(o *server.Options) { o.Managed.WebhookConfigurationName = "a b" }, `--webhook-configuration-name: invalid value "a b": must be the name of a MutatingWebhookConfiguration`},
+		{"files, and no name", func(o *server.Options) { o.Certs.ConfigurationName = "a b" }, `--webhook-configuration-name: invalid value "a b": must be the name of a MutatingWebhookConfiguration`},
 		{"all of it", func(o *server.Options) {
-			o.Certificates, o.Managed = "managed", managed()
-			o.CertDir = ""
+			o.Certs = managed()
 		}, ""},
 	} {
 		o := options(t)
@@ -117,16 +118,16 @@ func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
 }
 
 // managed are valid flags of managed certificates.
-func managed() server.ManagedOptions {
-	return server.ManagedOptions{
-		ServiceName: "oidc-injector", Namespace: "security", CASecretName: "oidc-injector-ca", WebhookConfigurationName: "oidc-injector",
+func managed() certs.Flags {
+	return certs.Flags{
+		Certificates: "managed", ServiceName: "oidc-injector", Namespace: "security", CASecretName: "oidc-injector-ca", ConfigurationName: "oidc-injector",
 		ExtraNames: []string{"hooks.example.com", "192.0.2.1", "2001:db8::1"}, CADuration: 30 * time.Hour, CertificateDuration: 10 * time.Hour,
 	}
 }
 
 func TestEveryInvalidFlagOfTheAuditIsReported(t *testing.T) {
 	t.Parallel()
-	wrong := server.AuditOptions{LeaseName: "A", NamespaceSelector: "a=b=c", PodSelector: "in ("}
+	wrong := audit.Flags{LeaseName: "A", NamespaceSelector: "a=b=c", PodSelector: "in ("}
 	for _, tt := range []struct {
 		name   string
 		change func(*server.Options)
@@ -141,12 +142,12 @@ func TestEveryInvalidFlagOfTheAuditIsReported(t *testing.T) {
 --audit-pod-selector: invalid value "in (": must be a label selector
 --namespace: invalid value "": must be the name of a namespace`},
 		{"managed, without a namespace", func(o *server.Options) {
-			o.Certificates, o.Managed = "managed", managed()
-			o.Managed.Namespace, o.Audit.Enabled = "", true
+			o.Certs = managed()
+			o.Certs.Namespace, o.Audit.Enabled = "", true
 		}, `--namespace: invalid value "": must be the name of a namespace`},
 		{"all of it", func(o *server.Options) {
-			o.Managed.Namespace = "security"
-			o.Audit = server.AuditOptions{
+			o.Certs.Namespace = "security"
+			o.Audit = audit.Flags{
 				Enabled: true, LeaseName: "audit", PodSelector: "app in (web,shop),!legacy",
 				NamespaceSelector: "oidc-injector.io/enabled!=false,kubernetes.io/metadata.name notin (kube-system,security)",
 			}

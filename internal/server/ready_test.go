@@ -19,7 +19,7 @@ func TestReadinessComesWithTheCertificate(t *testing.T) {
 		t.Errorf("readyz without a certificate: %d %q", code, text)
 	}
 
-	w.ca.issue(t, "webhook", time.Hour).write(t, w.CertDir)
+	w.ca.issue(t, "webhook", time.Hour).write(t, w.Certs.Dir)
 	w.eventuallyReady(t)
 	if code, text := w.probe(t, "/readyz"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("readyz: %d %q", code, text)
@@ -29,7 +29,7 @@ func TestReadinessComesWithTheCertificate(t *testing.T) {
 
 func TestAWebhookWithAnExpiredCertificateIsNotReady(t *testing.T) {
 	w := start(t, options(t))
-	w.ca.issue(t, "webhook", -time.Minute).write(t, w.CertDir)
+	w.ca.issue(t, "webhook", -time.Minute).write(t, w.Certs.Dir)
 	text := ""
 	testutil.Eventually(t, "the certificate is loaded", func() bool {
 		_, text = w.probe(t, "/readyz")
@@ -41,7 +41,7 @@ func TestAWebhookWithAnExpiredCertificateIsNotReady(t *testing.T) {
 	if code, _ := w.probe(t, "/healthz"); code != http.StatusOK {
 		t.Errorf("healthz: %d", code)
 	}
-	w.ca.issue(t, "webhook", time.Hour).write(t, w.CertDir)
+	w.ca.issue(t, "webhook", time.Hour).write(t, w.Certs.Dir)
 	w.eventuallyReady(t)
 }
 

@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	})))
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
 
-	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates", o.Certificates)
+	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates", o.Certs.Certificates)
 	run := runner{log: log}
 	run.background(store.Run)
 	run.background(source.tasks...)

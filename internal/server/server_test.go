@@ -186,7 +186,7 @@ func TestListenersCanBeSwitchedOff(t *testing.T) {
 	metrics, probes := o.MetricsBindAddress, o.HealthProbeBindAddress
 	o.MetricsBindAddress, o.HealthProbeBindAddress = "0", "0"
 	w := start(t, o)
-	w.ca.issue(t, "webhook", time.Hour).write(t, o.CertDir)
+	w.ca.issue(t, "webhook", time.Hour).write(t, o.Certs.Dir)
 	testutil.Eventually(t, "reviews are answered", func() bool {
 		_, err := w.post(t, w.client(nil))
 		return err == nil
@@ -300,9 +300,9 @@ func TestTheLogHasNothingBelowItsLevel(t *testing.T) {
 	o.LogLevel = "warn"
 	w := start(t, o)
 	testutil.Eventually(t, "the log says that there is no certificate", func() bool {
-		return w.log.Has(`level=WARN msg="serving certificate not loaded, retrying" dir=` + o.CertDir)
+		return w.log.Has(`level=WARN msg="serving certificate not loaded, retrying" dir=` + o.Certs.Dir)
 	})
-	w.ca.issue(t, "webhook", time.Hour).write(t, o.CertDir)
+	w.ca.issue(t, "webhook", time.Hour).write(t, o.Certs.Dir)
 	w.eventuallyReady(t)
 	w.expectAnswer(t, w.client(nil))
 	w.stop()

@@ -20,20 +20,20 @@ type source struct {
 }
 
 func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
-	if o.Certificates == certificatesManaged {
+	if o.Certs.Certificates == certs.Made {
 		return o.newManagedSource(log, metrics)
 	}
-	files := certs.NewFiles(o.CertDir, log, metrics)
+	files := certs.NewFiles(o.Certs.Dir, log, metrics)
 	s := &source{certificateSource: files, tasks: []task{files.Run}}
-	if o.Managed.WebhookConfigurationName == "" {
+	if o.Certs.ConfigurationName == "" {
 		return s, nil
 	}
-	config, err := kubeclient.Load(o.Managed.Kubeconfig)
+	config, err := kubeclient.Load(o.Certs.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	probe, err := certs.NewProbe(certs.ProbeOptions{
-		Config: config, ConfigurationName: o.Managed.WebhookConfigurationName, Log: log, Metrics: metrics,
+		Config: config, ConfigurationName: o.Certs.ConfigurationName, Log: log, Metrics: metrics,
 		Source: func() (*tls.Certificate, error) { return files.GetCertificate(&tls.ClientHelloInfo{}) },
 	})
 	if err != nil {
@@ -45,13 +45,13 @@ func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*s
 }
 
 func (o *Options) newManagedSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
-	config, err := kubeclient.Load(o.Managed.Kubeconfig)
+	config, err := kubeclient.Load(o.Certs.Kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	m := &o.Managed
+	m := &o.Certs
 	managed, err := certs.NewManaged(certs.ManagedOptions{
-		Config: config, ConfigurationName: m.WebhookConfigurationName, Namespace: m.Namespace, SecretName: m.CASecretName,
+		Config: config, ConfigurationName: m.ConfigurationName, Namespace: m.Namespace, SecretName: m.CASecretName,
 		Names:  append(certs.ServiceNames(m.ServiceName, m.Namespace), m.ExtraNames...),
 		Policy: rotation.Policy{CADuration: m.CADuration, CertificateDuration: m.CertificateDuration},
 		Log:    log, Metrics: metrics,

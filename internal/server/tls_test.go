@@ -20,7 +20,7 @@ func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
 		t.Errorf("served by %q", a.server)
 	}
 	next := w.ca.issue(t, "rotated", time.Hour)
-	write(t, filepath.Join(w.CertDir, "tls.crt"), next.cert)
+	write(t, filepath.Join(w.Certs.Dir, "tls.crt"), next.cert)
 	for range 10 { // half a pair is no pair
 		if a := w.expectAnswer(t, w.client(nil)); a.server != "webhook" {
 			t.Errorf("served by %q with half a pair", a.server)
@@ -29,7 +29,7 @@ func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
 			t.Errorf("readyz with half a pair: %s", text)
 		}
 	}
-	write(t, filepath.Join(w.CertDir, "tls.key"), next.key)
+	write(t, filepath.Join(w.Certs.Dir, "tls.key"), next.key)
 	testutil.Eventually(t, "new connections see the new certificate", func() bool { return w.expectAnswer(t, w.client(nil)).server == "rotated" })
 	w.eventuallyReady(t)
 	if metrics := w.metrics(t); !strings.Contains(metrics, `oidc_injector_certificate_expiration_timestamp_seconds{certificate="serving"} 1`) {
