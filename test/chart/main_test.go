@@ -27,29 +27,16 @@ const root = "../.."
 var chartDir = filepath.Join(root, "charts", "oidc-injector")
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.ExitCode(run(m)))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "helm", Prepare: prepare}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	home, err := os.MkdirTemp("", "oidc-injector-helm-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(home)
+func prepare(ctx context.Context, c *cluster.Cluster, home string) (_ func(context.Context, int) error, err error) {
+	kube = c
 	if helms, err = helm.Both(ctx, root, home); err != nil {
-		return 1, err
-	}
-	if kube, err = cluster.Start(ctx, cluster.Options{Progress: os.Stderr}); err != nil {
-		return 1, err
+		return nil, err
 	}
 	for i := range helms {
 		helms[i].Kubeconfig = kube.Kubeconfig()
 	}
-	defer func() {
-		if stopErr := kube.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
-	return m.Run(), nil
+	return nil, nil
 }

@@ -18,19 +18,8 @@
 //
 // One cluster for all tests of a package:
 //
-//	var c *cluster.Cluster
-//
 //	func TestMain(m *testing.M) {
-//		os.Exit(cluster.ExitCode(run(m)))
-//	}
-//
-//	func run(m *testing.M) (code int, err error) {
-//		c, err = cluster.Start(context.Background(), cluster.Options{Progress: os.Stderr})
-//		if err != nil {
-//			return 1, err
-//		}
-//		defer c.Stop()
-//		return m.Run(), nil
+//		os.Exit(cluster.Main(m, cluster.Setup{Name: "e2e", Prepare: prepare}))
 //	}
 //
 // or one for a single test, stopped by its cleanup, whose logs stay if it fails:

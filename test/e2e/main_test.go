@@ -57,45 +57,29 @@ policy:
 `
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.ExitCode(run(m)))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "e2e", Options: options, Prepare: prepare}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "oidc-injector-e2e-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
+func options(dir string) (cluster.Options, error) {
 	auditLog = filepath.Join(dir, "audit.log")
 	policy := filepath.Join(dir, "audit-policy.yaml")
-	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
-		return 1, err
-	}
-	kube, err = cluster.Start(ctx, cluster.Options{
-		Progress: os.Stderr, APIServerArgs: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + auditLog},
-	})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := kube.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
+	return cluster.Options{APIServerArgs: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + auditLog}},
+		os.WriteFile(policy, []byte(auditPolicy), 0o600)
+}
+
+func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
+	kube = c
 	clientCA := filepath.Join(dir, "client-ca.crt")
 	if err := os.WriteFile(clientCA, kube.CA(), 0o600); err != nil {
-		return 1, err
+		return nil, err
 	}
 	webhook, err = injector.Start(ctx, kube, injector.Options{
 		Dir: dir, Config: config, Args: []string{"--client-ca-file=" + clientCA, "--client-allowed-names=" + cluster.ClientName},
 	})
-	if err != nil {
-		return 1, err
-	}
-	code = m.Run()
-	if code != 0 {
-		fmt.Fprintf(os.Stderr, "the webhook's log:\n%s", webhook.Log())
-	}
-	return code, webhook.Stop()
+	return func(_ context.Context, code int) error {
+		if code != 0 {
+			fmt.Fprintf(os.Stderr, "the webhook's log:\n%s", webhook.Log())
+		}
+		return webhook.Stop()
+	}, err
 }

@@ -19,26 +19,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.ExitCode(run(m)))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "audit", Prepare: prepare}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "oidc-injector-audit-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if program, err = injector.Build(ctx, "webhook", dir); err != nil {
-		return 1, err
-	}
-	if kube, err = cluster.Start(ctx, cluster.Options{Progress: os.Stderr}); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := kube.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
-	return m.Run(), nil
+func prepare(ctx context.Context, c *cluster.Cluster, dir string) (_ func(context.Context, int) error, err error) {
+	kube = c
+	program, err = injector.Build(ctx, "webhook", dir)
+	return nil, err
 }

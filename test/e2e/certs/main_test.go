@@ -18,32 +18,17 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.ExitCode(run(m)))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "certs", Options: options, Prepare: prepare}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "oidc-injector-certs-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if program, err = injector.Build(ctx, "webhook", dir); err != nil {
-		return 1, err
-	}
-	kube, err = cluster.Start(ctx, cluster.Options{
-		Progress: os.Stderr,
-		// Then a Service of type ExternalName may stand for what listens on the
-		// loopback, which endpoints must not.
-		APIServerArgs: []string{"--enable-aggregator-routing=false"},
-	})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := kube.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
-	return m.Run(), nil
+func options(string) (cluster.Options, error) {
+	// So that a Service of type ExternalName may stand for what listens on the
+	// loopback, which endpoints must not.
+	return cluster.Options{APIServerArgs: []string{"--enable-aggregator-routing=false"}}, nil
+}
+
+func prepare(ctx context.Context, c *cluster.Cluster, dir string) (_ func(context.Context, int) error, err error) {
+	kube = c
+	program, err = injector.Build(ctx, "webhook", dir)
+	return nil, err
 }

@@ -69,49 +69,37 @@ func TestMain(m *testing.M) {
 	}
 	// The OAuth library tells of each route of each server.
 	slog.SetLogLoggerLevel(slog.LevelWarn)
-	os.Exit(cluster.ExitCode(run(m)))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "login", Prepare: start}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	if dir, err = os.MkdirTemp("", "oidc-injector-e2e-login-"); err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
+func start(ctx context.Context, c *cluster.Cluster, folder string) (end func(context.Context, int) error, err error) {
+	kube, dir = c, folder
 	if program, err = injector.Build(ctx, "oidc-login", dir); err != nil {
-		return 1, err
+		return nil, err
 	}
-	kube, err = cluster.Start(ctx, cluster.Options{Progress: os.Stderr})
-	if err != nil {
-		return 1, err
+	if server, err = vault.Start(ctx, vault.Options{Progress: os.Stderr}); err != nil {
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, kube.Stop()) }()
-	server, err = vault.Start(ctx, vault.Options{Progress: os.Stderr})
-	if err != nil {
-		return 1, err
+	if err := errors.Join(allowDiscovery(ctx), prepareVault(ctx, server)); err != nil {
+		return nil, errors.Join(err, server.Stop())
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	if err := allowDiscovery(ctx); err != nil {
-		return 1, err
+	if webhook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration(config)}); err != nil {
+		return nil, errors.Join(err, server.Stop())
 	}
-	if err := prepareVault(ctx, server); err != nil {
-		return 1, err
-	}
-	webhook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration(config)})
-	if err != nil {
-		return 1, err
-	}
-	code = m.Run()
+	return finish, nil
+}
+
+func finish(ctx context.Context, code int) error {
 	if code != 0 {
 		fmt.Fprintf(os.Stderr, "the webhook's log:\n%s", webhook.Log())
 	}
 	// What tests do not show by themselves: whatever they did, no token is where
 	// it does not belong.
-	if err := searchForSecrets(ctx); err != nil {
+	err := searchForSecrets(ctx)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "--- FAIL: secrets")
-		return 1, errors.Join(err, webhook.Stop())
 	}
-	return code, webhook.Stop()
+	return errors.Join(err, webhook.Stop(), server.Stop())
 }
 
 // allowDiscovery lets relying parties read the issuer's keys, as step 2 of the

@@ -61,39 +61,25 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(cluster.ExitCode(run(m)))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "shapes", Options: options, Prepare: start}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "oidc-injector-shapes-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	kube, err = cluster.Start(ctx, cluster.Options{
-		Progress: os.Stderr, APIServerArgs: []string{"--feature-gates=" + strings.Join(gates, "=true,") + "=true"},
-	})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stopErr := kube.Stop(); err == nil {
-			err = stopErr
-		}
-	}()
+func options(string) (cluster.Options, error) {
+	return cluster.Options{APIServerArgs: []string{"--feature-gates=" + strings.Join(gates, "=true,") + "=true"}}, nil
+}
+
+func start(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
+	kube = c
 	webhook, err := injector.Start(ctx, kube, injector.Options{Dir: dir, Config: config})
 	if err != nil {
-		return 1, err
+		return nil, err
 	}
-	if err := prepare(ctx); err != nil {
-		return 1, err
-	}
-	code = m.Run()
-	if code != 0 {
-		fmt.Fprintf(os.Stderr, "the end of the webhook's log:\n%s", tail(webhook.Log(), 4000))
-	}
-	return code, webhook.Stop()
+	return func(_ context.Context, code int) error {
+		if code != 0 {
+			fmt.Fprintf(os.Stderr, "the end of the webhook's log:\n%s", tail(webhook.Log(), 4000))
+		}
+		return webhook.Stop()
+	}, prepare(ctx)
 }
 
 func tail(text string, most int) string { return text[max(0, len(text)-most):] }
