@@ -59,9 +59,15 @@ unit: ## Run the unit tests
 race: ## Run the unit tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...
 
+# What tests start is compiled before them: beside a compiler they would miss the ends
+# of leases and certificates.
+BUILD_SERVERS = go -C test run ./cmd/cluster build $(if $(filter 0,$(shell id -u)),--node) && \
+	for server in vault minio ory; do go -C test run ./cmd/$$server build || exit 1; done
+
 .PHONY: e2e
 e2e: ## Run the tests against a real Kubernetes; the first run compiles it
 	go -C test build ./...
+	$(BUILD_SERVERS)
 	go -C test test -count=1 -p=2 -v -timeout=$(E2E_TIMEOUT) ./...
 
 # The oldest release that is tested on, beside the newest.
@@ -74,6 +80,7 @@ OLDER_LOGIN := ^Test(Scenario|Controllers|PodSecurity|StrictFields|Quotas|Reinvo
 
 .PHONY: e2e-older
 e2e-older: ## Run the end-to-end tests on an older Kubernetes, too
+	OIDC_INJECTOR_KUBERNETES_VERSION=$(OLDER_KUBERNETES) && export OIDC_INJECTOR_KUBERNETES_VERSION && $(BUILD_SERVERS)
 	$(OLDER) ./e2e ./e2e/node
 	$(OLDER) -run='^TestInstall$$/^(defaults|upgrade)$$' ./e2e/install
 	$(OLDER) -run='$(OLDER_LOGIN)' ./e2e/login
