@@ -36,6 +36,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("audience", "a", "login", "client-assertion", "login-address", "HTTPS://H.:443//", false)
 	f.Add("profile.x", "login", "login-file.x", "ca.crt", "login-token.x", "\x1b[2J", false)
 	f.Add("login.x", "vault", "login-mount.x", "a/../..", "login-mode", "init", false)
+	f.Add("login-"+strings.Repeat("\xd8", 17_000), "", "audience", "vault", "inject", "true", false)
 	f.Add("profile", "login", "login-namespace", "$(A)", "env", "VAULT_TOKEN_FILE", false)
 	f.Fuzz(func(t *testing.T, key1, value1, key2, value2, key3, value3 string, windows bool) {
 		k := keys{key1: value1, key2: value2, key3: value3}

@@ -194,12 +194,16 @@ func (w *parsing) meant(name, key, token string) string {
 		w.mistyped = append(w.mistyped, mistyped{name, other})
 		return fmt.Sprintf("did you mean %s?", other)
 	}
-	known := slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"})
 	if strings.HasPrefix(key, LoginMethod) {
-		known = loginKeys
+		return loginKeyList
 	}
-	return "the keys are " + strings.Join(known, ", ")
+	return "the keys are " + strings.Join(slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"}), ", ")
 }
+
+// loginKeyList names the prefix of the many keys of a login once: the API
+// server cuts warnings that are long.
+var loginKeyList = "the keys of a login are " + LoginMethod + " and " + LoginMethod + "-… with " +
+	strings.ReplaceAll(strings.Join(loginKeys[1:], ", "), LoginMethod+"-", "")
 
 var (
 	errDefaultSuffix = errors.New("the default token has no suffix: leave it out")
