@@ -14,6 +14,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 // benchmarked are pods of all sizes, and some that ask for more.
@@ -49,7 +50,7 @@ func BenchmarkDecide(b *testing.B) {
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				q, err := admission.ReadReview(body)
+				q, err := admission.ReadReview(body, podtemplate.BuiltIn)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -28,7 +28,8 @@ type Outcome string
 const (
 	// Mutated requests got a patch.
 	Mutated Outcome = "mutated"
-	// Unchanged requests asked for nothing that was not there.
+	// Unchanged requests asked for nothing that was not there. A pod with warnings
+	// gets a record of them.
 	Unchanged Outcome = "unchanged"
 	// Denied requests asked for something that cannot be granted.
 	Denied Outcome = "denied"
@@ -55,6 +56,8 @@ const (
 	// Unsupported: the operation, the resource or the kind of pod is not one
 	// that can be injected.
 	Unsupported Reason = "unsupported"
+	// Checked: the workload was looked at, and is admitted.
+	Checked Reason = "checked"
 	// DebugSkipped: a debug container could not get the tokens of its pod.
 	DebugSkipped Reason = "debug_skipped"
 
@@ -93,7 +96,7 @@ var outcomes = map[Outcome][]Reason{
 type Decision struct {
 	Outcome Outcome
 	Reason  Reason
-	// Operations is the patch of a Mutated pod.
+	// Operations is the patch.
 	Operations []jsonpatch.Operation
 	// Warnings are shown by kubectl.
 	Warnings []string
@@ -113,6 +116,8 @@ const mirrorAnnotation = "kubernetes.io/config.mirror"
 // Decide answers a request. It is a function of its arguments alone.
 func Decide(cfg *config.Config, version string, q *Request) Decision {
 	switch {
+	case q.Template != "":
+		return decideWorkload(cfg, version, q)
 	case q.Pod == nil || !q.supported():
 		return Decision{Outcome: Unchanged, Reason: Unsupported}
 	case q.Operation == admissionv1.Create:
@@ -133,24 +138,27 @@ func (q *Request) supported() bool {
 func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	spec, warnings, invalid := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
 	forbidden := checkPolicy(cfg, q, spec, invalid)
+	_, mirror := q.Pod.Annotations.Get(mirrorAnnotation)
 	if d, done := nothingToInject(spec, warnings, len(invalid)); done {
+		if !mirror {
+			d.Operations = mutate.Record(q.Pod, mutateOptions(cfg, version, q, d.Warnings))
+		}
 		return d
 	}
-	if _, mirror := q.Pod.Annotations.Get(mirrorAnnotation); mirror {
+	if mirror {
 		warnings = append(warnings, "a static pod cannot have ServiceAccount tokens: none was injected")
 		return Decision{Outcome: Unchanged, Reason: Unsupported, Warnings: warnings}
 	}
-	options := mutateOptions(cfg, version)
+	options := mutateOptions(cfg, version, q, warnings)
 	if len(invalid)+len(forbidden) > 0 { // what else is wrong is said, too
 		more, conflicts := mutate.Check(q.Pod, spec, options)
-		return denied(invalid, slices.Concat(invalid, forbidden, conflicts), append(warnings, more...))
+		return denied(invalid, slices.Concat(invalid, forbidden, conflicts), more)
 	}
 	result, conflicts := mutate.Patch(q.Pod, spec, options)
-	warnings = append(warnings, result.Warnings...)
 	if len(conflicts) > 0 {
-		return denied(nil, conflicts, warnings)
+		return denied(nil, conflicts, result.Warnings)
 	}
-	return decision(result, spec, warnings)
+	return decision(result, spec)
 }
 
 func denied(invalid, all field.ErrorList, warnings []string) Decision {
@@ -205,20 +213,22 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 		}
 		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
 	}
-	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version))
-	warnings = append(warnings, result.Warnings...)
+	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version, q, warnings))
 	if len(conflicts) > 0 {
-		return denied(nil, conflicts, warnings)
+		return denied(nil, conflicts, result.Warnings)
 	}
-	d := decision(result, spec, warnings)
+	d := decision(result, spec)
 	if d.Reason == NoContainer {
 		d.Reason = DebugSkipped
 	}
 	return d
 }
 
-func mutateOptions(cfg *config.Config, version string) mutate.Options {
-	return mutate.Options{Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers}
+func mutateOptions(cfg *config.Config, version string, q *Request, warnings []string) mutate.Options {
+	return mutate.Options{
+		Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers,
+		Warnings: warnings, Template: q.Template != "",
+	}
 }
 
 // checkPolicy reports what the policy of the namespace does not allow. Audiences
@@ -315,18 +325,17 @@ func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, nou
 }
 
 // decision is that of a pod without errors. What nobody got is deleted from the Spec.
-func decision(result mutate.Result, spec annotations.Spec, warnings []string) Decision {
+func decision(result mutate.Result, spec annotations.Spec) Decision {
 	d := Decision{
-		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: warnings, Containers: result.Containers,
+		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: result.Warnings, Containers: result.Containers,
 		Tokens: slices.DeleteFunc(spec.Tokens, func(t annotations.Token) bool { return !slices.Contains(result.Tokens, t.DisplayName()) }),
 		Logins: slices.DeleteFunc(spec.Logins, func(l annotations.Login) bool { return !slices.Contains(result.Logins, l.DisplayName()) }),
 	}
-	if len(result.Operations) > 0 {
-		return d
-	}
-	d.Outcome, d.Reason = Unchanged, AlreadyInjected
-	if len(result.Containers) == 0 {
-		d.Reason = NoContainer
+	switch {
+	case len(result.Containers) == 0:
+		d.Outcome, d.Reason = Unchanged, NoContainer
+	case len(result.Operations) == 0:
+		d.Outcome, d.Reason = Unchanged, AlreadyInjected
 	}
 	return d
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
 // apply returns an object with a response's patch applied, as an API server
@@ -174,7 +175,7 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 		{"a pod's size", ask{operation: "UPDATE", subResource: "resize", object: asking, oldObject: asking}, "unsupported", nil},
 		{"a creation of ephemeral containers", ask{subResource: "ephemeralcontainers", object: asking}, "unsupported", nil},
 		{"an update of ephemeral containers without the old pod", ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: asking}, "unsupported", nil},
-		{"a deployment", ask{group: "apps", resource: "deployments", object: `{"spec":{"template":` + asking + `}}`}, "unsupported", nil},
+		{"a deployment's status", ask{operation: "UPDATE", group: "apps", resource: "deployments", subResource: "status", object: `{"spec":{"template":` + asking + `}}`}, "unsupported", nil},
 		{"pods of another group", ask{group: "example.com", object: asking}, "unsupported", nil},
 		{"another kind of another shape", ask{group: "example.com", resource: "things", object: `{"metadata":[],"spec":{"containers":"many","volumes":1}}`}, "unsupported", nil},
 		{"another kind that is not even an object", ask{resource: "things", object: `"thing"`}, "unsupported", nil},
@@ -227,6 +228,10 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 			t.Parallel()
 			h := newHook(configured(defaultConfig()))
 			response := h.admit(t, tt.ask.review())
+			if tt.ask.subResource == "" && tt.reason != "unsupported" {
+				expectRecord(t, response, tt.warnings)
+				response.Patch, response.PatchType = nil, nil
+			}
 			want := &admissionv1.AdmissionResponse{
 				UID: uid, Allowed: true, Warnings: tt.warnings,
 				AuditAnnotations: map[string]string{"skipped": tt.reason},
@@ -238,6 +243,27 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// expectRecord expects nothing but a status with the warnings, if there are any.
+func expectRecord(t *testing.T, response *admissionv1.AdmissionResponse, warnings []string) {
+	t.Helper()
+	if len(warnings) == 0 {
+		if response.Patch != nil {
+			t.Errorf("patch %s", response.Patch)
+		}
+		return
+	}
+	var patch []struct{ Path, Value string }
+	var status mutate.Status
+	if err := json.Unmarshal(response.Patch, &patch); err != nil || len(patch) != 1 || patch[0].Path != "/metadata/annotations/oidc-injector.io~1status" {
+		t.Fatalf("patch %s, %v", response.Patch, err)
+	}
+	decode(t, []byte(patch[0].Value), &status)
+	want := mutate.Status{Version: "v1.2.3", Tokens: []string{}, Containers: []string{}, Warnings: warnings}
+	if diff := cmp.Diff(want, status); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	kjson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 // FuzzReadReview: nothing makes the reader panic, errors quote nothing of the
@@ -30,7 +31,7 @@ func FuzzReadReview(f *testing.F) {
 	}
 	cfg := loginConfig(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		q, err := admission.ReadReview(body)
+		q, err := admission.ReadReview(body, podtemplate.BuiltIn)
 		if err != nil {
 			if q != nil {
 				t.Error("there is a request beside the error")

@@ -10,11 +10,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
@@ -112,11 +114,12 @@ func (h *Handler) answer(ctx context.Context, c *call) ([]byte, *httpProblem) {
 // decide answers the review in a body, and counts it.
 func (h *Handler) decide(ctx context.Context, c *call, body []byte) ([]byte, *httpProblem) {
 	start := time.Now()
-	q, err := ReadReview(body)
+	cfg := h.options.Config()
+	q, err := ReadReview(body, cfg.PodTemplates)
 	if err != nil {
 		return nil, &httpProblem{http.StatusBadRequest, metav1.StatusReasonBadRequest, Malformed, err.Error()}
 	}
-	d := Decide(h.options.Config(), h.options.Version, q)
+	d := Decide(cfg, h.options.Version, q)
 	response, err := respond(q, &d, c.buffers)
 	if err != nil {
 		return nil, &httpProblem{http.StatusInternalServerError, metav1.StatusReasonInternalError, Panicked, err.Error()}
@@ -125,9 +128,9 @@ func (h *Handler) decide(ctx context.Context, c *call, body []byte) ([]byte, *ht
 	if c.holdAnswer(h.memory, len(response)) != nil {
 		return nil, overloaded()
 	}
-	h.metrics.count(d.Outcome, d.Reason)
+	h.metrics.decided(q, &d)
 	h.metrics.duration.Observe(took.Seconds())
-	h.log(ctx, q, &d, took)
+	h.log(ctx, cfg.Parser.Prefix, q, &d, took)
 	return response, nil
 }
 
@@ -182,7 +185,7 @@ func (h *Handler) recoverPanic(ctx context.Context, w http.ResponseWriter) {
 
 // log writes the request's line. Errors and warnings quote annotations, so only
 // the places they point at are logged, as far as they are none of the pod's own.
-func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Duration) {
+func (h *Handler) log(ctx context.Context, prefix annotations.Prefix, q *Request, d *Decision, took time.Duration) {
 	level := slog.LevelDebug
 	// The controller that creates a pod keeps what it is told to itself.
 	if d.Outcome == Denied || len(d.Warnings) > 0 {
@@ -192,13 +195,13 @@ func (h *Handler) log(ctx context.Context, q *Request, d *Decision, took time.Du
 		return
 	}
 	said := d.saidErrors()
-	prefix := h.options.Config().Parser.Prefix
 	places := make([]string, 0, len(said))
 	for _, err := range said {
-		places = append(places, loggedPlace(prefix, err.Field))
+		places = append(places, loggedPlace(prefix, strings.TrimPrefix(err.Field, q.Template+".")))
 	}
 	h.options.Log.Log(ctx, level, "admission", "outcome", d.Outcome, "reason", d.Reason,
-		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace), "name", loggedName(q.name()),
+		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace),
+		"kind", loggedName(q.kind()), "name", loggedName(q.name()), "owner", q.owner(),
 		"dryRun", q.DryRun, "tokens", len(d.Tokens), "logins", len(d.Logins), "containers", len(d.Containers), "warnings", len(d.Warnings),
 		"errors", slices.Compact(places), "duration", took.String())
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -65,8 +66,8 @@ func review(operation, subResource, object, oldObject string) []byte {
 // ask is an admission request. Where it does not say, it is about a pod in the
 // namespace default.
 type ask struct {
-	operation, group, resource, subResource, namespace, object, oldObject string
-	dryRun                                                                bool
+	operation, group, resource, kind, subResource, namespace, object, oldObject string
+	dryRun                                                                      bool
 }
 
 func (a ask) review() []byte {
@@ -77,7 +78,7 @@ func (a ask) review() []byte {
 		return value
 	}
 	resource := `{"group":"` + a.group + `","version":"v1","resource":"` + or(a.resource, "pods") + `"}`
-	kind := `{"group":"` + a.group + `","version":"v1","kind":"Pod"}`
+	kind := `{"group":"` + a.group + `","version":"v1","kind":"` + or(a.kind, "Pod") + `"}`
 	return []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `",` +
 		`"kind":` + kind + `,"resource":` + resource + `,"subResource":"` + a.subResource + `",` +
 		`"requestKind":` + kind + `,"requestResource":` + resource + `,` +
@@ -184,22 +185,34 @@ func (h *hook) counters(t *testing.T) map[string]int {
 
 func (h *hook) allCounters(t *testing.T) map[string]int {
 	t.Helper()
+	return h.counts(t, "oidc_injector_admissions_total")
+}
+
+// counts are the values of a counter by the values of its labels.
+func (h *hook) counts(t *testing.T, name string) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	for _, m := range h.family(t, name).GetMetric() {
+		labels := make([]string, 0, 2)
+		for _, label := range m.GetLabel() {
+			labels = append(labels, label.GetValue())
+		}
+		all[strings.Join(labels, "/")] = int(m.GetCounter().GetValue())
+	}
+	return all
+}
+
+// family is all that there is of a metric, nil where there is nothing.
+func (h *hook) family(t *testing.T, name string) *dto.MetricFamily {
+	t.Helper()
 	families, err := h.metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]int{}
 	for _, family := range families {
-		if family.GetName() != "oidc_injector_admissions_total" {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			labels := make([]string, 0, 2)
-			for _, label := range m.GetLabel() {
-				labels = append(labels, label.GetValue())
-			}
-			all[strings.Join(labels, "/")] = int(m.GetCounter().GetValue())
+		if family.GetName() == name {
+			return family
 		}
 	}
-	return all
+	return nil
 }

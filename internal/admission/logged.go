@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -16,10 +17,22 @@ const (
 // name is that of the pod, or the beginning of the name that a pod of a controller
 // gets after its admission (metadata.generateName), such as web-6f7d8c9b5-.
 func (q *Request) name() string {
-	if q.Name == "" && q.Pod != nil {
+	if q.Name == "" && q.Pod != nil && q.Template == "" {
 		return q.Pod.Name
 	}
 	return q.Name
+}
+
+// kind is that of the object, as the API server says it. Clients of another kind may
+// not.
+func (q *Request) kind() string { return cmp.Or(q.Kind, "Pod") }
+
+// owner is the object that controls the pod, as kubectl names it: ReplicaSet/web-6f7d8c9b5.
+func (q *Request) owner() string {
+	if q.Pod == nil || q.Pod.Owner.Kind == "" {
+		return ""
+	}
+	return loggedName(q.Pod.Owner.Kind + "/" + q.Pod.Owner.Name)
 }
 
 // loggedName is a name of a request as it is logged. Anybody can send a request,

@@ -169,7 +169,7 @@ func appendAudit(b []byte, d *Decision) []byte {
 	switch {
 	case d.Outcome == Denied:
 		add("denied", "", string(d.Reason))
-	case d.Outcome == Unchanged && d.Reason != AlreadyInjected:
+	case d.Outcome == Unchanged && d.Reason != AlreadyInjected && d.Reason != Checked:
 		add("skipped", "", string(d.Reason))
 	}
 	if len(b) > start {
@@ -253,6 +253,6 @@ func denial(q *Request, d *Decision) *metav1.Status {
 		Code:    http.StatusUnprocessableEntity,
 		Reason:  metav1.StatusReasonInvalid,
 		Message: message,
-		Details: &metav1.StatusDetails{Name: truncate.Prefix(q.Pod.Name, maxName), Kind: "Pod", Causes: causes},
+		Details: &metav1.StatusDetails{Name: truncate.Prefix(q.name(), maxName), Kind: truncate.Prefix(q.kind(), maxName), Causes: causes},
 	}
 }

@@ -6,8 +6,10 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/jsonread"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 // Request is the part of an AdmissionRequest (admission.k8s.io/v1) that decides.
@@ -20,9 +22,23 @@ type Request struct {
 	Namespace   string
 	Operation   admissionv1.Operation
 	DryRun      bool
-	// Pod and OldPod are the objects, where the request is about pods; nil
-	// where it has none.
+	// Kind is that of the object, for people.
+	Kind string
+	// Pod and OldPod are the objects, where the request is about pods, and the
+	// templates of their pods, where it is about workloads; nil where it has none.
 	Pod, OldPod *mutate.Pod
+	// Template is the path of the template in a workload, such as spec.template, and
+	// empty in requests about pods.
+	Template string
+	// Above are the annotations of the workload itself, and of what is between it and
+	// its template.
+	Above []Annotations
+}
+
+// Annotations are those of an object, which stand at a path in a workload.
+type Annotations struct {
+	Path string
+	List annotations.List
 }
 
 // errNotAReview is the answer to well-formed JSON that is no AdmissionReview.
@@ -32,11 +48,13 @@ var errNotAReview = errors.New("this is not an AdmissionReview with a request: e
 // pass: a general decoder goes over it three times, which would be most of an
 // admission (docs/design/reading-reviews.md).
 //
+// Templates are where workloads have the templates of their pods.
+//
 // The request's strings are pieces of the body, which must not be written to
 // again (jsonread.New). Errors say where the document is wrong, and quote
 // nothing of it.
-func ReadReview(body []byte) (*Request, error) {
-	r := reviewReader{Reader: jsonread.New(body), request: &Request{}}
+func ReadReview(body []byte, templates podtemplate.Locations) (*Request, error) {
+	r := reviewReader{Reader: jsonread.New(body), request: &Request{}, templates: templates}
 	defer r.Close()
 	r.review()
 	r.End()
@@ -44,8 +62,15 @@ func ReadReview(body []byte) (*Request, error) {
 		return nil, fmt.Errorf("could not read the AdmissionReview: %w", err)
 	}
 	q := r.request
-	if err := errors.Join(q.readLate(&q.Pod, r.lateObject), q.readLate(&q.OldPod, r.lateOldObject)); err != nil {
-		return nil, err
+	if r.lateObject != "" {
+		if err := r.late(r.lateObject, func(o object) { q.Pod, q.Above = o.pod, o.above }); err != nil {
+			return nil, err
+		}
+	}
+	if r.lateOldObject != "" {
+		if err := r.late(r.lateOldObject, func(o object) { q.OldPod = o.pod }); err != nil {
+			return nil, err
+		}
 	}
 	if r.apiVersion != admissionv1.SchemeGroupVersion.String() || r.kind != "AdmissionReview" || q.UID == "" || len(q.UID) > maxUID {
 		return nil, errNotAReview
@@ -61,6 +86,7 @@ type reviewReader struct {
 	*jsonread.Reader
 	apiVersion, kind string
 	request          *Request
+	templates        podtemplate.Locations
 
 	lateObject, lateOldObject string
 }
@@ -86,6 +112,8 @@ func (r *reviewReader) admissionRequest() {
 		switch name {
 		case "uid":
 			q.UID = r.String()
+		case "kind":
+			r.objectKind()
 		case "resource":
 			r.resource()
 		case "subResource":
@@ -99,10 +127,21 @@ func (r *reviewReader) admissionRequest() {
 		case "dryRun":
 			q.DryRun = r.Bool()
 		case "object":
-			q.Pod = r.pod(&r.lateObject)
+			o := r.object(&r.lateObject)
+			q.Pod, q.Above = o.pod, o.above
 		case "oldObject":
-			q.OldPod = r.pod(&r.lateOldObject)
+			q.OldPod = r.object(&r.lateOldObject).pod
 		default:
+			r.Skip()
+		}
+	})
+}
+
+func (r *reviewReader) objectKind() {
+	r.Object(func(name string) {
+		if name == "kind" {
+			r.request.Kind = r.String()
+		} else {
 			r.Skip()
 		}
 	})
@@ -121,38 +160,58 @@ func (r *reviewReader) resource() {
 	})
 }
 
-// pod reads an object if it is a Pod. Objects of other kinds may have any shape
-// and are passed over.
-func (r *reviewReader) pod(late *string) *mutate.Pod {
+// object is what is read of one: the pod, or the template of pods and the annotations
+// above it.
+type object struct {
+	pod   *mutate.Pod
+	above []Annotations
+}
+
+// object reads a Pod, or an object with the template of one. Those of other kinds may
+// have any shape and are passed over.
+func (r *reviewReader) object(late *string) object {
 	switch {
 	case r.Null():
 		r.Skip()
-	case r.request.aboutPods():
-		return mutate.ReadPod(r.Reader)
 	case r.request.Resource == "":
 		// The API server says what the object is before the object (the order
 		// of AdmissionRequest's fields). Others may not: see then.
 		*late = r.Raw(r.Skip)
 	default:
-		r.Skip()
+		return r.known(r.Reader)
 	}
+	return object{}
+}
+
+// late reads an object that came before it was known what it is.
+func (r *reviewReader) late(raw string, keep func(object)) error {
+	reader := jsonread.NewString(raw)
+	defer reader.Close()
+	read := r.known(reader)
+	reader.End()
+	if err := reader.Err(); err != nil {
+		return fmt.Errorf("could not read the object: %w", err)
+	}
+	keep(read)
 	return nil
 }
 
-// readLate reads an object that came before it was known to be a Pod.
-func (q *Request) readLate(pod **mutate.Pod, raw string) error {
-	if raw == "" || !q.aboutPods() {
-		return nil
+// known reads an object of which it is known what it is.
+func (r *reviewReader) known(from *jsonread.Reader) object {
+	q := r.request
+	if q.aboutPods() {
+		return object{pod: mutate.ReadPod(from)}
 	}
-	r := jsonread.NewString(raw)
-	defer r.Close()
-	read := mutate.ReadPod(r)
-	r.End()
-	if err := r.Err(); err != nil {
-		return fmt.Errorf("could not read the Pod: %w", err)
+	if q.SubResource == "" {
+		q.Template = r.templates.Find(q.Group, q.Resource)
 	}
-	*pod = read
-	return nil
+	if q.Template == "" {
+		from.Skip()
+		return object{}
+	}
+	w := workloadReader{Reader: from}
+	w.read("", q.Template)
+	return w.object
 }
 
 // aboutPods reports whether the object is a Pod: on the resource itself, and on

@@ -8,6 +8,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
@@ -25,7 +26,7 @@ func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
 		"the old object, too": `{"request":{"oldObject":{"spec":{"containers":[{"name":"app"}]}},` + object +
 			`,` + resource + `,` + rest + end,
 	} {
-		q, err := admission.ReadReview([]byte(body))
+		q, err := admission.ReadReview([]byte(body), podtemplate.BuiltIn)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -51,14 +52,14 @@ func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
 func TestAnObjectAheadOfItsResourceMayStillBeMalformed(t *testing.T) {
 	t.Parallel()
 	const body = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"spec":"` + marker + `"},"resource":{"resource":"RESOURCE"}}}`
-	if _, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "things", 1))); err != nil {
+	if _, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "things", 1)), podtemplate.BuiltIn); err != nil {
 		t.Errorf("an object that is no pod: %v", err)
 	}
-	_, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "pods", 1)))
+	_, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "pods", 1)), podtemplate.BuiltIn)
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	if diff := cmp.Diff("could not read the Pod: unexpected JSON value: unexpected string before offset 23", err.Error()); diff != "" {
+	if diff := cmp.Diff("could not read the object: unexpected JSON value: unexpected string before offset 23", err.Error()); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
 }
@@ -71,7 +72,7 @@ func TestFieldsThatAreAbsentOrNullAreEmpty(t *testing.T) {
 		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":null,"request":{"uid":"1","resource":null,"subResource":null,` +
 			`"name":null,"namespace":null,"operation":null,"object":null,"oldObject":null,"dryRun":null,"options":null}}`,
 	} {
-		q, err := admission.ReadReview([]byte(body))
+		q, err := admission.ReadReview([]byte(body), podtemplate.BuiltIn)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue

@@ -35,6 +35,15 @@ func (l List) Get(name string) (string, bool) {
 	return "", false
 }
 
+// Size is the size of names and values, in bytes.
+func (l List) Size() int {
+	size := 0
+	for i := range l {
+		size += len(l[i].Name) + len(l[i].Value)
+	}
+	return size
+}
+
 // owned returns the annotations that are ours, in the order of their names, and
 // their size in bytes.
 func (l List) owned(prefix Prefix) (ours List, size int) {

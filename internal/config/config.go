@@ -7,6 +7,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/nameset"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
 )
 
@@ -47,6 +49,9 @@ type InjectorConfig struct {
 	InjectedContainers *[]string `json:"injectedContainers,omitempty"`
 	// Login is the container that logs in.
 	Login LoginSpec `json:"login,omitzero"`
+	// PodTemplates says where objects keep the template of their pods, beside those
+	// of Kubernetes itself, so that they are checked when they are applied.
+	PodTemplates podtemplate.Locations `json:"podTemplates,omitempty"`
 	// Policy says what pods may ask for.
 	Policy policy.Spec `json:"policy,omitzero"`
 }
@@ -59,6 +64,11 @@ type Config struct {
 	InjectedContainers nameset.Set
 	// Login is what login containers are made of.
 	Login LoginContainer
+	// PodTemplates says where objects keep the template of their pods.
+	PodTemplates podtemplate.Locations
+	// Workloads is what is done about those whose pods would be denied:
+	// [policy.Warn], [policy.Deny] or [policy.Off].
+	Workloads policy.Action
 	// Policy decides what pods may ask for.
 	Policy policy.Policy
 }
@@ -102,6 +112,8 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 		},
 		InjectedContainers: nameset.New(file.injectedContainers()),
 		Login:              file.Login.compile(),
+		PodTemplates:       slices.Concat(podtemplate.BuiltIn, file.PodTemplates),
+		Workloads:          cmp.Or(file.Policy.Workloads, policy.Warn),
 		Policy:             policy.New(file.Policy, env.APIServerAudiences),
 	}
 }
@@ -126,6 +138,7 @@ func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
 	errs = append(errs, c.validateProfiles(maxExpiration)...)
 	errs = append(errs, c.validateInjectedContainers(field.NewPath("injectedContainers"))...)
 	errs = append(errs, c.Login.validate(field.NewPath("login"))...)
+	errs = append(errs, c.PodTemplates.Validate(field.NewPath("podTemplates"))...)
 	return maxExpiration, append(errs, c.Policy.Validate(field.NewPath("policy"))...)
 }
 

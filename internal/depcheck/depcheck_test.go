@@ -44,7 +44,7 @@ var rules = map[string]rule{
 
 	"internal/admission": {imports: []string{
 		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/loginspec", "internal/mutate",
-		"internal/policy", "internal/truncate",
+		"internal/podtemplate", "internal/policy", "internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
@@ -59,7 +59,7 @@ var rules = map[string]rule{
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
 	"internal/check":          {imports: []string{"internal/annotations", "internal/flagcheck", "internal/kubeclient", "internal/repeat"}},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/policy",
+		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy",
 	}},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
@@ -93,13 +93,14 @@ var rules = map[string]rule{
 	}},
 	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {
-		imports: []string{"internal/annotations", "internal/jsonread", "internal/loginspec", "internal/nameset"},
+		imports: []string{"internal/annotations", "internal/jsonread", "internal/loginspec", "internal/nameset", "internal/truncate"},
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
-	"internal/nameset": {outOfReach: valuesOnly},
-	"internal/policy":  {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
-	"internal/repeat":  {inEveryPod: true},
+	"internal/nameset":     {outOfReach: valuesOnly},
+	"internal/podtemplate": {outOfReach: valuesOnly},
+	"internal/policy":      {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
+	"internal/repeat":      {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
 		"internal/filewatch", "internal/flagcheck", "internal/kubeclient",

@@ -147,7 +147,7 @@ func (k checker) scope(views []view, v *view) {
 		key = annotations.Containers
 	}
 	for _, name := range v.scope.Names() {
-		expected := v.scope.Only == nil && k.o.InjectedContainers.Has(name)
+		expected := (v.scope.Only == nil || k.o.Template) && k.o.InjectedContainers.Has(name)
 		if !expected && !hasContainer(k.pod, name) && loginOf(views, name) == nil {
 			k.warn("%s: the pod has no container %q", v.key(key), name)
 		}

@@ -748,7 +748,7 @@ func TestAHostilePodWithLogins(t *testing.T) {
 		fmt.Fprintf(&containers, "{name: c%d},", i)
 	}
 	got := create(t, k.pod(t, "containers: ["+containers.String()+"]"))
-	expect(t, "errors", []string{"metadata.annotations: Too many: 82050: oidc-injector.io/* ask for 82050 changes with 10232287 bytes, " +
+	expect(t, "errors", []string{"metadata.annotations: Too many: 82050: oidc-injector.io/* ask for 82050 changes with 10234738 bytes, " +
 		"and a pod can take 10000 with 1572864 bytes: ask for fewer tokens, or for fewer containers with oidc-injector.io/containers"}, got.Errors)
 }
 

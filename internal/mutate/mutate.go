@@ -11,6 +11,8 @@
 package mutate
 
 import (
+	"slices"
+
 	"gomodules.xyz/jsonpatch/v2"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -29,6 +31,11 @@ type Options struct {
 	// InjectedContainers are the containers that other injectors add: annotations do
 	// not mean them unless they name them.
 	InjectedContainers nameset.Set
+	// Warnings are those that there are already. The status annotation repeats them.
+	Warnings []string
+	// Template is true for the pod of a template, to which other injectors have added
+	// nothing yet.
+	Template bool
 }
 
 // Result is what [Patch] and [PatchEphemeral] found.
@@ -36,7 +43,7 @@ type Result struct {
 	// Operations is the patch, made of `add` operations whose values are
 	// *json.RawMessage; empty where there is nothing to do.
 	Operations []jsonpatch.Operation
-	// Warnings are for the person at kubectl.
+	// Warnings are for the person at kubectl: those of the Options, and more.
 	Warnings []string
 	// Tokens are the names of the tokens that some container now has, Logins those
 	// of the logins, and Containers the names of the containers that have any of
@@ -47,7 +54,7 @@ type Result struct {
 // Patch returns the operations that add the Spec's tokens and logins to a pod
 // that is being created. Where there are errors, there are no operations.
 func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
-	f := &findings{}
+	f := &findings{warnings: slices.Clip(o.Warnings)}
 	p, volumes := prepare(pod, spec, o, f)
 	return finish(pod, p, volumes, o, f)
 }
@@ -55,7 +62,7 @@ func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList)
 // Check returns what [Patch] finds, without the operations: for a pod that is
 // denied anyway.
 func Check(pod *Pod, spec annotations.Spec, o Options) (warnings []string, errs field.ErrorList) {
-	f := &findings{}
+	f := &findings{warnings: slices.Clip(o.Warnings)}
 	prepare(pod, spec, o, f)
 	return f.warnings, f.errs
 }
@@ -82,9 +89,9 @@ func prepare(pod *Pod, spec annotations.Spec, o Options, f *findings) (plan, []p
 // --target), unless an annotation names the debug container itself.
 func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
 	if pod.excess != nil {
-		return Result{}, field.ErrorList{pod.excess}
+		return Result{Warnings: o.Warnings}, field.ErrorList{pod.excess}
 	}
-	f, views, added := &findings{}, newViews(pod, spec, o), addedContainers(pod, old)
+	f, views, added := &findings{warnings: slices.Clip(o.Warnings)}, newViews(pod, spec, o), addedContainers(pod, old)
 	volumes := findVolumes(pod, views)
 	p := newDebugPlan(planner{pod: pod, views: views, o: o, f: f}, added, volumes)
 	checker{pod: pod, o: o, findings: f}.checkDebug(p, old, volumes, added)
@@ -97,10 +104,18 @@ func finish(pod *Pod, p plan, volumes []placement, o Options, f *findings) (Resu
 		return Result{Warnings: f.warnings}, f.errs
 	}
 	result := p.result()
+	result.Warnings = f.warnings
 	operations, err := render(pod, p, volumes, result, o)
 	if err != nil {
 		return Result{Warnings: f.warnings}, field.ErrorList{err}
 	}
-	result.Operations, result.Warnings = operations, f.warnings
+	result.Operations = operations
 	return result, nil
+}
+
+// Record returns the operations that write the warnings of the Options into the
+// status of a pod that gets nothing.
+func Record(pod *Pod, o Options) []jsonpatch.Operation {
+	operations, _ := render(pod, plan{}, nil, Result{Warnings: o.Warnings}, o) // a single operation is within the budget
+	return operations
 }

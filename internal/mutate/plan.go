@@ -275,10 +275,16 @@ func (p *planner) settle() {
 		p.failHeld(h)
 	}
 	for i := range p.views {
-		if !p.debug && !granted[i] && !missed[i] {
+		if !p.debug && !granted[i] && !missed[i] && !p.expected(&p.views[i]) {
 			p.f.warn("no container of the pod gets %s", p.views[i].what())
 		}
 	}
+}
+
+// expected reports whether a container that the template does not have yet may get
+// a view.
+func (p *planner) expected(v *view) bool {
+	return p.o.Template && v.scope.Only != nil && slices.ContainsFunc(v.scope.Names(), p.o.InjectedContainers.Has)
 }
 
 // result names what the plan gives.

@@ -20,6 +20,8 @@ type Pod struct {
 	Annotations annotations.List
 	// Name is the pod's, or the beginning of the name that it will get.
 	Name string
+	// Owner is the object that controls the pod, such as a ReplicaSet.
+	Owner Owner
 	// OS is spec.os.name, or what the pod's other fields say of it.
 	OS annotations.OS
 
@@ -89,6 +91,10 @@ func (p *Pod) indexVolumes() {
 		p.volumeIndex[p.volumes[i].name] = i
 	}
 }
+
+// Owner names the controller of an object (meta/v1 OwnerReference); it is zero
+// where there is none.
+type Owner struct{ Kind, Name string }
 
 // container is one of the three lists of containers.
 type container struct {
@@ -249,6 +255,8 @@ func (r *podReader) metadata() {
 			generated = r.String()
 		case "annotations":
 			r.annotations()
+		case "ownerReferences":
+			r.Array(func(int) { r.owner() })
 		default:
 			r.Skip()
 		}
@@ -259,20 +267,48 @@ func (r *podReader) metadata() {
 }
 
 func (r *podReader) annotations() {
+	var whole bool
+	if r.pod.Annotations, whole = ReadAnnotations(r.Reader); !whole {
+		r.pod.excess = field.TooLong(field.NewPath("metadata", "annotations"), "", maxAnnotations)
+	}
+}
+
+// ReadAnnotations reads metadata.annotations, nil where it is null; not the whole,
+// where it is larger than the API server takes.
+func ReadAnnotations(r *jsonread.Reader) (list annotations.List, whole bool) {
 	if r.Null() {
 		r.Skip()
-		return
+		return nil, true
 	}
 	size := 0
-	r.pod.Annotations = make(annotations.List, 0, 8)
+	list = make(annotations.List, 0, 8)
 	r.Object(func(name string) {
 		value := r.String()
 		if size += len(name) + len(value); size <= maxAnnotations {
-			r.pod.Annotations = append(r.pod.Annotations, annotations.Annotation{Name: name, Value: value})
+			list = append(list, annotations.Annotation{Name: name, Value: value})
 		}
 	})
-	if size > maxAnnotations {
-		r.pod.excess = field.TooLong(field.NewPath("metadata", "annotations"), "", maxAnnotations)
+	return list, size <= maxAnnotations
+}
+
+// owner reads an owner, and keeps the one that is the controller.
+func (r *podReader) owner() {
+	var o Owner
+	controller := false
+	r.Object(func(name string) {
+		switch name {
+		case "kind":
+			o.Kind = r.String()
+		case "name":
+			o.Name = r.String()
+		case "controller":
+			controller = r.Bool()
+		default:
+			r.Skip()
+		}
+	})
+	if controller {
+		r.pod.Owner = o
 	}
 }
 

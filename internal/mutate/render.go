@@ -89,7 +89,7 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 			d.logins = append(d.logins, encode(loginContainer(pod, l, volumes[l.exchanged.index].name, i == 0, o.Login)))
 		}
 	}
-	if len(r.Containers) > 0 && len(pod.ephemeralContainers) == 0 {
+	if len(r.Containers)+len(r.Warnings) > 0 && len(pod.ephemeralContainers) == 0 {
 		d.drawStatus(r, o)
 	}
 	return d
@@ -98,8 +98,19 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 // drawStatus encodes the status annotation.
 func (d *drawing) drawStatus(r Result, o Options) {
 	key := o.Prefix.Key(annotations.Status, "")
-	value := Status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers}.text()
-	if written, _ := d.pod.Annotations.Get(key); written == value {
+	s := Status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers}
+	value := s.text()
+	written, _ := d.pod.Annotations.Get(key)
+	// Some warnings are about what is added, and so come but once.
+	if rest, same := strings.CutPrefix(written, value[:len(value)-1]); same && strings.HasPrefix(rest, statusWarningsStart) {
+		return
+	}
+	if s.Warnings = statusWarnings(r.Warnings); len(s.Warnings) > 0 {
+		if with := s.text(); d.pod.Annotations.Size()+len(key)+len(with) <= maxAnnotations { // or else the API server would refuse the pod
+			value = with
+		}
+	}
+	if written == value {
 		return
 	}
 	d.status = appendText(make([]byte, 0, 2*len(value)), value)

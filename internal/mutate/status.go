@@ -1,9 +1,12 @@
 package mutate
 
+import "github.com/oidc-injector/oidc-injector/internal/truncate"
+
 // Status is the status annotation in JSON: a record for people, and for tools that
 // look for pods which were not injected. The webhook itself never reads it.
 //
-//	{"version":"v1.2.3","tokens":["default"],"logins":["vault"],"containers":["app"]}
+//	{"version":"v1.2.3","tokens":["default"],"logins":["vault"],"containers":["app"],
+//	 "warnings":["unknown annotation …"]}
 type Status struct {
 	// Version is that of the webhook.
 	Version string `json:"version"`
@@ -12,12 +15,31 @@ type Status struct {
 	Logins []string `json:"logins,omitempty"`
 	// Containers are those that got something.
 	Containers []string `json:"containers"`
+	// Warnings say what was ignored, and why nothing was injected where nothing was.
+	// A controller that creates a pod shows them to nobody.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+const statusWarningsStart = `,"warnings":`
+
+// maxStatusWarnings is how long the warnings in a status are together, in bytes.
+const maxStatusWarnings = 2 << 10
+
+// statusWarnings are the warnings that a status has room for.
+func statusWarnings(warnings []string) []string {
+	var kept []string
+	for total := 0; len(kept) < len(warnings) && total < maxStatusWarnings; {
+		w := truncate.String(warnings[len(kept)], maxStatusWarnings-total)
+		total += len(w)
+		kept = append(kept, w)
+	}
+	return kept
 }
 
 // text is what encoding/json makes of it, in one allocation.
 func (s Status) text() string {
 	size := 64 + len(s.Version)
-	for _, names := range [][]string{s.Tokens, s.Logins, s.Containers} {
+	for _, names := range [][]string{s.Tokens, s.Logins, s.Containers, s.Warnings} {
 		for _, name := range names {
 			size += 4 + len(name)
 		}
@@ -28,5 +50,8 @@ func (s Status) text() string {
 		b = appendTexts(append(b, `,"logins":`...), s.Logins)
 	}
 	b = appendTexts(append(b, `,"containers":`...), s.Containers)
+	if len(s.Warnings) > 0 {
+		b = appendTexts(append(b, statusWarningsStart...), s.Warnings)
+	}
 	return string(append(b, '}'))
 }

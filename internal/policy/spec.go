@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,13 +24,36 @@ type Spec struct {
 	APIServerAudiences []string `json:"apiServerAudiences,omitempty"`
 	// UnknownAnnotations is what happens to a pod with an annotation of ours that does
 	// not exist: Warn, which is the default, or Deny.
-	UnknownAnnotations string `json:"unknownAnnotations,omitempty"`
+	UnknownAnnotations Action `json:"unknownAnnotations,omitempty"`
+	// Workloads is what happens to a Deployment, or another object with a pod template,
+	// whose pods would be denied: Warn, which is the default, Deny, or Off, which also
+	// leaves out all other warnings about the template.
+	Workloads Action `json:"workloads,omitempty"`
 }
 
-// The values of [Spec.UnknownAnnotations].
+// Action is what happens to an object that has something wrong.
+type Action string
+
+// UnmarshalJSON also takes what YAML 1.1 makes of an Off without quotes, which is
+// false.
+func (a *Action) UnmarshalJSON(text []byte) error {
+	var value string
+	switch err := json.Unmarshal(text, &value); {
+	case err == nil:
+		*a = Action(value)
+	case string(text) == "false":
+		*a = Off
+	default:
+		*a = Action(text) // which Validate refuses
+	}
+	return nil
+}
+
+// The values of [Spec.UnknownAnnotations] and [Spec.Workloads].
 const (
-	Warn = "Warn"
-	Deny = "Deny"
+	Warn Action = "Warn"
+	Deny Action = "Deny"
+	Off  Action = "Off"
 )
 
 // Lists are rules for what annotations ask for.
@@ -69,8 +93,17 @@ func (s *Spec) Validate(path *field.Path) field.ErrorList {
 	for i := range s.Namespaces {
 		errs = append(errs, s.Namespaces[i].validate(path.Child("namespaces").Index(i))...)
 	}
-	if actions := []string{Warn, Deny}; s.UnknownAnnotations != "" && !slices.Contains(actions, s.UnknownAnnotations) {
-		errs = append(errs, field.NotSupported(path.Child("unknownAnnotations"), s.UnknownAnnotations, actions))
+	for _, action := range []struct {
+		name  string
+		value Action
+		known []Action
+	}{
+		{"unknownAnnotations", s.UnknownAnnotations, []Action{Warn, Deny}},
+		{"workloads", s.Workloads, []Action{Warn, Deny, Off}},
+	} {
+		if action.value != "" && !slices.Contains(action.known, action.value) {
+			errs = append(errs, field.NotSupported(path.Child(action.name), action.value, action.known))
+		}
 	}
 	return append(errs, validatePatterns(s.APIServerAudiences, path.Child("apiServerAudiences"), isPlain, notPlain)...)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 // BenchmarkRead compares our reading of a review, pod included, with that of
@@ -25,7 +26,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Run("ours/"+size.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := admission.ReadReview(body); err != nil {
+				if _, err := admission.ReadReview(body, podtemplate.BuiltIn); err != nil {
 					b.Fatal(err)
 				}
 			}

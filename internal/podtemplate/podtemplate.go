@@ -1,0 +1,79 @@
+// Package podtemplate knows which objects make pods, and where in them the
+// template of their pods stands.
+package podtemplate
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Location says where the objects of a resource keep a core/v1 PodTemplateSpec.
+type Location struct {
+	// APIGroup and Resource are those of the API, such as argoproj.io and rollouts;
+	// the group of core/v1 is empty.
+	APIGroup string `json:"apiGroup"`
+	Resource string `json:"resource"`
+	// Path is that of the template, such as spec.template.
+	Path string `json:"path"`
+}
+
+// Locations are those of several resources, at most one of each.
+type Locations []Location
+
+// BuiltIn are the workloads of Kubernetes itself.
+var BuiltIn = Locations{
+	{"", "replicationcontrollers", "spec.template"},
+	{"apps", "daemonsets", "spec.template"},
+	{"apps", "deployments", "spec.template"},
+	{"apps", "replicasets", "spec.template"},
+	{"apps", "statefulsets", "spec.template"},
+	{"batch", "cronjobs", "spec.jobTemplate.spec.template"},
+	{"batch", "jobs", "spec.template"},
+}
+
+// Find returns the path of the template in objects of a resource; it is empty
+// where they are not known to have one.
+func (l Locations) Find(apiGroup, resource string) (path string) {
+	for i := range l {
+		if l[i].Resource == resource && l[i].APIGroup == apiGroup {
+			return l[i].Path
+		}
+	}
+	return ""
+}
+
+// maxPath is the longest path, in steps.
+const maxPath = 16
+
+var step = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+
+// Validate reports everything that is wrong with locations that are added to the
+// built-in ones.
+func (l Locations) Validate(at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := slices.Clone(BuiltIn)
+	for i, location := range l {
+		at := at.Index(i)
+		if problems := validation.IsDNS1123Subdomain(location.APIGroup); location.APIGroup != "" && len(problems) > 0 {
+			errs = append(errs, field.Invalid(at.Child("apiGroup"), location.APIGroup, problems[0]))
+		}
+		if problems := validation.IsDNS1123Label(location.Resource); len(problems) > 0 {
+			errs = append(errs, field.Invalid(at.Child("resource"), location.Resource, "must be the plural of a resource, such as rollouts: "+problems[0]))
+		}
+		steps := strings.Split(location.Path, ".")
+		if len(steps) > maxPath || slices.ContainsFunc(steps, func(s string) bool { return !step.MatchString(s) }) {
+			errs = append(errs, field.Invalid(at.Child("path"), location.Path,
+				fmt.Sprintf("must be the path of the pod template, such as spec.template: at most %d names of fields with dots between them", maxPath)))
+		}
+		if seen.Find(location.APIGroup, location.Resource) != "" {
+			errs = append(errs, field.Duplicate(at, strings.Trim(location.Resource+"."+location.APIGroup, ".")))
+		}
+		seen = append(seen, location)
+	}
+	return errs
+}
