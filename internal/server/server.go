@@ -23,8 +23,12 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 
-// Path is where admission reviews are answered.
-const Path = "/mutate"
+// Where admission reviews are answered: those of pods, and those of workloads. What a
+// review is about decides, so that the two only tell requests apart for people.
+const (
+	Path          = "/mutate"
+	WorkloadsPath = "/check-workload"
+)
 
 // Run serves until the context ends, and then ends in order: readiness goes
 // first, then, after the delay, the listener; requests in flight are
@@ -58,9 +62,11 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	ready := newReadiness(&o, source.certificateSource, source.probe)
 
 	hooks := webhook.NewServer(webhook.Options{})
-	hooks.Register(Path, ready.closeOnShutdown(admission.NewHandler(admission.Options{
+	handler := ready.closeOnShutdown(admission.NewHandler(admission.Options{
 		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry, Memory: memoryOfRequests(debug.SetMemoryLimit(-1)),
-	})))
+	}))
+	hooks.Register(Path, handler)
+	hooks.Register(WorkloadsPath, handler)
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
 
 	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates", o.Certs.Certificates)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -117,15 +118,21 @@ func sendTo(t *testing.T, webhook *injector.Injector) {
 		t.Fatal(err)
 	}
 	var patch []map[string]any
-	for _, path := range []string{"/webhooks/0/clientConfig", "/webhooks/1/clientConfig"} {
-		patch = append(patch, map[string]any{"op": "replace", "path": path, "value": map[string]any{"url": webhook.URL(), "caBundle": ca}})
+	configurations := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
+	installed, err := configurations.Get(t.Context(), release, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := strings.TrimSuffix(webhook.URL(), "/mutate")
+	for i := range installed.Webhooks {
+		client := map[string]any{"url": base + *installed.Webhooks[i].ClientConfig.Service.Path, "caBundle": ca}
+		patch = append(patch, map[string]any{"op": "replace", "path": fmt.Sprintf("/webhooks/%d/clientConfig", i), "value": client})
 	}
 	text, err := json.Marshal(patch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().
-		Patch(t.Context(), release, types.JSONPatchType, text, metav1.PatchOptions{}); err != nil {
+	if _, err := configurations.Patch(t.Context(), release, types.JSONPatchType, text, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	podtest.Eventually(t, "the API server to call the webhook", func(ctx context.Context) error {

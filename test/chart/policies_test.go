@@ -232,7 +232,8 @@ func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			all := render(t, fmt.Sprintf(policyValues, "[]")+"webhook: {namespaces: {mode: "+mode+"}}\n")
-			applyPolicies(t, all, "oidc-injector-unlabelled-namespaces")
+			applyPolicies(t, all, "oidc-injector-unlabelled-namespaces", "oidc-injector-namespace-label")
+			checkLabelValues(t, mode)
 			for ns, warned := range want {
 				for _, manifest := range workloads {
 					for annotation, counts := range map[string]bool{"oidc-injector.io/audience: x": true, "oidc-injector.io/inject: 'false'": false, "other.io/audience: x": false} {
@@ -253,8 +254,35 @@ func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
 	}
 }
 
+// checkLabelValues tries values of the namespace label.
+func checkLabelValues(t *testing.T, mode string) {
+	t.Helper()
+	odd := map[string]string{"OptIn": `does not have this namespace served: only =true does`, "OptOut": `does not leave this namespace out: only =false does`}[mode]
+	for _, value := range []string{"true", "false", "yes", "False", "", "none"} {
+		label, want := "oidc-injector.io/enabled: '"+value+"'", "label oidc-injector.io/enabled="+value+" "+odd
+		if value == "none" {
+			label, want = "a: b", ""
+		}
+		if value == "true" || value == "false" {
+			want = ""
+		}
+		podtest.Eventually(t, "the right warnings", func(ctx context.Context) error {
+			_, said, err := kube.KubectlSaying(ctx, strings.NewReader("{apiVersion: v1, kind: Namespace, metadata: {name: label-values, labels: {"+label+"}}}"),
+				"create", "--dry-run=server", "--filename=-")
+			if err != nil || (said == "") != (want == "") || !strings.Contains(said, want) {
+				return fmt.Errorf("%s: %w, %s", label, err, said)
+			}
+			return nil
+		})
+	}
+}
+
 // workloads are manifests of all kinds that the policy looks at.
 var workloads = []string{
+	// On the level above the pods' own, too.
+	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w, annotations: {%s}}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: batch/v1, kind: CronJob, metadata: {name: w}, spec: {schedule: "@daily", jobTemplate: {metadata: {annotations: {%s}}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}`,
+	`{apiVersion: v1, kind: ReplicationController, metadata: {name: w}, spec: {selector: {a: b}, template: {metadata: {labels: {a: b}, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
 	`{apiVersion: v1, kind: Pod, metadata: {name: w, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}`,
 	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
 	`{apiVersion: batch/v1, kind: Job, metadata: {name: w}, spec: {template: {metadata: {annotations: {%s}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}`,

@@ -74,6 +74,20 @@ var valuesTable = map[string]struct {
 	"config.policy.unknownAnnotations": {"login.enabled=false,config.policy.unknownAnnotations=Deny", expectations{
 		configMap: configHead + "policy:\n  unknownAnnotations: Deny\n",
 	}},
+	"config.policy.workloads": {"login.enabled=false,config.policy.workloads=Deny", expectations{
+		configMap:                                configHead + "policy:\n  workloads: Deny\n",
+		hooks + "[2].name}":                      "workloads.oidc-injector.io",
+		hooks + "[2].failurePolicy}":             "Ignore",
+		hooks + "[2].clientConfig.service.path}": "/check-workload",
+	}},
+	// What YAML 1.1 makes of an Off without quotes.
+	"config.policy.workloads=Off": {"login.enabled=false,config.policy.workloads=false", expectations{
+		configMap: configHead + "policy:\n  workloads: \"Off\"\n", hooks + "[*].name}": "pods.oidc-injector.io debugcontainers.oidc-injector.io",
+	}},
+	"config.podTemplates": {"login.enabled=false,config.podTemplates[0].apiGroup=argoproj.io,config.podTemplates[0].resource=rollouts,config.podTemplates[0].path=spec.template", expectations{
+		configMap:                         "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\npodTemplates:\n- apiGroup: argoproj.io\n  path: spec.template\n  resource: rollouts\n",
+		hooks + "[2].rules[7].resources}": `["rollouts"]`,
+	}},
 	"config.injectedContainers": {"login.enabled=false,config.injectedContainers={istio-*}", expectations{
 		configMap: "apiVersion: config.oidc-injector.io/v1alpha1\ninjectedContainers:\n- istio-*\nkind: InjectorConfig\n",
 	}},

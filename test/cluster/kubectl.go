@@ -32,6 +32,13 @@ func (c *Cluster) Apply(ctx context.Context, manifests string) error {
 
 // KubectlWithInput is Kubectl with an input.
 func (c *Cluster) KubectlWithInput(ctx context.Context, input io.Reader, args ...string) (string, error) {
+	stdout, _, err := c.KubectlSaying(ctx, input, args...)
+	return stdout, err
+}
+
+// KubectlSaying is KubectlWithInput, and also returns what kubectl wrote to stderr, such as
+// the warnings of admission.
+func (c *Cluster) KubectlSaying(ctx context.Context, input io.Reader, args ...string) (said, warned string, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.KubectlPath(), args...)
 	cmd.Env = append(os.Environ(),
@@ -42,9 +49,10 @@ func (c *Cluster) KubectlWithInput(ctx context.Context, input io.Reader, args ..
 	)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("could not run kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		err = fmt.Errorf("could not run kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return stdout.String(), stderr.String(), err
 	}
-	return stdout.String(), nil
+	return stdout.String(), stderr.String(), nil
 }
 
 // LoadImage makes an image of files, given by their path in the image and their

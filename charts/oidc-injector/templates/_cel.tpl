@@ -36,6 +36,77 @@ One list of all rules that hold in the pod's namespace, added up:
 {{- join " + " $terms -}}
 {{- end -}}
 
+{{/*
+Where objects have the template of their pods: the workloads of Kubernetes, as
+internal/podtemplate has them, and those that are configured.
+*/}}
+{{- define "oidc-injector.podTemplates" -}}
+- {apiGroup: "", resource: replicationcontrollers, path: spec.template}
+- {apiGroup: apps, resource: daemonsets, path: spec.template}
+- {apiGroup: apps, resource: deployments, path: spec.template}
+- {apiGroup: apps, resource: replicasets, path: spec.template}
+- {apiGroup: apps, resource: statefulsets, path: spec.template}
+- {apiGroup: batch, resource: cronjobs, path: spec.jobTemplate.spec.template}
+- {apiGroup: batch, resource: jobs, path: spec.template}
+{{- with .Values.config.podTemplates }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Rules of a webhook or a policy that match these objects. */}}
+{{- define "oidc-injector.workloadRules" -}}
+{{- range include "oidc-injector.podTemplates" . | fromYamlArray }}
+- operations: [CREATE, UPDATE]
+  apiGroups: [{{ .apiGroup | quote }}]
+  apiVersions: [{{ has .apiGroup (list "" "apps" "batch") | ternary "v1" "*" | quote }}]
+  resources: [{{ .resource }}]
+  scope: Namespaced
+{{- end }}
+{{- end -}}
+
+{{/* A path of fields, any of which may be absent, in CEL: (list "object" "spec.template"). */}}
+{{- define "oidc-injector.celPath" -}}
+{{ index . 0 }}.?{{ index . 1 | replace "." ".?" }}
+{{- end -}}
+
+{{/*
+The paths of all annotations that pods have, or that stand above those of a template by
+mistake, as a YAML list.
+*/}}
+{{- define "oidc-injector.annotationPaths" -}}
+{{- $paths := list "metadata.annotations" -}}
+{{- range include "oidc-injector.podTemplates" . | fromYamlArray -}}
+{{- $at := "" -}}
+{{- range splitList "." .path -}}
+{{- $at = trimPrefix "." (printf "%s.%s" $at .) -}}
+{{- if ne . "spec" }}{{ $paths = append $paths (printf "%s.metadata.annotations" $at) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- uniq $paths | toYaml -}}
+{{- end -}}
+
+{{/* All these annotations of an object as a CEL list of maps: (list $ "object"). */}}
+{{- define "oidc-injector.celAnnotations" -}}
+{{- $terms := list -}}
+{{- range include "oidc-injector.annotationPaths" (index . 0) | fromYamlArray -}}
+{{- $terms = append $terms (printf "%s.orValue({})" (include "oidc-injector.celPath" (list (index $ 1) .))) -}}
+{{- end -}}
+[{{ join ",\n" $terms }}]
+{{- end -}}
+
+{{/* Whether an update changes any of them, or a template, in CEL. */}}
+{{- define "oidc-injector.celChanged" -}}
+{{- $paths := include "oidc-injector.annotationPaths" . | fromYamlArray -}}
+{{- range include "oidc-injector.podTemplates" . | fromYamlArray -}}
+{{- $paths = append (without $paths (printf "%s.metadata.annotations" .path)) .path -}}
+{{- end -}}
+{{- $terms := list -}}
+{{- range uniq $paths -}}
+{{- $terms = append $terms (printf "%s != %s" (include "oidc-injector.celPath" (list "object" .)) (include "oidc-injector.celPath" (list "oldObject" .))) -}}
+{{- end -}}
+{{ join " ||\n" $terms }}
+{{- end -}}
+
 {{/* The names that clusters commonly give to their API server, as internal/policy has them. */}}
 {{- define "oidc-injector.apiServerAudiences" -}}
 - https://kubernetes

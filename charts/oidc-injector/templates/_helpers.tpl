@@ -158,6 +158,12 @@ matchExpressions:
 {{- join "," $terms -}}
 {{- end -}}
 
+{{/* "Off" where workloads are not checked. An Off without quotes is a false in YAML 1.1. */}}
+{{- define "oidc-injector.workloadsOff" -}}
+{{- $workloads := .Values.config.policy.workloads -}}
+{{- if or (eq (toString $workloads) "Off") (kindIs "bool" $workloads) -}}Off{{- end -}}
+{{- end -}}
+
 {{/* The InjectorConfig, without what is not set. */}}
 {{- define "oidc-injector.config" -}}
 {{- $config := dict "apiVersion" "config.oidc-injector.io/v1alpha1" "kind" "InjectorConfig" -}}
@@ -183,7 +189,11 @@ matchExpressions:
 {{- with .Values.config.policy.namespaces }}{{ $_ := set $policy "namespaces" . }}{{ end -}}
 {{- with .Values.config.policy.apiServerAudiences }}{{ $_ := set $policy "apiServerAudiences" . }}{{ end -}}
 {{- with .Values.config.policy.unknownAnnotations }}{{ $_ := set $policy "unknownAnnotations" . }}{{ end -}}
+{{- if or .Values.config.policy.workloads (include "oidc-injector.workloadsOff" .) -}}
+{{- $_ := set $policy "workloads" (include "oidc-injector.workloadsOff" . | default .Values.config.policy.workloads) -}}
+{{- end -}}
 {{- with $policy }}{{ $_ := set $config "policy" . }}{{ end -}}
+{{- with .Values.config.podTemplates }}{{ $_ := set $config "podTemplates" . }}{{ end -}}
 {{- toYaml $config -}}
 {{- end -}}
 
