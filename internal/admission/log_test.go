@@ -26,7 +26,7 @@ func TestEachDecisionHasOneLineInTheLog(t *testing.T) {
 	// A controller leaves the name to the API server, which makes it after the admission.
 	h.post([]byte(strings.ReplaceAll(strings.Replace(string(ask{object: pod("", "audience=vault")}.review()),
 		`"name":"app","namespace"`, `"namespace"`, 1), `{"name":"app","annotations"`, `{"generateName":"app-6f7d8c9b5-","ownerReferences":[`+
-			`{"kind":"Team","name":"a"},{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"app-6f7d8c9b5","controller":true}],"annotations"`)))
+		`{"kind":"Team","name":"a"},{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"app-6f7d8c9b5","controller":true}],"annotations"`)))
 	h.post([]byte("{"))
 	want := `level=DEBUG msg=admission outcome=mutated reason=injected uid=` + uid + ` operation=CREATE namespace=prod kind=Pod name=app owner="" dryRun=false tokens=1 logins=0 containers=1 warnings=0 errors=[]
 level=INFO msg=admission outcome=unchanged reason=not_requested uid=` + uid + ` operation=CREATE namespace=default kind=Pod name=app owner="" dryRun=true tokens=0 logins=0 containers=0 warnings=1 errors=[]

@@ -22,31 +22,41 @@ const retryEvery = time.Second
 
 // Run checks until it succeeds or its time is up, and writes what the API server
 // warns of, and then that all is well, to w. The error says everything that was
-// wrong at the last attempt.
-func Run(ctx context.Context, o Options, w io.Writer) error {
+// wrong at the last attempt. With a file, Run says what becomes of the pods in it.
+func Run(ctx context.Context, o Options, in io.Reader, w io.Writer) error {
+	if o.Filename != "" {
+		return explain(ctx, o, in, w)
+	}
 	return run(ctx, o, w, retryEvery)
 }
 
 func run(ctx context.Context, o Options, w io.Writer, retry time.Duration) error {
-	config, err := kubeclient.Load(o.Kubeconfig)
+	client, said, err := o.connect()
 	if err != nil {
 		return err
 	}
-	said := &warnings{}
-	config.WarningHandler = said
-	client, err := coreclient.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("could not create the API client: %w", err)
-	}
 	err = o.try(ctx, client, said, retry)
-	for _, text := range said.texts {
-		fmt.Fprintln(w, "warning:", text)
-	}
+	said.print(w)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "ok: a pod of namespace %q gets a token for audience %q\n", o.Namespace, o.Audience)
 	return nil
+}
+
+// connect returns a client, and what the API server will warn it of.
+func (o *Options) connect() (coreclient.CoreV1Interface, *warnings, error) {
+	config, err := kubeclient.Load(o.Kubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	said := &warnings{}
+	config.WarningHandler = said
+	client, err := coreclient.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("could not create the API client: %w", err)
+	}
+	return client, said, nil
 }
 
 // try admits pods until one is in order, or the time is up.
@@ -78,6 +88,12 @@ func (o *Options) try(ctx context.Context, client coreclient.PodsGetter, said *w
 
 // warnings keeps those of an answer.
 type warnings struct{ texts []string }
+
+func (w *warnings) print(to io.Writer) {
+	for _, text := range w.texts {
+		fmt.Fprintln(to, "warning:", text)
+	}
+}
 
 // HandleWarningHeader implements [rest.WarningHandler]. 299 is the only code for
 // warnings without a cache (RFC 7234 section 5.5).

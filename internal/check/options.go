@@ -13,6 +13,8 @@ import (
 
 // Options are the flags of the check.
 type Options struct {
+	// Filename is that of manifests to explain, "-" for the standard input.
+	Filename         string
 	Namespace        string
 	AnnotationPrefix string
 	Audience         string
@@ -24,7 +26,9 @@ type Options struct {
 
 // AddFlags defines the flags, with their defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Namespace, "namespace", metav1.NamespaceDefault, "Namespace of the pod. The webhook has to serve it.")
+	fs.StringVarP(&o.Filename, "filename", "f", "",
+		"File of Pods, or of Deployments and the like, to say what becomes of them; - is the standard input. Without it, a pod of its own is checked.")
+	fs.StringVarP(&o.Namespace, "namespace", "n", metav1.NamespaceDefault, "Namespace of the pod, unless the file names one. The webhook has to serve it.")
 	fs.StringVar(&o.AnnotationPrefix, "annotation-prefix", annotations.DefaultPrefix, "Prefix of the annotations, before the slash.")
 	fs.StringVar(&o.Audience, "audience", "oidc-injector-check", "Audience to ask for. The webhook's policy has to allow it.")
 	fs.StringToStringVar(&o.PodLabels, "pod-labels", nil, "Labels of the pod, as NAME=VALUE, comma separated, for the objectSelector that the webhook may have.")

@@ -68,8 +68,7 @@ func (o *Options) newContainer(name string) corev1.Container {
 func (o *Options) judge(pod *corev1.Pod) error {
 	status := annotations.Prefix(o.AnnotationPrefix).Key(annotations.Status, "")
 	if pod.Annotations[status] == "" {
-		return fmt.Errorf("%w: an annotated pod of namespace %q came back without annotation %s. Either the MutatingWebhookConfiguration "+
-			"leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore", errNotCalled, o.Namespace, status)
+		return o.notCalled(o.Namespace)
 	}
 	var errs []error
 	all := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) // some of other webhooks, or of a login
@@ -82,6 +81,13 @@ func (o *Options) judge(pod *corev1.Pod) error {
 		errs = append(errs, o.judgeContainer(pod, &all[i]))
 	}
 	return errors.Join(errs...)
+}
+
+// notCalled is the error for a pod without the webhook's status.
+func (o *Options) notCalled(namespace string) error {
+	return fmt.Errorf("%w: an annotated pod of namespace %q came back without annotation %s. Either the MutatingWebhookConfiguration "+
+		"leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore",
+		errNotCalled, namespace, annotations.Prefix(o.AnnotationPrefix).Key(annotations.Status, ""))
 }
 
 func (o *Options) judgeContainer(pod *corev1.Pod, c *corev1.Container) error {

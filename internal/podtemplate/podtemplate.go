@@ -27,14 +27,17 @@ type Locations []Location
 
 // BuiltIn are the workloads of Kubernetes itself.
 var BuiltIn = Locations{
-	{"", "replicationcontrollers", "spec.template"},
-	{"apps", "daemonsets", "spec.template"},
-	{"apps", "deployments", "spec.template"},
-	{"apps", "replicasets", "spec.template"},
-	{"apps", "statefulsets", "spec.template"},
+	{"", "replicationcontrollers", common},
+	{"apps", "daemonsets", common},
+	{"apps", "deployments", common},
+	{"apps", "replicasets", common},
+	{"apps", "statefulsets", common},
 	{"batch", "cronjobs", "spec.jobTemplate.spec.template"},
-	{"batch", "jobs", "spec.template"},
+	{"batch", "jobs", common},
 }
+
+// common is where nearly all have it.
+const common = "spec.template"
 
 // Find returns the path of the template in objects of a resource; it is empty
 // where they are not known to have one.
@@ -47,6 +50,11 @@ func (l Locations) Find(apiGroup, resource string) (path string) {
 	return ""
 }
 
+// FindKind is Find for a kind of Kubernetes itself, such as Deployment.
+func FindKind(apiGroup, kind string) (path string) {
+	return BuiltIn.Find(apiGroup, strings.ToLower(kind)+"s")
+}
+
 // maxPath is the longest path, in steps.
 const maxPath = 16
 
@@ -54,11 +62,11 @@ var step = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
 
 // Validate reports everything that is wrong with locations that are added to the
 // built-in ones.
-func (l Locations) Validate(at *field.Path) field.ErrorList {
+func (l Locations) Validate(path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := slices.Clone(BuiltIn)
 	for i, location := range l {
-		at := at.Index(i)
+		at := path.Index(i)
 		if problems := validation.IsDNS1123Subdomain(location.APIGroup); location.APIGroup != "" && len(problems) > 0 {
 			errs = append(errs, field.Invalid(at.Child("apiGroup"), location.APIGroup, problems[0]))
 		}

@@ -51,7 +51,7 @@ var valuesTable = map[string]struct {
 		deployment + ` {.spec.selector.matchLabels.app\.kubernetes\.io/name}`: "injector",
 	}},
 	"fullnameOverride": {"fullnameOverride=injector", expectations{
-		"Deployment/injector": "true", "MutatingWebhookConfiguration/injector {.webhooks[*].clientConfig.service.name}": "injector injector",
+		"Deployment/injector": "true", "MutatingWebhookConfiguration/injector {.webhooks[*].clientConfig.service.name}": "injector injector injector",
 		"Secret/injector-ca": "true", "Role/injector {.rules[*].resourceNames}": `["injector-ca"]`, "ClusterRole/injector {.rules[*].resourceNames}": `["injector"]`,
 	}},
 	"global.imagePullSecrets by name": {"global.imagePullSecrets={a,b}", expectations{pod + ".imagePullSecrets[*].name}": "a b"}},
@@ -86,7 +86,7 @@ var valuesTable = map[string]struct {
 	}},
 	"config.podTemplates": {"login.enabled=false,config.podTemplates[0].apiGroup=argoproj.io,config.podTemplates[0].resource=rollouts,config.podTemplates[0].path=spec.template", expectations{
 		configMap:                         "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\npodTemplates:\n- apiGroup: argoproj.io\n  path: spec.template\n  resource: rollouts\n",
-		hooks + "[2].rules[7].resources}": `["rollouts"]`,
+		hooks + "[2].rules[2].resources}": `["rollouts"]`,
 	}},
 	"config.injectedContainers": {"login.enabled=false,config.injectedContainers={istio-*}", expectations{
 		configMap: "apiVersion: config.oidc-injector.io/v1alpha1\ninjectedContainers:\n- istio-*\nkind: InjectorConfig\n",
@@ -125,7 +125,7 @@ var valuesTable = map[string]struct {
 		"Certificate/oidc-injector {.spec.duration} {.spec.renewBefore}": "2h 1h", "Certificate/oidc-injector-ca {.spec.duration}": "3h",
 	}},
 	"certificates.mode secret": {"certificates.mode=secret,certificates.secret.name=own,certificates.secret.caBundle=-----BEGIN CERTIFICATE-----", expectations{
-		hooks + "[*].clientConfig.caBundle}":          "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
+		hooks + "[*].clientConfig.caBundle}":          "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
 		pod + ".volumes[1].secret.secretName}":        "own",
 		"Secret/oidc-injector-ca":                     "false",
 		"ClusterRole/oidc-injector {.rules[*].verbs}": `["get","watch"]`,
@@ -137,9 +137,9 @@ var valuesTable = map[string]struct {
 	}},
 	"certificates.selfProbe in managed mode": {"certificates.selfProbe=false", expectations{"ClusterRole/oidc-injector": "true", pod + ".automountServiceAccountToken}": "true"}},
 
-	"webhook.failurePolicy":      {"webhook.failurePolicy=Ignore", expectations{hooks + "[*].failurePolicy}": "Ignore Ignore"}},
-	"webhook.timeoutSeconds":     {"webhook.timeoutSeconds=9", expectations{hooks + "[*].timeoutSeconds}": "9 9"}},
-	"webhook.reinvocationPolicy": {"webhook.reinvocationPolicy=Never", expectations{hooks + "[*].reinvocationPolicy}": "Never Never"}},
+	"webhook.failurePolicy":      {"webhook.failurePolicy=Ignore", expectations{hooks + "[*].failurePolicy}": "Ignore Ignore Ignore"}},
+	"webhook.timeoutSeconds":     {"webhook.timeoutSeconds=9", expectations{hooks + "[*].timeoutSeconds}": "9 9 9"}},
+	"webhook.reinvocationPolicy": {"webhook.reinvocationPolicy=Never", expectations{hooks + "[*].reinvocationPolicy}": "Never Never Never"}},
 	"webhook.namespaces.mode": {"webhook.namespaces.mode=OptOut", expectations{
 		hooks + "[0].namespaceSelector.matchLabels}": "", hooks + "[1].namespaceSelector.matchExpressions[1]}": `{"key":"oidc-injector.io/enabled","operator":"NotIn","values":["false"]}`,
 		"Namespace/oidc-injector-test-25237bd6 {.metadata.labels.oidc-injector\\.io/enabled}": "",
@@ -150,12 +150,12 @@ var valuesTable = map[string]struct {
 	"webhook.namespaces.exclude": {"webhook.namespaces.exclude={istio-system,oidc-injector}", expectations{
 		hooks + "[0].namespaceSelector.matchExpressions[0].values}": `["istio-system","kube-node-lease","kube-public","kube-system","oidc-injector"]`,
 	}},
-	"webhook.objectSelector":  {"webhook.objectSelector.matchLabels.a=b", expectations{hooks + "[*].objectSelector}": `{"matchLabels":{"a":"b"}} {"matchLabels":{"a":"b"}}`}},
+	"webhook.objectSelector":  {"webhook.objectSelector.matchLabels.a=b", expectations{hooks + "[*].objectSelector}": `{"matchLabels":{"a":"b"}} {"matchLabels":{"a":"b"}} {}`}},
 	"webhook.matchConditions": {"webhook.matchConditions[0].name=n,webhook.matchConditions[0].expression=1==1", expectations{hooks + "[0].matchConditions[1]}": `{"expression":"1==1","name":"n"}`}},
 	"webhook.debugContainers.enabled": {"webhook.debugContainers.enabled=false", expectations{
-		hooks + "[*].name}": "pods.oidc-injector.io",
+		hooks + "[*].name}": "pods.oidc-injector.io workloads.oidc-injector.io",
 	}},
-	"webhook.debugContainers.failurePolicy": {"webhook.debugContainers.failurePolicy=Fail", expectations{hooks + "[*].failurePolicy}": "Fail Fail"}},
+	"webhook.debugContainers.failurePolicy": {"webhook.debugContainers.failurePolicy=Fail", expectations{hooks + "[*].failurePolicy}": "Fail Fail Ignore"}},
 	"webhook.clientCertificates": {"webhook.clientCertificates.configMapName=ca,webhook.clientCertificates.key=k.crt,webhook.clientCertificates.allowedNames={a,b}", expectations{
 		"--client-ca-file": "/etc/oidc-injector-client-ca/k.crt", "--client-allowed-names": "a,b",
 		pod + ".volumes[1].configMap.name}": "ca",
@@ -207,7 +207,7 @@ var valuesTable = map[string]struct {
 	"extraVolumes": {"extraVolumes[0].name=x,extraVolumes[0].configMap.name=y,extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/x", expectations{
 		pod + ".volumes[1]}": `{"configMap":{"name":"y"},"name":"x"}`, container + ".volumeMounts[1]}": `{"mountPath":"/x","name":"x"}`,
 	}},
-	"service.port":        {"service.port=8443", expectations{service + " {.spec.ports[0].port}": "8443", hooks + "[*].clientConfig.service.port}": "8443 8443"}},
+	"service.port":        {"service.port=8443", expectations{service + " {.spec.ports[0].port}": "8443", hooks + "[*].clientConfig.service.port}": "8443 8443 8443"}},
 	"service.annotations": {"service.annotations.a=b", expectations{service + " {.metadata.annotations}": `{"a":"b"}`}},
 	"serviceAccount.create": {"serviceAccount.create=false,serviceAccount.name=own", expectations{
 		"ServiceAccount/oidc-injector": "false", pod + ".serviceAccountName}": "own", "RoleBinding/oidc-injector {.subjects[*].name}": "own", "ClusterRoleBinding/oidc-injector {.subjects[*].name}": "own",

@@ -43,7 +43,7 @@ func written() certificates {
 	const bundle = "the webhook's own\n" + testCA
 	return certificates{
 		Data:    map[string][]byte{"ca.crt": []byte(testCA), "ca.key": []byte("secret")},
-		Bundles: []string{bundle, bundle},
+		Bundles: []string{bundle, bundle, bundle},
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -96,6 +99,8 @@ func TestWorkloadsAreCheckedWhenTheyAreApplied(t *testing.T) {
 		})
 	}
 	t.Run("what costs nothing", func(t *testing.T) { checkUpdates(t, webhook, ns) })
+	t.Run("what it costs", func(t *testing.T) { measureCost(t, ns) })
+	t.Run("webhook check", func(t *testing.T) { checkFile(t, webhook, ns) })
 	t.Run("denials", func(t *testing.T) { checkDenials(t, webhook, ns) })
 	t.Run("without the webhook", func(t *testing.T) {
 		if err := webhook.Terminate(); err != nil {
@@ -212,10 +217,62 @@ func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
 	}
 }
 
+// measureCost measures how much later a Deployment is admitted that is checked, and logs
+// it: docs/performance.md has the figures.
+func measureCost(t *testing.T, ns string) {
+	const rounds = 100
+	kinds := []struct{ name, annotations string }{
+		{"not checked", "a/b: c"}, {"checked, nothing to say", "oidc-injector.io/audience: x"}, {"checked, a warning", "oidc-injector.io/audiense: x"},
+	}
+	took := make([][]time.Duration, len(kinds))
+	for range rounds {
+		for i, kind := range kinds {
+			start := time.Now()
+			said, err := warnings(t.Context(), ns, fmt.Sprintf(templatedKinds[0].manifest, "", kind.annotations))
+			if err != nil || (len(said) > 0) != (i == 2) {
+				t.Fatalf("%s: %q, %v", kind.name, said, err)
+			}
+			took[i] = append(took[i], time.Since(start))
+		}
+	}
+	for i, kind := range kinds {
+		slices.Sort(took[i])
+		t.Logf("%-24s median %v, quartiles %v to %v", kind.name, took[i][rounds/2], took[i][rounds/4], took[i][rounds*3/4])
+	}
+}
+
 func deleteDeployment(t *testing.T, ns string) {
 	t.Helper()
 	if _, err := kube.Kubectl(context.WithoutCancel(t.Context()), "delete", "deployment", "app", "--namespace="+ns, "--ignore-not-found"); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkFile has the program explain pods of a file.
+func checkFile(t *testing.T, webhook *injector.Injector, ns string) {
+	var manifests strings.Builder
+	for i, kind := range templatedKinds[:2] {
+		fmt.Fprintf(&manifests, "---\n"+kind.manifest+"\n", "", []string{"oidc-injector.io/audience: vault, oidc-injector.io/expiraton: 2h", "oidc-injector.io/audiense: vault"}[i])
+	}
+	program := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns, "--filename=-")
+	var stdout, stderr strings.Builder
+	program.Stdin, program.Stdout, program.Stderr = strings.NewReader(manifests.String()), &stdout, &stderr
+	if err := program.Run(); program.ProcessState.ExitCode() != 1 {
+		t.Errorf("exit code %d, %v", program.ProcessState.ExitCode(), err)
+	}
+	want := `deployment/app in namespace ` + ns + `:
+warning: unknown annotation "oidc-injector.io/expiraton": did you mean oidc-injector.io/expiration?
+  container app gets /var/run/secrets/kubernetes.io/serviceaccount
+  container app gets /var/run/secrets/tokens/oidc-token: a token for audience "vault", valid for 3600 s
+ok: tokens default; logins none; containers app
+replicaset/app in namespace ` + ns + `:
+warning: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience?
+`
+	if diff := cmp.Diff(want, stdout.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff("error: replicaset/app: the webhook injects nothing: see its warnings\n", stderr.String()); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 }
 

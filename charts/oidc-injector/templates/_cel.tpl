@@ -55,11 +55,15 @@ internal/podtemplate has them, and those that are configured.
 
 {{/* Rules of a webhook or a policy that match these objects. */}}
 {{- define "oidc-injector.workloadRules" -}}
-{{- range include "oidc-injector.podTemplates" . | fromYamlArray }}
+{{- $groups := dict -}}
+{{- range include "oidc-injector.podTemplates" . | fromYamlArray -}}
+{{- $_ := set $groups .apiGroup (append (index $groups .apiGroup | default list) .resource) -}}
+{{- end -}}
+{{- range $group, $resources := $groups }}
 - operations: [CREATE, UPDATE]
-  apiGroups: [{{ .apiGroup | quote }}]
-  apiVersions: [{{ has .apiGroup (list "" "apps" "batch") | ternary "v1" "*" | quote }}]
-  resources: [{{ .resource }}]
+  apiGroups: [{{ $group | quote }}]
+  apiVersions: [{{ has $group (list "" "apps" "batch") | ternary "v1" "*" | quote }}]
+  resources: {{ $resources | toRawJson }}
   scope: Namespaced
 {{- end }}
 {{- end -}}
