@@ -182,6 +182,7 @@ func applyDeployment(ctx context.Context, ns, annotations string) (said string, 
 
 // checkUpdates counts which requests reach the webhook.
 func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
+	t.Helper()
 	t.Cleanup(func() { deleteDeployment(t, ns) })
 	kubectl := func(args ...string) func() error {
 		return func() error { _, err := kube.Kubectl(t.Context(), append(args, "--namespace="+ns)...); return err }
@@ -220,6 +221,7 @@ func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
 // measureCost measures how much later a Deployment is admitted that is checked, and logs
 // it: docs/performance.md has the figures.
 func measureCost(t *testing.T, ns string) {
+	t.Helper()
 	const rounds = 100
 	kinds := []struct{ name, annotations string }{
 		{"not checked", "a/b: c"}, {"checked, nothing to say", "oidc-injector.io/audience: x"}, {"checked, a warning", "oidc-injector.io/audiense: x"},
@@ -250,6 +252,7 @@ func deleteDeployment(t *testing.T, ns string) {
 
 // checkFile has the program explain pods of a file.
 func checkFile(t *testing.T, webhook *injector.Injector, ns string) {
+	t.Helper()
 	var manifests strings.Builder
 	for i, kind := range templatedKinds[:2] {
 		fmt.Fprintf(&manifests, "---\n"+kind.manifest+"\n", "", []string{"oidc-injector.io/audience: vault, oidc-injector.io/expiraton: 2h", "oidc-injector.io/audiense: vault"}[i])
@@ -278,6 +281,7 @@ warning: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injec
 
 // checkDenials has the policy deny workloads.
 func checkDenials(t *testing.T, webhook *injector.Injector, ns string) {
+	t.Helper()
 	t.Cleanup(func() { deleteDeployment(t, ns) })
 	const bad = "oidc-injector.io/audience: ''"
 	if said, err := applyDeployment(t.Context(), ns, bad); err != nil || !strings.Contains(said, "will be denied") {
