@@ -28,9 +28,11 @@ const (
 const (
 	usage = `Usage: webhook [flags]
        webhook check [flags]
+       webhook check-config FILE
 
 The mutating admission webhook of oidc-injector. With check, it finds out whether
-a cluster's webhook does what it should: see 'webhook check --help'.
+a cluster's webhook does what it should, and with check-config whether a
+configuration file is valid: see 'webhook check --help'.
 `
 	checkUsage = `Usage: webhook check [flags]
 
@@ -38,6 +40,11 @@ Has the API server admit an annotated pod by dry-run, and reports whether it cam
 back with its token. With --filename it says what becomes of the pods of that file:
 what they get, what is ignored, and why. Nothing is created. It needs the right to
 create pods in the namespace.
+`
+	checkConfigUsage = `Usage: webhook check-config FILE
+
+Reports everything that is wrong with an InjectorConfig, in a line each; - is the
+standard input. Exit codes: 0 if it is valid, 1 if it is not, 2 for a wrong call.
 `
 )
 
@@ -55,6 +62,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		c := command{name: "webhook check", usage: checkUsage, flags: &options, stdout: stdout, stderr: stderr}
 		return c.run(args[1:], func() error { return check.Run(ctx, options, os.Stdin, stdout) })
 	}
+	if len(args) > 0 && args[0] == "check-config" {
+		var file string
+		c := command{name: "webhook check-config", usage: checkConfigUsage, argument: &file, stdout: stdout, stderr: stderr}
+		return c.run(args[1:], func() error { return check.ConfigFile(file, os.Stdin, stdout) })
+	}
 	var options server.Options
 	c := command{name: "webhook", usage: usage, flags: &options, stdout: stdout, stderr: stderr}
 	return c.run(args, func() error { return server.Run(ctx, options, stderr) })
@@ -63,10 +75,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // command is one way to call the program.
 type command struct {
 	name, usage string
-	flags       interface {
+	// flags may be nil.
+	flags interface {
 		AddFlags(*pflag.FlagSet)
 		Validate() error
 	}
+	// argument is where the one argument goes; nil where there is none.
+	argument       *string
 	stdout, stderr io.Writer
 }
 
@@ -77,7 +92,9 @@ func (c *command) run(args []string, do func() error) int {
 	flags.SetOutput(c.stdout)
 	flags.SortFlags = false
 	flags.Usage = func() { fmt.Fprintf(c.stdout, "%s\nFlags:\n%s", c.usage, flags.FlagUsages()) }
-	c.flags.AddFlags(flags)
+	if c.flags != nil {
+		c.flags.AddFlags(flags)
+	}
 	printVersion := flags.Bool("version", false, "Print the version and exit.")
 
 	switch err := flags.Parse(args); {
@@ -85,20 +102,36 @@ func (c *command) run(args []string, do func() error) int {
 		return exitOK
 	case err != nil:
 		return c.usageError(err)
-	case flags.NArg() > 0:
-		return c.usageError(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	case *printVersion:
 		fmt.Fprintln(c.stdout, version.String("webhook"))
 		return exitOK
 	}
-	if err := c.flags.Validate(); err != nil {
+	if err := c.takeArgument(flags.Args()); err != nil {
 		return c.usageError(err)
+	}
+	if c.flags != nil {
+		if err := c.flags.Validate(); err != nil {
+			return c.usageError(err)
+		}
 	}
 	if err := do(); err != nil {
 		fmt.Fprintf(c.stderr, "error: %v\n", err)
 		return exitError
 	}
 	return exitOK
+}
+
+func (c *command) takeArgument(args []string) error {
+	if c.argument != nil {
+		if len(args) == 0 {
+			return errors.New("name a file, or - for the standard input")
+		}
+		*c.argument, args = args[0], args[1:]
+	}
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	return nil
 }
 
 func (c *command) usageError(err error) int {

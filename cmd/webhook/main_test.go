@@ -53,6 +53,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 		{"--help", "help.golden"},
 		{"-h", "help.golden"},
 		{"check --help", "check-help.golden"},
+		{"check-config --help", "check-config-help.golden"},
 	} {
 		golden := filepath.Join("testdata", tt.golden)
 		got := call(strings.Fields(tt.args)...)
@@ -87,6 +88,8 @@ func TestWrongCallsAreExplained(t *testing.T) {
 		{"--port", "error: flag needs an argument: --port\nSee 'webhook --help'.\n"},
 		{"--port=https", "error: invalid argument \"https\" for \"--port\" flag: strconv.ParseInt: parsing \"https\": invalid syntax\nSee 'webhook --help'.\n"},
 		{"check --prot=9443", "error: unknown flag: --prot\nSee 'webhook check --help'.\n"},
+		{"check-config", "error: name a file, or - for the standard input\nSee 'webhook check-config --help'.\n"},
+		{"check-config a b", "error: unexpected argument \"b\"\nSee 'webhook check-config --help'.\n"},
 		{"check pods", "error: unexpected argument \"pods\"\nSee 'webhook check --help'.\n"},
 		{
 			"check --namespace=A --annotation-prefix=x/ --audience= --timeout=0s",

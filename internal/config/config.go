@@ -88,15 +88,16 @@ func Default(env Environment) *Config {
 	return compile(&InjectorConfig{}, annotations.DefaultMaxExpiration, env)
 }
 
-// Parse reads a configuration file. The error names everything that is wrong.
+// Parse reads a configuration file. The error names everything that is wrong; it is an
+// [*InvalidError] unless the file is no YAML mapping at all.
 func Parse(data []byte, env Environment) (*Config, error) {
-	file, err := decode(data)
+	file, undecodable, err := decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("could not decode the configuration: %w", err)
 	}
 	maxExpiration, errs := file.validate()
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("invalid configuration: %w", errs.ToAggregate())
+	if len(undecodable)+len(errs) > 0 {
+		return nil, newInvalidError(undecodable, errs)
 	}
 	return compile(file, maxExpiration, env), nil
 }

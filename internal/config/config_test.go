@@ -147,14 +147,15 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 			`invalid configuration: kind: Unsupported value: "ConfigMap": supported values: "InjectorConfig"`,
 		},
 		{
-			"unknown field", header + "profile: {}\n", undecodable + "profile: unknown field",
+			"unknown field", header + "profile: {}\n", "invalid configuration: profile: unknown field",
 		},
 		{
 			"unknown field further down", header + "policy: {namespaces: [{namespaces: [a], audience: {}}]}\n",
-			undecodable + "policy.namespaces.0.audience: unknown field",
+			"invalid configuration: [policy.namespaces[0].audience: unknown field, policy.namespaces[0].audiences: Required value: " +
+				"a rule that allows and denies no audiences, loginAddresses, loginSecrets, env or mountPaths does nothing]",
 		},
 		{
-			"field in another case", header + "maxexpiration: 1h\n", undecodable + "maxexpiration: unknown field",
+			"field in another case", header + "maxexpiration: 1h\n", "invalid configuration: maxexpiration: unknown field",
 		},
 		{
 			"duplicate key", header + "maxExpiration: 1h\nmaxExpiration: 2h\n",
@@ -174,21 +175,21 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a mode that YAML takes for an octal number", header + "defaults: {file-mode: 0400}\n",
-			undecodable + "defaults.file-mode: must be a string: put it in quotes if it is one",
+			"invalid configuration: defaults.file-mode: must be a string: put it in quotes if it is one",
 		},
 		{
 			"an audience that YAML takes for true", header + "policy: {audiences: {denied: [yes]}}\n",
-			undecodable + "policy.audiences.denied.0: must be a string: put it in quotes if it is one",
+			"invalid configuration: policy.audiences.denied[0]: must be a string: put it in quotes if it is one",
 		},
 		{
 			"a text for a list", header + "policy: {audiences: {denied: vault}}\n",
-			undecodable + "policy.audiences.denied: must be a list",
+			"invalid configuration: policy.audiences.denied: must be a list",
 		},
 		{
-			"a list for a mapping", header + "defaults: [expiration]\n", undecodable + "defaults: must be a mapping",
+			"a list for a mapping", header + "defaults: [expiration]\n", "invalid configuration: defaults: must be a mapping",
 		},
 		{
-			"a profile that is a text", header + "profiles: {vault: vault}\n", undecodable + "profiles.vault: must be a mapping",
+			"a profile that is a text", header + "profiles: {vault: vault}\n", "invalid configuration: profiles.vault: must be a mapping",
 		},
 		{
 			"maxExpiration that is no duration", header + "maxExpiration: forever\n",
@@ -265,6 +266,44 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What cannot be decoded does not hide what is wrong beside it.
+func TestAllThatCannotBeDecodedIsReportedWithTheRest(t *testing.T) {
+	t.Parallel()
+	_, err := config.Parse([]byte(header+`
+maxExpiration: 2d
+profile: {a: {}}
+defaults: {file-mode: 0400, expiration: 12345678901234567890}
+profiles:
+  Vault_1: {audience: vault}
+  empty: {audience: 5}
+  text: vault
+login: {image: x, resources: {limits: {memory: 1}, claims: []}, command: [sh]}
+policy:
+  audiences: {allowed: [1, " vault", true], denied: vault}
+  namespaces: [prod]
+  workload: Deny
+`), environment())
+	invalid, ok := errors.AsType[*config.InvalidError](err)
+	if !ok {
+		t.Fatalf("error %v", err)
+	}
+	const text = "must be a string: put it in quotes if it is one"
+	want := []string{
+		"defaults.expiration: " + text, "defaults.file-mode: " + text, "login.command: unknown field", "login.resources.claims: unknown field",
+		"login.resources.limits.memory: " + text, "policy.audiences.allowed[0]: " + text, "policy.audiences.allowed[2]: " + text,
+		"policy.audiences.denied: must be a list", "policy.namespaces[0]: must be a mapping", "policy.workload: unknown field",
+		"profile: unknown field", "profiles.empty.audience: " + text, "profiles.text: must be a mapping",
+		`maxExpiration: Invalid value: "2d"`, `profiles[Vault_1]: Invalid value: "Vault_1"`, `policy.audiences.allowed[1]: Invalid value: " vault"`,
+	}
+	got := make([]string, 0, len(invalid.Problems))
+	for _, problem := range invalid.Problems {
+		got = append(got, problem[:min(len(problem), len(want[min(len(got), len(want)-1)]))])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s\nof %q", diff, invalid.Problems)
 	}
 }
 

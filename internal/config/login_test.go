@@ -113,8 +113,8 @@ func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
 		allowed   = "policy.loginAddresses.allowed[0]: Invalid value: "
 	)
 	for _, tt := range []struct{ name, text, want string }{
-		{"unknown field", "login: {command: [sh]}\n", "could not decode the configuration: login.command: unknown field"},
-		{"a number", "login: {resources: {requests: {cpu: 1}}}\n", "could not decode the configuration: login.resources.requests.cpu: must be a string: put it in quotes if it is one"},
+		{"unknown field", "login: {command: [sh]}\n", "login.command: unknown field"},
+		{"a number", "login: {resources: {requests: {cpu: 1}}}\n", "login.resources.requests.cpu: must be a string: put it in quotes if it is one"},
 		{"an image with a blank", "login: {image: 'a b'}\n", `login.image: Invalid value: "a b": ` + image},
 		{"an image with a line feed", "login: {image: \"a\\n\"}\n", `login.image: Invalid value: "a\n": ` + image},
 		{"an image with a control character", "login: {image: \"a\\a\"}\n", `login.image: Invalid value: "a\a": ` + image},

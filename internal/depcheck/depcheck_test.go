@@ -57,7 +57,7 @@ var rules = map[string]rule{
 	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/flagcheck", "internal/repeat"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
-	"internal/check":          {imports: []string{"internal/annotations", "internal/flagcheck", "internal/kubeclient", "internal/mutate", "internal/podtemplate", "internal/repeat"}},
+	"internal/check":          {imports: []string{"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient", "internal/mutate", "internal/podtemplate", "internal/repeat"}},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy",
 	}},
