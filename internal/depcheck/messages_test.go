@@ -27,7 +27,7 @@ var notOurs = regexp.MustCompile("^(" + strings.Join([]string{
 	"field is immutable", "pods is forbidden", "cannot create resource", `must have at most|may not be more than`,
 	"insufficient quota to match these scopes", "must specify limits.cpu for", "(minimum cpu usage|cpu max limit).*", ", but .*",
 	"MountVolume.SetUp failed for volume", "failed to fetch token", "container has runAsNonRoot.*", "unable to validate against.*", "kubectl get pod",
-	"values don't meet the specifications.*", "chart requires kubeVersion", "which is incompatible with Kubernetes", "pod oidc-injector-test failed",
+	"values don't meet the specifications.*", "chart requires kubeVersion", "which is incompatible with Kubernetes", "pod oidc-injector-test failed", "pre-(install|upgrade) hooks failed",
 }, "|") + ")$")
 
 // between are where a message is put together, or cut short.

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,10 +62,26 @@ var alertsTable = map[string]struct {
 		},
 	},
 	"OIDCInjectorDenials": {
-		fires: map[string][]string{"six": {`oidc_injector_admissions_total{` + ours + `,outcome="denied",reason="policy"} 0x50 6x10`}},
+		fires: map[string][]string{
+			"six, the first of all":      {denials(ours, "a", "policy", "_x50 6x10")},
+			"six more":                   {denials(ours, "a", "policy", "1x50 7x10")},
+			"three at each two replicas": {denials(ours, "a", "policy", "_x50 3x10"), denials(other, "a", "policy", "_x50 3x10")},
+		},
 		silent: map[string][]string{
-			"three":             {`oidc_injector_admissions_total{` + ours + `,outcome="denied",reason="policy"} 0x50 3x10`},
-			"three of each two": {`oidc_injector_admissions_total{` + ours + `,outcome="denied",reason="policy"} 0x50 3x10`, `oidc_injector_admissions_total{` + ours + `,outcome="denied",reason="conflict"} 0x50 3x10`},
+			"three":                   {denials(ours, "a", "policy", "_x50 3x10")},
+			"three of two reasons":    {denials(ours, "a", "policy", "_x50 3x10"), denials(ours, "a", "conflict", "_x50 3x10")},
+			"three in two namespaces": {denials(ours, "a", "policy", "_x50 3x10"), denials(ours, "b", "policy", "_x50 3x10")},
+			"long ago":                {denials(ours, "a", "policy", "_x10 60x50")},
+			"warnings":                {strings.Replace(denials(ours, "a", "no_container", "_x50 6x10"), `"denied"`, `"unchanged"`, 1)},
+		},
+	},
+	"OIDCInjectorDenialsSpread": {
+		fires: map[string][]string{"one in each of three": {
+			denials(ours, "a", "policy", "_x50 1x10"), denials(other, "b", "policy", "_x50 1x10"), denials(ours, "c", "conflict", "1x50 2x10"),
+		}},
+		silent: map[string][]string{
+			"many in two": {denials(ours, "a", "policy", "_x50 99x10"), denials(ours, "b", "policy", "_x50 99x10"), denials(ours, "b", "conflict", "_x50 99x10")},
+			"not all now": {denials(ours, "a", "policy", "_x50 1x10"), denials(ours, "b", "policy", "_x50 1x10"), denials(ours, "c", "policy", "1x60")},
 		},
 	},
 	"OIDCInjectorSlow": {
@@ -127,6 +144,11 @@ const other = `namespace="oidc-injector",job="oidc-injector-metrics",pod="oidc-i
 
 // now is when alerts are looked at.
 var now = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// denials are the series of a namespace's denied pods.
+func denials(of, namespace, reason, values string) string {
+	return fmt.Sprintf(`oidc_injector_findings_total{%s,resource_namespace=%q,kind="pod",outcome="denied",reason=%q} %s`, of, namespace, reason, values)
+}
 
 // life are the series of a certificate that has been made for a time, some of which is left.
 func life(certificate string, whole, left time.Duration) []string {

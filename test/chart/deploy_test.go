@@ -16,7 +16,7 @@ func TestDeployIsTheChart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deployed, want := parse(t, out), render(t, "", "--skip-tests")
+	deployed, want := parse(t, out), render(t, "", "--no-hooks")
 	if got := deployed.at(t, `Namespace/oidc-injector {.metadata.labels.pod-security\.kubernetes\.io/enforce}`); got != "restricted" {
 		t.Errorf("the namespace enforces %q", got)
 	}
@@ -24,6 +24,18 @@ func TestDeployIsTheChart(t *testing.T) {
 	for _, object := range want {
 		dropLabels(object)
 	}
+	// Its name is that of kustomize, and a comment stands before it.
+	const config = "ConfigMap/oidc-injector-config"
+	if got := deployed.at(t, configMap); !strings.HasSuffix(got, "\n"+want.at(t, configMap)) || deployed.at(t, config+" {.immutable}") != "true" {
+		t.Errorf("deploy/ has the configuration\n%s", got)
+	}
+	if got, name := deployed.at(t, deployment+` {.spec.template.spec.volumes[?(@.name=="config")].configMap.name}`), deployed.at(t, configMapName); got != name {
+		t.Errorf("the Deployment has the ConfigMap %s, and there is %s", got, name)
+	}
+	volumes := want["Deployment/oidc-injector"].Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["volumes"].([]any)
+	volumes[0].(map[string]any)["configMap"].(map[string]any)["name"] = deployed[config].GetName()
+	delete(deployed, config)
+	delete(want, config)
 	if diff := cmp.Diff(want, deployed); diff != "" {
 		t.Errorf("deploy/ is not the chart (-chart +deploy):\n%s", diff)
 	}

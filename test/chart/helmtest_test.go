@@ -89,10 +89,13 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	}
 }
 
+// noHooks leaves out what no kubelet is here to run.
+const noHooks = "--no-hooks"
+
 // install installs the chart for one test.
 func install(t *testing.T, h helm.Helm, args ...string) {
 	t.Helper()
-	h.MustRun(t, append([]string{"install", release, chartDir}, args...)...)
+	h.MustRun(t, append([]string{"install", release, chartDir, noHooks}, args...)...)
 	t.Cleanup(func() {
 		if _, err := h.Run(context.WithoutCancel(t.Context()), "uninstall", release, "--ignore-not-found"); err != nil {
 			t.Error(err)

@@ -50,7 +50,7 @@ func TestManagedCertificates(t *testing.T) {
 					t.Errorf("after %s the certificates are others (-want +got):\n%s", after, diff)
 				}
 			}
-			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=3,audit.enabled=true")
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, "--set=replicas=3,audit.enabled=true")
 			keeps("the upgrade")
 			h.MustRun(t, "rollback", release, "1")
 			keeps("the rollback")
@@ -66,7 +66,7 @@ func TestManagedCertificates(t *testing.T) {
 				}
 				return err
 			})
-			h.MustRun(t, "upgrade", release, chartDir, "--set=replicas=1,audit.enabled=true")
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, "--set=replicas=1,audit.enabled=true")
 
 			// It is still running, and must not bring anything back.
 			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
@@ -78,11 +78,12 @@ func TestManagedCertificates(t *testing.T) {
 // runWebhook runs the webhook until the end of the test and waits until it is ready.
 func runWebhook(t *testing.T, binary string) {
 	t.Helper()
-	deployment, err := kube.Client().AppsV1().Deployments(namespace).Get(t.Context(), release, metav1.GetOptions{})
+	installed, err := kube.Client().AppsV1().Deployments(namespace).Get(t.Context(), release, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := kube.Client().CoreV1().ConfigMaps(namespace).Get(t.Context(), "oidc-injector-config", metav1.GetOptions{})
+	config, err := kube.Client().CoreV1().ConfigMaps(namespace).
+		Get(t.Context(), installed.Spec.Template.Spec.Volumes[0].ConfigMap.Name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func runWebhook(t *testing.T, binary string) {
 	}
 	probes := "127.0.0.1:" + freePort(t)
 	// Of a flag that is there twice the last one counts.
-	args := slices.Concat(deployment.Spec.Template.Spec.Containers[0].Args, []string{
+	args := slices.Concat(installed.Spec.Template.Spec.Containers[0].Args, []string{
 		"--config=" + file, "--kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1", "--port=" + freePort(t),
 		"--metrics-bind-address=0", "--health-probe-bind-address=" + probes, "--shutdown-delay-duration=0s",
 	})

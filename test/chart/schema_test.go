@@ -175,6 +175,9 @@ func compareKeys(t *testing.T, path string, values, schema map[string]any) {
 func TestTheSchemaKnowsTheAnnotations(t *testing.T) {
 	definitions := readSchema(t)["definitions"].(map[string]any)
 	for text := range definitions["profileKeys"].(map[string]any)["patternProperties"].(map[string]any) {
+		if !strings.Contains(text, "|") || strings.Contains(text, "(\\.|$)") {
+			continue // what one of the keys has to look like
+		}
 		pattern := regexp.MustCompile(text)
 		for _, key := range annotations.PresetKeys() {
 			if !pattern.MatchString(key) || !pattern.MatchString(key+".name") {

@@ -9,14 +9,15 @@ import (
 
 // The objects that most values change.
 const (
-	deployment = "Deployment/oidc-injector"
-	pod        = deployment + " {.spec.template.spec"
-	container  = pod + ".containers[0]"
-	hooks      = "MutatingWebhookConfiguration/oidc-injector {.webhooks"
-	service    = "Service/oidc-injector"
-	monitor    = "ServiceMonitor/oidc-injector"
-	rules      = "PrometheusRule/oidc-injector {.spec.groups[0].rules"
-	configMap  = `ConfigMap/oidc-injector-config {.data.config\.yaml}`
+	deployment    = "Deployment/oidc-injector"
+	pod           = deployment + " {.spec.template.spec"
+	container     = pod + ".containers[0]"
+	hooks         = "MutatingWebhookConfiguration/oidc-injector {.webhooks"
+	service       = "Service/oidc-injector"
+	monitor       = "ServiceMonitor/oidc-injector"
+	rules         = "PrometheusRule/oidc-injector {.spec.groups[0].rules"
+	configMapName = "ConfigMap/oidc-injector-config {.metadata.name}"
+	configMap     = `ConfigMap/oidc-injector-config {.data.config\.yaml}`
 )
 
 // expectations are what is found at paths; see objects.at. A path that is a flag is that
@@ -60,7 +61,12 @@ var valuesTable = map[string]struct {
 		deployment + " {.metadata.labels.team}": "identity", deployment + " {.spec.template.metadata.labels.team}": "identity",
 		deployment + " {.spec.selector.matchLabels.team}": "", service + " {.spec.selector.team}": "", "MutatingWebhookConfiguration/oidc-injector {.metadata.labels.team}": "identity",
 	}},
-	"annotationPrefix": {"annotationPrefix=tokens.example.com", expectations{
+	"annotationPrefix": {"annotationPrefix=tokens.example.com,metrics.prometheusRule.enabled=true", expectations{
+		hooks + "[*].name}": "pods.tokens.example.com debugcontainers.tokens.example.com workloads.tokens.example.com",
+		rules + "[1].expr}": `sum by (name) (rate(apiserver_admission_webhook_rejection_count{name=~"(pods|debugcontainers)\\.tokens\\.example\\.com",error_type!="no_error"}[5m])) > 0`,
+		rules + "[2].expr}": `sum((apiserver_admission_webhook_fail_open_count{name="pods.tokens.example.com"} unless ` +
+			`apiserver_admission_webhook_fail_open_count{name="pods.tokens.example.com"} offset 10m) or ` +
+			`increase(apiserver_admission_webhook_fail_open_count{name="pods.tokens.example.com"}[10m])) > 0`,
 		hooks + "[0].matchConditions[0].expression}":           `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("tokens.example.com/"))`,
 		hooks + `[0].namespaceSelector.matchLabels}`:           `{"tokens.example.com/enabled":"true"}`,
 		"--annotation-prefix":                                  "tokens.example.com",
@@ -91,10 +97,12 @@ var valuesTable = map[string]struct {
 	"config.injectedContainers": {"login.enabled=false,config.injectedContainers={istio-*}", expectations{
 		configMap: "apiVersion: config.oidc-injector.io/v1alpha1\ninjectedContainers:\n- istio-*\nkind: InjectorConfig\n",
 	}},
-	"restartOnConfigChange": {"restartOnConfigChange=true,config.maxExpiration=12h", expectations{
-		deployment + ` {.spec.template.metadata.annotations.checksum/config}`: "22d8c3b660ee9c6c8627ac5d48f020fa7d8776506a06abf464eab09ff8a6de3d",
+	"configCheck.enabled": {"configCheck.enabled=false", expectations{"Job/oidc-injector-config-check": "false"}},
+	"the configuration is checked": {"login.enabled=false,config.maxExpiration=12h", expectations{
+		`Job/oidc-injector-config-check {.spec.template.metadata.annotations.config\.yaml}`: configHead + "maxExpiration: 12h",
+		configMap: configHead + "maxExpiration: 12h\n", configMapName: "oidc-injector-config-4db8e2f12b",
+		deployment + ` {.spec.template.spec.volumes[?(@.name=="config")].configMap.name}`: "oidc-injector-config-4db8e2f12b",
 	}},
-	"no restartOnConfigChange": {"config.maxExpiration=12h", expectations{deployment + ` {.spec.template.metadata.annotations}`: ""}},
 
 	"certificates.managed.secretName": {"certificates.managed.secretName=own", expectations{
 		"Secret/own": "true", "Secret/oidc-injector-ca": "false", "--ca-secret-name": "own", "Role/oidc-injector {.rules[*].resourceNames}": `["own"]`,
@@ -231,12 +239,13 @@ var valuesTable = map[string]struct {
 	"metrics.prometheusRule.disabled": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.disabled={OIDCInjectorSlow}", expectations{
 		rules + "[*].alert}": strings.Replace(allAlerts, "OIDCInjectorSlow ", "", 1),
 	}},
-	"metrics.prometheusRule thresholds": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.denials=77,metrics.prometheusRule.certificateExpirySeconds=88", expectations{
-		rules + "[5].expr}": `sum by (reason) (increase(oidc_injector_admissions_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m])) >= 77`,
-		rules + "[7].expr}": certificateExpiry("88"),
+	"metrics.prometheusRule thresholds": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.denials=77,metrics.prometheusRule.deniedNamespaces=66,metrics.prometheusRule.certificateExpirySeconds=88", expectations{
+		rules + "[5].expr}": "sum by (resource_namespace, reason) (" + deniedPods + ") >= 77",
+		rules + "[6].expr}": "count(sum by (resource_namespace) (" + deniedPods + ") > 0) >= 66",
+		rules + "[8].expr}": certificateExpiry("88"),
 	}},
 	"metrics.prometheusRule with a short renewBefore": {"metrics.prometheusRule.enabled=true,certificates.mode=cert-manager,certificates.certManager.renewBefore=1h", expectations{
-		rules + "[7].alert}": "OIDCInjectorCertificateExpiry", rules + "[7].expr}": certificateExpiry("1800"),
+		rules + "[8].alert}": "OIDCInjectorCertificateExpiry", rules + "[8].expr}": certificateExpiry("1800"),
 	}},
 	"metrics.dashboard.namespace": {"metrics.dashboard.enabled=true,metrics.dashboard.namespace=grafana", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.namespace}": "grafana"}},
 	"metrics.dashboard.enabled":   {"metrics.dashboard.enabled=true", expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.grafana_dashboard}": "1"}},
@@ -280,11 +289,16 @@ var valuesTable = map[string]struct {
 const (
 	digest     = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 	configHead = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
-	allAlerts  = "OIDCInjectorAbsent OIDCInjectorUnreachable OIDCInjectorFailedOpen OIDCInjectorDebugFailedOpen OIDCInjectorErrors OIDCInjectorDenials OIDCInjectorSlow " +
+	allAlerts  = "OIDCInjectorAbsent OIDCInjectorUnreachable OIDCInjectorFailedOpen OIDCInjectorDebugFailedOpen OIDCInjectorErrors OIDCInjectorDenials OIDCInjectorDenialsSpread OIDCInjectorSlow " +
 		"OIDCInjectorCertificateExpiry OIDCInjectorSelfProbeFailing OIDCInjectorCertificateSyncFailing OIDCInjectorConfigInvalid"
 )
 
 // certificateExpiry is the expression of that alert.
+// deniedPods are those of the last quarter of an hour.
+const deniedPods = `((oidc_injector_findings_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"} unless ` +
+	`oidc_injector_findings_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"} offset 15m) or ` +
+	`increase(oidc_injector_findings_total{namespace="oidc-injector",job="oidc-injector-metrics",outcome="denied"}[15m]))`
+
 func certificateExpiry(seconds string) string {
 	const series = `{namespace="oidc-injector",job="oidc-injector-metrics"}`
 	const ends = "oidc_injector_certificate_expiration_timestamp_seconds" + series

@@ -69,7 +69,7 @@ config:
     - {namespaces: [payments, "payments-*"], audiences: {allowed: [sts.amazonaws.com], denied: [vault]}}
     - {namespaces: [windows], env: {denied: [TOKEN]}, mountPaths: {allowed: ['D:\tokens']}}
     apiServerAudiences: ["https://issuer.example.com"]
-restartOnConfigChange: true
+configCheck: {enabled: false}
 certificates: {managed: {secretName: own-ca, caDuration: 4380h, certificateDuration: 24h}}
 webhook:
   failurePolicy: Ignore

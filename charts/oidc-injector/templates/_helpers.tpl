@@ -197,6 +197,15 @@ matchExpressions:
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/*
+The ConfigMap of a configuration has its hash in its name: pods go on with the one that
+they were made for, and a change replaces pods, so that `helm upgrade --wait` returns when it
+is in force.
+*/}}
+{{- define "oidc-injector.configMapName" -}}
+{{- include "oidc-injector.fullname" . }}-config-{{ include "oidc-injector.config" . | sha256sum | trunc 10 }}
+{{- end -}}
+
 {{/* Series of this release. */}}
 {{- define "oidc-injector.series" -}}
 namespace="{{ .Release.Namespace }}",job="{{ include "oidc-injector.fullname" . }}-metrics"

@@ -20,6 +20,20 @@ once.
 {{- $errors = append $errors (printf "podLabels: %s is a label by which the Deployment finds its pods" $label) -}}
 {{- end -}}
 {{- end -}}
+{{- $longest := .Values.config.maxExpiration | default "24h" -}}
+{{- if lt (include "oidc-injector.seconds" $longest | float64) 600.0 -}}
+{{- $errors = append $errors (printf "config.maxExpiration: %s is too short: it has to be at least 10m" $longest) -}}
+{{- end -}}
+{{- range $of, $keys := merge (dict "defaults" (.Values.config.defaults | default dict)) (.Values.config.profiles | default dict | include "oidc-injector.profilePaths" | fromYaml) -}}
+{{- range $key, $value := $keys -}}
+{{- if regexMatch "^expiration(\\.|$)" $key -}}
+{{- $seconds := include "oidc-injector.seconds" (regexReplaceAll "^[0-9]+$" $value "${0}s") | float64 -}}
+{{- if or (lt $seconds 600.0) (gt $seconds (include "oidc-injector.seconds" $longest | float64)) -}}
+{{- $errors = append $errors (printf "config.%s.%s: %s has to be from 10m to maxExpiration, %s" $of $key $value $longest) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.certificates -}}
 {{- if and (eq .mode "managed") (lt (include "oidc-injector.seconds" .managed.caDuration | float64) (mulf 3 (include "oidc-injector.seconds" .managed.certificateDuration | float64))) -}}
 {{- $errors = append $errors (printf "certificates.managed.caDuration: %s is too short: it has to be at least three times certificateDuration, %s" .managed.caDuration .managed.certificateDuration) -}}
@@ -72,6 +86,13 @@ once.
 {{- with $errors -}}
 {{- fail (printf "\n%s" (join "\n" .)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The profiles by their paths in the configuration. */}}
+{{- define "oidc-injector.profilePaths" -}}
+{{- $paths := dict -}}
+{{- range $name, $keys := . }}{{ $_ := set $paths (printf "profiles.%s" $name) $keys }}{{ end -}}
+{{- toYaml $paths -}}
 {{- end -}}
 
 {{/* A Go duration, such as 1h30m, in seconds. */}}

@@ -321,34 +321,97 @@ func (n *node) testBundleOverwritten(t *testing.T) {
 	})
 }
 
-// testConfiguration changes the policy, which both replicas take over without a restart.
+// testConfiguration changes the policy, which is in force when Helm returns. The pods before
+// go on with what they had.
 func (n *node) testConfiguration(t *testing.T) {
-	before := n.webhooks(t)
+	forbidden := func() error {
+		_, err := n.kube.Client().CoreV1().Pods(apps).
+			Create(t.Context(), newPod("forbidden", "audience=forbidden"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
 	n.underLoad(t, tolerance{}, func() {
 		n.upgrade(t, "--set=config.policy.audiences.denied={forbidden}")
-		for i := range before {
-			// The kubelet brings a ConfigMap when it next looks after a pod, within a minute
-			// or so. A change of the pod has it look at once.
-			n.kubectl(t, "annotate", "pod", before[i].Name, "example.com/look=now")
+		if err := forbidden(); err == nil || !strings.Contains(err.Error(), "forbidden") {
+			t.Errorf("with the new policy: %v", err)
 		}
-		for i := range before {
-			podtest.EventuallyWithin(t, 2*time.Minute, before[i].Name+" to take the configuration over", func(context.Context) error {
-				if n.metric(t, before[i].Name, "oidc_injector_config_reloads_total", "result", "success") < 1 {
-					return errors.New("it has not reloaded it")
-				}
-				return nil
-			})
-		}
+		n.settle(t)
 	})
-	_, err := n.kube.Client().CoreV1().Pods(apps).Create(t.Context(), newPod("forbidden", "audience=forbidden"), metav1.CreateOptions{})
-	if err == nil || !strings.Contains(err.Error(), "forbidden") {
-		t.Errorf("with the new policy: %v", err)
+	n.underLoad(t, tolerance{}, func() { n.refuseConfiguration(t) })
+	if err := forbidden(); err == nil {
+		t.Error("a configuration that was refused has changed the policy")
 	}
+	n.underLoad(t, tolerance{denied: true}, func() { n.surviveConfiguration(t) })
+	if err := forbidden(); err == nil {
+		t.Error("a configuration that does not start has changed the policy")
+	}
+}
+
+// badConfiguration is one that only the program recognizes.
+const badConfiguration = "--set=config.policy.audiences.denied={forbidden},config.defaults.mount-path=/a:b"
+
+// refuseConfiguration tries a bad configuration, which changes nothing.
+func (n *node) refuseConfiguration(t *testing.T) {
+	t.Helper()
+	before := n.kubectl(t, "get", "deployments,replicasets,configmaps", "--output=name")
+	out, err := n.helm4.Run(t.Context(), append([]string{"upgrade", release, chart, "--timeout=2m", shortCertificates, badConfiguration}, images...)...)
+	if err == nil {
+		t.Fatal("a bad configuration was installed")
+	}
+	const problem = `defaults[mount-path]: Invalid value: "/a:b"`
+	if log := n.kubectl(t, "logs", "job/"+release+"-config-check"); !strings.Contains(log, problem) {
+		t.Errorf("the log of the check: %s", log)
+	}
+	if said := out + err.Error(); !strings.Contains(strings.ReplaceAll(said, `\"`, `"`), problem) {
+		t.Errorf("Helm says %s", said)
+	}
+	if after := n.kubectl(t, "get", "deployments,replicasets,configmaps", "--output=name"); after != before {
+		t.Errorf("before it there was\n%s\nand after it\n%s", before, after)
+	}
+}
+
+// surviveConfiguration installs a bad configuration without the check, and starts pods again in
+// every order: those of before go on with the good one.
+func (n *node) surviveConfiguration(t *testing.T) {
+	t.Helper()
+	good := n.webhooks(t)
+	n.helm4.MustRun(t, append([]string{"upgrade", release, chart, shortCertificates, badConfiguration, "--set=configCheck.enabled=false"}, images...)...)
+	podtest.EventuallyWithin(t, time.Minute, "a pod that does not start", func(context.Context) error {
+		for _, pod := range n.webhooks(t) {
+			if len(pod.Status.ContainerStatuses) > 0 && pod.Status.ContainerStatuses[0].RestartCount > 0 {
+				return nil
+			}
+		}
+		return errors.New("all run")
+	})
+	ready := func() {
+		t.Helper()
+		podtest.EventuallyWithin(t, 2*time.Minute, "two webhooks beside it", func(context.Context) error {
+			count := 0
+			for _, pod := range n.webhooks(t) {
+				if pod.DeletionTimestamp == nil && readyAfter(&pod) >= 0 {
+					count++
+				}
+			}
+			if count != 2 {
+				return fmt.Errorf("%d are ready", count)
+			}
+			return nil
+		})
+	}
+	// A program that starts again in its pod, a pod that is made anew, and all at once.
+	n.kubectl(t, "delete", "pod", good[0].Name, "--wait=false")
+	ready()
 	for _, pod := range n.webhooks(t) {
-		if pod.Name != before[0].Name && pod.Name != before[1].Name {
-			t.Errorf("pod %s is new", pod.Name)
+		if readyAfter(&pod) >= 0 {
+			contained.Find(t, pod.Status.ContainerStatuses[0]).Kill(t)
+			break
 		}
 	}
+	ready()
+	n.kubectl(t, "rollout", "restart", "deployment/"+release)
+	time.Sleep(5 * time.Second)
+	ready()
+	n.upgrade(t, "--set=config.policy.audiences.denied={forbidden}")
 }
 
 func (n *node) testAPIServerRestarted(t *testing.T) {
