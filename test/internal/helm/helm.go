@@ -57,6 +57,22 @@ func (h Helm) Run(ctx context.Context, args ...string) (string, error) {
 
 // RunWithInput runs Helm with an input, such as values.
 func (h Helm) RunWithInput(ctx context.Context, input string, args ...string) (string, error) {
+	stdout, _, err := h.run(ctx, input, args...)
+	return stdout, err
+}
+
+// Saying runs Helm, which must not fail, and returns what it writes to stdout and to stderr,
+// where the logs of hooks go.
+func (h Helm) Saying(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, err := h.run(t.Context(), "", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stdout + stderr
+}
+
+func (h Helm) run(ctx context.Context, input string, args ...string) (string, string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, h.path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
@@ -66,9 +82,10 @@ func (h Helm) RunWithInput(ctx context.Context, input string, args ...string) (s
 		"HELM_DATA_HOME=" + filepath.Join(h.home, "data"),
 	}
 	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s %s: %w: %s", h.Name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		err = fmt.Errorf("%s %s: %w: %s", h.Name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return stdout.String(), stderr.String(), err
 	}
-	return stdout.String(), nil
+	return stdout.String(), stderr.String(), nil
 }
 
 // MustRun runs Helm, which must not fail.
