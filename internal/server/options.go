@@ -62,7 +62,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients need no certificate.")
 	fs.StringSliceVar(&o.ClientAllowedNames, "client-allowed-names", nil,
 		"Common names that clients' certificates may have, comma separated; with --client-ca-file. Empty allows every certificate of that CA.")
-	fs.StringVar(&o.TLSMinVersion, "tls-min-version", "VersionTLS12", "Lowest TLS version to accept: VersionTLS12 or VersionTLS13.")
+	fs.StringVar(&o.TLSMinVersion, "tls-min-version", "VersionTLS13", "Lowest TLS version to accept: VersionTLS12 or VersionTLS13.")
 	fs.BoolVar(&o.EnableHTTP2, "enable-http2", false, "Offer HTTP/2 to clients.")
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", `Address to serve /metrics on, over plain HTTP. "0" switches it off.`)
 	fs.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081",

@@ -22,7 +22,7 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := server.Options{
-		Port: 9443, TLSMinVersion: "VersionTLS12",
+		Port: 9443, TLSMinVersion: "VersionTLS13",
 		Certs:              certs.Flags{Certificates: "files", Dir: "/var/run/oidc-injector/certs", CADuration: 8760 * time.Hour, CertificateDuration: 168 * time.Hour},
 		Audit:              audit.Flags{LeaseName: "oidc-injector-audit"},
 		MetricsBindAddress: ":8080", HealthProbeBindAddress: ":8081", LogLevel: "info", LogFormat: "json", AnnotationPrefix: "oidc-injector.io",

@@ -53,7 +53,7 @@ func TestTyposAreErrors(t *testing.T) {
 func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
 	for _, key := range []string{
 		"webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts", "policies.tokenVolumes.actions",
-		"image.repository", "ports.webhook", "test", "replicas", "certificates.managed.caDuration",
+		"image.repository", "ports.webhook", "test", "certificates.managed.caDuration",
 	} {
 		section, last := cutLast(key)
 		for _, h := range helms {
@@ -68,6 +68,7 @@ func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
 		"webhook.objectSelector", "webhook.namespaces.exclude", "imagePullSecrets", "global.imagePullSecrets", "global.imageRegistry", "nodeSelector", "resources",
 		"podSecurityContext", "tolerations", "commonLabels", "podLabels", "extraArgs", "login.resources", "config.profiles",
 		"config.policy.apiServerAudiences", "policies.tokenVolumes.namespaceSelector", "metrics.dashboard.labels", "image.tag",
+		"startupProbe", "commonAnnotations", "extraObjects", "service.ipFamilies", "service.ipFamilyPolicy", "namespaceOverride", "runtimeClassName",
 	} {
 		if all := render(t, "", all, "--set="+key+"=null"); all[deployment] == nil {
 			t.Errorf("without %s there is no Deployment", key)

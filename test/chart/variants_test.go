@@ -88,7 +88,14 @@ podLabels: {pod: label}
 podAnnotations: {pod: annotation}
 deploymentAnnotations: {deployment: annotation}
 log: {level: debug, format: text}
-tlsMinVersion: VersionTLS13
+tlsMinVersion: VersionTLS12
+namespaceOverride: oidc-injector
+commonAnnotations: {example.com/owner: identity}
+extraObjects:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ include "oidc-injector.fullname" . }}-extra', namespace: '{{ .Release.Namespace }}'}, data: {a: b}}
+runtimeClassName: gvisor
+hostUsers: false
+startupProbe: {periodSeconds: 2, failureThreshold: 90}
 extraArgs: [--enable-http2]
 env: [{name: GODEBUG, value: madvdontneed=1}]
 extraVolumes: [{name: extra, emptyDir: {}}]

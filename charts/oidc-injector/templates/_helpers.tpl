@@ -34,6 +34,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{/* The annotations of an object: (list $ DICT), where its own win over commonAnnotations. */}}
+{{- define "oidc-injector.annotations" -}}
+{{- with merge (dict) (index . 1 | default dict) ((index . 0).Values.commonAnnotations | default dict) -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespace of the chart's objects. */}}
+{{- define "oidc-injector.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
 {{- define "oidc-injector.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "oidc-injector.fullname" .) -}}
@@ -109,7 +122,7 @@ Namespaces that the webhook never serves. Pods in them have to start while it is
 down: itself first of all.
 */}}
 {{- define "oidc-injector.excludedNamespaces" -}}
-{{- concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) (.Values.webhook.namespaces.exclude | default list) | uniq | sortAlpha | toYaml -}}
+{{- concat (list "kube-system" "kube-public" "kube-node-lease" (include "oidc-injector.namespace" .)) (.Values.webhook.namespaces.exclude | default list) | uniq | sortAlpha | toYaml -}}
 {{- end -}}
 
 {{- define "oidc-injector.notExcluded" -}}
@@ -121,7 +134,7 @@ down: itself first of all.
 
 {{/* Whether there is a ResourceQuota for the priority class; one in kube-system would be for the whole control plane. */}}
 {{- define "oidc-injector.hasQuota" -}}
-{{- if and .Values.resourceQuota.enabled (has .Values.priorityClassName (list "system-cluster-critical" "system-node-critical")) (ne .Release.Namespace "kube-system") -}}true{{- end -}}
+{{- if and .Values.resourceQuota.enabled (has .Values.priorityClassName (list "system-cluster-critical" "system-node-critical")) (ne (include "oidc-injector.namespace" .) "kube-system") -}}true{{- end -}}
 {{- end -}}
 
 {{/* Namespaces that the webhook serves. */}}
@@ -208,5 +221,5 @@ is in force.
 
 {{/* Series of this release. */}}
 {{- define "oidc-injector.series" -}}
-namespace="{{ .Release.Namespace }}",job="{{ include "oidc-injector.fullname" . }}-metrics"
+namespace="{{ include "oidc-injector.namespace" . }}",job="{{ include "oidc-injector.fullname" . }}-metrics"
 {{- end -}}

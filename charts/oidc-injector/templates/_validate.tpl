@@ -48,6 +48,28 @@ once.
 {{- $errors = append $errors "certificates.secret.caBundle: give the certificate authorities of the serving certificate, in PEM" -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $registry := dict "global.imageRegistry" .Values.global.imageRegistry "image.registry" .Values.image.registry "login.image.registry" .Values.login.image.registry -}}
+{{- if contains "://" ($registry | default "") -}}
+{{- $errors = append $errors (printf "%s: %s has a scheme: registries are named without one" $name $registry) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.podDisruptionBudget -}}
+{{- if .enabled -}}
+{{- $replicas := $.Values.replicas | default 1000000 | int -}}
+{{- $least := toString .minAvailable -}}
+{{- if kindIs "invalid" .minAvailable -}}
+{{- if has (toString .maxUnavailable) (list "0" "0%") -}}
+{{- $errors = append $errors "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: at least 1" -}}
+{{- end -}}
+{{- else if hasSuffix "%" $least -}}
+{{- if ge (divf (mulf (trimSuffix "%" $least | float64) $replicas) 100 | ceil | int) $replicas -}}
+{{- $errors = append $errors (printf "podDisruptionBudget.minAvailable: %s of the replicas are all: it would block every drain of a node" $least) -}}
+{{- end -}}
+{{- else if ge (int .minAvailable) $replicas -}}
+{{- $errors = append $errors (printf "podDisruptionBudget.minAvailable: %s would block every drain of a node: it has to be less than replicas, %d" $least $replicas) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.webhook.clientCertificates -}}
 {{- if and .allowedNames (not .configMapName) -}}
 {{- $errors = append $errors "webhook.clientCertificates.allowedNames: set configMapName, too: without a certificate authority nobody is asked for a certificate" -}}
