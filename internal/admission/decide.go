@@ -270,7 +270,7 @@ func (c *policyCheck) token(t *annotations.Token) {
 func (c *policyCheck) login(l *annotations.Login) {
 	for _, o := range l.Endpoints() {
 		if u, err := endpoint.ParseWithQuery(l.Options[o.Name]); err == nil { // or else it is an error of the annotations
-			c.judge(l, "address", o.Key, l.Options[o.Name], c.rules.Address(u))
+			c.judge(l, "address", o.Key, l.Options[o.Name], c.rules.Address(u, l.Own(o.Key)))
 		}
 	}
 	c.redirects(l)
@@ -292,7 +292,7 @@ func (c *policyCheck) redirects(l *annotations.Login) {
 	}
 	for _, host := range l.Options.Words(loginspec.RedirectHosts) {
 		if u, err := endpoint.Parse("https://" + host); err == nil {
-			c.judge(l, "host", key, host, c.rules.Address(u))
+			c.judge(l, "host", key, host, c.rules.Address(u, true))
 		}
 	}
 }

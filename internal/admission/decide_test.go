@@ -433,6 +433,7 @@ profiles:
   kube: {audience: vault, env: KUBECONFIG, mount-path: /app/kube}
   vault: {audience: vault, login: vault, login-address: "https://vault.example.com", login-env: GIT_TOKEN_HOME, login-mount-path: /app/vault}
 login: {image: "oidc-login:1"}
+policy: {loginAddresses: {allowed: ["*"]}}
 `), config.Environment{Prefix: annotations.DefaultPrefix})
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,29 @@ func TestACreatedPodGetsItsLogins(t *testing.T) {
 	}
 }
 
+// profileConfig has a profile with an address, and lists none.
+func profileConfig(t testing.TB) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse([]byte("apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\nlogin: {image: 'oidc-login:1'}\n"+
+		"profiles: {vault: {audience: vault, login: vault, login-address: 'https://vault.example.com:8200'}}\n"),
+		config.Environment{Prefix: annotations.DefaultPrefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in a profile"
+
+// The address of a profile needs no list.
+func TestTheAddressOfAProfileIsAllowed(t *testing.T) {
+	t.Parallel()
+	response := newHook(configured(profileConfig(t))).admit(t, ask{object: pod("", "profile=vault", "login-role=x")}.review())
+	if !response.Allowed || response.Patch == nil {
+		t.Errorf("response %v", response)
+	}
+}
+
 func TestADenialOfALogin(t *testing.T) {
 	t.Parallel()
 	const forbidden = "FieldValueForbidden"
@@ -68,10 +91,25 @@ func TestADenialOfALogin(t *testing.T) {
 		causes []metav1.StatusCause
 	}{
 		{
-			"no image", defaultConfig(),
+			"no image", withPolicy(t, `{loginAddresses: {allowed: ["*"]}}`),
 			ask{object: with()},
 			"policy",
 			[]metav1.StatusCause{{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"}},
+		},
+		{
+			"an address that nobody has listed, and a host to redirect to", profileConfig(t),
+			ask{object: with("login-redirect-hosts=vault-0.example.com"), namespace: "prod"},
+			"policy",
+			[]metav1.StatusCause{
+				{Type: forbidden, Field: at("login-address"), Message: `Forbidden: address "https://vault.example.com:8200": ` + unlisted},
+				{Type: forbidden, Field: at("login-redirect-hosts"), Message: `Forbidden: host "vault-0.example.com": ` + unlisted},
+			},
+		},
+		{
+			"another address than the profile's", profileConfig(t),
+			ask{object: pod("", "profile=vault", "login-role=x", "login-address=https://vault.example.com:8201")},
+			"policy",
+			[]metav1.StatusCause{{Type: forbidden, Field: at("login-address"), Message: `Forbidden: address "https://vault.example.com:8201": ` + unlisted}},
 		},
 		{
 			"addresses", loginConfig(t),
@@ -108,7 +146,7 @@ func TestADenialOfALogin(t *testing.T) {
 			}},
 		},
 		{
-			"a Secret that the pod names", withPolicy(t, `{loginSecrets: {allowed: ["*-client"]}}`),
+			"a Secret that the pod names", withPolicy(t, `{loginSecrets: {allowed: ["*-client"]}, loginAddresses: {allowed: ["*"]}}`),
 			ask{object: with("login-client-certificate=vault-client", "login-ca-secret=other/ca.crt", "login.x=jwt-bearer", "login-issuer.x=https://login.example.com",
 				"login-client-auth.x=post", "login-client-id.x=x", "login-client-secret.x=other/password"), namespace: "prod"},
 			"policy",

@@ -45,7 +45,11 @@ func schemaOfDefaults() string {
 		}
 		fmt.Fprintf(&b, "            %q: {\n              \"type\": \"string\"", key)
 		if values := valuesOf(key); len(values) > 0 {
-			fmt.Fprintf(&b, ",\n              \"enum\": [\"%s\"]", strings.Join(values, `", "`))
+			const indent = "\n                "
+			fmt.Fprintf(&b, ",\n              \"enum\": ["+indent+"\"%s\"\n              ]", strings.Join(values, `",`+indent+`"`))
+		}
+		if key == annotations.Expiration {
+			b.WriteString(",\n              \"pattern\": \"^([0-9]+|([0-9]+(\\\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$\"")
 		}
 		b.WriteString("\n            }")
 	}

@@ -28,7 +28,7 @@ func configured(t testing.TB, more ...string) *config.Config {
 kind: InjectorConfig
 profiles: {both: {audience: vault, audience.aws: sts}}
 login: {image: login:1}
-policy: {audiences: {denied: [forbidden]}}
+policy: {audiences: {denied: [forbidden]}, loginAddresses: {allowed: ["*"]}}
 ` + strings.Join(more, "\n")
 	c, err := config.Parse([]byte(text), config.Environment{Prefix: annotations.DefaultPrefix})
 	if err != nil {

@@ -123,9 +123,11 @@ func looksLikeIPv4(host string) bool {
 
 func addresses(r *ruleset) *rule[addressPattern, address] { return &r.addresses }
 
-// Address returns why pods may not send tokens to an address that
-// [endpoint.Parse] has returned, or nil.
-func (r Rules) Address(u *url.URL) error {
+// Address returns why tokens may not be sent to an address that [endpoint.Parse] has
+// returned, or nil. One that a pod names itself has to be listed: the token would be
+// there for whoever writes annotations. That of a profile or a default is the choice of
+// the configuration's author, which lists may limit.
+func (r Rules) Address(u *url.URL, byPod bool) error {
 	a := newAddress(u)
 	v := judge(r, addresses, a)
 	switch {
@@ -138,6 +140,9 @@ func (r Rules) Address(u *url.URL) error {
 		return refuse(ErrReserved, "the injector's policy allows http:// only for the addresses that it lists with it")
 	case v.limited:
 		return notListed(r, addresses)
+	case byPod:
+		return refuse(ErrNotListed, "the injector's policy lists no addresses that pods may name: "+
+			"it needs this one in policy.loginAddresses.allowed, or in a profile")
 	default:
 		return nil
 	}

@@ -114,7 +114,27 @@ func TestAddress(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, tt.want, parse(t, tt.policy).For("prod").Address(mustAddress(t, tt.address)))
+			expect(t, tt.want, parse(t, tt.policy).For("prod").Address(mustAddress(t, tt.address), false))
+		})
+	}
+
+	// What a pod names itself has to be listed somewhere.
+	const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in a profile"
+	for _, tt := range []struct{ name, policy, address, want string }{
+		{"no lists", `{}`, "https://a", unlisted},
+		{"no lists, http", `{}`, "http://a", http},
+		{"a list of what is denied", deniedBy("https://b"), "https://a", unlisted},
+		{"denied", deniedBy("https://b"), "https://b", denied},
+		{"open", allowed("*"), "https://a", ""},
+		{"open, http", allowed("*"), "http://a", http},
+		{"listed", allowed("https://a"), "https://a", ""},
+		{"not listed", allowed("https://a"), "https://b", allows("https://a")},
+		{"listed for the namespace", `{namespaces: [{namespaces: [prod], loginAddresses: {allowed: ["https://a"]}}]}`, "https://a", ""},
+		{"listed for another namespace", `{namespaces: [{namespaces: [test], loginAddresses: {allowed: ["https://a"]}}]}`, "https://a", unlisted},
+	} {
+		t.Run("by a pod: "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, tt.want, parse(t, tt.policy).For("prod").Address(mustAddress(t, tt.address), true))
 		})
 	}
 }

@@ -62,7 +62,7 @@ func checkDenied(t *testing.T, value string) {
 		p := policy.New(spec, nil)
 		r := p.For("prod")
 		refusal := map[string]func() error{
-			"audience": func() error { return r.Audience(value) }, "address": func() error { return r.Address(address) },
+			"audience": func() error { return r.Audience(value) }, "address": func() error { return r.Address(address, true) },
 			"variable": func() error { return r.Env(value) }, "secret": func() error { return r.Secret(value) }, "directory": func() error { return r.MountPath(value, false) },
 		}[what]()
 		if !errors.Is(refusal, policy.ErrDenied) {
@@ -111,7 +111,7 @@ func judgements(r policy.Rules, value string) map[string]error {
 		all["directory of Windows"] = r.MountPath(value, true)
 	}
 	if u, err := endpoint.Parse(value); err == nil {
-		all["address"] = r.Address(u)
+		all["address"] = r.Address(u, true)
 	}
 	return all
 }

@@ -95,7 +95,7 @@ const noHooks = "--no-hooks"
 // install installs the chart for one test.
 func install(t *testing.T, h helm.Helm, args ...string) {
 	t.Helper()
-	h.MustRun(t, append([]string{"install", release, chartDir, noHooks}, args...)...)
+	h.MustRun(t, append([]string{"install", release, chartDir, noHooks, registry}, args...)...)
 	t.Cleanup(func() {
 		if _, err := h.Run(context.WithoutCancel(t.Context()), "uninstall", release, "--ignore-not-found"); err != nil {
 			t.Error(err)

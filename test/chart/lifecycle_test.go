@@ -53,13 +53,13 @@ func TestLifecycle(t *testing.T) {
 			install(t, tt.install)
 			writeCertificates(t)
 
-			tt.upgrade.MustRun(t, append([]string{"upgrade", release, chartDir, noHooks, "--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b"}, tt.args...)...)
+			tt.upgrade.MustRun(t, append([]string{"upgrade", release, chartDir, noHooks, registry, "--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b"}, tt.args...)...)
 			certificatesAreKept(t, "the upgrade")
 			if got := replicas(t); got != 3 {
 				t.Errorf("after the upgrade there are %d replicas", got)
 			}
 			// Again, as whoever reconciles does.
-			tt.upgrade.MustRun(t, append([]string{"upgrade", release, chartDir, noHooks, "--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b"}, tt.args...)...)
+			tt.upgrade.MustRun(t, append([]string{"upgrade", release, chartDir, noHooks, registry, "--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b"}, tt.args...)...)
 			certificatesAreKept(t, "the second upgrade")
 
 			tt.upgrade.MustRun(t, "rollback", release, "1")
@@ -138,7 +138,7 @@ func TestAnotherModeOfCertificates(t *testing.T) {
 			withNamespace(t)
 			install(t, h)
 			writeCertificates(t)
-			upgrade := []string{"upgrade", release, chartDir, noHooks, "--values=-"}
+			upgrade := []string{"upgrade", release, chartDir, noHooks, registry, "--values=-"}
 			if h.Name == "helm4" {
 				if _, err := h.RunWithInput(t.Context(), variants["secret"], upgrade...); err == nil || !strings.Contains(err.Error(), "oidc-injector-certificates") {
 					t.Errorf("Helm takes what is the webhook's: %v", err)
@@ -158,7 +158,7 @@ func TestAnotherModeOfCertificates(t *testing.T) {
 				}
 			}
 			// The webhook makes its certificates anew.
-			h.MustRun(t, "upgrade", release, chartDir, noHooks, "--reset-values")
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry, "--reset-values")
 			writeCertificates(t)
 			certificatesAreKept(t, "the way back")
 		})

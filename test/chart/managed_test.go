@@ -50,7 +50,7 @@ func TestManagedCertificates(t *testing.T) {
 					t.Errorf("after %s the certificates are others (-want +got):\n%s", after, diff)
 				}
 			}
-			h.MustRun(t, "upgrade", release, chartDir, noHooks, "--set=replicas=3,audit.enabled=true")
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry, "--set=replicas=3,audit.enabled=true")
 			keeps("the upgrade")
 			h.MustRun(t, "rollback", release, "1")
 			keeps("the rollback")
@@ -66,7 +66,7 @@ func TestManagedCertificates(t *testing.T) {
 				}
 				return err
 			})
-			h.MustRun(t, "upgrade", release, chartDir, noHooks, "--set=replicas=1,audit.enabled=true")
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry, "--set=replicas=1,audit.enabled=true")
 
 			// It is still running, and must not bring anything back.
 			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")

@@ -9,17 +9,16 @@ import (
 func TestNotes(t *testing.T) {
 	withCRDs(t) // Helm asks for them even in a dry run
 	const (
-		registry  = "set global.imageRegistry"
 		ignore    = "webhook.failurePolicy is Ignore"
 		single    = "with 1 replica, annotated pods are denied"
 		discovery = "without credentials"
 		host      = "hostNetwork does not pass"
 		audiences = "Set config.policy.apiServerAudiences"
 	)
-	warnings := []string{registry, ignore, single, discovery, host, audiences}
+	warnings := []string{ignore, single, discovery, host, audiences}
 	for set, want := range map[string][]string{
-		"replicas=2":                         {"Set global.imageRegistry", "kubectl label namespace NAMESPACE oidc-injector.io/enabled=true", "helm test --namespace oidc-injector oidc-injector"},
-		"global.imageRegistry=r.example.com": nil,
+		"global.imageRegistry=r.example.com,replicas=2":                                                  {"kubectl label namespace NAMESPACE oidc-injector.io/enabled=true", "helm test --namespace oidc-injector oidc-injector"},
+		"global.imageRegistry=r.example.com":                                                             nil,
 		"global.imageRegistry=r.example.com,webhook.failurePolicy=Ignore":                                {ignore},
 		"global.imageRegistry=r.example.com,replicas=1":                                                  {single},
 		"global.imageRegistry=r.example.com,issuerDiscovery.anonymous=true":                              {discovery},

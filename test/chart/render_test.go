@@ -17,11 +17,14 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 )
 
+// registry is the one value that the chart has no default for.
+const registry = "--set=global.imageRegistry=registry.invalid"
+
 // template renders the chart with values in YAML.
 func template(t *testing.T, h helm.Helm, values string, args ...string) (string, error) {
 	t.Helper()
 	return h.RunWithInput(t.Context(), values, append([]string{
-		"template", "oidc-injector", chartDir, "--namespace=oidc-injector", "--kube-version=1.30.0", "--values=-",
+		"template", "oidc-injector", chartDir, "--namespace=oidc-injector", "--kube-version=1.30.0", "--values=-", registry,
 	}, args...)...)
 }
 
@@ -29,7 +32,7 @@ func template(t *testing.T, h helm.Helm, values string, args ...string) (string,
 func TestLint(t *testing.T) {
 	for name, values := range variants {
 		for _, h := range helms {
-			if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, "--kube-version=1.30.0", "--values=-"); err != nil {
+			if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, "--kube-version=1.30.0", "--values=-", registry); err != nil {
 				t.Errorf("%s: %v\n%s", name, err, out)
 			}
 		}

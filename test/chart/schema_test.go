@@ -65,7 +65,7 @@ func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
 	}
 	const all = "--set=audit.enabled=true,policies.tokenVolumes.enabled=true,metrics.dashboard.enabled=true,networkPolicy.enabled=true"
 	for _, key := range []string{
-		"webhook.objectSelector", "webhook.namespaces.exclude", "imagePullSecrets", "global.imagePullSecrets", "global.imageRegistry", "nodeSelector", "resources",
+		"webhook.objectSelector", "webhook.namespaces.exclude", "imagePullSecrets", "global.imagePullSecrets", "image.registry", "nodeSelector", "resources",
 		"podSecurityContext", "tolerations", "commonLabels", "podLabels", "extraArgs", "login.resources", "config.profiles",
 		"config.policy.apiServerAudiences", "policies.tokenVolumes.namespaceSelector", "metrics.dashboard.labels", "image.tag",
 		"startupProbe", "commonAnnotations", "extraObjects", "service.ipFamilies", "service.ipFamilyPolicy", "namespaceOverride", "runtimeClassName",

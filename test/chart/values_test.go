@@ -32,10 +32,10 @@ var valuesTable = map[string]struct {
 }{
 	"image.registry":             {"image.registry=r.example.com", expectations{container + ".image}": "r.example.com/oidc-injector/webhook:v0.1.0"}},
 	"image.registry with a path": {"image.registry=r.example.com:5000/mirror/", expectations{container + ".image}": "r.example.com:5000/mirror/oidc-injector/webhook:v0.1.0"}},
-	"image.repository":           {"image.repository=r.example.com/other", expectations{container + ".image}": "r.example.com/other:v0.1.0"}},
-	"image.tag":                  {"image.tag=v2", expectations{container + ".image}": "oidc-injector/webhook:v2", configMap: loginConfig("oidc-injector/oidc-login:v0.1.0")}},
-	"image.digest":               {"image.digest=" + digest, expectations{container + ".image}": "oidc-injector/webhook@" + digest}},
-	"image.digest and tag":       {"image.tag=v2,image.digest=" + digest, expectations{container + ".image}": "oidc-injector/webhook:v2@" + digest}},
+	"image.repository":           {"global.imageRegistry=,login.enabled=false,image.repository=r.example.com/other", expectations{container + ".image}": "r.example.com/other:v0.1.0"}},
+	"image.tag":                  {"image.tag=v2", expectations{container + ".image}": "registry.invalid/oidc-injector/webhook:v2", configMap: loginConfig("registry.invalid/oidc-injector/oidc-login:v0.1.0")}},
+	"image.digest":               {"image.digest=" + digest, expectations{container + ".image}": "registry.invalid/oidc-injector/webhook@" + digest}},
+	"image.digest and tag":       {"image.tag=v2,image.digest=" + digest, expectations{container + ".image}": "registry.invalid/oidc-injector/webhook:v2@" + digest}},
 	"image.pullPolicy":           {"image.pullPolicy=Never", expectations{container + ".imagePullPolicy}": "Never", "Pod/oidc-injector-test {.spec.containers[0].imagePullPolicy}": "Never"}},
 	"global.imageRegistry": {"global.imageRegistry=r.example.com", expectations{
 		container + ".image}": "r.example.com/oidc-injector/webhook:v0.1.0", configMap: loginConfig("r.example.com/oidc-injector/oidc-login:v0.1.0"),

@@ -93,7 +93,6 @@ namespaceOverride: oidc-injector
 commonAnnotations: {example.com/owner: identity}
 extraObjects:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ include "oidc-injector.fullname" . }}-extra', namespace: '{{ .Release.Namespace }}'}, data: {a: b}}
-runtimeClassName: gvisor
 hostUsers: false
 startupProbe: {periodSeconds: 2, failureThreshold: 90}
 extraArgs: [--enable-http2]

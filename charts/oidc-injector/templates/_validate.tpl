@@ -53,6 +53,13 @@ once.
 {{- $errors = append $errors (printf "%s: %s has a scheme: registries are named without one" $name $registry) -}}
 {{- end -}}
 {{- end -}}
+{{- /* Whoever owns that name at the registry that nodes ask without one would hold the webhook's rights. */ -}}
+{{- range $name, $image := ternary (dict "image" .Values.image "login.image" .Values.login.image) (dict "image" .Values.image) .Values.login.enabled -}}
+{{- $reference := include "oidc-injector.image" (list $ $image) -}}
+{{- if not (regexMatch "^([^/]*[.:][^/]*|localhost)/" $reference) -}}
+{{- $errors = append $errors (printf "%s.registry: %s names no registry: set it, or global.imageRegistry, to the one that has the image" $name $reference) -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.podDisruptionBudget -}}
 {{- if .enabled -}}
 {{- $replicas := $.Values.replicas | default 1000000 | int -}}
