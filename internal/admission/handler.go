@@ -203,5 +203,5 @@ func (h *Handler) log(ctx context.Context, prefix annotations.Prefix, q *Request
 		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace),
 		"kind", loggedName(q.kind()), "name", loggedName(q.name()), "owner", q.owner(),
 		"dryRun", q.DryRun, "tokens", len(d.Tokens), "logins", len(d.Logins), "containers", len(d.Containers), "warnings", len(d.Warnings),
-		"errors", slices.Compact(places), "duration", took.String())
+		"errors", slices.Compact(places), "duration", took)
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,10 +23,14 @@ type Store struct {
 	current atomic.Pointer[Config]
 
 	path     string
-	env      Environment
 	initial  []byte
 	interval time.Duration
 	log      *slog.Logger
+
+	mu  sync.Mutex // of what the configuration is made of
+	env Environment
+	// good is the file in force.
+	good []byte
 
 	reloads     *prometheus.CounterVec
 	lastSuccess prometheus.Gauge
@@ -54,7 +60,7 @@ func NewStore(o StoreOptions) (*Store, error) {
 	}
 	s.registerMetrics(o.Metrics)
 	if s.path == "" {
-		s.accept(Default(s.env))
+		s.accept(nil, Default(s.env))
 		return s, nil
 	}
 	data, err := os.ReadFile(s.path)
@@ -66,7 +72,7 @@ func NewStore(o StoreOptions) (*Store, error) {
 		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
 	s.initial = data
-	s.accept(config)
+	s.accept(data, config)
 	return s, nil
 }
 
@@ -85,11 +91,43 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
+// maxOwnAudiences bounds the audiences that AddAPIServerAudiences collects.
+const maxOwnAudiences = 100
+
+// AddAPIServerAudiences adds audiences of the API server to those of the environment,
+// and reports whether any is new. Earlier ones stay: while an issuer is replaced, an API
+// server accepts the old ones, too.
+func (s *Store) AddAPIServerAudiences(audiences []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Clone(s.env.APIServerAudiences)
+	for _, audience := range audiences {
+		if !slices.Contains(all, audience) && len(all) < maxOwnAudiences {
+			all = append(all, audience)
+		}
+	}
+	if len(all) == len(s.env.APIServerAudiences) {
+		return false
+	}
+	s.env.APIServerAudiences = all
+	config := Default(s.env)
+	if s.path != "" {
+		var err error
+		if config, err = Parse(s.good, s.env); err != nil {
+			return false // it was accepted before, and the environment has no part in that
+		}
+	}
+	s.current.Store(config)
+	return true
+}
+
 func (s *Store) reload(data []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err == nil {
 		var config *Config
 		if config, err = Parse(data, s.env); err == nil {
-			s.accept(config)
+			s.accept(data, config)
 			s.reloads.WithLabelValues("success").Inc()
 			s.log.Info("configuration reloaded", "path", s.path)
 			return
@@ -103,7 +141,8 @@ func (s *Store) reload(data []byte, err error) {
 	s.log.Error("configuration not reloaded, the previous one stays in force", "path", s.path, "error", err)
 }
 
-func (s *Store) accept(config *Config) {
+func (s *Store) accept(data []byte, config *Config) {
+	s.good = data
 	s.current.Store(config)
 	s.lastResult.Set(1)
 	s.lastSuccess.SetToCurrentTime()

@@ -2,8 +2,10 @@ package config_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -238,4 +240,45 @@ func TestReadersAlwaysSeeOneWholeConfiguration(t *testing.T) {
 	}
 	close(stop)
 	readers.Wait()
+}
+
+// Audiences that are found out later hold beside the file, and after its next change.
+func TestAudiencesOfTheAPIServerAreAdded(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	write(t, path, header+"policy: {apiServerAudiences: [configured]}\n")
+	store, err := config.NewStore(config.StoreOptions{
+		Path: path, Environment: environment(), Interval: time.Millisecond, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !store.AddAPIServerAudiences([]string{"a", "b"}) || store.AddAPIServerAudiences([]string{"b", "a"}) || !store.AddAPIServerAudiences([]string{"c", "a"}) {
+		t.Error("what is new is not told from what is not")
+	}
+	expectRefused := func() {
+		t.Helper()
+		for audience, refused := range map[string]bool{"a": true, "b": true, "c": true, "configured": true, "d": false} {
+			if allows(store.Current(), audience) == refused {
+				t.Errorf("audience %s: refused is not %t", audience, refused)
+			}
+		}
+	}
+	expectRefused()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _ = store.Run(ctx) }()
+	write(t, path, header+"policy: {apiServerAudiences: [configured], audiences: {denied: [x]}}\n")
+	for allows(store.Current(), "x") && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	expectRefused()
+	many := make([]string, 1000)
+	for i := range many {
+		many[i] = "many-" + strconv.Itoa(i)
+	}
+	store.AddAPIServerAudiences(many)
+	if allows(store.Current(), "many-10") || !allows(store.Current(), "many-900") {
+		t.Error("the number of audiences is not bounded")
+	}
 }

@@ -33,7 +33,7 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 				pass(11 * time.Minute)
 			},
 			[]string{"0s login _one", "10m0s check 1", "10m0s login _one"},
-			`level=WARN msg="the token is not valid any more, before its time" err="could not renew: 403: invalid token"`,
+			`level=WARN msg="the token is not valid any more, before its time" error="could not renew: 403: invalid token"`,
 		},
 		{
 			"an older server that told it before", nil,

@@ -26,7 +26,7 @@ func listen(ctx context.Context, address string, r *report, ask func(), log *slo
 	go func() {
 		defer close(done)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("listener stopped", "err", err)
+			log.Error("listener stopped", "error", err)
 		}
 	}()
 	log.Info("serving probes and metrics", "address", listener.Addr().String())

@@ -676,7 +676,7 @@ func TestTheCAIsCopiedForTheWorkload(t *testing.T) {
 		stop := f.run(t)
 		pass(70 * time.Second) // the next attempt by itself would be at 127 s
 		f.party.questions()
-		if !f.output.Has(`msg="cannot access file" subject="certificate authorities" err="could not read the certificate authorities: open `) {
+		if !f.output.Has(`msg="cannot access file" subject="certificate authorities" error="could not read the certificate authorities: open `) {
 			t.Error(f.output.String())
 		}
 		for i, ca := range []string{certificate(t), certificate(t)} {
@@ -847,7 +847,7 @@ func TestWhatDoesNotHealByItselfIsSaid(t *testing.T) {
 		stop := f.run(t)
 		synctest.Wait()
 		want := `level=ERROR msg="attempt rejected (permanent error)" step=login class=denied ` +
-			`err="could not log in to Vault at https://v: 400: \"no\"" attempt=1 next=5s`
+			`error="could not log in to Vault at https://v: 400: \"no\"" attempt=1 next=5s`
 		if !f.output.Has(want) {
 			t.Error(f.output.String())
 		}

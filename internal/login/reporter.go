@@ -43,7 +43,7 @@ func (r *reporter) warnOnce(subject string, err error) {
 		text = err.Error()
 	}
 	if text != "" && text != r.warned[subject] {
-		r.log.Warn("cannot access file", "subject", subject, "err", text)
+		r.log.Warn("cannot access file", "subject", subject, "error", text)
 	}
 	r.warned[subject] = text
 }
@@ -92,7 +92,7 @@ func few(list []string, secrets ...secret.Text) []string {
 // revoked notes a revocation, or that there was none.
 func (r *reporter) revoked(err error) {
 	if err != nil {
-		r.log.Warn("a token was not revoked", "err", err.Error())
+		r.log.Warn("a token was not revoked", "error", err.Error())
 		return
 	}
 	r.log.Info("revoked a token")
@@ -113,7 +113,7 @@ func (r *reporter) failed(ctx context.Context, step string, err error, a attempt
 		level = slog.LevelWarn
 	}
 	attributes := []any{
-		"step", step, "class", string(facts.Class), "err", err.Error(),
+		"step", step, "class", string(facts.Class), "error", err.Error(),
 		"attempt", a.number, "next", a.next.Round(time.Millisecond).String(),
 	}
 	if facts.Final() {

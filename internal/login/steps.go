@@ -82,7 +82,7 @@ func (l *login) renew(ctx context.Context) {
 	switch {
 	case err == nil:
 	case tried == untried && l.session.rights.renew == lacking:
-		l.tell.log.Warn("tokens cannot be renewed, so there will be logins instead", "err", err.Error())
+		l.tell.log.Warn("tokens cannot be renewed, so there will be logins instead", "error", err.Error())
 		l.state = l.state.RenewFailed(time.Now(), failure.Of(err))
 		return
 	default:
@@ -113,18 +113,18 @@ func (l *login) check(ctx context.Context) {
 	dead := l.session.rights.lookup.after(err)
 	switch {
 	case dead:
-		l.tell.log.Warn("the token is not valid any more, before its time", "err", err.Error())
+		l.tell.log.Warn("the token is not valid any more, before its time", "error", err.Error())
 		l.tell.say(func(s *status.Status) { s.Dead = true })
 		l.state = l.state.TokenDied(time.Now())
 		if l.state.AwaitsJWT() {
 			l.awaitJWT(ctx)
 		}
 	case l.session.rights.lookup == lacking:
-		l.tell.log.Info("tokens cannot be checked", "err", err.Error())
+		l.tell.log.Info("tokens cannot be checked", "error", err.Error())
 		l.state = l.state.CheckRefused(time.Now())
 	default:
 		if err != nil {
-			l.tell.log.Debug("the token was not checked", "err", err.Error())
+			l.tell.log.Debug("the token was not checked", "error", err.Error())
 		}
 		l.state = l.state.Checked(time.Now())
 	}

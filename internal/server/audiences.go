@@ -1,10 +1,16 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/filewatch"
 )
 
 // ownTokenFile is where a pod finds its token for the API server.
@@ -19,6 +25,19 @@ func ownAudiences(tokenFile string) []string {
 		return nil
 	}
 	return audiences(string(token))
+}
+
+// followAudiences returns the task that reads the token again when the kubelet has
+// replaced it: after a change of the issuer it has other audiences.
+func followAudiences(tokenFile string, interval time.Duration, store *config.Store, log *slog.Logger) task {
+	return func(ctx context.Context) error {
+		filewatch.Follow(ctx, tokenFile, interval, nil, func(token []byte, err error) {
+			if err == nil && store.AddAPIServerAudiences(audiences(string(token))) {
+				log.Info("the API server has new audiences, which pods may not ask for")
+			}
+		})
+		return nil
+	}
 }
 
 // audiences returns the `aud` claim of a JWT (RFC 7519 section 4.1.3), a string

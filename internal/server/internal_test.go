@@ -2,13 +2,20 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // jwt is a token with a payload. Nobody looks at the rest of it.
@@ -44,6 +51,50 @@ func TestTheAudiencesOfTheOwnToken(t *testing.T) {
 	}
 	if got := ownAudiences(filepath.Join(t.TempDir(), "missing")); got != nil {
 		t.Errorf("outside a cluster: %q", got)
+	}
+}
+
+// After a change of the issuer, pods may ask neither for the old audience nor for the new
+// one, without a restart.
+func TestAudiencesOfANewToken(t *testing.T) {
+	t.Parallel()
+	write := func(path, claims string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(jwt(claims)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "token")
+	write(path, `{"aud":["https://old.example.com"]}`)
+	environment := config.Environment{Prefix: annotations.DefaultPrefix, APIServerAudiences: ownAudiences(path)}
+	log := &testutil.Log{}
+	store, err := config.NewStore(config.StoreOptions{Environment: environment, Log: log.Logger(), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- followAudiences(path, time.Millisecond, store, log.Logger())(ctx) }()
+	refused := func(audience string) bool {
+		rules := store.Current().Policy.For("default")
+		return rules.Audience(audience) != nil
+	}
+	if !refused("https://old.example.com") || refused("https://new.example.com") {
+		t.Error("the first token's audience is allowed, or another one is not")
+	}
+	write(path, `{"aud":["https://new.example.com"]}`)
+	for !refused("https://new.example.com") && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if !refused("https://old.example.com") || refused("https://other.example.com") {
+		t.Error("the old audience is allowed, or another one is not")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !log.Has("the API server has new audiences") {
+		t.Errorf("the log says %s", log)
 	}
 }
 

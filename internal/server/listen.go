@@ -60,9 +60,9 @@ func newServer(inner net.Listener, handler http.Handler, b bound) (*http.Server,
 	return s, connections.listener(inner)
 }
 
-// serve returns the task that serves plain HTTP on an address, until its context
-// ends.
-func serve(address string, handler http.Handler, log *slog.Logger) task {
+// serve returns the task that serves something by plain HTTP on an address, until its
+// context ends.
+func serve(what, address string, handler http.Handler, log *slog.Logger) task {
 	return func(ctx context.Context) error {
 		if address == disabled {
 			return nil
@@ -71,7 +71,7 @@ func serve(address string, handler http.Handler, log *slog.Logger) task {
 		if err != nil {
 			return err
 		}
-		log.Info("serving", "address", inner.Addr().String())
+		log.Info("serving", "what", what, "address", inner.Addr().String())
 		server, listener := newServer(inner, handler, plainBound)
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()
@@ -89,7 +89,7 @@ func serveHooks(o *Options, handler http.Handler, configure func(*tls.Config), l
 		if err != nil {
 			return err
 		}
-		log.Info("serving admission reviews", "address", inner.Addr().String())
+		log.Info("serving", "what", "admission reviews", "address", inner.Addr().String())
 		config := &tls.Config{MinVersion: tls.VersionTLS12}
 		configure(config)
 		server, listener := newServer(inner, handler, hookBound)

@@ -14,7 +14,7 @@ import (
 
 // newLogger returns the program's logger, and makes the libraries write to it.
 func newLogger(o *Options, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: logLevels[o.LogLevel]}
+	options := &slog.HandlerOptions{Level: logLevels[o.LogLevel], ReplaceAttr: writeDuration}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if o.LogFormat == "text" {
 		handler = slog.NewTextHandler(w, options)
@@ -25,6 +25,15 @@ func newLogger(o *Options, w io.Writer) *slog.Logger {
 	log.SetFlags(0)
 	log.SetOutput(&standardLog{logger})
 	return logger
+}
+
+// writeDuration writes durations as Go does (1.5s), in both formats. In JSON they would
+// be nanoseconds.
+func writeDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // standardLog takes what net/http writes to the standard logger.

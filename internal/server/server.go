@@ -71,15 +71,15 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 
 	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates", o.Certs.Certificates)
 	run := runner{log: log}
-	run.background(store.Run)
+	run.background(store.Run, followAudiences(ownTokenFile, time.Minute, store, log))
 	run.background(source.tasks...)
 	run.background(audit...)
 	if clients != nil {
 		run.background(clients.Run)
 	}
 	run.background(
-		serve(o.HealthProbeBindAddress, ready.probes(), log),
-		serve(o.MetricsBindAddress, metricsHandler(gatherers), log),
+		serve("probes", o.HealthProbeBindAddress, ready.probes(), log),
+		serve("metrics", o.MetricsBindAddress, metricsHandler(gatherers), log),
 	)
 	run.foreground(serveHooks(&o, hooks.WebhookMux(), o.tlsConfig(source.certificateSource, clients), log))
 	return run.until(ctx, func() {

@@ -335,7 +335,7 @@ func certificateExpiry(seconds string) string {
 }
 
 func loginConfig(image string) string {
-	return configHead + "login:\n  image: " + image + "\n  imagePullPolicy: IfNotPresent\n"
+	return configHead + "login:\n  env:\n    OIDC_LOGIN_LOG_FORMAT: json\n  image: " + image + "\n  imagePullPolicy: IfNotPresent\n"
 }
 
 func TestValues(t *testing.T) {

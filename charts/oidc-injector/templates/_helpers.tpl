@@ -188,7 +188,7 @@ matchExpressions:
 {{- $login := dict "image" (include "oidc-injector.image" (list $ .Values.login.image)) "imagePullPolicy" .Values.login.image.pullPolicy -}}
 {{- with .Values.login.resources }}{{ $_ := set $login "resources" . }}{{ end -}}
 {{- with .Values.login.caBundle }}{{ $_ := set $login "caBundle" . }}{{ end -}}
-{{- with .Values.login.env }}{{ $_ := set $login "env" . }}{{ end -}}
+{{- $_ := set $login "env" (merge (dict) (.Values.login.env | default dict) (dict "OIDC_LOGIN_LOG_FORMAT" .Values.log.format)) -}}
 {{- $_ := set $config "login" $login -}}
 {{- end -}}
 {{- $policy := dict -}}
