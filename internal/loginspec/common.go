@@ -32,6 +32,9 @@ const (
 	LogLevel       Name = "log-level"
 )
 
+// PortName is the name of the port at which a login container serves metrics.
+const PortName = "oidc-login"
+
 // The modes of the program.
 const (
 	// ModeSidecar keeps the result fresh until it is told to end.

@@ -3,6 +3,7 @@ package mutate
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,13 +33,14 @@ type LoginContainer struct {
 
 // loginContainer is the container that does a login, whose token is mounted from
 // the volume of a name. A pod's containers share its address, so that only the
-// first of its logins can listen.
+// first of its logins can listen; with the node's address, none does.
 func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings LoginContainer) *corev1.Container {
+	listens := first && !pod.hostNetwork
 	c := &corev1.Container{
 		Name:            l.containerName,
 		Image:           settings.Image,
 		ImagePullPolicy: settings.ImagePullPolicy,
-		Env:             slices.Concat(loginEnv(pod, l, settings), furtherEnv(settings.Env, first)),
+		Env:             slices.Concat(loginEnv(pod, l, settings), furtherEnv(settings.Env, listens)),
 		Resources:       settings.Resources,
 		SecurityContext: loginSecurity(pod, l),
 		VolumeMounts:    []corev1.VolumeMount{{Name: l.volume, MountPath: l.path}},
@@ -51,8 +53,26 @@ func loginContainer(pod *Pod, l login, tokenVolume string, first bool, settings 
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
 		c.StartupProbe = startupProbe()
+		if listens {
+			c.Ports = listenPorts(settings.Env)
+		}
 	}
 	return c
+}
+
+// listenPorts is the port that the program listens at, under the name by which a
+// PodMonitor finds it.
+func listenPorts(env []corev1.EnvVar) []corev1.ContainerPort {
+	i := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == loginspec.ListenAddress.Env() })
+	if i < 0 {
+		return nil
+	}
+	_, text, err := net.SplitHostPort(env[i].Value)
+	port, portErr := strconv.ParseInt(text, 10, 32)
+	if err != nil || portErr != nil || port == 0 {
+		return nil
+	}
+	return []corev1.ContainerPort{{Name: loginspec.PortName, ContainerPort: int32(port), Protocol: corev1.ProtocolTCP}}
 }
 
 // startupProbe holds back the containers that follow until the login is done.
@@ -146,8 +166,8 @@ func ownValues(pod *Pod, l login, settings LoginContainer) loginspec.Values {
 }
 
 // furtherEnv are the variables of the configuration.
-func furtherEnv(env []corev1.EnvVar, first bool) []corev1.EnvVar {
-	if first {
+func furtherEnv(env []corev1.EnvVar, listens bool) []corev1.EnvVar {
+	if listens {
 		return env
 	}
 	return slices.DeleteFunc(slices.Clone(env), func(e corev1.EnvVar) bool { return e.Name == loginspec.ListenAddress.Env() })

@@ -568,6 +568,14 @@ func TestOnlyTheFirstLoginListens(t *testing.T) {
 		if env["OIDC_LOGIN_LISTEN_ADDRESS"] != want || env["HTTPS_PROXY"] == "" {
 			t.Errorf("container %s has %v", name, env)
 		}
+		if ports := find(t, pod, name).Ports; (len(ports) == 1 && ports[0].Name == "oidc-login" && ports[0].ContainerPort == 8080) != (want != "") {
+			t.Errorf("container %s has ports %v", name, ports)
+		}
+	}
+	// The node's address is everybody's.
+	pod = typed(t, createWith(t, k.pod(t, "hostNetwork: true\ncontainers: [{name: app}]"), o).Pod)
+	if c := find(t, pod, "oidc-login-x"); envOf(c)["OIDC_LOGIN_LISTEN_ADDRESS"] != "" || len(c.Ports) > 0 {
+		t.Errorf("with the node's address the container has %v, %v", c.Env, c.Ports)
 	}
 }
 

@@ -32,6 +32,8 @@ type Pod struct {
 	ephemeralContainers           []container
 	security                      security
 	hasVolumes, hasInitContainers bool
+	// hostNetwork is true where the pod's ports are the node's.
+	hostNetwork bool
 	// hasResources is true where the pod names resources as a whole (spec.resources).
 	hasResources bool
 
@@ -331,6 +333,8 @@ func (r *podReader) spec() {
 			})
 		case "affinity":
 			r.affinity()
+		case "hostNetwork":
+			pod.hostNetwork = r.Bool()
 		case "securityContext":
 			pod.security = r.security(true)
 		case "resources":

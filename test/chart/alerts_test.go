@@ -123,6 +123,16 @@ var alertsTable = map[string]struct {
 		fires:  map[string][]string{"one of two": {`oidc_injector_config_last_reload_successful{` + ours + `} 0x60`, `oidc_injector_config_last_reload_successful{` + other + `} 1x60`}},
 		silent: map[string][]string{"two": {`oidc_injector_config_last_reload_successful{` + ours + `} 1x60`}},
 	},
+	"OIDCInjectorLoginsFailing": {
+		fires: map[string][]string{"one of two": {
+			`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 1x60`, `oidc_login_last_error{` + logins + `,namespace="a",pod="a-2",class="denied"} 0x60`,
+		}},
+		silent: map[string][]string{
+			"none":          {`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 0x60`},
+			"over by now":   {`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 1x50 0x10`},
+			"another job's": {`oidc_login_last_error{job="x",namespace="a",pod="a-1",class="denied"} 1x60`},
+		},
+	},
 	"OIDCInjectorMissedPods": {
 		fires:  map[string][]string{"with the leader": {`oidc_injector_missed_pods{` + ours + `,reason="not_injected"} 2x60`, `oidc_injector_missed_pods{` + other + `,reason="not_injected"} 0x60`}},
 		silent: map[string][]string{"none": {`oidc_injector_missed_pods{` + ours + `,reason="not_injected"} 0x60`}},
@@ -138,6 +148,9 @@ var alertsTable = map[string]struct {
 		}},
 	},
 }
+
+// logins are the labels of the login containers' series.
+const logins = `job="oidc-injector/oidc-injector-logins"`
 
 // other are the labels of another replica.
 const other = `namespace="oidc-injector",job="oidc-injector-metrics",pod="oidc-injector-2"`
@@ -160,7 +173,7 @@ func life(certificate string, whole, left time.Duration) []string {
 
 // TestAlerts has Prometheus' own engine evaluate the alerts.
 func TestAlerts(t *testing.T) {
-	all := render(t, "audit: {enabled: true}\nmetrics: {prometheusRule: {enabled: true}}")
+	all := render(t, "audit: {enabled: true}\nlogin: {metrics: {port: 9102, podMonitor: {enabled: true}}}\nmetrics: {prometheusRule: {enabled: true}}")
 	groups, _, err := unstructured.NestedSlice(all["PrometheusRule/oidc-injector"].Object, "spec", "groups")
 	if err != nil {
 		t.Fatal(err)

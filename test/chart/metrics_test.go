@@ -24,7 +24,7 @@ func TestMetricsExist(t *testing.T) {
 		"kube_deployment_status_replicas_ready": true,
 		"kube_deployment_spec_replicas":         true,
 	}
-	quoted := regexp.MustCompile(`"(oidc_injector_[a-z_]+)"`)
+	quoted := regexp.MustCompile(`"(oidc_(?:injector|login)_[a-z_]+)"`)
 	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
@@ -46,7 +46,7 @@ func TestMetricsExist(t *testing.T) {
 		t.Error("the dashboard is no JSON")
 	}
 	alerts := render(t, variants["everything"]).at(t, rules+"[*].expr}")
-	series := regexp.MustCompile(`\b((oidc_injector|apiserver|process|kube_deployment)_[a-z_]+|ALERTS)\b`)
+	series := regexp.MustCompile(`\b((oidc_injector|oidc_login|apiserver|process|kube_deployment)_[a-z_]+|ALERTS)\b`)
 	found := 0
 	for _, name := range series.FindAllString(string(dashboard)+alerts, -1) {
 		found++
@@ -76,7 +76,7 @@ func TestTheDashboardsQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	variables := strings.NewReplacer("$__rate_interval", "5m", "$cluster", ".*", "$namespace", "oidc-injector", "$job", "oidc-injector-metrics")
-	series := regexp.MustCompile(`\b((oidc_injector|apiserver|process|kube_deployment)_[a-z_]+|ALERTS)\b`)
+	series := regexp.MustCompile(`\b((oidc_injector|oidc_login|apiserver|process|kube_deployment)_[a-z_]+|ALERTS)\b`)
 	queries := 0
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {

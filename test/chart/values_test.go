@@ -263,6 +263,13 @@ var valuesTable = map[string]struct {
 	}},
 	"metrics.enabled":                {"metrics.enabled=false", expectations{"Service/oidc-injector-metrics": "false"}},
 	"metrics.serviceMonitor.enabled": {"metrics.serviceMonitor.enabled=true", expectations{monitor + " {.spec.endpoints}": `[{"path":"/metrics","port":"metrics"}]`}},
+	"login.metrics": {"login.metrics.port=9102,login.metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true", expectations{
+		configMap: configHead + "login:\n  env:\n    OIDC_LOGIN_LISTEN_ADDRESS: :9102\n    OIDC_LOGIN_LOG_FORMAT: json\n" +
+			"  image: registry.invalid/oidc-injector/oidc-login:v0.1.0\n  imagePullPolicy: IfNotPresent\n",
+		"PodMonitor/oidc-injector-logins {.spec.podMetricsEndpoints[0].port}": "oidc-login", rules + "[*].alert}": allAlerts + " OIDCInjectorLoginsFailing",
+		rules + "[12].expr}": `max by (namespace, class) (oidc_login_last_error{job="oidc-injector/oidc-injector-logins"}) > 0`, rules + "[12].labels.namespace}": "",
+	}},
+	"no login.metrics":               {"", expectations{"PodMonitor/oidc-injector-logins": "false"}},
 	"metrics.prometheusRule.enabled": {"metrics.prometheusRule.enabled=true", expectations{rules + "[*].alert}": allAlerts}},
 	"metrics.prometheusRule.disabled": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.disabled={OIDCInjectorSlow}", expectations{
 		rules + "[*].alert}": strings.Replace(allAlerts, "OIDCInjectorSlow ", "", 1),
@@ -389,6 +396,7 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 		"podDisruptionBudget.maxUnavailable=0%":               "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: at least 1",
 		"global.imageRegistry=https://r.example.com":          "global.imageRegistry: https://r.example.com has a scheme: registries are named without one",
 		"login.image.registry=http://r.example.com":           "login.image.registry: http://r.example.com has a scheme: registries are named without one",
+		"login.metrics.podMonitor.enabled=true":               "login.metrics.podMonitor.enabled: set login.metrics.port, too: without it there is nothing to monitor",
 		"replicas=21,hostNetwork=true":                        "resourceQuota.pods: 20 is too few: there has to be room for replicas, 21",
 		"replicas=20":                                         "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, while pods are replaced",
 	} {

@@ -53,6 +53,7 @@ login:
   image: {registry: "other.example.com:5000/mirror", tag: v8, pullPolicy: Always}
   resources: {requests: {cpu: 1m}, limits: {memory: 64Mi}}
   env: {HTTPS_PROXY: "http://proxy.example.com:3128"}
+  metrics: {port: 9102, podMonitor: {enabled: true, labels: {prometheus: main}}}
 config:
   defaults: {expiration: 30m, skip-containers: istio-proxy}
   maxExpiration: 12h

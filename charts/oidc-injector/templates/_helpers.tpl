@@ -188,7 +188,9 @@ matchExpressions:
 {{- $login := dict "image" (include "oidc-injector.image" (list $ .Values.login.image)) "imagePullPolicy" .Values.login.image.pullPolicy -}}
 {{- with .Values.login.resources }}{{ $_ := set $login "resources" . }}{{ end -}}
 {{- with .Values.login.caBundle }}{{ $_ := set $login "caBundle" . }}{{ end -}}
-{{- $_ := set $login "env" (merge (dict) (.Values.login.env | default dict) (dict "OIDC_LOGIN_LOG_FORMAT" .Values.log.format)) -}}
+{{- $env := dict "OIDC_LOGIN_LOG_FORMAT" .Values.log.format -}}
+{{- with (.Values.login.metrics | default dict).port }}{{ $_ := set $env "OIDC_LOGIN_LISTEN_ADDRESS" (printf ":%d" (int .)) }}{{ end -}}
+{{- $_ := set $login "env" (merge (dict) (.Values.login.env | default dict) $env) -}}
 {{- $_ := set $config "login" $login -}}
 {{- end -}}
 {{- $policy := dict -}}

@@ -104,6 +104,9 @@ once.
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- $errors = append $errors "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create" -}}
 {{- end -}}
+{{- if and .Values.login.metrics.podMonitor.enabled (not .Values.login.metrics.port) -}}
+{{- $errors = append $errors "login.metrics.podMonitor.enabled: set login.metrics.port, too: without it there is nothing to monitor" -}}
+{{- end -}}
 {{- if not .Values.metrics.enabled -}}
 {{- if .Values.metrics.serviceMonitor.enabled -}}
 {{- $errors = append $errors "metrics.serviceMonitor.enabled: set metrics.enabled, too: there is nothing to monitor without the Service" -}}
