@@ -252,7 +252,7 @@ func TestInjectedPodsOfAllKindsAreInOrder(t *testing.T) {
 	in := install(t, "kinds", clusterRules(), namespaceRules())
 	config := t.TempDir() + "/config.yaml"
 	writeFile(t, config, "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\nlogin: {image: login}\n"+
-		"profiles: {both: {audience: vault, audience.aws: sts}}\n")
+		"profiles: {both: {audience: vault, audience.aws: sts}}\npolicy: {loginAddresses: {allowed: [\"*\"]}}\n")
 	r := in.start(t, "--config="+config)
 	r.awaitLeader(t, 1)
 	shop := in.served(t, "shop", true)
