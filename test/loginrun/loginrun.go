@@ -281,7 +281,7 @@ type Event struct {
 	Message string `json:"msg"`
 	Step    string `json:"step"`
 	Class   string `json:"class"`
-	Err     string `json:"err"`
+	Err     string `json:"error"`
 	Because string `json:"because"`
 	Address string `json:"address"`
 }
