@@ -23,15 +23,17 @@ const (
 	failures  = "oidc_injector_certificate_sync_failures_total"
 )
 
-// startTwo starts two replicas at once, as a Deployment does, and waits until
-// they are ready.
-func (in *installation) startTwo(t *testing.T, flags ...string) {
+// startTogether starts replicas at once, as a Deployment does, and waits until
+// they are ready and the Service leads to all of them.
+func (in *installation) startTogether(t *testing.T, n int, flags ...string) {
 	t.Helper()
-	for range 2 {
+	for range n {
 		in.start(t, flags...)
 	}
 	for _, r := range in.replicas {
-		if took := r.awaitReady(t); took > 5*time.Second {
+		took := r.awaitReady(t)
+		t.Logf("ready after %v", took)
+		if took > 5*time.Second {
 			t.Errorf("ready after %v", took)
 		}
 	}
@@ -59,16 +61,7 @@ func TestAFreshInstallIsReadyAtOnce(t *testing.T) {
 		t.Run("with the Secret "+name, func(t *testing.T) {
 			in := install(t, "fresh-"+name)
 			prepare(in)
-			for range 3 {
-				in.start(t)
-			}
-			for _, r := range in.replicas {
-				took := r.awaitReady(t)
-				t.Logf("ready after %v", took)
-				if took > 5*time.Second {
-					t.Errorf("ready after %v", took)
-				}
-			}
+			in.startTogether(t, 3)
 			bundle := in.bundle(t)
 			if got := subjects(t, bundle); len(got) != 1 {
 				t.Errorf("the bundle holds %q, want the one CA that all replicas share", got)
@@ -141,7 +134,7 @@ func TestOnlyTheBundleIsOurs(t *testing.T) {
 // TestRotationLosesNoPod rotates serving certificates and CA several times.
 func TestRotationLosesNoPod(t *testing.T) {
 	in := install(t, "rotation")
-	in.startTwo(t, "--ca-duration=45s", "--certificate-duration=15s")
+	in.startTogether(t, 2, "--ca-duration=45s", "--certificate-duration=15s")
 	l := startLoad(t, in)
 	eventuallyWithin(t, 3*time.Minute, "the CA was rotated three times", func() bool { return in.total(t, rotations, "certificate", "ca") >= 3 })
 	// One more, that somebody asks for, once both replicas have seen the last one: a
@@ -167,7 +160,7 @@ func TestRotationLosesNoPod(t *testing.T) {
 // TestADamagedSecretHealsUnnoticed does to the Secret what people do.
 func TestADamagedSecretHealsUnnoticed(t *testing.T) {
 	in := install(t, "secret")
-	in.startTwo(t)
+	in.startTogether(t, 2)
 	l := startLoad(t, in)
 	secrets := kube.Client().CoreV1().Secrets(in.namespace)
 	healthy := in.secret(t)
@@ -216,7 +209,7 @@ func TestAForeignCAIsTakenOver(t *testing.T) {
 	other := install(t, "other")
 	other.start(t).awaitReady(t)
 	in := install(t, "restored")
-	in.startTwo(t, "--certificate-duration=20s", "--ca-duration=1h") // settles after 2 s
+	in.startTogether(t, 2, "--certificate-duration=20s", "--ca-duration=1h") // settles after 2 s
 	l := startLoad(t, in)
 	old, backup := in.secret(t), other.secret(t)
 	secret := in.secret(t)
@@ -248,7 +241,7 @@ func TestAForeignCAIsTakenOver(t *testing.T) {
 // TestAnOverwrittenBundleHealsWithinAMoment measures what fails until then.
 func TestAnOverwrittenBundleHealsWithinAMoment(t *testing.T) {
 	in := install(t, "bundle")
-	in.startTwo(t)
+	in.startTogether(t, 2)
 	bundle := in.bundle(t)
 	l := startLoad(t, in)
 	foreign := string(kube.CA())
@@ -279,7 +272,7 @@ func TestAnOverwrittenBundleHealsWithinAMoment(t *testing.T) {
 // the replicas run.
 func TestARecreatedConfigurationIsFilledAtOnce(t *testing.T) {
 	in := install(t, "recreated")
-	in.startTwo(t)
+	in.startTogether(t, 2)
 	bundle := in.bundle(t)
 	in.unregister(t)
 	time.Sleep(time.Second)
@@ -303,7 +296,7 @@ func TestARecreatedConfigurationIsFilledAtOnce(t *testing.T) {
 // TestTheAPIServerMayGoAway restarts it under load.
 func TestTheAPIServerMayGoAway(t *testing.T) {
 	in := install(t, "restart")
-	in.startTwo(t, "--ca-duration=60s", "--certificate-duration=20s")
+	in.startTogether(t, 2, "--ca-duration=60s", "--certificate-duration=20s")
 	if err := kube.StopAPIServer(); err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +330,7 @@ func TestALongOutage(t *testing.T) {
 	first.stop(t)
 	in.replicas = nil
 	time.Sleep(32 * time.Second)
-	in.startTwo(t)
+	in.startTogether(t, 2)
 	if got := subjects(t, in.bundle(t)); len(got) != 1 || bytes.Equal(in.bundle(t), old) {
 		t.Errorf("the bundle holds %q", got)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,7 +77,25 @@ func install(t *testing.T, name string, changes ...func(*installation)) *install
 	in.createSecret(t)
 	in.register(t)
 	t.Cleanup(func() { in.unregister(t) })
+	in.awaitInForce(t)
 	return in
+}
+
+// awaitInForce waits until the API server has heard of the rights and of the
+// registration. Between a chart's objects and its first replica there is the pull
+// of an image; here there is nothing.
+func (in *installation) awaitInForce(t *testing.T) {
+	t.Helper()
+	client := in.client(t)
+	eventually(t, "the rights are in force", func() bool {
+		_, secretErr := client.CoreV1().Secrets(in.namespace).Get(t.Context(), secretName, metav1.GetOptions{})
+		_, configurationErr := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), in.namespace, metav1.GetOptions{})
+		return secretErr == nil && configurationErr == nil
+	})
+	eventually(t, "the webhook is called", func() bool {
+		_, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil && strings.Contains(err.Error(), "failed calling webhook")
+	})
 }
 
 // createSecret creates the empty Secret that a chart has, so that it goes when
