@@ -183,6 +183,10 @@ var valuesTable = map[string]struct {
 		"Job/oidc-injector-config-check {.metadata.annotations.a}": "b", "ConfigMap/oidc-injector-config {.metadata.annotations.a}": "b",
 		"Secret/oidc-injector-ca {.metadata.annotations.a}": "b", "ValidatingAdmissionPolicy/oidc-injector-namespace-label {.metadata.annotations.a}": "b",
 	}},
+	"commonAnnotations beside own ones": {`commonAnnotations.helm\.sh/hook=post-delete,commonAnnotations.argocd\.argoproj\.io/sync-options=Prune=false`, expectations{
+		`Job/oidc-injector-config-check {.metadata.annotations.helm\.sh/hook}`: "pre-install,pre-upgrade", `Pod/oidc-injector-test {.metadata.annotations.helm\.sh/hook}`: "test",
+		`ConfigMap/oidc-injector-config {.metadata.annotations.argocd\.argoproj\.io/sync-options}`: "PruneLast=true",
+	}},
 	"extraObjects": {`extraObjects[0].apiVersion=v1,extraObjects[0].kind=ConfigMap,extraObjects[0].metadata.name=\{\{ .Release.Name \}\}-extra`, expectations{"ConfigMap/oidc-injector-extra": "true"}},
 	"namespaceOverride": {"namespaceOverride=other,metrics.prometheusRule.enabled=true", expectations{
 		deployment + " {.metadata.namespace}": "other", hooks + "[*].clientConfig.service.namespace}": "other other other", "--namespace": "other",

@@ -86,6 +86,43 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* What the pods of a check have in common, which run once and are gone. */}}
+{{- define "oidc-injector.oneOffPod" -}}
+{{- with include "oidc-injector.imagePullSecrets" . }}
+{{- . }}
+{{ end -}}
+{{- with .Values.nodeSelector -}}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+{{- with .Values.tolerations -}}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{/* And their container, but for its name and arguments. */}}
+{{- define "oidc-injector.oneOffContainer" -}}
+image: {{ include "oidc-injector.image" (list $ .Values.image) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
+resources:
+  requests:
+    cpu: 5m
+    memory: 16Mi
+  limits:
+    memory: 64Mi
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities:
+    drop: [ALL]
+  readOnlyRootFilesystem: true
+{{- end -}}
+
 {{/* Whether the webhook looks at its registration. */}}
 {{- define "oidc-injector.readsConfiguration" -}}
 {{- if or .Values.certificates.selfProbe (eq .Values.certificates.mode "managed") -}}true{{- end -}}
@@ -135,6 +172,20 @@ down: itself first of all.
 {{/* Whether there is a ResourceQuota for the priority class; one in kube-system would be for the whole control plane. */}}
 {{- define "oidc-injector.hasQuota" -}}
 {{- if and .Values.resourceQuota.enabled (has .Values.priorityClassName (list "system-cluster-critical" "system-node-critical")) (ne (include "oidc-injector.namespace" .) "kube-system") -}}true{{- end -}}
+{{- end -}}
+
+{{/* How an API server reaches the webhook: (list $ PATH). In modes but "secret" the bundle is somebody else's, and is not declared. */}}
+{{- define "oidc-injector.clientConfig" -}}
+{{- $root := index . 0 -}}
+clientConfig:
+  {{- if eq $root.Values.certificates.mode "secret" }}
+  caBundle: {{ $root.Values.certificates.secret.caBundle | b64enc }}
+  {{- end }}
+  service:
+    name: {{ include "oidc-injector.fullname" $root }}
+    namespace: {{ include "oidc-injector.namespace" $root | quote }}
+    path: {{ index . 1 }}
+    port: {{ $root.Values.service.port }}
 {{- end -}}
 
 {{/* Namespaces that the webhook serves. */}}

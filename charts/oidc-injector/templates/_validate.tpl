@@ -24,7 +24,9 @@ once.
 {{- if lt (include "oidc-injector.seconds" $longest | float64) 600.0 -}}
 {{- $errors = append $errors (printf "config.maxExpiration: %s is too short: it has to be at least 10m" $longest) -}}
 {{- end -}}
-{{- range $of, $keys := merge (dict "defaults" (.Values.config.defaults | default dict)) (.Values.config.profiles | default dict | include "oidc-injector.profilePaths" | fromYaml) -}}
+{{- $sets := dict "defaults" (.Values.config.defaults | default dict) -}}
+{{- range $name, $keys := .Values.config.profiles }}{{ $_ := set $sets (printf "profiles.%s" $name) $keys }}{{ end -}}
+{{- range $of, $keys := $sets -}}
 {{- range $key, $value := $keys -}}
 {{- if regexMatch "^expiration(\\.|$)" $key -}}
 {{- $seconds := include "oidc-injector.seconds" (regexReplaceAll "^[0-9]+$" $value "${0}s") | float64 -}}
@@ -118,13 +120,6 @@ once.
 {{- with $errors -}}
 {{- fail (printf "\n%s" (join "\n" .)) -}}
 {{- end -}}
-{{- end -}}
-
-{{/* The profiles by their paths in the configuration. */}}
-{{- define "oidc-injector.profilePaths" -}}
-{{- $paths := dict -}}
-{{- range $name, $keys := . }}{{ $_ := set $paths (printf "profiles.%s" $name) $keys }}{{ end -}}
-{{- toYaml $paths -}}
 {{- end -}}
 
 {{/* A Go duration, such as 1h30m, in seconds. */}}
