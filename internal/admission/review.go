@@ -209,8 +209,14 @@ func (r *reviewReader) known(from *jsonread.Reader) object {
 		from.Skip()
 		return object{}
 	}
-	w := workloadReader{Reader: from}
+	// Custom resources may have another shape than their kind's configuration says.
+	// That is nobody's mistake but theirs: they have no template then.
+	w := workloadReader{Reader: jsonread.NewString(from.Raw(from.Skip))}
+	defer w.Close()
 	w.read("", q.Template)
+	if w.Err() != nil {
+		return object{}
+	}
 	return w.object
 }
 

@@ -112,7 +112,7 @@ func (q *Request) misplaced(prefix annotations.Prefix) []string {
 	var warnings []string
 	for _, above := range q.Above {
 		for _, a := range above.List {
-			if _, below := template.Get(a.Name); below || !prefix.Owns(a.Name) || a.Name == prefix.Key(annotations.Status, "") {
+			if _, below := template.Get(a.Name); below || !prefix.Asks(a.Name) {
 				continue
 			}
 			if len(warnings) == maxMisplaced {

@@ -131,6 +131,29 @@ func TestWorkloadsAreDeniedWhereThePolicyWantsIt(t *testing.T) {
 	}
 }
 
+// What custom resources hold is not the webhook's to judge, and no error of its.
+func TestObjectsWithoutATemplateWhereOneIsExpectedArePassedOver(t *testing.T) {
+	t.Parallel()
+	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, path: spec.template}]")))
+	for _, object := range []string{
+		`{}`, `[]`, `"text"`, `7`, `{"spec":[]}`, `{"spec":"text"}`, `{"spec":{"template":"text"}}`, `{"spec":{"template":[1]}}`,
+		`{"spec":{"template":{"metadata":{"annotations":[]}}}}`, `{"spec":{"template":{"spec":{"containers":"none"}}}}`,
+		`{"metadata":{"annotations":{"oidc-injector.io/audience":7}},"spec":{"template":{}}}`,
+	} {
+		for _, a := range []ask{
+			{group: "example.com", resource: "things", object: object},
+			{operation: "UPDATE", group: "example.com", resource: "things", object: `{"spec":{}}`, oldObject: object},
+		} {
+			if response := h.admit(t, a.review()); !response.Allowed || response.Warnings != nil || response.Patch != nil {
+				t.Errorf("%s: response %v", object, response)
+			}
+		}
+	}
+	if log := h.log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN") {
+		t.Errorf("log %s", log)
+	}
+}
+
 func update(a ask, oldTemplate string) ask {
 	a.operation, a.oldObject = "UPDATE", workload("", "spec.template", oldTemplate)
 	return a

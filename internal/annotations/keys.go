@@ -115,6 +115,22 @@ func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool
 	return key, token, suffixed, true
 }
 
+// Asks reports whether an annotation of this full name is one by which people ask for
+// something: ours, but not the one that is written.
+func (p Prefix) Asks(annotation string) bool {
+	return p.Owns(annotation) && annotation != p.Key(Status, "")
+}
+
+// AsksAny is Asks for any annotation of an object.
+func (p Prefix) AsksAny(all map[string]string) bool {
+	for name := range all {
+		if p.Asks(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Owns reports whether an annotation of this full name is ours.
 func (p Prefix) Owns(annotation string) bool {
 	return len(annotation) > len(p) && annotation[len(p)] == '/' && annotation[:len(p)] == string(p)

@@ -43,7 +43,7 @@ var reasons = []Reason{Unverified, NotInjected, ForeignStatus, Incomplete, Denie
 // suspect judges by its metadata alone whether a pod may lack what it asks for,
 // and why; it is empty for the many that do not.
 func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
-	if !asks(parser.Prefix, m.Annotations) || m.DeletionTimestamp != nil {
+	if !parser.Prefix.AsksAny(m.Annotations) || m.DeletionTimestamp != nil {
 		return ""
 	}
 	if _, mirror := m.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
@@ -72,17 +72,6 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 		return Incomplete
 	}
 	return ""
-}
-
-// asks reports whether any annotation is ours but the one that we write. Most pods
-// have none, and are done with here.
-func asks(prefix annotations.Prefix, all map[string]string) bool {
-	for name := range all {
-		if prefix.Owns(name) && name != prefix.Key(annotations.Status, "") {
-			return true
-		}
-	}
-	return false
 }
 
 // covers reports whether a status names all that is asked for.

@@ -16,15 +16,12 @@ const maxConfigFile = 4 << 20
 // ConfigFile reads an InjectorConfig, "-" for the standard input, and writes to w that it
 // is valid. The error says everything that is wrong with it, in a line each.
 func ConfigFile(name string, in io.Reader, w io.Writer) error {
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		in = file
+	file, err := open(name, in)
+	if err != nil {
+		return err
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxConfigFile+1))
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
 	if err != nil {
 		return fmt.Errorf("could not read %s: %w", name, err)
 	}
@@ -44,4 +41,12 @@ func ConfigFile(name string, in io.Reader, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "ok: %s is a valid configuration\n", name)
 	return nil
+}
+
+// open opens a file, or the standard input for "-".
+func open(name string, stdin io.Reader) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	return os.Open(name)
 }

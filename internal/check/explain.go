@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -54,23 +53,22 @@ type subject struct {
 	// raw is the pod with all of its fields, known here or not.
 	raw []byte
 	// template is the path of the template that the pod is made of, if it is, and above
-	// are the annotations of its object.
+	// are the paths of annotations of ours that do not reach it.
 	template string
-	above    map[string]string
+	above    []string
+	// err says why there is no pod.
+	err error
 }
 
 // readPods reads the pods, and the pods of templates, of the file.
 func (o *Options) readPods(stdin io.Reader) ([]subject, error) {
-	if o.Filename != "-" {
-		file, err := os.Open(o.Filename)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		stdin = file
+	file, err := open(o.Filename, stdin)
+	if err != nil {
+		return nil, err
 	}
+	defer file.Close()
 	var pods []subject
-	for documents := yaml.NewYAMLOrJSONDecoder(bufio.NewReader(stdin), 4096); ; {
+	for documents := yaml.NewYAMLOrJSONDecoder(bufio.NewReader(file), 4096); ; {
 		var u unstructured.Unstructured
 		switch err := documents.Decode(&u.Object); {
 		case errors.Is(err, io.EOF) && len(pods) == 0:
@@ -80,55 +78,62 @@ func (o *Options) readPods(stdin io.Reader) ([]subject, error) {
 		case err != nil:
 			return nil, fmt.Errorf("could not read %s: %w", o.Filename, err)
 		}
-		more, err := o.podsOf(&u)
-		if err != nil {
-			return nil, err
-		}
-		pods = append(pods, more...)
+		pods = append(pods, o.podsOf(&u)...)
 	}
 }
 
 // podsOf are the pods of an object: one, or those of a list, or none.
-func (o *Options) podsOf(u *unstructured.Unstructured) ([]subject, error) {
+func (o *Options) podsOf(u *unstructured.Unstructured) []subject {
 	if u.IsList() {
 		var pods []subject
-		err := u.EachListItem(func(item runtime.Object) error {
-			more, err := o.podsOf(item.(*unstructured.Unstructured)) //nolint:forcetypeassert,errcheck // it has no others
-			pods = append(pods, more...)
-			return err
+		_ = u.EachListItem(func(item runtime.Object) error {
+			pods = append(pods, o.podsOf(item.(*unstructured.Unstructured))...) //nolint:forcetypeassert,errcheck // it has no others
+			return nil
 		})
-		return pods, err
+		return pods
 	}
 	kind := u.GroupVersionKind()
-	template, found := u.Object, kind.Group == "" && kind.Kind == "Pod"
 	path := podtemplate.FindKind(kind.Group, kind.Kind)
-	if path != "" {
-		template, found, _ = unstructured.NestedMap(u.Object, strings.Split(path, ".")...)
+	if path == "" && (kind.Group != "" || kind.Kind != "Pod") {
+		return nil
 	}
-	if !found {
-		return nil, nil
+	name := cmp.Or(u.GetName(), u.GetGenerateName())
+	s := subject{of: strings.ToLower(kind.Kind) + "/" + name, template: path, pod: &corev1.Pod{}}
+	template, at := u.Object, ""
+	for _, step := range slices.DeleteFunc(strings.Split(path, "."), func(s string) bool { return s == "" }) {
+		if list, _, _ := unstructured.NestedStringMap(template, "metadata", "annotations"); annotations.Prefix(o.AnnotationPrefix).AsksAny(list) {
+			s.above = append(s.above, at+"metadata.annotations")
+		}
+		template, _ = template[step].(map[string]any)
+		at += step + "."
 	}
-	of := strings.ToLower(kind.Kind) + "/" + u.GetName()
-	var pod corev1.Pod
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(template, &pod); err != nil {
-		return nil, fmt.Errorf("%s: %w", of, err)
+	if template == nil {
+		s.err = fmt.Errorf("it has no pod template at %s", path)
+		return []subject{s}
 	}
-	pod.Namespace = cmp.Or(u.GetNamespace(), o.Namespace)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(template, s.pod); err != nil {
+		s.err = fmt.Errorf("could not read the pod: %w", err)
+		return []subject{s}
+	}
+	s.pod.Namespace = cmp.Or(u.GetNamespace(), o.Namespace)
 	raw := unstructured.Unstructured{Object: runtime.DeepCopyJSON(template)}
 	raw.SetAPIVersion("v1")
 	raw.SetKind("Pod")
-	raw.SetNamespace(pod.Namespace)
+	raw.SetNamespace(s.pod.Namespace)
 	// A pod of that name may be there already.
 	raw.SetName("")
-	raw.SetGenerateName(u.GetName() + "-")
+	raw.SetGenerateName(strings.TrimSuffix(name, "-") + "-")
 	raw.SetResourceVersion("")
 	raw.SetUID("")
-	text, err := raw.MarshalJSON()
-	return []subject{{of: of, pod: &pod, raw: text, template: path, above: u.GetAnnotations()}}, err
+	s.raw, s.err = raw.MarshalJSON()
+	return []subject{s}
 }
 
 // explainPod has the API server admit a pod, and says what it has become.
 func (o *Options) explainPod(ctx context.Context, client coreclient.CoreV1Interface, said *warnings, w io.Writer, s subject) error {
+	if s.err != nil {
+		return s.err
+	}
 	said.texts = nil
 	prefix := annotations.Prefix(o.AnnotationPrefix)
 	after := &corev1.Pod{}
@@ -139,9 +144,9 @@ func (o *Options) explainPod(ctx context.Context, client coreclient.CoreV1Interf
 	if err != nil {
 		return fmt.Errorf("the API server does not admit the pod: %w", err)
 	}
-	if !anyOf(prefix, s.pod.Annotations) {
-		if anyOf(prefix, s.above) {
-			return fmt.Errorf("metadata.annotations have no effect: annotations of pods belong into %s.metadata.annotations", s.template)
+	if !prefix.AsksAny(s.pod.Annotations) {
+		if len(s.above) > 0 {
+			return fmt.Errorf("%s have no effect: annotations of pods belong into %s.metadata.annotations", strings.Join(s.above, " and "), s.template)
 		}
 		return fmt.Errorf("the pod has no annotation %s: it asks for nothing", prefix.Key("…", ""))
 	}
@@ -165,15 +170,6 @@ func (o *Options) explainPod(ctx context.Context, client coreclient.CoreV1Interf
 	return nil
 }
 
-func anyOf(prefix annotations.Prefix, all map[string]string) bool {
-	for name := range all {
-		if prefix.Owns(name) {
-			return true
-		}
-	}
-	return false
-}
-
 func names(all []string) string {
 	if len(all) == 0 {
 		return "none"
@@ -192,7 +188,7 @@ func describe(w io.Writer, before, after *corev1.Pod) {
 		}
 		for _, m := range c.VolumeMounts {
 			if !slices.ContainsFunc(old[i].VolumeMounts, func(o corev1.VolumeMount) bool { return o.MountPath == m.MountPath }) {
-				fmt.Fprintf(w, "  container %s gets %s%s\n", c.Name, m.MountPath, tokensIn(after, m.Name))
+				fmt.Fprintf(w, "  container %s gets %s%s\n", c.Name, m.MountPath, tokensIn(after, &c, m.MountPath))
 			}
 		}
 		for _, e := range c.Env {
@@ -203,18 +199,16 @@ func describe(w io.Writer, before, after *corev1.Pod) {
 	}
 }
 
-// tokensIn describes the tokens of a volume.
-func tokensIn(pod *corev1.Pod, volume string) string {
+// tokensIn describes the tokens of the volume that a container mounts at a directory.
+func tokensIn(pod *corev1.Pod, c *corev1.Container, directory string) string {
+	volume := volumeAt(pod, c, directory)
+	if volume == nil || volume.Projected == nil {
+		return ""
+	}
 	var b strings.Builder
-	for i := range pod.Spec.Volumes {
-		v := &pod.Spec.Volumes[i]
-		if v.Name != volume || v.Projected == nil {
-			continue
-		}
-		for _, source := range v.Projected.Sources {
-			if t := source.ServiceAccountToken; t != nil && t.Audience != "" && t.ExpirationSeconds != nil {
-				fmt.Fprintf(&b, "/%s: a token for audience %q, valid for %d s", t.Path, t.Audience, *t.ExpirationSeconds)
-			}
+	for _, source := range volume.Projected.Sources {
+		if t := source.ServiceAccountToken; t != nil && t.Audience != "" && t.ExpirationSeconds != nil {
+			fmt.Fprintf(&b, "/%s: a token for audience %q, valid for %d s", t.Path, t.Audience, *t.ExpirationSeconds)
 		}
 	}
 	return b.String()

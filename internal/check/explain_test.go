@@ -21,7 +21,7 @@ func injecting(t *testing.T) Options {
 	cfg := config.Default(config.Environment{Prefix: annotations.Prefix(options.AnnotationPrefix)})
 	return apiServer(t, func(w http.ResponseWriter, r *http.Request) {
 		var pod corev1.Pod
-		if err := json.NewDecoder(r.Body).Decode(&pod); err != nil || r.URL.Query().Get("dryRun") != "All" || pod.Name != "" || pod.GenerateName == "" {
+		if err := json.NewDecoder(r.Body).Decode(&pod); err != nil || r.URL.Query().Get("dryRun") != "All" || pod.Name != "" || pod.GenerateName == "-" || strings.HasSuffix(pod.GenerateName, "--") {
 			t.Errorf("request %s with pod %q, %v", r.URL, pod.Name, err)
 		}
 		after := &pod
@@ -77,6 +77,22 @@ items:
   kind: Job
   metadata: {name: h}
   spec: {template: {metadata: {annotations: {tokens.example.com/audience: ""}}, spec: {containers: [{name: app}]}}}
+- apiVersion: batch/v1
+  kind: CronJob
+  metadata: {name: i}
+  spec: {jobTemplate: {metadata: {annotations: {tokens.example.com/audience: vault}}, spec: {template: {spec: {containers: [{name: app}]}}}}}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: j}
+  spec: {template: null}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: k}
+  spec: {template: {spec: {containers: app}}}
+- apiVersion: v1
+  kind: Pod
+  metadata: {generateName: l-, annotations: {tokens.example.com/status: copied}}
+  spec: {containers: [{name: app}]}
 `
 
 func TestTheFateOfEachPodOfAFile(t *testing.T) {
@@ -99,6 +115,8 @@ daemonset/f in namespace other:
 replicaset/g in namespace shop:
 job/h in namespace shop:
 warning: the label is missing
+cronjob/i in namespace shop:
+pod/l- in namespace shop:
 `
 	if diff := cmp.Diff(wantOut, out.String()); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
@@ -108,7 +126,11 @@ statefulset/e: the pod has no annotation tokens.example.com/…: it asks for not
 daemonset/f: the webhook was not called: an annotated pod of namespace "other" came back without annotation tokens.example.com/status. ` +
 		`Either the MutatingWebhookConfiguration leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore
 replicaset/g: the webhook injects nothing: see its warnings
-job/h: the API server does not admit the pod: no`
+job/h: the API server does not admit the pod: no
+cronjob/i: spec.jobTemplate.metadata.annotations have no effect: annotations of pods belong into spec.jobTemplate.spec.template.metadata.annotations
+deployment/j: it has no pod template at spec.template
+deployment/k: could not read the pod: cannot restore slice from string
+pod/l-: the pod has no annotation tokens.example.com/…: it asks for nothing`
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -123,8 +145,7 @@ func TestAFileWithoutPods(t *testing.T) {
 		"":                                "holds no Pod",
 		"{apiVersion: v1, kind: Service}": "holds no Pod",
 		"{apiVersion: example.com/v1, kind: Pod}": "holds no Pod",
-		"{apiVersion: v1, kind: Pod, spec: 1}":    "pod/: ",
-		"a: [":                                    "could not read -: ",
+		"a: [": "could not read -: ",
 	} {
 		o := options
 		o.Filename = "-"
