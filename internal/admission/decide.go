@@ -227,7 +227,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 func mutateOptions(cfg *config.Config, version string, q *Request, warnings []string) mutate.Options {
 	return mutate.Options{
 		Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers,
-		Warnings: warnings, Template: q.Template != "",
+		SetTokenUser: cfg.SetTokenUser, Warnings: warnings, Template: q.Template != "",
 	}
 }
 

@@ -47,6 +47,11 @@ type InjectorConfig struct {
 	// pods, or patterns of them ('*', '?'), which replace the built-in list. What
 	// annotations say of all containers is not said of these.
 	InjectedContainers *[]string `json:"injectedContainers,omitempty"`
+	// SetTokenUser has volumes name the user that reads a token, where all containers
+	// that mount it run as one user, so that nobody else can
+	// (core/v1 ServiceAccountTokenProjection.user, KEP-5936). It needs the feature gate
+	// AtomicWriteVolumeUserFields, alpha in Kubernetes 1.37, of API servers and kubelets.
+	SetTokenUser bool `json:"setTokenUser,omitempty"`
 	// Login is the container that logs in.
 	Login LoginSpec `json:"login,omitzero"`
 	// PodTemplates says where objects keep the template of their pods, beside those
@@ -62,6 +67,8 @@ type Config struct {
 	Parser annotations.Parser
 	// InjectedContainers are the containers that other injectors add.
 	InjectedContainers nameset.Set
+	// SetTokenUser has volumes name the user that reads a token.
+	SetTokenUser bool
 	// Login is what login containers are made of.
 	Login LoginContainer
 	// PodTemplates says where objects keep the template of their pods.
@@ -112,6 +119,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			DenyUnknown:   file.Policy.UnknownAnnotations == policy.Deny,
 		},
 		InjectedContainers: nameset.New(file.injectedContainers()),
+		SetTokenUser:       file.SetTokenUser,
 		Login:              file.Login.compile(),
 		PodTemplates:       slices.Concat(podtemplate.BuiltIn, file.PodTemplates),
 		Workloads:          cmp.Or(file.Policy.Workloads, policy.Warn),

@@ -1,6 +1,7 @@
 package mutate
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -15,7 +16,8 @@ import (
 // and SetVolumeOwnership): where all containers run as one known user, or where
 // the pod has an fsGroup, the file is written 0600, whatever the volume's mode
 // says, and then owned by that user and made readable by that group. Otherwise
-// it is root's, with the volume's mode.
+// it is root's, with the volume's mode. A user that the volume names is the owner
+// in any case (KEP-5936, resolveFsUser).
 type file struct {
 	mode  int32
 	owner int64
@@ -33,11 +35,12 @@ const (
 	nobody int64 = -1
 )
 
-// tokenFile says what the kubelet makes of a token in a volume of this mode.
-func (p *Pod) tokenFile(volumeMode int32) file {
+// tokenFile says what the kubelet makes of a token in a volume of this mode, whose
+// owner the volume names or not.
+func (p *Pod) tokenFile(volumeMode int32, owner *int64) file {
 	f := file{mode: volumeMode, owner: root, group: root}
-	if p.onlyUser != nil {
-		f = file{mode: 0o600, owner: *p.onlyUser, group: root, fixed: true}
+	if owner = cmp.Or(owner, p.onlyUser); owner != nil {
+		f = file{mode: 0o600, owner: *owner, group: root, fixed: true}
 	}
 	if group := p.security.fsGroup; group != nil {
 		f.mode, f.group, f.fixed = 0o640, *group, true
@@ -111,7 +114,7 @@ func (p *Pod) tightestMode(containers []*container) *int32 {
 		return nil
 	}
 	for i := range narrowModes {
-		f := p.tokenFile(narrowModes[i])
+		f := p.tokenFile(narrowModes[i], nil)
 		if f.fixed {
 			return nil
 		}

@@ -46,7 +46,7 @@ func (k checker) checkDebug(p plan, old *Pod, volumes []placement, added []*cont
 			}
 			switch {
 			case s.view.token != nil && s.mount == nil:
-				k.unreadable(g.container, s.view, old.tokenFile(volumes[s.view.index].mode))
+				k.unreadable(g.container, s.view, old.tokenFile(volumes[s.view.index].mode, volumes[s.view.index].user))
 			case s.view.login != nil && s.view.container != nil:
 				k.unreadableResult(g.container, s.view)
 			}
@@ -60,17 +60,17 @@ func (k checker) checkDebug(p plan, old *Pod, volumes []placement, added []*cont
 // tokenMode warns of a container that could not read its token, as far as the pod
 // lets us know, and of an annotated mode that has no effect, or none yet.
 func (k checker) tokenMode(c *container, s shown, volume placement) {
-	mode := volume.mode
+	mode, user := volume.mode, volume.user
 	if s.mount != nil {
 		existing := k.pod.volume(s.mount.volume)
 		if existing == nil || !checkMode(k.pod, existing, s.view.token, k.findings) {
 			return
 		}
-		mode = existing.mode
+		mode, user = existing.mode, existing.owner(s.view.token)
 	} else if volume.name == "" {
 		return // which is an error already
 	}
-	made := k.pod.tokenFile(mode)
+	made := k.pod.tokenFile(mode, user)
 	if want := annotatedMode(k.pod, s.view.token); made.fixed && want != nil && *want != made.mode {
 		k.warn("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or fsGroup is set",
 			*want, made.mode)
@@ -119,7 +119,7 @@ func (k checker) unreadableResult(c *container, v *view) {
 // changedUser warns of a debug container that changes what the kubelet makes of
 // the pod's tokens: with it, the pod's containers no longer run as one user.
 func (k checker) changedUser(c *container, old *Pod) {
-	if k.pod.OS == annotations.Windows || !old.tokenFile(defaultMode).fixed || k.pod.tokenFile(defaultMode).fixed {
+	if k.pod.OS == annotations.Windows || !old.tokenFile(defaultMode, nil).fixed || k.pod.tokenFile(defaultMode, nil).fixed || k.pod.ownersNamed() {
 		return
 	}
 	k.warn("debug container %q does not run as the user of the pod's containers: from their next renewal on, "+

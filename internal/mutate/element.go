@@ -28,12 +28,16 @@ func listOfOne(list []byte) element { return element{one: list[1 : len(list)-1],
 
 // volumeElement is the projected volume of a token, as people write it by hand
 // (core/v1 Volume). Without a mode the API server's default holds.
-func volumeElement(name string, t *annotations.Token, mode *int32) element {
+func volumeElement(name string, t *annotations.Token, mode *int32, user *int64) element {
 	b := make([]byte, 0, 160+len(name)+len(t.Audience)+len(t.File))
 	b = appendText(append(b, `[{"name":`...), name)
 	b = appendText(append(b, `,"projected":{"sources":[{"serviceAccountToken":{"audience":`...), t.Audience)
 	b = strconv.AppendInt(append(b, `,"expirationSeconds":`...), t.ExpirationSeconds, 10)
-	b = append(appendText(append(b, `,"path":`...), t.File), `}}]`...)
+	b = appendText(append(b, `,"path":`...), t.File)
+	if user != nil {
+		b = strconv.AppendInt(append(b, `,"user":`...), *user, 10)
+	}
+	b = append(b, `}}]`...)
 	if mode != nil {
 		b = strconv.AppendInt(append(b, `,"defaultMode":`...), int64(*mode), 10)
 	}

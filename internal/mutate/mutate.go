@@ -31,6 +31,9 @@ type Options struct {
 	// InjectedContainers are the containers that other injectors add: annotations do
 	// not mean them unless they name them.
 	InjectedContainers nameset.Set
+	// SetTokenUser has volumes of tokens name the user that may read them, where all that
+	// mount one run as one user (core/v1 ServiceAccountTokenProjection.user).
+	SetTokenUser bool
 	// Warnings are those that there are already. The status annotation repeats them.
 	Warnings []string
 	// Template is true for the pod of a template, to which other injectors have added
@@ -74,7 +77,7 @@ func prepare(pod *Pod, spec annotations.Spec, o Options, f *findings) (plan, []p
 		return plan{}, nil
 	}
 	p := newPlan(pod, newViews(pod, spec, o), o, f)
-	volumes := place(pod, p, f)
+	volumes := place(pod, p, o, f)
 	checker{pod: pod, o: o, findings: f}.check(p, volumes)
 	return p, volumes
 }

@@ -650,3 +650,93 @@ func TestPodsThatCannotBeRead(t *testing.T) {
 		}
 	}
 }
+
+// TestTheUserOfATokenIsNamed is about volumes that name the user who reads a token
+// (Options.SetTokenUser).
+func TestTheUserOfATokenIsNamed(t *testing.T) {
+	t.Parallel()
+	named := options
+	named.SetTokenUser = true
+	const (
+		a, b  = "{name: a, securityContext: {runAsUser: 1000}}", "{name: b, securityContext: {runAsUser: 2000}}"
+		mount = "volumeMounts: [" + tokenMount + "]"
+		owned = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: 1000}}]}}]\n"
+	)
+	for name, test := range map[string]struct {
+		keys     keys
+		spec     string
+		volumes  []string // name and user of each with a token, and its mode where it has one
+		warnings int
+	}{
+		"one user":                    {spec: "containers: [" + a + "]", volumes: []string{"oidc-token 1000"}},
+		"root":                        {spec: "containers: [{name: a, securityContext: {runAsUser: 0}}]", volumes: []string{"oidc-token 0"}},
+		"the user of the pod":         {spec: "securityContext: {runAsUser: 7}\ncontainers: [{name: a}]", volumes: []string{"oidc-token 7"}},
+		"one reader of two":           {keys: keys{"containers": "a"}, spec: "containers: [" + a + ", " + b + "]", volumes: []string{"oidc-token 1000"}},
+		"root beside another":         {spec: "containers: [" + a + ", {name: b, securityContext: {runAsUser: 0}}]", volumes: []string{"oidc-token"}},
+		"two users":                   {spec: "containers: [" + a + ", " + b + "]", volumes: []string{"oidc-token"}},
+		"the user of an image":        {spec: "containers: [" + a + ", {name: b}]", volumes: []string{"oidc-token"}},
+		"a mode that an author wants": {keys: keys{"file-mode": "0440"}, spec: "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, {name: b, securityContext: {runAsUser: 0}}]", volumes: []string{"oidc-token 0440"}},
+		"Windows":                     {keys: keys{"mount-path": `C:\tokens`}, spec: "os: {name: windows}\ncontainers: [" + a + "]", volumes: []string{"oidc-token"}},
+		"another user came later":     {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, " + b + "]", volumes: []string{"oidc-token 1000", "oidc-token--u2000 2000"}},
+		"users came later":            {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, " + b + ", {name: c}]", volumes: []string{"oidc-token 1000", "oidc-token--0644"}},
+		"the same user came later":    {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, {name: b, securityContext: {runAsUser: 1000}}]", volumes: []string{"oidc-token 1000"}},
+		"named by hand for another":   {spec: owned + "containers: [{name: b, securityContext: {runAsUser: 2000}, " + mount + "}]", volumes: []string{"oidc-token 1000"}, warnings: 1},
+		"the volume's user": {
+			spec: "volumes: [{name: oidc-token, projected: {defaultUser: 1000, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
+				"containers: [{name: a, securityContext: {runAsUser: 1000}}, {name: b, securityContext: {runAsUser: 0}, " + mount + "}]",
+			volumes: []string{"oidc-token"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			raw := keys{"audience": "vault"}.and(test.keys).pod(t, test.spec)
+			got := createWith(t, raw, named)
+			expect(t, "errors", nil, got.Errors)
+			if len(got.Warnings) != test.warnings {
+				t.Errorf("warnings %q", got.Warnings)
+			}
+			var pod corev1.Pod
+			if err := json.Unmarshal(got.Pod, &pod); err != nil {
+				t.Fatal(err)
+			}
+			var volumes []string
+			for _, v := range pod.Spec.Volumes {
+				text := v.Name
+				if user := v.Projected.Sources[0].ServiceAccountToken.User; user != nil {
+					text += fmt.Sprintf(" %d", *user)
+				}
+				if mode := v.Projected.DefaultMode; mode != nil && *mode != 0o400 {
+					text += fmt.Sprintf(" %04o", *mode)
+				}
+				volumes = append(volumes, text)
+			}
+			expect(t, "volumes", test.volumes, volumes)
+			expect(t, "changes at reinvocation", nil, paths(createWith(t, got.Pod, named)))
+			expect(t, "volumes without the option", nil, without(t, raw))
+		})
+	}
+}
+
+// without are the users that volumes get where nobody wants any.
+func without(t *testing.T, raw []byte) []string {
+	t.Helper()
+	var users []string
+	for _, operation := range create(t, raw).result.Operations {
+		if text := fmt.Sprintf("%s", operation.Value); strings.Contains(text, `"user"`) {
+			users = append(users, text)
+		}
+	}
+	return users
+}
+
+// A debug container of another user changes nothing where each volume names its user.
+func TestADebugContainerDoesNotTakeTokensFromTheirUsers(t *testing.T) {
+	t.Parallel()
+	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: 1000}}]}}]\n" +
+		"containers: [{name: a, securityContext: {runAsUser: 1000}, volumeMounts: [" + tokenMount + "]}]\n"
+	k := keys{"audience": "vault", "containers": "a"}
+	got := debug(t, k.pod(t, spec+"ephemeralContainers: [{name: debugger, securityContext: {runAsUser: 2000}}]"), k.pod(t, spec))
+	if slices.ContainsFunc(got.Warnings, func(w string) bool { return strings.Contains(w, "renewal") }) {
+		t.Errorf("warnings %q", got.Warnings)
+	}
+}

@@ -13,8 +13,9 @@ type volume struct {
 	scratch, memory bool
 	// readOnly is true where the volume is read-only, whatever a mount says.
 	readOnly bool
-	// mode is the volume's defaultMode.
+	// mode is the volume's defaultMode, and user its defaultUser, or nil.
 	mode int32
+	user *int64
 	// tokens are the ServiceAccount tokens of a projected volume, which has
 	// further sources where others is true.
 	tokens []tokenSource
@@ -27,6 +28,7 @@ type volume struct {
 type tokenSource struct {
 	file, audience string
 	seconds        int64
+	user           *int64 // nil where the volume's holds
 }
 
 func (r *podReader) volume(index int) volume {
@@ -74,6 +76,8 @@ func (r *podReader) projected(v *volume) {
 			if mode := r.Int64(); mode != nil {
 				v.mode = int32(*mode & 0o777)
 			}
+		case "defaultUser":
+			v.user = r.Int64()
 		case "sources":
 			r.Array(func(int) { v.others = !r.tokenSource() || v.others })
 		default:
@@ -104,6 +108,8 @@ func (r *podReader) tokenSource() (isToken bool) {
 				if seconds := r.Int64(); seconds != nil {
 					source.seconds = *seconds
 				}
+			case "user":
+				source.user = r.Int64()
 			default:
 				r.Skip()
 			}

@@ -72,7 +72,7 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 			continue
 		}
 		if volumes[i].newToken {
-			d.volumes = append(d.volumes, volumeElement(volumes[i].name, v.token, volumes[i].newMode))
+			d.volumes = append(d.volumes, volumeElement(volumes[i].name, v.token, volumes[i].newMode, volumes[i].user))
 		}
 		for _, added := range volumes[i].added {
 			d.volumes = append(d.volumes, newElement(added))

@@ -2,6 +2,7 @@ package mutate
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -14,8 +15,10 @@ import (
 // mount of it yet. The name is empty where there is none.
 type placement struct {
 	name string
-	// mode is the volume's defaultMode, for tokens.
+	// mode is the volume's defaultMode, for tokens, and user the owner of the file,
+	// or nil where the kubelet decides.
 	mode int32
+	user *int64
 	// newToken is true where the pod lacks the volume of a token; newMode is its
 	// mode, or nil for the API server's default.
 	newToken bool
@@ -27,7 +30,7 @@ type placement struct {
 
 // place finds or makes a volume for each view that has to be mounted. The
 // placements are in the order of the views.
-func place(pod *Pod, p plan, f *findings) []placement {
+func place(pod *Pod, p plan, o Options, f *findings) []placement {
 	placements := make([]placement, len(p.views))
 	for i := range p.views {
 		v := &p.views[i]
@@ -35,7 +38,7 @@ func place(pod *Pod, p plan, f *findings) []placement {
 			continue
 		}
 		if containers := p.mounting(v); len(containers) > 0 {
-			placements[i] = placeToken(pod, v, containers, f)
+			placements[i] = placeToken(pod, v, containers, o.SetTokenUser, f)
 		}
 	}
 	for _, l := range p.logins {
@@ -56,25 +59,34 @@ func (p *plan) mounting(v *view) []*container {
 }
 
 // placeToken finds or makes the volume of a token for the containers that mount it.
-func placeToken(pod *Pod, v *view, containers []*container, f *findings) placement {
+// With setUser the volume names the user that all of them run as, if there is one,
+// unless an annotation says the mode, which an owner would take all effect from.
+func placeToken(pod *Pod, v *view, containers []*container, setUser bool, f *findings) placement {
+	place := placement{name: v.volume}
 	mode := annotatedMode(pod, v.token)
 	if mode == nil {
 		mode = pod.tightestMode(containers)
+		if setUser && pod.OS != annotations.Windows {
+			place.user = pod.commonUser(slices.Values(containers))
+		}
 	}
-	place := placement{name: v.volume, mode: modeOrDefault(mode)}
+	place.mode = modeOrDefault(mode)
 	existing, mine := ownVolume(pod, place.name, v.token, f)
 	if mine && existing != nil && !suffices(pod, existing, v.token, containers) {
 		// The mode was chosen before a later webhook added these containers. The
 		// volume that others mount stays as it is; these get another. No name of a
 		// token begins with the second hyphen.
 		place.name = fmt.Sprintf("%s--%04o", v.volume, place.mode)
+		if place.user != nil {
+			place.name = fmt.Sprintf("%s--u%d", v.volume, *place.user)
+		}
 		existing, mine = ownVolume(pod, place.name, v.token, f)
 	}
 	switch {
 	case !mine:
 		return placement{}
 	case existing != nil:
-		place.mode = existing.mode
+		place.mode, place.user = existing.mode, existing.owner(v.token)
 	default:
 		place.newToken, place.newMode = true, mode
 	}
@@ -102,8 +114,9 @@ func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volum
 // suffices reports whether containers can use an existing volume as well as one
 // that would be made for them.
 func suffices(pod *Pod, existing *volume, t *annotations.Token, containers []*container) bool {
-	f := pod.tokenFile(existing.mode)
-	return f.fixed || annotatedMode(pod, t) != nil || pod.allRead(f, containers)
+	user := existing.owner(t)
+	f := pod.tokenFile(existing.mode, user)
+	return f.fixed && user == nil || annotatedMode(pod, t) != nil || pod.allRead(f, containers)
 }
 
 // shows reports whether the volume shows the token in its file. That of a running
@@ -116,6 +129,27 @@ func (v *volume) shows(t *annotations.Token, anyLifetime bool) bool {
 		}
 	}
 	return false
+}
+
+// owner is the user that the volume names for a token's file, or nil.
+func (v *volume) owner(t *annotations.Token) *int64 {
+	for i := range v.tokens {
+		if source := &v.tokens[i]; source.file == t.File && source.user != nil {
+			return source.user
+		}
+	}
+	return v.user
+}
+
+// ownersNamed reports whether all volumes of tokens name the owner of each.
+func (p *Pod) ownersNamed() bool {
+	for i := range p.volumes {
+		v := &p.volumes[i]
+		if v.user == nil && slices.ContainsFunc(v.tokens, func(s tokenSource) bool { return s.user == nil }) {
+			return false
+		}
+	}
+	return true
 }
 
 func (v *volume) field() *field.Path { return field.NewPath("spec", "volumes").Index(v.index) }
@@ -177,7 +211,7 @@ func findVolumes(pod *Pod, views []view) []placement {
 		case v.login != nil && existing != nil && existing.memory:
 			placements[i] = placement{name: existing.name}
 		case v.token != nil && existing != nil && existing.showsOnly(v.token):
-			placements[i] = placement{name: existing.name, mode: existing.mode}
+			placements[i] = placement{name: existing.name, mode: existing.mode, user: existing.owner(v.token)}
 		case v.token != nil:
 			placements[i] = anyVolume(pod, v.token)
 		}
@@ -188,7 +222,7 @@ func findVolumes(pod *Pod, views []view) []placement {
 func anyVolume(pod *Pod, t *annotations.Token) placement {
 	for i := range pod.volumes {
 		if v := &pod.volumes[i]; v.showsOnly(t) {
-			return placement{name: v.name, mode: v.mode}
+			return placement{name: v.name, mode: v.mode, user: v.owner(t)}
 		}
 	}
 	return placement{}

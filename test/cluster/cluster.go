@@ -47,6 +47,8 @@ type Options struct {
 	// --admission-control-config-file=PATH. Of a flag with a single value the
 	// last one counts, those with lists are extended.
 	APIServerArgs []string
+	// FeatureGates are switched on in the API server and in the kubelet.
+	FeatureGates []string
 	// Progress gets a line now and then while programs are built. By default
 	// nobody is told.
 	Progress io.Writer

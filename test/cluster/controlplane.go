@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +103,15 @@ func (c *Cluster) startEtcd() (url string, err error) {
 	return url, err
 }
 
+// gates switches the feature gates of the options on.
+func (c *Cluster) gates() []string {
+	var args []string
+	for _, gate := range c.options.FeatureGates {
+		args = append(args, "--feature-gates="+gate+"=true")
+	}
+	return args
+}
+
 func (c *Cluster) newAPIServerArgs(etcdURL string) []string {
 	bind, advertise := "127.0.0.1", "127.0.0.1"
 	if c.options.Node {
@@ -134,7 +144,7 @@ func (c *Cluster) newAPIServerArgs(etcdURL string) []string {
 		"--service-account-key-file=" + c.pki.file("sa.pub"),
 		"--service-account-signing-key-file=" + c.pki.file("sa.key"),
 		"--api-audiences=" + c.issuer,
-	}, c.options.APIServerArgs...)
+	}, slices.Concat(c.gates(), c.options.APIServerArgs)...)
 }
 
 // StartAPIServer starts the API server after StopAPIServer, at the same port

@@ -158,7 +158,12 @@ func (n *node) restartKubelet(ctx context.Context) error {
 }
 
 func (n *node) kubeletConfig() map[string]any {
+	gates := map[string]bool{}
+	for _, gate := range n.c.options.FeatureGates {
+		gates[gate] = true
+	}
 	return map[string]any{
+		"featureGates":             gates,
 		"apiVersion":               "kubelet.config.k8s.io/v1beta1",
 		"kind":                     "KubeletConfiguration",
 		"address":                  nodeIP,

@@ -1,11 +1,15 @@
 package node
 
 import (
+	"cmp"
+	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The users and groups of the pods below.
@@ -27,6 +31,8 @@ type modeTest struct {
 	// readers are by default all containers.
 	readers       []string
 	token, result string
+	// owned is the token where its volume names the user, if that makes a difference.
+	owned string
 }
 
 var modeTests = []modeTest{
@@ -68,7 +74,7 @@ var modeTests = []modeTest{
 		annotations: annotations("containers=a"),
 		containers:  []corev1.Container{user(container("a"), app), user(container("b"), side)},
 		readers:     []string{"a"},
-		token:       "0644 0 0", result: "0400 1000 0",
+		token:       "0644 0 0", result: "0400 1000 0", owned: "0600 1000 0",
 	},
 	{
 		name:       "user-of-pod-and-another",
@@ -86,7 +92,7 @@ var modeTests = []modeTest{
 		annotations: annotations("containers=a"),
 		containers:  []corev1.Container{user(container("a"), root), user(container("b"), side)},
 		readers:     []string{"a"},
-		token:       "0400 0 0", result: "0400 0 0",
+		token:       "0400 0 0", result: "0400 0 0", owned: "0600 0 0",
 	},
 	{
 		name:       "group-zero",
@@ -105,6 +111,44 @@ var modeTests = []modeTest{
 // modes were computed for, and reads them as the container's own user.
 func (n *node) testModes(t *testing.T) {
 	t.Parallel()
+	n.checkModes(t, func(m modeTest) string { return m.token })
+}
+
+// testTokenUsers is the same where volumes name the user who reads a token.
+func (n *node) testTokenUsers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("older releases have no user in volumes")
+	}
+	was := n.config(t)
+	if err := n.webhook.SetConfig(was + "setTokenUser: true\n"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.webhook.SetConfig(was); err != nil {
+			t.Error(err)
+		}
+	}()
+	n.eventually(t, func() error {
+		pod := newPod("probe", user(container("app"), app))
+		pod.Annotations = annotations("audience=vault")
+		made, err := n.kube.Client().CoreV1().Pods(n.ns).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(made.Spec.Volumes, func(v corev1.Volume) bool {
+			return v.Name == "oidc-token" && v.Projected.Sources[0].ServiceAccountToken.User != nil
+		}) {
+			return errors.New("no volume names a user yet")
+		}
+		return nil
+	})
+	t.Run("all", func(t *testing.T) {
+		n.in(t, "users", nil).checkModes(t, func(m modeTest) string { return cmp.Or(m.owned, m.token) })
+	})
+}
+
+func (n *node) checkModes(t *testing.T, token func(modeTest) string) {
+	t.Helper()
 	for _, test := range modeTests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -124,8 +168,8 @@ func (n *node) testModes(t *testing.T) {
 			n.waitReady(t, without.Name)
 			n.waitReady(t, with.Name)
 			for _, reader := range readers {
-				n.checkFile(t, without.Name, reader, tokenPath, test.token)
-				n.checkFile(t, with.Name, reader, tokenPath, test.token)
+				n.checkFile(t, without.Name, reader, tokenPath, token(test))
+				n.checkFile(t, with.Name, reader, tokenPath, token(test))
 				n.checkFile(t, with.Name, reader, loginPath, test.result)
 			}
 		})

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
+	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
 	"github.com/oidc-injector/oidc-injector/test/vault"
 )
@@ -58,6 +59,7 @@ func TestNode(t *testing.T) {
 		t.Run("mounts", n.testMounts)
 		t.Run("trust bundles", n.testTrustBundles)
 	})
+	t.Run("token users", n.testTokenUsers)
 	t.Run("kubelet restarted", n.testKubeletRestarted)
 	t.Run("memory", renewing.testMemory)
 }
@@ -66,6 +68,8 @@ func TestNode(t *testing.T) {
 type node struct {
 	kube  *cluster.Cluster
 	vault *vault.Server
+	// webhook is configured as the examples say.
+	webhook *injector.Injector
 	// address is that of Vault for pods.
 	address string
 	ns      string

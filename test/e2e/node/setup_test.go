@@ -37,7 +37,11 @@ const (
 func start(t *testing.T) *node {
 	t.Helper()
 	cluster.RequireNode(t)
-	n := &node{kube: cluster.StartForTest(t, cluster.Options{Node: true, Progress: os.Stderr})}
+	o := cluster.Options{Node: true, Progress: os.Stderr}
+	if !testing.Short() { // older releases know no such gate
+		o.FeatureGates = []string{"AtomicWriteVolumeUserFields"}
+	}
+	n := &node{kube: cluster.StartForTest(t, o)}
 	n.vault = vault.StartForTest(t, vault.Options{ExtraIPs: []net.IP{net.ParseIP(n.kube.NodeIP())}})
 	n.address = n.at(n.vault.Port())
 	if err := n.kube.Expose(t.Context(), n.vault.Port()); err != nil {
@@ -58,6 +62,7 @@ func start(t *testing.T) *node {
 			t.Error(err)
 		}
 	})
+	n.webhook = webhook
 	return n.in(t, "apps", nil)
 }
 

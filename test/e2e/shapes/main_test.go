@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,7 +64,7 @@ func TestMain(m *testing.M) {
 }
 
 func options(string) (cluster.Options, error) {
-	return cluster.Options{APIServerArgs: []string{"--feature-gates=" + strings.Join(gates, "=true,") + "=true"}}, nil
+	return cluster.Options{FeatureGates: gates}, nil
 }
 
 func start(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
