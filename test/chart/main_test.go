@@ -3,8 +3,10 @@ package chart
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
@@ -27,7 +29,36 @@ const root = "../.."
 var chartDir = filepath.Join(root, "charts", "oidc-injector")
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.Main(m, cluster.Setup{Name: "helm", Prepare: prepare}))
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "helm", Options: options, Prepare: prepare}))
+}
+
+// options have the API server read policies from its disk, as docs/hardening.md says.
+func options(dir string) (cluster.Options, error) {
+	staticManifests = filepath.Join(dir, "admission")
+	if err := os.Mkdir(staticManifests, 0o700); err != nil {
+		return cluster.Options{}, err
+	}
+	text, err := documented("hardening.md", "# --admission-control-config-file\n# of the policy on disk\n")
+	if err != nil {
+		return cluster.Options{}, err
+	}
+	file := filepath.Join(dir, "admission.yaml")
+	text = strings.ReplaceAll(text, "/etc/kubernetes/admission", staticManifests)
+	return cluster.Options{APIServerArgs: []string{"--admission-control-config-file=" + file}}, os.WriteFile(file, []byte(text), 0o600)
+}
+
+// documented is the rest of the block of a page that begins with some lines.
+func documented(page, start string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", page))
+	if err != nil {
+		return "", err
+	}
+	_, rest, begins := strings.Cut(string(text), "```yaml\n"+start)
+	block, _, ends := strings.Cut(rest, "```\n")
+	if !begins || !ends {
+		return "", fmt.Errorf("%s has no block that begins with %q", page, start)
+	}
+	return block, nil
 }
 
 func prepare(ctx context.Context, c *cluster.Cluster, home string) (_ func(context.Context, int) error, err error) {
