@@ -54,6 +54,7 @@ var rules = map[string]rule{
 		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/repeat", "internal/truncate",
 	}},
 	"internal/audit/audittest": {}, // only for tests
+	"internal/caller":          {imports: []string{"internal/repeat"}},
 	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/flagcheck", "internal/repeat"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
@@ -102,7 +103,7 @@ var rules = map[string]rule{
 	"internal/policy":      {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
 	"internal/repeat":      {inEveryPod: true},
 	"internal/server": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/audit", "internal/certs", "internal/certs/rotation", "internal/config",
+		"internal/admission", "internal/annotations", "internal/audit", "internal/caller", "internal/certs", "internal/certs/rotation", "internal/config",
 		"internal/filewatch", "internal/flagcheck", "internal/kubeclient",
 	}},
 	"internal/testutil": {}, // only for tests, too

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ type Options struct {
 	Audit                  audit.Flags
 	ClientCAFile           string
 	ClientAllowedNames     []string
+	CallerTokenAudience    string
 	TLSMinVersion          string
 	EnableHTTP2            bool
 	MetricsBindAddress     string
@@ -62,6 +64,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients need no certificate.")
 	fs.StringSliceVar(&o.ClientAllowedNames, "client-allowed-names", nil,
 		"Common names that clients' certificates may have, comma separated; with --client-ca-file. Empty allows every certificate of that CA.")
+	fs.StringVar(&o.CallerTokenAudience, "caller-token-audience", "",
+		"Audience, without its path, of the tokens by which API servers have to prove what they are (KEP-6060, alpha in Kubernetes 1.37), "+
+			"such as https://NAME.NAMESPACE.svc:443. Without it, callers need no token.")
 	fs.StringVar(&o.TLSMinVersion, "tls-min-version", "VersionTLS13", "Lowest TLS version to accept: VersionTLS12 or VersionTLS13.")
 	fs.BoolVar(&o.EnableHTTP2, "enable-http2", false, "Offer HTTP/2 to clients.")
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", `Address to serve /metrics on, over plain HTTP. "0" switches it off.`)
@@ -86,6 +91,11 @@ func (o *Options) Validate() error {
 			OK:   len(o.ClientAllowedNames) == 0 || o.ClientCAFile != "",
 			Flag: "client-allowed-names", Value: strings.Join(o.ClientAllowedNames, ","), Allowed: "used together with --client-ca-file",
 		},
+		{
+			OK:   o.CallerTokenAudience == "" || isBaseURL(o.CallerTokenAudience) && o.Certs.ConfigurationName != "",
+			Flag: "caller-token-audience", Value: o.CallerTokenAudience,
+			Allowed: "https://HOST:PORT without a path, used together with --webhook-configuration-name",
+		},
 		{OK: tlsVersion, Flag: "tls-min-version", Value: o.TLSMinVersion, Allowed: "VersionTLS12 or VersionTLS13"},
 		{OK: isAddress(o.MetricsBindAddress), Flag: "metrics-bind-address", Value: o.MetricsBindAddress, Allowed: `host:port, :port or "0"`},
 		{OK: isAddress(o.HealthProbeBindAddress), Flag: "health-probe-bind-address", Value: o.HealthProbeBindAddress, Allowed: `host:port, :port or "0"`},
@@ -105,6 +115,12 @@ func (o *Options) Validate() error {
 		})
 	}
 	return flagcheck.Errors(checks...)
+}
+
+// isBaseURL reports whether it is the URL of a server, without a path.
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != "" && text == "https://"+u.Host
 }
 
 // isAddress reports whether a server can listen on it, host:port or :port, or need

@@ -19,18 +19,19 @@ type readiness struct {
 	address  string
 	source   certificateSource
 	probe    selfProbe // nil where nothing is known of the configuration
+	callers  callers
 	stopping atomic.Bool
 }
 
 // selfProbe reports whether an API server accepts the loaded certificate.
 type selfProbe interface{ Ready() error }
 
-func newReadiness(o *Options, source certificateSource, probe selfProbe) *readiness {
+func newReadiness(o *Options, source certificateSource, probe selfProbe, callers callers) *readiness {
 	host := o.BindAddress
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return &readiness{address: net.JoinHostPort(host, strconv.Itoa(o.Port)), source: source, probe: probe}
+	return &readiness{address: net.JoinHostPort(host, strconv.Itoa(o.Port)), source: source, probe: probe, callers: callers}
 }
 
 var errStopping = errors.New("shutting down")
@@ -40,6 +41,9 @@ var errStopping = errors.New("shutting down")
 func (r *readiness) check(ctx context.Context) error {
 	if r.stopping.Load() {
 		return errStopping
+	}
+	if err := r.callers.ready(); err != nil {
+		return err
 	}
 	err := r.checkCertificate(ctx)
 	if errors.Is(err, errOtherCertificate) {

@@ -59,12 +59,16 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ready := newReadiness(&o, source.certificateSource, source.probe)
+	callers, err := o.newCallers(log, registry)
+	if err != nil {
+		return err
+	}
+	ready := newReadiness(&o, source.certificateSource, source.probe, callers)
 
 	hooks := webhook.NewServer(webhook.Options{})
-	handler := ready.closeOnShutdown(admission.NewHandler(admission.Options{
+	handler := callers.wrap(ready.closeOnShutdown(admission.NewHandler(admission.Options{
 		Config: store.Current, Version: version.Version(), Log: log, Metrics: registry, Memory: memoryOfRequests(debug.SetMemoryLimit(-1)),
-	}))
+	})))
 	hooks.Register(Path, handler)
 	hooks.Register(WorkloadsPath, handler)
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
@@ -77,6 +81,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	if clients != nil {
 		run.background(clients.Run)
 	}
+	run.background(callers.tasks()...)
 	run.background(
 		serve("probes", o.HealthProbeBindAddress, ready.probes(), log),
 		serve("metrics", o.MetricsBindAddress, metricsHandler(gatherers), log),

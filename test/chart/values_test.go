@@ -169,6 +169,10 @@ var valuesTable = map[string]struct {
 		"--client-ca-file": "/etc/oidc-injector-client-ca/k.crt", "--client-allowed-names": "a,b",
 		pod + ".volumes[1].configMap.name}": "ca",
 	}},
+	"webhook.callerTokens": {"webhook.callerTokens=true,service.port=8443", expectations{"--caller-token-audience": "https://oidc-injector.oidc-injector.svc:8443"}},
+	"webhook.callerTokens without a probe": {"webhook.callerTokens=true,certificates.mode=cert-manager,certificates.selfProbe=false", expectations{
+		"--webhook-configuration-name": "oidc-injector", pod + ".automountServiceAccountToken}": "true",
+	}},
 	"webhook.annotations": {"webhook.annotations.a=b", expectations{"MutatingWebhookConfiguration/oidc-injector {.metadata.annotations}": `{"a":"b"}`}},
 
 	"replicas":                           {"replicas=5", expectations{deployment + " {.spec.replicas}": "5"}},

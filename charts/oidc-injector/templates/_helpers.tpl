@@ -125,7 +125,7 @@ securityContext:
 
 {{/* Whether the webhook looks at its registration. */}}
 {{- define "oidc-injector.readsConfiguration" -}}
-{{- if or .Values.certificates.selfProbe (eq .Values.certificates.mode "managed") -}}true{{- end -}}
+{{- if or .Values.certificates.selfProbe (eq .Values.certificates.mode "managed") .Values.webhook.callerTokens -}}true{{- end -}}
 {{- end -}}
 
 {{/* Whether the webhook talks to the API server, and so has a token. */}}

@@ -2,14 +2,21 @@ package certs
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
+	"io"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -453,5 +460,99 @@ func TestAnInstallationByURL(t *testing.T) {
 	})
 	if r.metric(t, selfProbe) != 1 {
 		t.Error("the self-probe does not go by the URL")
+	}
+}
+
+// TestCallersProveToBeAnAPIServer has the API server present a token that it has issued
+// for this webhook (KEP-6060), and others come without.
+func TestCallersProveToBeAnAPIServer(t *testing.T) {
+	in := install(t, "callers", func(in *installation) { in.port = callers.port })
+	rules := []rbacv1.PolicyRule{{
+		Verbs: []string{"attest"}, APIGroups: []string{"authentication.k8s.io"},
+		Resources: []string{authenticationv1.AttestationAdmissionReviewAPIGroups}, ResourceNames: []string{"*"},
+	}}
+	meta := metav1.ObjectMeta{Name: "attest"}
+	if _, err := kube.Client().RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kube.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: in.pods}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	base := "https://" + serviceName + "." + in.namespace + ".svc:" + callers.port
+	issue := func(audience string, bound *authenticationv1.BoundObjectReference, groups ...string) (string, error) {
+		spec := authenticationv1.TokenRequestSpec{Audiences: []string{audience}, BoundObjectRef: bound, ExpirationSeconds: new(int64(600))}
+		if len(groups) > 0 {
+			spec.Attestations = map[string]authenticationv1.AttestationValue{authenticationv1.AttestationAdmissionReviewAPIGroups: groups}
+		}
+		made, err := kube.Client().CoreV1().ServiceAccounts(in.pods).CreateToken(t.Context(), "default", &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
+		if err != nil {
+			return "", err
+		}
+		return made.Status.Token, nil
+	}
+	ours := &authenticationv1.BoundObjectReference{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration", Name: in.namespace}
+	var token string
+	eventually(t, "the API server issues a token", func() (issued bool) {
+		var err error
+		if token, err = issue(base+"/mutate", ours, "*"); err != nil {
+			t.Log(err)
+		}
+		return err == nil
+	})
+	if err := os.WriteFile(callers.tokenFile, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := in.start(t, "--caller-token-audience="+base)
+	r.awaitReady(t)
+	eventually(t, "a pod is injected", func() bool {
+		pod, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err == nil && injected(pod)
+	})
+
+	anyToken, err := issue("vault", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *ours
+	other.Name = in.namespace + "-other"
+	if _, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(),
+		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: other.Name}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := issue(base+"/mutate", &other, "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	for what, test := range map[string]struct {
+		authorization string
+		want          int
+	}{
+		"no token": {"", http.StatusUnauthorized}, "a pod's token": {"Bearer " + anyToken, http.StatusUnauthorized},
+		"the token of another registration": {"Bearer " + elsewhere, http.StatusUnauthorized},
+		"the API server's token":            {"Bearer " + token, http.StatusBadRequest}, // what is sent is no review
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+r.webhook+"/mutate", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", test.authorization)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != test.want {
+			t.Errorf("%s: %s %s", what, response.Status, text)
+		}
+	}
+	if n := r.metric(t, "oidc_injector_refused_callers_total"); n != 3 {
+		t.Errorf("%v callers were refused", n)
 	}
 }

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -38,6 +39,7 @@ type installation struct {
 	namespace  string // also the name of the MutatingWebhookConfiguration
 	pods       string // the namespace whose pods are injected
 	kubeconfig string
+	port       string // of the Service; any where it is empty
 	balancer   *balancer
 	replicas   []*replica
 	// secretRule and configurationRule are what the ServiceAccount may do.
@@ -64,7 +66,7 @@ func install(t *testing.T, name string, changes ...func(*installation)) *install
 			t.Fatal(err)
 		}
 	}
-	in.balancer = startBalancer(t)
+	in.balancer = startBalancer(t, cmp.Or(in.port, "0"))
 	in.allow(t)
 	in.kubeconfig = in.writeKubeconfig(t)
 	service := &corev1.Service{

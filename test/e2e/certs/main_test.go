@@ -5,7 +5,9 @@ package certs
 
 import (
 	"context"
+	"net"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
@@ -21,10 +23,38 @@ func TestMain(m *testing.M) {
 	os.Exit(cluster.Main(m, cluster.Setup{Name: "certs", Options: options, Prepare: prepare}))
 }
 
-func options(string) (cluster.Options, error) {
-	// So that a Service of type ExternalName may stand for what listens on the
-	// loopback, which endpoints must not.
-	return cluster.Options{APIServerArgs: []string{"--enable-aggregator-routing=false"}}, nil
+// callers is the installation whose webhook is called with a token.
+var callers struct {
+	port      string // of its Service
+	tokenFile string // which the API server reads
+}
+
+func options(dir string) (cluster.Options, error) {
+	address, err := freeAddress(context.Background())
+	if err != nil {
+		return cluster.Options{}, err
+	}
+	_, callers.port, _ = net.SplitHostPort(address)
+	callers.tokenFile = filepath.Join(dir, "caller-token")
+	kubeconfig, admission := filepath.Join(dir, "webhooks.kubeconfig"), filepath.Join(dir, "admission.yaml")
+	for file, content := range map[string]string{
+		kubeconfig: "{apiVersion: v1, kind: Config, users: [{name: '" + serviceName + ".certs-callers.svc:" + callers.port + "', user: {tokenFile: " + callers.tokenFile + "}}]}",
+		admission: "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n- name: MutatingAdmissionWebhook\n" +
+			"  configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile: " + kubeconfig + "}\n",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			return cluster.Options{}, err
+		}
+	}
+	return cluster.Options{
+		FeatureGates: []string{"APIServerWebhookAuthenticationToken"},
+		APIServerArgs: []string{
+			// So that a Service of type ExternalName may stand for what listens on the
+			// loopback, which endpoints must not.
+			"--enable-aggregator-routing=false",
+			"--admission-control-config-file=" + admission,
+		},
+	}, nil
 }
 
 func prepare(ctx context.Context, c *cluster.Cluster, dir string) (_ func(context.Context, int) error, err error) {

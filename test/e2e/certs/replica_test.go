@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,7 +40,13 @@ func (in *installation) start(t *testing.T, flags ...string) *replica {
 
 func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 	t.Helper()
-	r := &replica{log: &testutil.Log{}, webhook: freeAddress(t), metrics: freeAddress(t), probe: freeAddress(t), ended: make(chan struct{})}
+	r := &replica{log: &testutil.Log{}, ended: make(chan struct{})}
+	for _, address := range []*string{&r.webhook, &r.metrics, &r.probe} {
+		var err error
+		if *address, err = freeAddress(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, port, err := net.SplitHostPort(r.webhook)
 	if err != nil {
 		t.Fatal(err)
@@ -73,14 +78,13 @@ func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 	return r
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer l.Close()
-	return l.Addr().String()
+	return l.Addr().String(), nil
 }
 
 // stop ends a replica in order.
@@ -184,21 +188,13 @@ type balancer struct {
 	up   map[*replica]bool
 }
 
-func startBalancer(t *testing.T) *balancer {
+func startBalancer(t *testing.T, port string) *balancer {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.ParseInt(port, 10, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &balancer{port: int32(number), up: map[*replica]bool{}}
+	b := &balancer{port: int32(listener.Addr().(*net.TCPAddr).Port), up: map[*replica]bool{}}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(func() {
 		stop()
