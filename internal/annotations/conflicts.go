@@ -71,6 +71,7 @@ func (l *Login) selfConflicts(logins []Login) field.ErrorList {
 	errs = append(errs, l.reservedConflict(l.KeyPath(LoginMountPath), l.MountPath)...)
 	for i := range logins {
 		for _, owned := range logins[i].reserved() {
+			// So it is with every prefix.
 			if name := loginspec.Named(owned.volume, logins[i].Name); name == loginspec.Named(loginspec.Volume, l.Name) {
 				errs = append(errs, field.Invalid(l.Source, l.Name, fmt.Sprintf(
 					"a volume of this login would have the name of one of login %q, %s: give the login another name", logins[i].DisplayName(), name)))

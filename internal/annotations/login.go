@@ -425,7 +425,7 @@ func (b *builder) bundle(s setting) Object {
 func (b *builder) loginMountPath(name string) string {
 	s, ok := b.get(LoginMountPath)
 	if !ok {
-		return loginspec.Named(loginspec.DefaultMountPath, name)
+		return loginspec.Named(b.prefix.Names().LoginDirectory, name)
 	}
 	if err := checkMountPath(s.value, "", loginspec.DefaultMountPath); err != nil {
 		b.invalid(s, "%s", err)

@@ -144,7 +144,7 @@ func isFileName(value string) bool {
 func (b *builder) mountPath(name string) string {
 	s, ok := b.get(MountPath)
 	if !ok {
-		return loginspec.Named(DefaultMountPath, name)
+		return loginspec.Named(b.prefix.Names().TokenDirectory, name)
 	}
 	err := checkMountPath(s.value, b.os, DefaultMountPath)
 	if err != nil && b.anyOS && checkMountPath(s.value, Windows, DefaultMountPath) == nil {

@@ -102,9 +102,9 @@ func TestTheFateOfEachPodOfAFile(t *testing.T) {
 	var out bytes.Buffer
 	err := Run(t.Context(), o, strings.NewReader(explained), &out)
 	wantOut := `pod/a in namespace shop:
-  container init gets /var/run/secrets/tokens/oidc-token: a token for audience "vault", valid for 3600 s
+  container init gets /var/run/secrets/tokens.example.com/tokens/oidc-token: a token for audience "vault", valid for 3600 s
   container init gets variable TOKEN
-  container app gets /var/run/secrets/tokens/oidc-token: a token for audience "vault", valid for 3600 s
+  container app gets /var/run/secrets/tokens.example.com/tokens/oidc-token: a token for audience "vault", valid for 3600 s
   container app gets variable TOKEN
 ok: tokens default; logins none; containers init, app
 cronjob/c in namespace shop:

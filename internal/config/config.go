@@ -118,7 +118,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 			MaxExpiration: maxExpiration,
 			DenyUnknown:   file.Policy.UnknownAnnotations == policy.Deny,
 		},
-		InjectedContainers: nameset.New(file.injectedContainers()),
+		InjectedContainers: nameset.New(file.injectedContainers(env.Prefix)),
 		SetTokenUser:       file.SetTokenUser,
 		Login:              file.Login.compile(),
 		PodTemplates:       slices.Concat(podtemplate.BuiltIn, file.PodTemplates),

@@ -2,8 +2,12 @@ package config
 
 import (
 	"regexp"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
 // injectedContainers are the containers that well-known injectors add, by the names
@@ -22,11 +26,18 @@ var injectedContainers = []string{
 	"datadog-agent-injected", "datadog-lib-*-init", "datadog-init-apm-inject",
 }
 
-func (c *InjectorConfig) injectedContainers() []string {
-	if c.InjectedContainers == nil {
-		return injectedContainers
+// injectedContainers are the configured ones, or else the built-in ones, and in any case
+// the login containers of releases with other prefixes (annotations.Prefix.Names).
+func (c *InjectorConfig) injectedContainers(prefix annotations.Prefix) []string {
+	all := injectedContainers
+	if c.InjectedContainers != nil {
+		all = *c.InjectedContainers
 	}
-	return *c.InjectedContainers
+	all = append(slices.Clone(all), "*-"+loginspec.Container, "*-"+loginspec.Container+"-*")
+	if prefix != annotations.DefaultPrefix {
+		all = append(all, loginspec.Container, loginspec.Container+"-*")
+	}
+	return all
 }
 
 // containerPattern is a container's name (a DNS label) with wildcards.

@@ -23,11 +23,11 @@ type fileVolume struct {
 func (v *view) fileVolumes() []fileVolume {
 	var all []fileVolume
 	if ca := v.login.CA; ca != nil {
-		name := loginspec.Named(loginspec.CAVolume, v.login.Name)
+		name := annotations.Name(v.prefix.Names().CAVolume, v.login.Name, "")
 		all = append(all, fileVolume{caVolume(name, annotations.File{Object: *ca, Path: loginspec.CAFileName}), loginspec.CADir})
 	}
 	if files := v.login.Client; len(files) > 0 {
-		name := loginspec.Named(loginspec.ClientVolume, v.login.Name)
+		name := annotations.Name(v.prefix.Names().ClientVolume, v.login.Name, "")
 		all = append(all, fileVolume{projectedVolume(name, files), loginspec.ClientDir})
 	}
 	return all

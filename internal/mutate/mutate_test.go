@@ -506,7 +506,7 @@ func TestAllTokensThatAPodMayHaveInOneContainer(t *testing.T) {
 	}
 	for i, m := range pod.Spec.Containers[0].VolumeMounts {
 		name := fmt.Sprintf("t%02d", i)
-		want := corev1.VolumeMount{Name: mutate.VolumeName + "-" + name, MountPath: "/var/run/secrets/tokens-" + name}
+		want := corev1.VolumeMount{Name: "oidc-token-" + name, MountPath: "/var/run/secrets/tokens-" + name}
 		if !cmp.Equal(m, want) || pod.Spec.Volumes[i].Name != want.Name {
 			t.Errorf("token %s is mounted as %v from %s", name, m, pod.Spec.Volumes[i].Name)
 		}

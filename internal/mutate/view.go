@@ -5,12 +5,7 @@ import (
 	"slices"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
-
-// VolumeName is the name of the default token's volume; a token NAME has it
-// behind: oidc-token-NAME.
-const VolumeName = loginspec.TokenVolume
 
 // view is a directory that containers can be given: that of a token, or that of
 // the result of a login. It has a volume of its own.
@@ -44,11 +39,12 @@ type view struct {
 // the order of the Spec.
 func newViews(pod *Pod, spec annotations.Spec, o Options) []view {
 	views := make([]view, 0, len(spec.Tokens)+len(spec.Logins))
+	names := o.Prefix.Names()
 	for i := range spec.Tokens {
 		t := &spec.Tokens[i]
 		views = append(views, view{
 			token: t, index: i, prefix: o.Prefix, path: t.MountPath, directory: t.Directory, scope: t.Scope,
-			volume: loginspec.Named(VolumeName, t.Name), variables: tokenVariables(t, pod.OS),
+			volume: annotations.Name(names.TokenVolume, t.Name, ""), variables: tokenVariables(t, pod.OS),
 		})
 	}
 	for i := range spec.Logins {
@@ -59,8 +55,8 @@ func newViews(pod *Pod, spec annotations.Spec, o Options) []view {
 		}
 		v := view{
 			login: l, index: len(views), prefix: o.Prefix, path: l.MountPath, directory: l.Directory, scope: l.Containers,
-			volume: loginspec.Named(loginspec.Volume, l.Name), variables: []variable{loginVariable(l)}, clients: clientVariables(l, o.Login),
-			exchanged: &views[at], containerName: loginspec.Named(loginspec.Container, l.Name),
+			volume: annotations.Name(names.LoginVolume, l.Name, ""), variables: []variable{loginVariable(l)}, clients: clientVariables(l, o.Login),
+			exchanged: &views[at], containerName: annotations.Name(names.LoginContainer, l.Name, ""),
 		}
 		for c := range pod.createdContainers() {
 			if c.name == v.containerName {

@@ -76,10 +76,11 @@ func placeToken(pod *Pod, v *view, containers []*container, setUser bool, f *fin
 		// The mode was chosen before a later webhook added these containers. The
 		// volume that others mount stays as it is; these get another. No name of a
 		// token begins with the second hyphen.
-		place.name = fmt.Sprintf("%s--%04o", v.volume, place.mode)
+		variant := fmt.Sprintf("--%04o", place.mode)
 		if place.user != nil {
-			place.name = fmt.Sprintf("%s--u%d", v.volume, *place.user)
+			variant = fmt.Sprintf("--u%d", *place.user)
 		}
+		place.name = annotations.Name(v.prefix.Names().TokenVolume, v.token.Name, variant)
 		existing, mine = ownVolume(pod, place.name, v.token, f)
 	}
 	switch {

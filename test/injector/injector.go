@@ -5,6 +5,7 @@ package injector
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,14 +26,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/cert"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
 	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 const (
-	// EnabledLabel opts a namespace in when it is "true".
-	EnabledLabel = prefix + "/enabled"
+	// EnabledLabel opts a namespace in when it is "true", whatever the prefix.
+	EnabledLabel = annotations.DefaultPrefix + "/enabled"
 
 	// stopTimeout bounds the graceful shutdown of the program.
 	stopTimeout = 20 * time.Second
@@ -45,6 +47,9 @@ type Options struct {
 	// Config is the content of the InjectorConfig file; without it there is no
 	// file.
 	Config string
+	// Prefix is that of annotations, by default the usual one. Several webhooks can be
+	// registered at a time where each has one of its own.
+	Prefix string
 	// Args are further flags.
 	Args []string
 	// Dir is where certificates, configuration, log and program are kept.
@@ -69,6 +74,7 @@ type Injector struct {
 // Start builds the webhook, runs it on the loopback and waits until it is ready
 // and registered. Without a cluster (nil) it only runs.
 func Start(ctx context.Context, c *cluster.Cluster, o Options) (*Injector, error) {
+	o.Prefix = cmp.Or(o.Prefix, annotations.DefaultPrefix)
 	in := &Injector{cluster: c, options: o}
 	for _, port := range []*int{&in.port, &in.metrics, &in.probes} {
 		var err error
@@ -150,6 +156,7 @@ func (in *Injector) startProgram(ctx context.Context) error {
 	}
 	args := []string{
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(in.port), "--cert-dir=" + in.options.Dir,
+		"--annotation-prefix=" + in.options.Prefix,
 		"--metrics-bind-address=" + loopback(in.metrics), "--health-probe-bind-address=" + loopback(in.probes),
 	}
 	if in.cluster != nil {
@@ -309,7 +316,7 @@ func (in *Injector) unregister() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	webhooks := in.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
-	if err := webhooks.Delete(ctx, configurationName, metav1.DeleteOptions{}); err != nil {
+	if err := webhooks.Delete(ctx, in.options.configurationName(), metav1.DeleteOptions{}); err != nil {
 		return fmt.Errorf("could not remove the webhook's registration: %w", err)
 	}
 	return nil

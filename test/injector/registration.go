@@ -16,17 +16,19 @@ import (
 )
 
 const (
-	// configurationName sorts before that of most others, in the order in which
-	// the API server calls webhooks.
-	configurationName = "oidc-injector"
-	// WebhookName is what denials and audit annotations begin with.
-	WebhookName = "pods.oidc-injector.io"
-	// prefix is that of the annotations, and of the label.
-	prefix = annotations.DefaultPrefix
+	// WebhookName is what denials and audit annotations begin with, where the prefix is
+	// the usual one.
+	WebhookName = webhookNames + annotations.DefaultPrefix
+	// webhookNames are names with the prefix behind.
+	webhookNames = "pods."
 	// annotated keeps pods that say nothing to us from being sent to us. A debug
 	// container comes with its whole pod, and so with the pod's annotations.
-	annotated = `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("` + prefix + `/"))`
+	annotated = `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("PREFIX/"))`
 )
+
+// configurationName sorts, with the usual prefix, before that of most others, in the
+// order in which the API server calls webhooks.
+func (o *Options) configurationName() string { return strings.ReplaceAll(o.Prefix, ".io", "") }
 
 // register creates the MutatingWebhookConfiguration and waits until the API
 // server acts by it.
@@ -36,13 +38,13 @@ func (in *Injector) register(ctx context.Context) error {
 		return fmt.Errorf("could not read the webhook's certificate: %w", err)
 	}
 	webhooks := in.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
-	if _, err := webhooks.Create(ctx, configuration(in.URL(), ca), metav1.CreateOptions{}); err != nil {
+	if _, err := webhooks.Create(ctx, in.options.configuration(in.URL(), ca), metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("could not register the webhook: %w", err)
 	}
 	return in.waitRegistered(ctx)
 }
 
-func configuration(url string, ca []byte) *admissionregistrationv1.MutatingWebhookConfiguration {
+func (o *Options) configuration(url string, ca []byte) *admissionregistrationv1.MutatingWebhookConfiguration {
 	rule := func(operation admissionregistrationv1.OperationType, resource string) admissionregistrationv1.RuleWithOperations {
 		scope := admissionregistrationv1.NamespacedScope
 		return admissionregistrationv1.RuleWithOperations{
@@ -53,9 +55,9 @@ func configuration(url string, ca []byte) *admissionregistrationv1.MutatingWebho
 		}
 	}
 	return &admissionregistrationv1.MutatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: configurationName},
+		ObjectMeta: metav1.ObjectMeta{Name: o.configurationName()},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
-			Name:         WebhookName,
+			Name:         webhookNames + o.Prefix,
 			ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: ca},
 			Rules: []admissionregistrationv1.RuleWithOperations{
 				rule(admissionregistrationv1.Create, "pods"),
@@ -63,7 +65,7 @@ func configuration(url string, ca []byte) *admissionregistrationv1.MutatingWebho
 			},
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{EnabledLabel: "true"}},
 			MatchConditions: []admissionregistrationv1.MatchCondition{
-				{Name: "annotated", Expression: annotated},
+				{Name: "annotated", Expression: strings.Replace(annotated, "PREFIX", o.Prefix, 1)},
 			},
 			ReinvocationPolicy:      new(admissionregistrationv1.IfNeededReinvocationPolicy),
 			FailurePolicy:           new(admissionregistrationv1.Fail),
@@ -82,7 +84,7 @@ func (in *Injector) waitRegistered(ctx context.Context) error {
 		return err
 	}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "probe", Annotations: map[string]string{prefix + "/" + annotations.Audience: "probe"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "probe", Annotations: map[string]string{in.options.Prefix + "/" + annotations.Audience: "probe"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
 	}
 	var last error
@@ -91,9 +93,9 @@ func (in *Injector) waitRegistered(ctx context.Context) error {
 			Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if last = err; err != nil {
 			// A policy that allows few audiences denies this one, which shows as much.
-			return strings.Contains(err.Error(), strconv.Quote(WebhookName)+" denied the request"), nil
+			return strings.Contains(err.Error(), strconv.Quote(webhookNames+in.options.Prefix)+" denied the request"), nil
 		}
-		return created.Annotations[prefix+"/"+annotations.Status] != "", nil
+		return created.Annotations[in.options.Prefix+"/"+annotations.Status] != "", nil
 	})
 	if err != nil {
 		return fmt.Errorf("could not wait for the API server to call the webhook: %w (last: %w)", err, last)
