@@ -74,6 +74,36 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
+// TestReplicasOfSomebodyElse has the Deployment scaled by others, as an autoscaler does.
+func TestReplicasOfSomebodyElse(t *testing.T) {
+	const unset = "--set=replicas=null"
+	for _, tt := range []struct {
+		name      string
+		helm      helm.Helm
+		installed []string
+	}{
+		{"from the beginning with helm 3", helms[0], []string{unset}},
+		{"from the beginning with helm 4", helms[1], []string{unset}},
+		{"later with helm 3", helms[0], nil},
+		{"later with helm 4", helms[1], nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withNamespace(t)
+			install(t, tt.helm, tt.installed...)
+			if _, err := kube.Kubectl(t.Context(), "--namespace="+namespace, "scale", "deployment", release, "--replicas=4"); err != nil {
+				t.Fatal(err)
+			}
+			for _, timeout := range []string{"6", "7"} {
+				tt.helm.MustRun(t, "upgrade", release, chartDir, noHooks, registry, unset, "--set=webhook.timeoutSeconds="+timeout)
+				if got := replicas(t); got != 4 {
+					t.Errorf("after an upgrade there are %d replicas", got)
+				}
+			}
+			tt.helm.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
+		})
+	}
+}
+
 // TestApply is the installation without Helm.
 func TestApply(t *testing.T) {
 	deploy := filepath.Join(root, "deploy")
