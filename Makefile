@@ -42,6 +42,11 @@ image: ## Build the images into dist/, by ko; PUSH=true pushes them to KO_DOCKER
 generate: ## Write the chart's README and deploy/ anew, from the chart
 	hack/generate
 
+.PHONY: dashboard-picture
+dashboard-picture: ## Record real metrics for two minutes and draw the dashboard with them, for docs/
+	go -C test run ./cmd/dashboard
+	go -C test run ./cmd/pictures
+
 .PHONY: clean
 clean: ## Remove what the targets wrote into the checkout
 	rm -rf bin dist

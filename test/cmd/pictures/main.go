@@ -2,8 +2,9 @@
 //
 //	go -C test run ./cmd/pictures
 //
-// A file way.txt has lanes and arrows, demo.ansi what `make demo` prints, abridged.
-// Both are light or dark as the reader's system is.
+// A file way.txt has lanes and arrows, demo.ansi what `make demo` prints, abridged, and
+// dashboard.json what cmd/dashboard has recorded. All are light or dark as the reader's
+// system is.
 package main
 
 import (
@@ -24,8 +25,9 @@ var pictures = map[string]struct {
 	text string
 	draw func(text string) (string, error)
 }{
-	"way.svg":  {"way.txt", drawWay},
-	"demo.svg": {"demo.ansi", drawTerminal},
+	"way.svg":       {"way.txt", drawWay},
+	"demo.svg":      {"demo.ansi", drawTerminal},
+	"dashboard.svg": {"dashboard.json", drawDashboard},
 }
 
 func main() {
