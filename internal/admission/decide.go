@@ -5,6 +5,7 @@
 package admission
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // Outcome is what became of a request: a label of the metrics, a field of the
@@ -136,7 +138,7 @@ func (q *Request) supported() bool {
 }
 
 func decideCreate(cfg *config.Config, version string, q *Request) Decision {
-	spec, warnings, invalid := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
+	spec, warnings, invalid := cfg.Parser.Parse(q.input())
 	forbidden := checkPolicy(cfg, q, spec, invalid)
 	_, mirror := q.Pod.Annotations.Get(mirrorAnnotation)
 	if d, done := nothingToInject(spec, warnings, len(invalid)); done {
@@ -202,7 +204,7 @@ func denialReason(invalid, all field.ErrorList) Reason {
 // is wrong with the pod's annotations is not the fault of the person who debugs
 // and must not stand in the way: it is a warning here.
 func decideDebug(cfg *config.Config, version string, q *Request) Decision {
-	spec, warnings, problems := cfg.Parser.Parse(annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS})
+	spec, warnings, problems := cfg.Parser.Parse(q.input())
 	problems = append(problems, checkPolicy(cfg, q, spec, problems)...)
 	if d, done := nothingToInject(spec, warnings, len(problems)); done {
 		return d
@@ -229,6 +231,13 @@ func mutateOptions(cfg *config.Config, version string, q *Request, warnings []st
 		Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers,
 		SetTokenUser: cfg.SetTokenUser, Warnings: warnings, Template: q.Template != "",
 	}
+}
+
+// input is what the parser may know of the pod.
+func (q *Request) input() annotations.Input {
+	return annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS, Pod: provider.Pod{
+		Namespace: q.Namespace, Name: q.Pod.Name, ServiceAccountName: cmp.Or(q.Pod.ServiceAccountName, "default"),
+	}}
 }
 
 // checkPolicy reports what the policy of the namespace does not allow. Audiences

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // conflicts reports what cannot live side by side in a container. Tokens and
@@ -19,6 +20,7 @@ func conflicts(spec Spec) field.ErrorList {
 			a, b := &tokens[j], &tokens[i]
 			if len(errs) < maxFindings {
 				errs = append(errs, conflict(a, b)...)
+				errs = append(errs, providedConflict(a, b)...)
 			}
 		}
 	}
@@ -155,6 +157,39 @@ func overlap(a, b string) bool {
 
 // nested reports whether one of two directories lies in the other, or is it.
 func nested(a, b string) bool { return Within(a, b) || Within(b, a) }
+
+// providedConflict reports a variable that a provider's SDK reads and that another token
+// sets to another value.
+func providedConflict(a, b *Token) field.ErrorList {
+	name := a.providedTwice(b)
+	if name == "" || !a.Scope.Overlaps(b.Scope) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(b.KeyPath(Audience), Shorten(b.Audience), fmt.Sprintf(
+		"token %q sets variable %s to another value: give the two different %s", a.DisplayName(), name, Containers))}
+}
+
+// providedTwice is a variable that both tokens set, to different values, and that is not
+// the Env of both; empty where there is none.
+func (t *Token) providedTwice(o *Token) string {
+	if len(t.Variables)+len(o.Variables) == 0 {
+		return ""
+	}
+	for _, v := range t.Variables {
+		if v.Name == o.Env {
+			return v.Name
+		}
+		if slices.ContainsFunc(o.Variables, func(w provider.Variable) bool { return w.Name == v.Name && w.Value != v.Value }) {
+			return v.Name
+		}
+	}
+	for _, w := range o.Variables {
+		if w.Name == t.Env {
+			return w.Name
+		}
+	}
+	return ""
+}
 
 // conflict compares two tokens, which only matters where some container may have
 // both. The errors point at the annotation of the second one, or at the profile

@@ -36,10 +36,15 @@ const (
 	SkipContainers = "skip-containers"
 	// Profile names a preset of the configuration that supplies further keys.
 	Profile = "profile"
+	// Provider asks for one that needs no parameters, by its name. The parameters of
+	// providers are keys, too, which the configuration adds to.
+	Provider = "provider"
 	// Inject opts out when it is false, whatever else is there.
 	Inject = "inject"
 	// Status is written by the webhook and never read back.
 	Status = "status"
+	// ProviderFile is the file of a provider, for the token in the suffix. The webhook writes it.
+	ProviderFile = "file"
 )
 
 // The keys of a login, by which a container exchanges a token at a relying
@@ -73,7 +78,7 @@ var loginKeys = loginspec.Keys()
 var presetKeys = slices.Concat(tokenKeys, loginKeys)
 
 // inputKeys are all keys that users may write.
-var inputKeys = slices.Concat([]string{Profile, Inject}, presetKeys)
+var inputKeys = slices.Concat([]string{Profile, Provider, Inject}, presetKeys)
 
 // InputKeys are all keys that users may write.
 func InputKeys() []string { return slices.Clone(inputKeys) }
@@ -118,7 +123,7 @@ func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool
 // Asks reports whether an annotation of this full name is one by which people ask for
 // something: ours, but not the one that is written.
 func (p Prefix) Asks(annotation string) bool {
-	return p.Owns(annotation) && annotation != p.Key(Status, "")
+	return p.Owns(annotation) && annotation != p.Key(Status, "") && !strings.HasPrefix(annotation[len(p)+1:], ProviderFile+".")
 }
 
 // AsksAny is Asks for any annotation of an object.

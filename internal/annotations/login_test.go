@@ -761,7 +761,7 @@ func TestValidateLoginsOfPresets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := maps.Clone(test.profile)
-			errs := annotations.ValidateProfile(test.profile, annotations.DefaultMaxExpiration, field.NewPath("profiles").Key("p"))
+			errs := annotations.ValidateProfile(test.profile, nil, annotations.DefaultMaxExpiration, field.NewPath("profiles").Key("p"))
 			expect(t, "errors", test.errs, texts(errs))
 			if !maps.Equal(before, test.profile) {
 				t.Errorf("the profile was edited: %v", test.profile)

@@ -1,6 +1,7 @@
 package annotations
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 const (
@@ -66,6 +68,8 @@ type Parser struct {
 	Defaults Preset
 	// Profiles are the presets that the profile annotation may name.
 	Profiles map[string]Preset
+	// Providers are those that pods may ask for.
+	Providers *provider.Set
 	// MaxExpiration is the longest lifetime that a token may have.
 	MaxExpiration time.Duration
 	// DenyUnknown makes an error of an annotation of ours that does not exist, where
@@ -79,6 +83,8 @@ type Input struct {
 	Annotations List
 	// OS is the pod's operating system.
 	OS OS
+	// Pod is what providers may know of it.
+	Pod provider.Pod
 }
 
 // Parse reads the annotations. The errors are all that can be said of them,
@@ -93,7 +99,7 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	if len(ours) == 0 {
 		return Spec{}, nil, nil
 	}
-	w := parsing{Parser: p, os: in.OS, request: newRequest()}
+	w := parsing{Parser: p, os: in.OS, pod: in.Pod, request: newRequest()}
 	w.collect(ours)
 	if w.request.of("").optsOut() {
 		// Whatever else is there, right or wrong, is not asked for.
@@ -117,9 +123,12 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 type parsing struct {
 	*Parser
 	os       OS
+	pod      provider.Pod
 	request  request
 	warnings []string
 	errs     field.ErrorList
+	// unknown counts annotations that do not exist.
+	unknown int
 	// tooMany is true where more tokens are asked for than a pod may have.
 	tooMany bool
 	// profileMissing is true where a profile was named that cannot be used.
@@ -152,14 +161,14 @@ func (w *parsing) set(name string, s setting) {
 func (w *parsing) collect(ours List) {
 	for _, a := range ours {
 		key, token, suffixed, _ := w.Prefix.split(a.Name)
-		if key == Status && !suffixed {
-			continue
+		if key == Status && !suffixed || key == ProviderFile && suffixed {
+			continue // which we write
 		}
-		if !slices.Contains(inputKeys, key) {
+		s, known := w.own(key, a)
+		if !known {
 			w.unknownKey(a.Name, key, token)
 			continue
 		}
-		s := setting{key: key, value: a.Value, annotation: a.Name, own: true}
 		if suffixed {
 			if err := checkTokenName(token); err != nil {
 				w.fail(field.Invalid(s.path(), Shorten(token), err.Error()))
@@ -169,12 +178,27 @@ func (w *parsing) collect(ours List) {
 		if key == Inject && !isBool(a.Value) {
 			w.fail(field.Invalid(s.path(), Shorten(a.Value), `must be "true" or "false"`))
 		}
+		if !suffixed {
+			token = s.name()
+		}
 		w.set(token, s)
 	}
 }
 
+// own is the setting of a pod's own annotation; known is false where there is no such key.
+func (w *parsing) own(key string, a Annotation) (s setting, known bool) {
+	s = setting{key: key, value: a.Value, annotation: a.Name, own: true}
+	if known = slices.Contains(inputKeys, key); !known {
+		s.parameter, known = w.Providers.Key(key)
+	}
+	return s, known
+}
+
 // unknownKey reports an annotation of ours that does not exist.
 func (w *parsing) unknownKey(name, key, token string) {
+	if w.unknown++; w.unknown > maxFindings {
+		return // to look for what was meant takes time
+	}
 	detail := fmt.Sprintf("unknown annotation %s: %s", quote(name), w.meant(name, key, token))
 	switch {
 	case w.DenyUnknown:
@@ -186,7 +210,7 @@ func (w *parsing) unknownKey(name, key, token string) {
 
 // meant says what an annotation that does not exist could be instead.
 func (w *parsing) meant(name, key, token string) string {
-	if near := nearest(key, inputKeys); near != "" {
+	if near := cmp.Or(nearest(key, inputKeys), nearest(key, w.Providers.Keys())); near != "" {
 		if checkTokenName(token) != nil {
 			token = "" // not worth repeating, and of any length
 		}
@@ -267,25 +291,31 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 	}
 	added := make([]string, 0, len(profile)) // set only then: the profile's own keys replace none of each other
 	for full := range profile {
-		if name, key := profileKey(full, token); !w.decided(name, key) {
+		if name, key := w.profileKey(full, token, profile[full]); !w.decided(name, key) {
 			added = append(added, full)
 		}
 	}
 	slices.Sort(added)
 	for _, full := range added {
-		name, key := profileKey(full, token)
-		w.set(name, setting{key: key, value: profile[full], annotation: named.annotation})
+		name, key := w.profileKey(full, token, profile[full])
+		parameter, _ := w.Providers.Key(key)
+		w.set(name, setting{key: key, value: profile[full], annotation: named.annotation, parameter: parameter})
 	}
 }
 
 // profileKey takes a profile's key apart. One without a suffix is about the token
-// that the profile was named for.
-func profileKey(full, token string) (name, key string) {
+// that the profile was named for, or else about that of its provider.
+func (w *parsing) profileKey(full, token, value string) (name, key string) {
 	key, name, suffixed := strings.Cut(full, ".")
-	if !suffixed {
-		name = token
+	if suffixed {
+		return name, key
 	}
-	return name, key
+	if token == "" {
+		parameter, _ := w.Providers.Key(key)
+		s := setting{key: key, value: value, parameter: parameter}
+		token = s.name()
+	}
+	return token, key
 }
 
 // severalTokens reports whether the preset speaks of a token by its name.
@@ -349,7 +379,7 @@ func (w *parsing) build(spec *Spec) {
 		}
 		b := builder{
 			prefix: w.Prefix, settings: s, defaults: w.Defaults, os: w.os, max: w.MaxExpiration,
-			incomplete: w.profileMissing,
+			incomplete: w.profileMissing, providers: w.Providers, pod: w.pod,
 		}
 		token := b.build(name)
 		if token.Source != nil {
@@ -368,6 +398,7 @@ func (w *parsing) build(spec *Spec) {
 		for _, err := range b.errs {
 			w.fail(err)
 		}
+		w.warnings = append(w.warnings, b.warnings...)
 	}
 	if logins > MaxLogins {
 		w.fail(field.Forbidden(annotationsPath,

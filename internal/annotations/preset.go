@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // defaultKeys are the keys that make sense for every token or login of a cluster.
@@ -16,7 +17,7 @@ var defaultKeys = slices.Concat([]string{Expiration, TokenFile, MountPath, FileM
 
 // ValidateProfile reports what is wrong with a profile of the configuration:
 // with its keys, and with each value by the rules of a pod's own annotations.
-func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Path) field.ErrorList {
+func ValidateProfile(profile Preset, providers *provider.Set, maxExpiration time.Duration, path *field.Path) field.ErrorList {
 	errs := field.ErrorList{}
 	if len(profile) == 0 {
 		errs = append(errs, field.Required(path, "a profile without keys does nothing"))
@@ -25,7 +26,9 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 	for _, full := range slices.Sorted(maps.Keys(profile)) {
 		key, token, suffixed := strings.Cut(full, ".")
 		at := path.Key(full)
-		if !slices.Contains(presetKeys, key) {
+		s := setting{key: key, value: profile[full], at: at}
+		var isParameter bool
+		if s.parameter, isParameter = providers.Key(key); !isParameter && key != Provider && !slices.Contains(presetKeys, key) {
 			errs = append(errs, field.NotSupported(at, full, presetKeys))
 			continue
 		}
@@ -35,12 +38,15 @@ func ValidateProfile(profile Preset, maxExpiration time.Duration, path *field.Pa
 				continue
 			}
 		}
-		tokens = tokens.with(token, setting{key: key, value: profile[full], at: at})
+		if !suffixed {
+			token = s.name()
+		}
+		tokens = tokens.with(token, s)
 	}
 	var built Spec
 	for _, a := range tokens {
 		// What is missing is for pods to complete.
-		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true}
+		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true, providers: providers}
 		token := b.build(a.name)
 		if token.Source != nil {
 			built.Tokens = append(built.Tokens, token)

@@ -201,7 +201,7 @@ func TestValidateProfile(t *testing.T) {
 	t.Parallel()
 	for name, profile := range profiles() {
 		if name != "wrong" {
-			errs := annotations.ValidateProfile(profile, annotations.DefaultMaxExpiration, field.NewPath("profiles").Key(name))
+			errs := annotations.ValidateProfile(profile, nil, annotations.DefaultMaxExpiration, field.NewPath("profiles").Key(name))
 			expect(t, "errors of profile "+name, nil, texts(errs))
 		}
 	}
@@ -237,7 +237,7 @@ func TestValidateProfile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := maps.Clone(test.profile)
-			errs := annotations.ValidateProfile(test.profile, annotations.DefaultMaxExpiration, field.NewPath("profiles").Key("p"))
+			errs := annotations.ValidateProfile(test.profile, nil, annotations.DefaultMaxExpiration, field.NewPath("profiles").Key("p"))
 			expect(t, "errors", test.errs, texts(errs))
 			if !maps.Equal(before, test.profile) {
 				t.Errorf("the profile was edited: %v", test.profile)

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 var annotationsPath = field.NewPath("metadata", "annotations")
@@ -19,6 +21,8 @@ type setting struct {
 	at *field.Path
 	// own is true where the pod wrote it, rather than a profile or the defaults.
 	own bool
+	// parameter is what the key sets where it is one of a provider.
+	parameter provider.Key
 }
 
 // path is where the value stands, for errors. What it quotes is shortened.
@@ -42,6 +46,16 @@ func (s settings) find(key string) *setting {
 	return nil
 }
 
+// provided returns a setting by which a provider is asked for, or nil.
+func (s settings) provided() *setting {
+	for i := range s {
+		if s[i].key == Provider || s[i].parameter.Provider != nil {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
 func (s settings) has(key string) bool { return s.find(key) != nil }
 
 // own reports whether the pod itself wrote the annotation of a key.
@@ -57,6 +71,9 @@ func (s settings) or(key, other string) *setting {
 		return own
 	}
 	if asked := s.find(other); asked != nil {
+		return asked
+	}
+	if asked := s.provided(); asked != nil && other == Audience {
 		return asked
 	}
 	return &setting{}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // Spec is what a pod's annotations ask for.
@@ -57,6 +58,12 @@ type Token struct {
 	FileMode *int32
 	// Env is the variable that holds the file's full path, or empty.
 	Env string
+	// Variables are those that the provider's SDK reads, and Provided is a file beside the
+	// token; nil where there is none. Conflicts are variables that no container should
+	// have of its own.
+	Variables []provider.Variable
+	Provided  *ProvidedFile
+	Conflicts []provider.Conflict
 	// Scope says which containers get the token.
 	Scope Scope
 	// Source is the annotation that asked for the token: its audience, or the
@@ -67,6 +74,14 @@ type Token struct {
 	// on the pod's operating system.
 	literal, file string
 	settings      settings
+}
+
+// ProvidedFile is a file of a provider.
+type ProvidedFile struct {
+	Name, Content string
+	// Annotation is the one that the webhook writes it into, from where the kubelet has
+	// it (core/v1 DownwardAPIVolumeFile).
+	Annotation string
 }
 
 // Annotation names the annotation that a value of the token came from: the one

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
@@ -27,7 +28,10 @@ type builder struct {
 	// incomplete is true where what is missing may be supplied later, or was to be
 	// supplied by something that is missing itself.
 	incomplete bool
+	providers  *provider.Set
+	pod        provider.Pod
 	errs       field.ErrorList
+	warnings   []string
 }
 
 func (b *builder) build(name string) Token {
@@ -47,7 +51,7 @@ func (b *builder) build(name string) Token {
 	if s := b.settings.find(Audience); s != nil {
 		t.Source = s.path()
 	}
-	t.ExpirationSeconds = b.expiration()
+	b.provide(&t)
 	return t
 }
 
@@ -84,10 +88,11 @@ func (b *builder) audience() string {
 	return s.value
 }
 
-func (b *builder) expiration() int64 {
+// expiration is the lifetime in seconds; usual is that where nobody says another one.
+func (b *builder) expiration(usual time.Duration) int64 {
 	s, ok := b.get(Expiration)
 	if !ok {
-		return int64(min(DefaultExpiration, b.max) / time.Second)
+		return int64(min(usual, b.max) / time.Second)
 	}
 	seconds, ok := parseSeconds(s.value)
 	// Compared as seconds: an hour count that overflows a Duration is caught by

@@ -21,6 +21,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/nameset"
 	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // The type of the configuration file.
@@ -43,6 +44,8 @@ type InjectorConfig struct {
 	// Profiles are named sets of annotations without their prefix, which a pod
 	// takes over with the one annotation `profile`.
 	Profiles map[string]annotations.Preset `json:"profiles,omitempty"`
+	// Providers are added to the built-in ones, or stand in their place.
+	Providers map[string]provider.Spec `json:"providers,omitempty"`
 	// InjectedContainers are the names of containers that other injectors add to
 	// pods, or patterns of them ('*', '?'), which replace the built-in list. What
 	// annotations say of all containers is not said of these.
@@ -92,7 +95,7 @@ type Environment struct {
 
 // Default returns the built-in configuration, which serves without a file.
 func Default(env Environment) *Config {
-	return compile(&InjectorConfig{}, annotations.DefaultMaxExpiration, env)
+	return compile(&InjectorConfig{}, annotations.DefaultMaxExpiration, provider.BuiltIn(), env)
 }
 
 // Parse reads a configuration file. The error names everything that is wrong; it is an
@@ -102,19 +105,20 @@ func Parse(data []byte, env Environment) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not decode the configuration: %w", err)
 	}
-	maxExpiration, errs := file.validate()
+	maxExpiration, providers, errs := file.validate()
 	if len(undecodable)+len(errs) > 0 {
 		return nil, newInvalidError(undecodable, errs)
 	}
-	return compile(file, maxExpiration, env), nil
+	return compile(file, maxExpiration, providers, env), nil
 }
 
-func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment) *Config {
+func compile(file *InjectorConfig, maxExpiration time.Duration, providers *provider.Set, env Environment) *Config {
 	return &Config{
 		Parser: annotations.Parser{
 			Prefix:        env.Prefix,
 			Defaults:      file.Defaults,
 			Profiles:      file.Profiles,
+			Providers:     providers,
 			MaxExpiration: maxExpiration,
 			DenyUnknown:   file.Policy.UnknownAnnotations == policy.Deny,
 		},
@@ -131,7 +135,7 @@ func compile(file *InjectorConfig, maxExpiration time.Duration, env Environment)
 // (core/v1 ServiceAccountTokenProjection.expirationSeconds: 2^32 seconds).
 const maxTokenExpiration = (1 << 32) * time.Second
 
-func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
+func (c *InjectorConfig) validate() (time.Duration, *provider.Set, field.ErrorList) {
 	var errs field.ErrorList
 	if c.APIVersion != APIVersion {
 		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{APIVersion}))
@@ -144,11 +148,13 @@ func (c *InjectorConfig) validate() (time.Duration, field.ErrorList) {
 		errs = append(errs, err)
 	}
 	errs = append(errs, annotations.ValidateDefaults(c.Defaults, maxExpiration, field.NewPath("defaults"))...)
-	errs = append(errs, c.validateProfiles(maxExpiration)...)
+	providers, more := provider.NewSet(c.Providers, annotations.Known, field.NewPath("providers"))
+	errs = append(errs, more...)
+	errs = append(errs, c.validateProfiles(providers, maxExpiration)...)
 	errs = append(errs, c.validateInjectedContainers(field.NewPath("injectedContainers"))...)
 	errs = append(errs, c.Login.validate(field.NewPath("login"))...)
 	errs = append(errs, c.PodTemplates.Validate(field.NewPath("podTemplates"))...)
-	return maxExpiration, append(errs, c.Policy.Validate(field.NewPath("policy"))...)
+	return maxExpiration, providers, append(errs, c.Policy.Validate(field.NewPath("policy"))...)
 }
 
 func (c *InjectorConfig) maxExpiration() (time.Duration, *field.Error) {
@@ -164,14 +170,14 @@ func (c *InjectorConfig) maxExpiration() (time.Duration, *field.Error) {
 	return d, nil
 }
 
-func (c *InjectorConfig) validateProfiles(maxExpiration time.Duration) field.ErrorList {
+func (c *InjectorConfig) validateProfiles(providers *provider.Set, maxExpiration time.Duration) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		path := field.NewPath("profiles").Key(name)
 		for _, problem := range validation.IsDNS1123Subdomain(name) {
 			errs = append(errs, field.Invalid(path, name, problem))
 		}
-		errs = append(errs, annotations.ValidateProfile(c.Profiles[name], maxExpiration, path)...)
+		errs = append(errs, annotations.ValidateProfile(c.Profiles[name], providers, maxExpiration, path)...)
 	}
 	return errs
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // The lists of keys as errors show them.
@@ -22,8 +23,8 @@ var (
 func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default(config.Environment{Prefix: "tokens.example.com"})
-	want := annotations.Parser{Prefix: "tokens.example.com", MaxExpiration: 24 * time.Hour}
-	if diff := cmp.Diff(want, cfg.Parser); diff != "" {
+	want := annotations.Parser{Prefix: "tokens.example.com", Providers: provider.BuiltIn(), MaxExpiration: 24 * time.Hour}
+	if diff := cmp.Diff(want, cfg.Parser, cmp.Comparer(func(a, b *provider.Set) bool { return a == b })); diff != "" {
 		t.Errorf("parser (-want +got):\n%s", diff)
 	}
 	rules := cfg.Policy.For("default")
@@ -55,7 +56,8 @@ profiles:
     audience.azure: api://AzureADTokenExchange
 `)
 	want := annotations.Parser{
-		Prefix: annotations.DefaultPrefix,
+		Providers: provider.BuiltIn(),
+		Prefix:    annotations.DefaultPrefix,
 		Defaults: annotations.Preset{
 			"expiration": "2h", "mount-path": "/var/run/tokens", "token-file": "jwt", "file-mode": "0440",
 			"skip-containers": "istio-proxy,linkerd-proxy",
@@ -69,7 +71,7 @@ profiles:
 		},
 		MaxExpiration: 12 * time.Hour,
 	}
-	if diff := cmp.Diff(want, cfg.Parser); diff != "" {
+	if diff := cmp.Diff(want, cfg.Parser, cmp.Comparer(func(a, b *provider.Set) bool { return a == b })); diff != "" {
 		t.Errorf("parser (-want +got):\n%s", diff)
 	}
 }

@@ -44,12 +44,12 @@ var rules = map[string]rule{
 
 	"internal/admission": {imports: []string{
 		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/loginspec", "internal/mutate",
-		"internal/podtemplate", "internal/policy", "internal/truncate",
+		"internal/podtemplate", "internal/policy", "internal/provider", "internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
 
-	"internal/annotations": {imports: []string{"internal/loginspec", "internal/truncate"}, outOfReach: valuesOnly},
+	"internal/annotations": {imports: []string{"internal/loginspec", "internal/provider", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/repeat", "internal/truncate",
 	}},
@@ -60,7 +60,7 @@ var rules = map[string]rule{
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
 	"internal/check":          {imports: []string{"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient", "internal/mutate", "internal/podtemplate", "internal/repeat"}},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy",
+		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy", "internal/provider",
 	}},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
@@ -101,6 +101,7 @@ var rules = map[string]rule{
 	"internal/nameset":     {outOfReach: valuesOnly},
 	"internal/podtemplate": {outOfReach: valuesOnly},
 	"internal/policy":      {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
+	"internal/provider":    {outOfReach: valuesOnly},
 	"internal/repeat":      {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/caller", "internal/certs", "internal/certs/rotation", "internal/config",

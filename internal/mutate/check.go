@@ -32,7 +32,26 @@ func (k checker) check(p plan, volumes []placement) {
 			k.loginContainer(&p, l)
 		}
 	}
+	for i, granted := range p.granted {
+		if granted && p.views[i].token != nil {
+			k.provided(p.views[i].token)
+		}
+	}
 	k.scopes(p.views)
+}
+
+// provided reports an annotation that stands where the file of a provider is to be.
+func (k checker) provided(t *annotations.Token) {
+	f := t.Provided
+	if f == nil {
+		return
+	}
+	if written, found := k.pod.Annotations.Get(f.Annotation); found && written != f.Content {
+		k.fail(func() *field.Error {
+			return field.Invalid(field.NewPath("metadata", "annotations").Key(f.Annotation), annotations.Shorten(written), message(
+				"file %s of token %q is written into this annotation by the webhook: remove it", f.Name, t.DisplayName()))
+		})
+	}
 }
 
 // checkDebug checks debug containers. Their token files are, until the next

@@ -37,7 +37,15 @@ func volumeElement(name string, t *annotations.Token, mode *int32, user *int64) 
 	if user != nil {
 		b = strconv.AppendInt(append(b, `,"user":`...), *user, 10)
 	}
-	b = append(b, `}}]`...)
+	b = append(b, `}}`...)
+	if f := t.Provided; f != nil {
+		// It holds no secret, and is not for the volume's mode: that may be for the token's
+		// readers alone.
+		b = appendText(append(b, `,{"downwardAPI":{"items":[{"path":`...), f.Name)
+		b = appendText(append(b, `,"fieldRef":{"fieldPath":`...), annotationField(f))
+		b = append(b, `},"mode":292}]}}`...)
+	}
+	b = append(b, ']')
 	if mode != nil {
 		b = strconv.AppendInt(append(b, `,"defaultMode":`...), int64(*mode), 10)
 	}

@@ -33,10 +33,19 @@ func literal(value string) string { return strings.ReplaceAll(value, "$", "$$") 
 
 // tokenVariables are the variables of the containers that see a token.
 func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
-	if t.Env == "" {
+	if t.Env == "" && len(t.Variables) == 0 {
 		return nil
 	}
-	return []variable{newVariable(variable{name: t.Env, value: t.Path(os), annotation: t.Annotation(annotations.Env)})}
+	variables := make([]variable, 0, 1+len(t.Variables))
+	if t.Env != "" {
+		variables = append(variables, newVariable(variable{name: t.Env, value: t.Path(os), annotation: t.Annotation(annotations.Env)}))
+	}
+	for _, v := range t.Variables {
+		if v.Name != t.Env {
+			variables = append(variables, newVariable(variable{name: v.Name, value: literal(v.Value), annotation: t.Annotation(annotations.Audience), yields: true}))
+		}
+	}
+	return variables
 }
 
 // loginVariable is the variable that holds a result's path.
@@ -76,10 +85,11 @@ func (p *planner) environment(c *container, shows []shown) []*variable {
 	var clients []*view
 	for _, s := range shows {
 		for i := range s.view.variables {
-			if v := &s.view.variables[i]; !p.has(c, v) {
+			if v := &s.view.variables[i]; !p.has(c, v) && !planned(p.env[first:], v) {
 				p.env = append(p.env, v)
 			}
 		}
+		p.warnConflicts(c, s.view)
 		if len(s.view.clients) == 0 {
 			continue
 		}
@@ -111,6 +121,25 @@ func (p *planner) clientEnvironment(c *container, l *view) {
 	if len(p.env) > first && c.hasEnvFrom {
 		p.f.warn("container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
 			"set %s to \"false\" if they are to stay", c.name, l.clients[0].name, l.login.DisplayName(), l.key(annotations.LoginClientEnv))
+	}
+}
+
+// planned reports whether a variable is among those that a container gets already. Where
+// two views have one of the same name, it has the same value.
+func planned(env []*variable, v *variable) bool {
+	return slices.ContainsFunc(env, func(other *variable) bool { return other.name == v.name })
+}
+
+// warnConflicts warns of variables of a container by which an SDK would not take the
+// identity that the token is for.
+func (p *planner) warnConflicts(c *container, v *view) {
+	if v.token == nil {
+		return
+	}
+	for _, conflict := range v.token.Conflicts {
+		if slices.ContainsFunc(c.env, func(e envVar) bool { return e.name == conflict.Env }) {
+			p.f.warn("container %q sets %s beside token %q: %s", c.name, conflict.Env, v.token.DisplayName(), conflict.Reason)
+		}
 	}
 }
 

@@ -22,6 +22,9 @@ type Pod struct {
 	Name string
 	// Owner is the object that controls the pod, such as a ReplicaSet.
 	Owner Owner
+	// ServiceAccountName is spec.serviceAccountName, which the API server makes "default"
+	// where nobody says.
+	ServiceAccountName string
 	// OS is spec.os.name, or what the pod's other fields say of it.
 	OS annotations.OS
 
@@ -319,13 +322,9 @@ func (r *podReader) spec() {
 	r.Object(func(name string) {
 		switch name {
 		case "os":
-			r.Object(func(name string) {
-				if name == "name" {
-					pod.OS = annotations.OS(r.String())
-				} else {
-					r.Skip()
-				}
-			})
+			r.member("name", func() { pod.OS = annotations.OS(r.String()) })
+		case "serviceAccountName":
+			pod.ServiceAccountName = r.String()
 		case "nodeSelector":
 			r.Object(func(label string) {
 				value := r.String()

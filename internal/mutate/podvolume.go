@@ -20,6 +20,10 @@ type volume struct {
 	// further sources where others is true.
 	tokens []tokenSource
 	others bool
+	// file is the name of a file that shows an annotation of the pod, and fileField says
+	// which (core/v1 ObjectFieldSelector.fieldPath); empty where there is none. A second
+	// one is another source.
+	file, fileField string
 	// text is the volume in JSON.
 	text string
 }
@@ -79,42 +83,74 @@ func (r *podReader) projected(v *volume) {
 		case "defaultUser":
 			v.user = r.Int64()
 		case "sources":
-			r.Array(func(int) { v.others = !r.tokenSource() || v.others })
+			r.Array(func(int) { v.others = !r.source(v) || v.others })
 		default:
 			r.Skip()
 		}
 	})
 }
 
-// tokenSource reads a projected source. It is false for other sources.
-func (r *podReader) tokenSource() (isToken bool) {
-	r.member("serviceAccountToken", func() {
-		if r.Null() {
+// source reads a projected source. It is false where it is neither a token nor a file
+// that shows an annotation.
+func (r *podReader) source(v *volume) (ours bool) {
+	r.Object(func(name string) {
+		switch {
+		case r.Null():
 			r.Skip()
-			return
+		case name == "serviceAccountToken":
+			ours = true
+			r.tokenSource()
+		case name == "downwardAPI" && v.file == "":
+			ours = r.annotationFile(v)
+		default:
+			r.Skip()
 		}
-		isToken = true
-		if !r.admit(len(r.sources), maxSources, "volumes", "projected", "sources") {
-			return
-		}
-		source := tokenSource{seconds: 3600} // core/v1 ServiceAccountTokenProjection.expirationSeconds
-		r.Object(func(name string) {
-			switch name {
-			case "path":
-				source.file = r.String()
-			case "audience":
-				source.audience = r.String()
-			case "expirationSeconds":
-				if seconds := r.Int64(); seconds != nil {
-					source.seconds = *seconds
-				}
-			case "user":
-				source.user = r.Int64()
-			default:
-				r.Skip()
-			}
-		})
-		r.sources = append(r.sources, source)
 	})
-	return isToken
+	return ours
+}
+
+// annotationFile reads a source that shows fields of the pod. It is false unless it
+// shows one field.
+func (r *podReader) annotationFile(v *volume) (one bool) {
+	r.member("items", func() {
+		r.Array(func(i int) {
+			one = i == 0
+			r.Object(func(name string) {
+				switch name {
+				case "path":
+					v.file = r.String()
+				case "fieldRef":
+					r.member("fieldPath", func() { v.fileField = r.String() })
+				default:
+					r.Skip()
+				}
+			})
+		})
+	})
+	return one
+}
+
+// tokenSource reads a projected token.
+func (r *podReader) tokenSource() {
+	if !r.admit(len(r.sources), maxSources, "volumes", "projected", "sources") {
+		return
+	}
+	source := tokenSource{seconds: 3600} // core/v1 ServiceAccountTokenProjection.expirationSeconds
+	r.Object(func(name string) {
+		switch name {
+		case "path":
+			source.file = r.String()
+		case "audience":
+			source.audience = r.String()
+		case "expirationSeconds":
+			if seconds := r.Int64(); seconds != nil {
+				source.seconds = *seconds
+			}
+		case "user":
+			source.user = r.Int64()
+		default:
+			r.Skip()
+		}
+	})
+	r.sources = append(r.sources, source)
 }

@@ -3,6 +3,7 @@ package mutate
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,11 +30,24 @@ type drawing struct {
 	// volumes and logins are to be added, each in JSON.
 	volumes []element
 	logins  []json.RawMessage
-	// status is the value of the status annotation in JSON, and statusAlone an object
-	// of it alone; nil where it stands there already.
-	status, statusAlone json.RawMessage
-	// statusPointer is the reference token of the annotation (RFC 6901 section 3).
-	statusPointer string
+	// files are annotations with the files of providers, and status is the one that says
+	// what was done; those are left out that stand there already.
+	files  []note
+	status note
+	// alone is an object of these in JSON, for a pod without annotations.
+	alone json.RawMessage
+}
+
+// note is an annotation to be added.
+type note struct {
+	key   string
+	value json.RawMessage
+	// pointer is its reference token (RFC 6901 section 3).
+	pointer string
+}
+
+func newNote(key, value string) note {
+	return note{key: key, value: appendText(make([]byte, 0, 2*len(value)), value), pointer: strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")}
 }
 
 // render writes the operations of a plan. Those of containers come before the new
@@ -89,10 +103,43 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 			d.logins = append(d.logins, encode(loginContainer(pod, l, volumes[l.exchanged.index].name, i == 0, o.Login)))
 		}
 	}
-	if len(r.Containers)+len(r.Warnings) > 0 && len(pod.ephemeralContainers) == 0 {
-		d.drawStatus(r, o)
+	if len(pod.ephemeralContainers) == 0 {
+		d.drawFiles(p)
+		if len(r.Containers)+len(r.Warnings) > 0 {
+			d.drawStatus(r, o)
+		}
+	}
+	if pod.Annotations == nil {
+		d.alone = d.together()
 	}
 	return d
+}
+
+// drawFiles encodes the files of providers for tokens that somebody gets.
+func (d *drawing) drawFiles(p plan) {
+	for i, granted := range p.granted {
+		if !granted || p.views[i].token == nil || p.views[i].token.Provided == nil {
+			continue
+		}
+		f := p.views[i].token.Provided
+		if _, written := d.pod.Annotations.Get(f.Annotation); !written {
+			d.files = append(d.files, newNote(f.Annotation, f.Content))
+		}
+	}
+}
+
+// together is an object of all annotations that are added; nil where there are none.
+func (d *drawing) together() json.RawMessage {
+	object := map[string]json.RawMessage{}
+	for _, n := range append(slices.Clip(d.files), d.status) {
+		if n.value != nil {
+			object[n.key] = n.value
+		}
+	}
+	if len(object) == 0 {
+		return nil
+	}
+	return encode(object)
 }
 
 // drawStatus encodes the status annotation.
@@ -113,11 +160,7 @@ func (d *drawing) drawStatus(r Result, o Options) {
 	if written == value {
 		return
 	}
-	d.status = appendText(make([]byte, 0, 2*len(value)), value)
-	d.statusPointer = strings.ReplaceAll(string(o.Prefix), "~", "~0") + "~1" + annotations.Status
-	if d.pod.Annotations == nil {
-		d.statusAlone = fmt.Appendf(nil, "{%s:%s}", encode(key), d.status)
-	}
+	d.status = newNote(key, value)
 }
 
 // pointer is a JSON pointer (RFC 6901) in the parts that operations have: the
@@ -141,13 +184,17 @@ func (d *drawing) write(to *output) {
 	}
 	d.writeLogins(to)
 	at := pointer{parent: "/metadata", name: "annotations"}
-	switch {
-	case d.status == nil:
-	case d.statusAlone != nil:
-		to.add(at, &d.statusAlone)
-	default:
-		at.last = d.statusPointer
-		to.add(at, &d.status)
+	if d.alone != nil {
+		to.add(at, &d.alone)
+		return
+	}
+	for i := range d.files {
+		at.last = d.files[i].pointer
+		to.add(at, &d.files[i].value)
+	}
+	if d.status.value != nil {
+		at.last = d.status.pointer
+		to.add(at, &d.status.value)
 	}
 }
 

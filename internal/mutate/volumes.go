@@ -101,7 +101,7 @@ func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volum
 	if existing == nil {
 		return nil, true
 	}
-	if !existing.shows(t, false) || existing.others || len(existing.tokens) != 1 {
+	if !existing.shows(t, false) || !existing.holdsOnly(t) {
 		f.fail(func() *field.Error {
 			return field.Invalid(existing.field().Child("name"), name, message(
 				"this name belongs to the volume that annotation %s asks for (%s), but the pod has another volume of this name: rename it",
@@ -126,10 +126,28 @@ func (v *volume) shows(t *annotations.Token, anyLifetime bool) bool {
 	for i := range v.tokens {
 		source := &v.tokens[i]
 		if source.file == t.File && source.audience == t.Audience && (anyLifetime || source.seconds == t.ExpirationSeconds) {
-			return true
+			return v.showsProvided(t)
 		}
 	}
 	return false
+}
+
+// showsProvided reports whether the volume shows the file of the token's provider, if
+// that has one.
+func (v *volume) showsProvided(t *annotations.Token) bool {
+	return t.Provided == nil || v.file == t.Provided.Name && v.fileField == annotationField(t.Provided)
+}
+
+// annotationField is how a volume names the annotation with a provider's file
+// (core/v1 ObjectFieldSelector.fieldPath).
+func annotationField(f *annotations.ProvidedFile) string {
+	return "metadata.annotations['" + f.Annotation + "']"
+}
+
+// holdsOnly reports whether the volume has nothing but one token, and perhaps the file of
+// its provider.
+func (v *volume) holdsOnly(t *annotations.Token) bool {
+	return !v.others && len(v.tokens) == 1 && (v.file == "" || t.Provided != nil)
 }
 
 // owner is the user that the volume names for a token's file, or nil.
@@ -232,7 +250,7 @@ func anyVolume(pod *Pod, t *annotations.Token) placement {
 // showsOnly reports whether the volume shows the token, of whatever lifetime, and
 // nothing else.
 func (v *volume) showsOnly(t *annotations.Token) bool {
-	return !v.others && len(v.tokens) == 1 && v.shows(t, true)
+	return v.holdsOnly(t) && v.shows(t, true)
 }
 
 // describe says what a token's volume holds, for messages that name both sides.

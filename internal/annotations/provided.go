@@ -1,0 +1,130 @@
+package annotations
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/provider"
+)
+
+// name is the token that a setting without a suffix is about: that of its provider, or
+// the default one.
+func (s *setting) name() string {
+	switch {
+	case s.parameter.Provider != nil:
+		return s.parameter.Provider.Name
+	case s.key == Provider && checkTokenName(s.value) == nil:
+		return s.value
+	default:
+		return ""
+	}
+}
+
+// provide completes a token by its provider, if it has one, and sets its lifetime.
+func (b *builder) provide(t *Token) {
+	p := b.provider(t.Name)
+	if p == nil {
+		t.ExpirationSeconds = b.expiration(DefaultExpiration)
+		return
+	}
+	values, missing := p.Values(b.given(p), b.pod)
+	if t.Source == nil {
+		t.Source, t.Audience = b.settings.provided().path(), values.Audience()
+	}
+	t.ExpirationSeconds = b.expiration(usualExpiration(p))
+	b.unsafeExpiration(t, p)
+	for _, key := range missing {
+		if !b.incomplete {
+			name := b.prefix.Key(key, otherThan(t.Name, p.Name))
+			parameter, _ := b.providers.Key(key)
+			b.errs = append(b.errs, field.Required(annotationsPath.Key(name), fmt.Sprintf("provider %s needs it: %s", p.Name, parameter.Parameter().Description)))
+		}
+	}
+	if len(missing) > 0 {
+		return
+	}
+	values = values.With(t.Path(b.os), strings.TrimRight(strings.TrimSuffix(t.Path(b.os), t.File), `/\`), t.Audience)
+	t.Variables, t.Conflicts = values.Env(), p.Conflicts
+	name, content, err := values.File()
+	switch {
+	case err != nil:
+		b.invalid(*b.settings.provided(), "%s", err)
+	case name == t.File:
+		b.invalid(*b.settings.or(TokenFile, Audience), "provider %s has a file of this name: give the token another %s", p.Name, TokenFile)
+	case name != "":
+		t.Provided = &ProvidedFile{Name: name, Content: content, Annotation: b.prefix.Key(ProviderFile, t.Name)}
+	}
+}
+
+// otherThan is a token's name where it is not the usual one of its provider.
+func otherThan(name, usual string) string {
+	if name == usual {
+		return ""
+	}
+	return name
+}
+
+// provider is the one that the settings ask for, or nil.
+func (b *builder) provider(name string) *provider.Provider {
+	var asked *provider.Provider
+	for i := range b.settings {
+		s := &b.settings[i]
+		p := s.parameter.Provider
+		if s.key == Provider {
+			if p = b.providers.Get(s.value); p == nil {
+				b.errs = append(b.errs, field.NotSupported(s.path(), Shorten(s.value), b.providers.Names()))
+				b.incomplete = true
+				continue
+			}
+		}
+		switch {
+		case p == nil:
+		case asked == nil:
+			asked = p
+		case asked != p:
+			b.invalid(*s, "token %q is of provider %s: give each provider a token of its own, by a suffix", displayName(name), asked.Name)
+		}
+	}
+	return asked
+}
+
+// given are the values of a provider's parameters. What is wrong with one is said, and
+// it is taken as it is, so that nothing else is missing.
+func (b *builder) given(p *provider.Provider) map[string]string {
+	given := make(map[string]string, len(b.settings))
+	for i := range b.settings {
+		s := &b.settings[i]
+		if s.parameter.Provider != p {
+			continue
+		}
+		if err := s.parameter.Check(s.value); err != nil {
+			b.invalid(*s, "%s", err)
+		}
+		given[s.parameter.Parameter().Name] = s.value
+	}
+	return given
+}
+
+// usualExpiration is the lifetime that is right for a provider.
+func usualExpiration(p *provider.Provider) time.Duration {
+	usual := max(DefaultExpiration, p.MinExpiration)
+	if p.MaxExpiration > 0 {
+		usual = min(usual, p.MaxExpiration)
+	}
+	return usual
+}
+
+func (b *builder) unsafeExpiration(t *Token, p *provider.Provider) {
+	seconds := t.ExpirationSeconds
+	if at := int64(p.MinExpiration / time.Second); seconds > 0 && seconds < at {
+		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at least %d s",
+			b.prefix.Key(Expiration, t.Name), seconds, p.Name, at))
+	}
+	if at := int64(p.MaxExpiration / time.Second); at > 0 && seconds > at {
+		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more than %d s",
+			b.prefix.Key(Expiration, t.Name), seconds, p.Name, at))
+	}
+}

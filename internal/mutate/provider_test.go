@@ -1,0 +1,171 @@
+package mutate_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
+)
+
+// provided is what becomes of a pod that may ask for the built-in providers.
+func provided(t *testing.T, raw []byte) outcome {
+	t.Helper()
+	pod := parse(t, raw)
+	with := parser
+	with.Providers = provider.BuiltIn()
+	spec, warnings, errs := with.Parse(annotations.Input{Annotations: pod.Annotations, OS: pod.OS, Pod: provider.Pod{Namespace: "shop", Name: pod.Name, ServiceAccountName: "app"}})
+	o := options
+	o.Warnings = warnings
+	result, conflicts := mutate.Patch(pod, spec, o)
+	out := outcome{Warnings: result.Warnings, Errors: []string{}, result: result}
+	for _, err := range append(errs, conflicts...) {
+		out.Errors = append(out.Errors, err.Error())
+	}
+	if len(out.Errors) > 0 {
+		return out
+	}
+	patch, err := json.Marshal(append([]any{}, operations(result)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Patch, out.Pod = patch, apply(t, raw, patch)
+	return out
+}
+
+const (
+	awsRole  = "arn:aws:iam::123456789012:role/app"
+	gcpPool  = "projects/123456789012/locations/global/workloadIdentityPools/pool/providers/cluster"
+	oneApp   = "containers: [{name: app}]\n"
+	awsToken = "/var/run/secrets/tokens-aws/oidc-token"
+)
+
+func TestOneAnnotationIsEnoughForAProvider(t *testing.T) {
+	t.Parallel()
+	got := provided(t, keys{"aws-role-arn": awsRole, "aws-region": "eu-central-1"}.pod(t, oneApp))
+	expect(t, "errors", nil, got.Errors)
+	expect(t, "warnings", nil, got.Warnings)
+	var pod corev1.Pod
+	if err := json.Unmarshal(got.Pod, &pod); err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for _, e := range pod.Spec.Containers[0].Env {
+		env = append(env, e.Name+"="+e.Value)
+	}
+	expect(t, "variables", []string{
+		"AWS_ROLE_ARN=" + awsRole, "AWS_WEB_IDENTITY_TOKEN_FILE=" + awsToken, "AWS_ROLE_SESSION_NAME=shop.pod", "AWS_REGION=eu-central-1", "AWS_DEFAULT_REGION=eu-central-1",
+	}, env)
+	volume := pod.Spec.Volumes[0]
+	token := volume.Projected.Sources[0].ServiceAccountToken
+	if volume.Name != "oidc-token-aws" || token.Audience != "sts.amazonaws.com" || *token.ExpirationSeconds != 3600 || len(volume.Projected.Sources) != 1 {
+		t.Errorf("volume %+v", volume)
+	}
+	expect(t, "changes at reinvocation", nil, paths(provided(t, got.Pod)))
+}
+
+func TestTheFileOfAProviderComesFromAnAnnotation(t *testing.T) {
+	t.Parallel()
+	raw := keys{"gcp-provider": gcpPool, "gcp-service-account": "app@project.iam.gserviceaccount.com"}.pod(t, oneApp)
+	got := provided(t, raw)
+	expect(t, "errors", nil, got.Errors)
+	var pod corev1.Pod
+	if err := json.Unmarshal(got.Pod, &pod); err != nil {
+		t.Fatal(err)
+	}
+	const annotation = "oidc-injector.io/file.gcp"
+	want := `{"audience":"//iam.googleapis.com/` + gcpPool + `","credential_source":{"file":"/var/run/secrets/tokens-gcp/oidc-token","format":{"type":"text"}},` +
+		`"service_account_impersonation_url":"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/app@project.iam.gserviceaccount.com:generateAccessToken",` +
+		`"subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"https://sts.googleapis.com/v1/token","type":"external_account","universe_domain":"googleapis.com"}`
+	if got := pod.Annotations[annotation]; got != want {
+		t.Errorf("annotation %s", got)
+	}
+	item := pod.Spec.Volumes[0].Projected.Sources[1].DownwardAPI.Items[0]
+	if item.Path != "google-credentials.json" || item.FieldRef.FieldPath != "metadata.annotations['"+annotation+"']" || *item.Mode != 0o444 {
+		t.Errorf("file %+v", item)
+	}
+	if env := pod.Spec.Containers[0].Env[0]; env.Name != "GOOGLE_APPLICATION_CREDENTIALS" || env.Value != "/var/run/secrets/tokens-gcp/google-credentials.json" {
+		t.Errorf("variable %+v", env)
+	}
+	expect(t, "changes at reinvocation", nil, paths(provided(t, got.Pod)))
+
+	// Somebody else's content is not what the pod gets.
+	changed := strings.Replace(string(got.Pod), "app@project", "other@project", 1)
+	if again := provided(t, []byte(changed)); len(again.Errors) != 1 || !strings.Contains(again.Errors[0], annotation) {
+		t.Errorf("errors %q", again.Errors)
+	}
+	// Nor is a volume of that name without the file, or with another one.
+	for _, sources := range []string{
+		"{serviceAccountToken: {audience: 'https://iam.googleapis.com/" + gcpPool + "', path: oidc-token}}",
+		"{serviceAccountToken: {audience: 'https://iam.googleapis.com/" + gcpPool + "', path: oidc-token}}, {downwardAPI: {items: [{path: google-credentials.json, fieldRef: {fieldPath: metadata.name}}]}}",
+		"{serviceAccountToken: {audience: 'https://iam.googleapis.com/" + gcpPool + "', path: oidc-token}}, {downwardAPI: {items: [{path: a, fieldRef: {fieldPath: metadata.name}}, {path: b}]}}",
+	} {
+		got := provided(t, keys{"gcp-provider": gcpPool}.pod(t, "volumes: [{name: oidc-token-gcp, projected: {sources: ["+sources+"]}}]\n"+oneApp))
+		if len(got.Errors) != 1 || !strings.Contains(got.Errors[0], "spec.volumes[0].name") {
+			t.Errorf("%s: errors %q", sources, got.Errors)
+		}
+	}
+}
+
+func TestWhatPodsSayOfProviders(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		keys     keys
+		spec     string
+		errors   []string
+		warnings []string
+	}{
+		"several, and a plain token": {keys: keys{
+			"audience": "vault", "aws-role-arn": awsRole, "azure-client-id": "00000000-0000-0000-0000-000000000001", "azure-tenant-id": "example.com", "gcp-provider": gcpPool,
+		}},
+		"overridden":              {keys: keys{"aws-role-arn": awsRole, "audience.aws": "corp", "expiration.aws": "2h", "mount-path.aws": "/aws", "containers.aws": "app", "env.aws": "TOKEN"}},
+		"a token of another name": {keys: keys{"aws-role-arn.reports": awsRole, "aws-role-arn": awsRole + "2", "containers.reports": "app", "containers.aws": "b"}, spec: "containers: [{name: app}, {name: b}]\n"},
+		"a required parameter is missing": {keys: keys{"azure-client-id": "00000000-0000-0000-0000-000000000001"}, errors: []string{
+			"metadata.annotations[oidc-injector.io/azure-tenant-id]: Required value: provider azure needs it: Tenant ID or a verified domain",
+		}},
+		"another one, with a suffix": {keys: keys{"azure-client-id.x": "00000000-0000-0000-0000-000000000001"}, errors: []string{"metadata.annotations[oidc-injector.io/azure-tenant-id.x]: Required value"}},
+		"by name alone":              {keys: keys{"provider": "aws"}, errors: []string{"metadata.annotations[oidc-injector.io/aws-role-arn]: Required value"}},
+		"an unknown one":             {keys: keys{"provider": "nimbus"}, errors: []string{`metadata.annotations[oidc-injector.io/provider]: Unsupported value: "nimbus": supported values: "alibaba"`}},
+		"a wrong value":              {keys: keys{"aws-role-arn": "app"}, errors: []string{`metadata.annotations[oidc-injector.io/aws-role-arn]: Invalid value: "app": must match arn:aws`}},
+		"a mistyped key":             {keys: keys{"aws-role-arm": awsRole}, warnings: []string{`unknown annotation "oidc-injector.io/aws-role-arm": did you mean oidc-injector.io/aws-role-arn?`}},
+		"two for one token":          {keys: keys{"aws-role-arn.x": awsRole, "gcp-provider.x": gcpPool}, errors: []string{`token "x" is of provider aws: give each provider a token of its own, by a suffix`}},
+		"two identities in a container": {keys: keys{"aws-role-arn": awsRole, "aws-role-arn.b": awsRole + "2"}, errors: []string{
+			`token "aws" sets variable AWS_ROLE_ARN to another value: give the two different containers`,
+		}},
+		"the variable of another token": {keys: keys{"aws-role-arn": awsRole, "audience": "x", "env": "AWS_WEB_IDENTITY_TOKEN_FILE"}, errors: []string{`sets variable AWS_WEB_IDENTITY_TOKEN_FILE to another value`}},
+		"a file of the token's name":    {keys: keys{"gcp-provider": gcpPool, "token-file.gcp": "google-credentials.json"}, errors: []string{"provider gcp has a file of this name: give the token another token-file"}},
+		"a short life":                  {keys: keys{"azure-client-id": "00000000-0000-0000-0000-000000000001", "azure-tenant-id": "example.com", "expiration.azure": "10m"}, warnings: []string{"oidc-injector.io/expiration.azure: 600 s are too short for provider azure"}},
+		"a long life":                   {keys: keys{"anthropic-federation-rule-id": "fdrl_1", "anthropic-organization-id": "org", "expiration.anthropic": "2h"}, warnings: []string{"7200 s are too long for provider anthropic"}},
+		"static keys beside it":         {keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, env: [{name: AWS_ACCESS_KEY_ID, value: a}]}]\n", warnings: []string{`container "app" sets AWS_ACCESS_KEY_ID beside token "aws": static keys win; the token file is not read`}},
+		"a variable that the pod sets":  {keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, env: [{name: AWS_ROLE_SESSION_NAME, value: mine}]}]\n", warnings: []string{`container "app" sets AWS_ROLE_SESSION_NAME itself, so it keeps another value`}},
+		"opted out":                     {keys: keys{"aws-role-arn": "wrong", "inject.aws": "false"}},
+		"Windows":                       {keys: keys{"gcp-provider": gcpPool}, spec: "os: {name: windows}\n" + oneApp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := test.spec
+			if spec == "" {
+				spec = oneApp
+			}
+			got := provided(t, test.keys.pod(t, spec))
+			for what, lists := range map[string][2][]string{"errors": {test.errors, got.Errors}, "warnings": {test.warnings, got.Warnings}} {
+				if len(lists[0]) != len(lists[1]) {
+					t.Errorf("%s: %q, want %q", what, lists[1], lists[0])
+					continue
+				}
+				for i := range lists[0] {
+					if !strings.Contains(lists[1][i], lists[0][i]) {
+						t.Errorf("%s: %q, want %q", what, lists[1][i], lists[0][i])
+					}
+				}
+			}
+			if len(got.Errors) == 0 {
+				expect(t, "changes at reinvocation", nil, paths(provided(t, got.Pod)))
+			}
+		})
+	}
+}

@@ -1,0 +1,322 @@
+// Package provider describes what the SDKs of relying parties want to find in a pod
+// beside its token: variables, and a file. A provider is data: those that are built in
+// are files in the folder builtin, and the configuration adds others of the same form.
+package provider
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Spec is a provider as people write it.
+type Spec struct {
+	// Description says in a line which identity a pod gets, and where.
+	Description string `json:"description"`
+	// Audience is that of the token, unless an annotation says another one. It is a
+	// template over the parameters.
+	Audience string `json:"audience"`
+	// Parameters are what a pod says by annotations NAME-PARAMETER.
+	Parameters []Parameter `json:"parameters,omitempty"`
+	// Env are the variables that the SDK reads. One whose template has a parameter
+	// without a value is left out.
+	Env []Variable `json:"env,omitempty"`
+	// File is one that the SDK reads, beside the token.
+	File *File `json:"file,omitempty"`
+	// Conflicts are variables of a container by which the SDK would take another
+	// identity, or none.
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+	// MinExpiration is the shortest lifetime of a token that is safe, as a Go duration,
+	// and MaxExpiration the longest that the relying party takes; by default there is no
+	// such limit.
+	MinExpiration string `json:"minExpiration,omitempty"`
+	MaxExpiration string `json:"maxExpiration,omitempty"`
+	// Sources say where all this was read.
+	Sources []string `json:"sources,omitempty"`
+}
+
+// Parameter is what a pod says of itself.
+type Parameter struct {
+	// Name is the part of the annotation behind the provider's name.
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	// Required parameters have to be there where others are.
+	Required bool `json:"required,omitempty"`
+	// Pattern is the regular expression (RE2) that the whole value matches.
+	Pattern string `json:"pattern,omitempty"`
+	// Default is a template over what is known of the pod, which is cut to MaxLength.
+	Default   string `json:"default,omitempty"`
+	MaxLength int    `json:"maxLength,omitempty"`
+}
+
+// Variable is an environment variable, with the template of its value.
+type Variable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// File is a file in the directory of the token. It has exactly one of JSON and Text.
+type File struct {
+	Name string `json:"name"`
+	// JSON is an object whose texts are templates. A member whose template has a
+	// parameter without a value is left out.
+	JSON map[string]any `json:"json,omitempty"`
+	// Text is a template; lines that have a parameter without a value are left out.
+	Text string `json:"text,omitempty"`
+}
+
+// Conflict is a variable that should not be there, too.
+type Conflict struct {
+	Env string `json:"env"`
+	// Reason says what the SDK does then.
+	Reason string `json:"reason"`
+}
+
+// Provider is a checked provider, which is immutable.
+type Provider struct {
+	Name string
+	Spec
+	MinExpiration, MaxExpiration time.Duration // 0 where there is no such limit
+
+	audience   template
+	parameters []parameter
+	env        []template
+	file       content
+}
+
+type parameter struct {
+	Parameter
+	key     string // of the annotation, without prefix and suffix
+	pattern *regexp.Regexp
+	byDef   template
+}
+
+const (
+	// maxName is the longest name of a provider, and maxParameter that of a parameter:
+	// with a token's name behind, both are the name of an annotation.
+	maxName      = 20
+	maxParameter = 30
+	// maxCount bounds the lists of a provider.
+	maxCount = 50
+	// maxValue is the longest value of a parameter, in bytes.
+	maxValue = 6 << 10
+	// maxFile is the largest file, in bytes.
+	maxFile = 12 << 10
+)
+
+// compile checks a provider.
+func compile(name string, s Spec, path *field.Path) (*Provider, field.ErrorList) {
+	c := compiler{p: &Provider{Name: name, Spec: s}, path: path, known: map[string]bool{}}
+	if len(name) > maxName || len(validation.IsDNS1123Label(name)) > 0 {
+		c.invalid(path, name, fmt.Sprintf("the name must be lower-case letters, digits and '-', at most %d characters", maxName))
+	}
+	for _, list := range []struct {
+		name  string
+		count int
+	}{{"parameters", len(s.Parameters)}, {"env", len(s.Env)}, {"conflicts", len(s.Conflicts)}} {
+		if list.count > maxCount {
+			c.errs = append(c.errs, field.TooMany(path.Child(list.name), list.count, maxCount))
+			return c.p, c.errs
+		}
+	}
+	c.parameters()
+	for _, known := range podValues {
+		c.known[known] = true
+	}
+	c.p.audience = c.template(path.Child("audience"), s.Audience)
+	if s.Audience == "" {
+		c.errs = append(c.errs, field.Required(path.Child("audience"), "say which audience the relying party expects"))
+	}
+	for _, known := range tokenValues {
+		c.known[known] = true
+	}
+	c.env()
+	c.fileContent()
+	c.p.MinExpiration = c.duration(path.Child("minExpiration"), s.MinExpiration)
+	c.p.MaxExpiration = c.duration(path.Child("maxExpiration"), s.MaxExpiration)
+	return c.p, c.errs
+}
+
+type compiler struct {
+	p    *Provider
+	path *field.Path
+	// known are the names that a template may have at this point.
+	known map[string]bool
+	errs  field.ErrorList
+}
+
+func (c *compiler) invalid(at *field.Path, value any, detail string) {
+	c.errs = append(c.errs, field.Invalid(at, value, detail))
+}
+
+func (c *compiler) parameters() {
+	for i, p := range c.p.Parameters {
+		at := c.path.Child("parameters").Index(i)
+		compiled := parameter{Parameter: p, key: c.p.Name + "-" + p.Name}
+		if len(p.Name) > maxParameter || len(validation.IsDNS1123Label(p.Name)) > 0 {
+			c.invalid(at.Child("name"), p.Name, fmt.Sprintf("must be lower-case letters, digits and '-', at most %d characters", maxParameter))
+		}
+		if slices.ContainsFunc(c.p.parameters, func(other parameter) bool { return other.Name == p.Name }) {
+			c.errs = append(c.errs, field.Duplicate(at.Child("name"), p.Name))
+		}
+		var err error
+		if compiled.pattern, err = regexp.Compile("^(?:" + cmp.Or(p.Pattern, ".*") + ")$"); err != nil {
+			c.invalid(at.Child("pattern"), p.Pattern, "must be a regular expression of RE2")
+		}
+		before := c.known
+		c.known = map[string]bool{}
+		for _, known := range podValues {
+			c.known[known] = true
+		}
+		compiled.byDef = c.template(at.Child("default"), p.Default)
+		c.known = before
+		c.p.parameters = append(c.p.parameters, compiled)
+	}
+	for i := range c.p.parameters {
+		c.known[c.p.parameters[i].Name] = true
+	}
+}
+
+func (c *compiler) env() {
+	for i, v := range c.p.Env {
+		at := c.path.Child("env").Index(i)
+		if len(validation.IsEnvVarName(v.Name)) > 0 {
+			c.invalid(at.Child("name"), v.Name, "must be the name of an environment variable")
+		}
+		c.p.env = append(c.p.env, c.template(at.Child("value"), v.Value))
+	}
+	for i, conflict := range c.p.Conflicts {
+		if conflict.Env == "" || conflict.Reason == "" {
+			c.errs = append(c.errs, field.Required(c.path.Child("conflicts").Index(i), "say which variable, and what the SDK does then"))
+		}
+	}
+}
+
+func (c *compiler) fileContent() {
+	f, at := c.p.File, c.path.Child("file")
+	if f == nil {
+		return
+	}
+	if f.Name == "" || len(f.Name) > 100 || strings.ContainsAny(f.Name, `/\:$`) || strings.Contains(f.Name, "..") || len(validation.IsConfigMapKey(f.Name)) > 0 {
+		c.invalid(at.Child("name"), f.Name, "must be the name of a file, such as credentials.json")
+	}
+	switch {
+	case (f.JSON == nil) == (f.Text == ""):
+		c.errs = append(c.errs, field.Required(at, "say either json or text"))
+	case f.JSON != nil:
+		c.p.file = c.object(at.Child("json"), f.JSON)
+	default:
+		c.p.file = c.text(at.Child("text"), f.Text)
+	}
+}
+
+func (c *compiler) duration(at *field.Path, text string) time.Duration {
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		c.invalid(at, text, "must be a Go duration, such as 1h")
+	}
+	return d
+}
+
+// Set is the providers of a cluster, by their names and by the keys of annotations.
+type Set struct {
+	byName map[string]*Provider
+	byKey  map[string]Key
+	names  []string
+}
+
+// Key is an annotation's key, without prefix and suffix, that asks for a provider.
+type Key struct {
+	Provider *Provider
+	// Parameter is its index.
+	parameter int
+}
+
+// Parameter is what the key sets.
+func (k Key) Parameter() Parameter { return k.Provider.parameters[k.parameter].Parameter }
+
+// Get returns the provider of a name, or nil.
+func (s *Set) Get(name string) *Provider {
+	if s == nil {
+		return nil
+	}
+	return s.byName[name]
+}
+
+// Key returns what a key sets.
+func (s *Set) Key(key string) (Key, bool) {
+	if s == nil {
+		return Key{}, false
+	}
+	k, found := s.byKey[key]
+	return k, found
+}
+
+// Names are those of all providers, in their order.
+func (s *Set) Names() []string {
+	if s == nil {
+		return nil
+	}
+	return s.names
+}
+
+// Keys are those of all parameters, in their order.
+func (s *Set) Keys() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.byKey))
+}
+
+// Maximum number of providers in a configuration.
+const maxProviders = 500
+
+// NewSet returns the built-in providers, with those that a configuration adds, or has in
+// their place. Taken reports whether a key means something else already.
+func NewSet(added map[string]Spec, taken func(key string) bool, path *field.Path) (*Set, field.ErrorList) {
+	switch {
+	case len(added) == 0:
+		return BuiltIn(), nil
+	case len(added) > maxProviders:
+		return BuiltIn(), field.ErrorList{field.TooMany(path, len(added), maxProviders)}
+	}
+	return newSet(BuiltIn().byName, added, taken, path)
+}
+
+func newSet(base map[string]*Provider, added map[string]Spec, taken func(key string) bool, path *field.Path) (*Set, field.ErrorList) {
+	s := &Set{byName: map[string]*Provider{}, byKey: map[string]Key{}}
+	maps.Copy(s.byName, base)
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		p, more := compile(name, added[name], path.Key(name))
+		errs = append(errs, more...)
+		s.byName[name] = p
+	}
+	s.names = slices.Sorted(maps.Keys(s.byName))
+	for _, name := range s.names {
+		p := s.byName[name]
+		for i := range p.parameters {
+			key := p.parameters[i].key
+			if other, found := s.byKey[key]; found || taken(key) {
+				what := "an annotation"
+				if found {
+					what = "a parameter of provider " + other.Provider.Name
+				}
+				errs = append(errs, field.Invalid(path.Key(name).Child("parameters").Index(i).Child("name"), p.parameters[i].Name, key+" is "+what+" already"))
+				continue
+			}
+			s.byKey[key] = Key{p, i}
+		}
+	}
+	return s, errs
+}
