@@ -196,7 +196,8 @@ func (w *parsing) own(key string, a Annotation) (s setting, known bool) {
 
 // unknownKey reports an annotation of ours that does not exist.
 func (w *parsing) unknownKey(name, key, token string) {
-	if w.unknown++; w.unknown > maxFindings {
+	w.unknown++
+	if w.unknown > maxFindings {
 		return // to look for what was meant takes time
 	}
 	detail := fmt.Sprintf("unknown annotation %s: %s", quote(name), w.meant(name, key, token))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
@@ -21,8 +22,11 @@ const schema = "../../charts/oidc-injector/values.schema.json"
 func TestSchemaOfTheChart(t *testing.T) {
 	t.Parallel()
 	testutil.Generated(t, schema, *update, func(text string) string {
-		text = replaceOnce(t, text, `(?s)("defaults": \{[^{}]*"properties": \{\n)(.*?)(\n          \}\n)`, schemaOfDefaults())
-		return replaceOnce(t, text, `("\^\()(audience\|[-a-z|]*)(\)\()`, strings.Join(annotations.PresetKeys(), "|"))
+		return replaceOnce(t, text, `(?s)("defaults": \{[^{}]*"properties": \{\n)(.*?)(\n          \}\n)`, schemaOfDefaults())
+	})
+	testutil.Generated(t, "../../charts/oidc-injector/files/keys.yaml", *update, func(string) string {
+		return "# Generated from the program: the keys of profiles, and the built-in providers.\n" +
+			"profiles: [" + strings.Join(annotations.PresetKeys(), ", ") + "]\nproviders: [" + strings.Join(provider.BuiltIn().Names(), ", ") + "]\n"
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -171,24 +170,22 @@ func compareKeys(t *testing.T, path string, values, schema map[string]any) {
 	}
 }
 
-// TestTheSchemaKnowsTheAnnotations: profiles take the keys that package annotations
-// takes, with and without a name.
-func TestTheSchemaKnowsTheAnnotations(t *testing.T) {
-	definitions := readSchema(t)["definitions"].(map[string]any)
-	for text := range definitions["profileKeys"].(map[string]any)["patternProperties"].(map[string]any) {
-		if !strings.Contains(text, "|") || strings.Contains(text, "(\\.|$)") {
-			continue // what one of the keys has to look like
-		}
-		pattern := regexp.MustCompile(text)
-		for _, key := range annotations.PresetKeys() {
-			if !pattern.MatchString(key) || !pattern.MatchString(key+".name") {
-				t.Errorf("the schema of profiles lacks %q", key)
+// TestTheChartKnowsTheAnnotations: profiles take the keys that package annotations takes,
+// with and without a name, and the parameters of providers.
+func TestTheChartKnowsTheAnnotations(t *testing.T) {
+	profiles := func(key string) string {
+		return "config: {providers: {corp: {audience: x}}, profiles: {p: {" + key + ": \"10m\"}}}"
+	}
+	for _, key := range append(annotations.PresetKeys(), annotations.Provider, "aws-role-arn", "corp-tenant") {
+		for _, name := range []string{"", ".name"} {
+			if _, err := template(t, helms[0], profiles(key+name)); err != nil {
+				t.Errorf("the chart refuses %s%s: %v", key, name, err)
 			}
 		}
-		for _, key := range []string{annotations.Profile, annotations.Inject, annotations.Status, "audience.", "login-", "audience.A"} {
-			if pattern.MatchString(key) {
-				t.Errorf("the schema of profiles has %q", key)
-			}
+	}
+	for _, key := range []string{annotations.Profile, annotations.Inject, annotations.Status, "audience.", "login-", "audience.A", "mount-paht", "nimbus-role"} {
+		if _, err := template(t, helms[0], profiles(key)); err == nil {
+			t.Errorf("the chart takes %q", key)
 		}
 	}
 }

@@ -234,6 +234,7 @@ matchExpressions:
 {{- with .Values.config.defaults }}{{ $_ := set $config "defaults" . }}{{ end -}}
 {{- with .Values.config.maxExpiration }}{{ $_ := set $config "maxExpiration" . }}{{ end -}}
 {{- if kindIs "slice" .Values.config.injectedContainers }}{{ $_ := set $config "injectedContainers" .Values.config.injectedContainers }}{{ end -}}
+{{- with .Values.config.providers }}{{ $_ := set $config "providers" . }}{{ end -}}
 {{- with .Values.config.setTokenUser }}{{ $_ := set $config "setTokenUser" . }}{{ end -}}
 {{- with .Values.config.profiles }}{{ $_ := set $config "profiles" . }}{{ end -}}
 {{- if .Values.login.enabled -}}

@@ -20,6 +20,18 @@ once.
 {{- $errors = append $errors (printf "podLabels: %s is a label by which the Deployment finds its pods" $label) -}}
 {{- end -}}
 {{- end -}}
+{{- $known := .Files.Get "files/keys.yaml" | fromYaml -}}
+{{- $providers := concat $known.providers (keys (.Values.config.providers | default dict)) -}}
+{{- range $name, $keys := .Values.config.profiles -}}
+{{- range $full := keys $keys | sortAlpha -}}
+{{- $key := regexReplaceAll "\\..*$" $full "" -}}
+{{- $ok := or (has $key $known.profiles) (eq $key "provider") -}}
+{{- range $providers }}{{ $ok = or $ok (hasPrefix (printf "%s-" .) $key) }}{{ end -}}
+{{- if not $ok -}}
+{{- $errors = append $errors (printf "config.profiles.%s.%s: is neither a key of profiles nor a parameter of a provider" $name $full) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $longest := .Values.config.maxExpiration | default "24h" -}}
 {{- if lt (include "oidc-injector.seconds" $longest | float64) 600.0 -}}
 {{- $errors = append $errors (printf "config.maxExpiration: %s is too short: it has to be at least 10m" $longest) -}}
