@@ -85,7 +85,9 @@ func exampleFiles(t *testing.T) []string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, filepath.ToSlash(name))
+			if filepath.Dir(name) != "providers" { // e2e/shapes tries these
+				all = append(all, filepath.ToSlash(name))
+			}
 		}
 	}
 	return all
@@ -307,7 +309,7 @@ func testExampleSeveralParties(t *testing.T, e *examples, manifest string) {
 	for key, want := range map[string]string{
 		"app VAULT_TOKEN_FILE":                 "/var/run/secrets/login/token",
 		"uploader VAULT_TOKEN_FILE":            "",
-		"app AZURE_FEDERATED_TOKEN_FILE":       "/var/run/secrets/azure/oidc-token",
+		"app AZURE_FEDERATED_TOKEN_FILE":       "/var/run/secrets/tokens-azure/oidc-token",
 		"uploader AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/tokens-aws/oidc-token",
 	} {
 		container, name, _ := strings.Cut(key, " ")
