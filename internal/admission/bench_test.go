@@ -27,6 +27,8 @@ func benchmarked() []admissiontest.Size {
 		tokens[fmt.Sprintf("%saudience.t%d", prefix, i)] = fmt.Sprintf("audience-%d", i)
 		tokens[fmt.Sprintf("%smount-path.t%d", prefix, i)] = fmt.Sprintf("/var/run/secrets/t%d", i)
 	}
+	aws := map[string]string{prefix + "aws-role-arn": "arn:aws:iam::123456789012:role/app", prefix + "aws-region": "eu-central-1"}
+	gcp := map[string]string{prefix + "gcp-provider": "projects/123456789012/locations/global/workloadIdentityPools/pool/providers/cluster"}
 	foreign := map[string]string{prefix + "audience": "vault"}
 	for i := range 1000 {
 		foreign[fmt.Sprintf("example.com/annotation-%d", i)] = "the value of another program"
@@ -37,6 +39,9 @@ func benchmarked() []admissiontest.Size {
 		admissiontest.Size{Name: "medium-11KB-env", Object: admissiontest.Pod(6, env), Patched: true},
 		admissiontest.Size{Name: "large-77KB-env", Object: admissiontest.Pod(50, env), Patched: true},
 		admissiontest.Size{Name: "medium-11KB-login", Object: admissiontest.Pod(6, login), Patched: true},
+		admissiontest.Size{Name: "small-3KB-aws", Object: admissiontest.Pod(1, aws), Patched: true},
+		admissiontest.Size{Name: "medium-11KB-aws", Object: admissiontest.Pod(6, aws), Patched: true},
+		admissiontest.Size{Name: "medium-11KB-gcp", Object: admissiontest.Pod(6, gcp), Patched: true},
 		admissiontest.Size{Name: "32-tokens", Object: admissiontest.Pod(1, tokens), Patched: true},
 		admissiontest.Size{Name: "1000-foreign-annotations", Object: admissiontest.Pod(1, foreign), Patched: true},
 	)

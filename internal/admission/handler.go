@@ -130,7 +130,7 @@ func (h *Handler) decide(ctx context.Context, c *call, body []byte) ([]byte, *ht
 	}
 	h.metrics.decided(q, &d)
 	h.metrics.duration.Observe(took.Seconds())
-	h.log(ctx, cfg.Parser.Prefix, q, &d, took)
+	h.log(ctx, &cfg.Parser, q, &d, took)
 	return response, nil
 }
 
@@ -185,7 +185,7 @@ func (h *Handler) recoverPanic(ctx context.Context, w http.ResponseWriter) {
 
 // log writes the request's line. Errors and warnings quote annotations, so only
 // the places they point at are logged, as far as they are none of the pod's own.
-func (h *Handler) log(ctx context.Context, prefix annotations.Prefix, q *Request, d *Decision, took time.Duration) {
+func (h *Handler) log(ctx context.Context, parser *annotations.Parser, q *Request, d *Decision, took time.Duration) {
 	level := slog.LevelDebug
 	// The controller that creates a pod keeps what it is told to itself.
 	if d.Outcome == Denied || len(d.Warnings) > 0 {
@@ -197,7 +197,7 @@ func (h *Handler) log(ctx context.Context, prefix annotations.Prefix, q *Request
 	said := d.saidErrors()
 	places := make([]string, 0, len(said))
 	for _, err := range said {
-		places = append(places, loggedPlace(prefix, strings.TrimPrefix(err.Field, q.Template+".")))
+		places = append(places, loggedPlace(parser, strings.TrimPrefix(err.Field, q.Template+".")))
 	}
 	h.options.Log.Log(ctx, level, "admission", "outcome", d.Outcome, "reason", d.Reason,
 		"uid", loggedName(q.UID), "operation", loggedName(string(q.Operation)), "namespace", loggedName(q.Namespace),

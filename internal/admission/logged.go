@@ -47,10 +47,10 @@ func loggedName(name string) string {
 // loggedPlace is the path of a field as it is logged: with indices, but with no
 // key of the author's, and of annotations only the keys that are ours, without
 // their suffixes.
-func loggedPlace(prefix annotations.Prefix, path string) string {
+func loggedPlace(parser *annotations.Parser, path string) string {
 	const ofAnnotations = "metadata.annotations["
 	if rest, ok := strings.CutPrefix(path, ofAnnotations); ok {
-		return ofAnnotations + loggedKey(prefix, rest) + "]"
+		return ofAnnotations + loggedKey(parser, rest) + "]"
 	}
 	var b strings.Builder
 	for path != "" && b.Len() < maxLoggedPlace {
@@ -72,14 +72,14 @@ func loggedPlace(prefix annotations.Prefix, path string) string {
 }
 
 // loggedKey is the key at the beginning of a text: known, or not named.
-func loggedKey(prefix annotations.Prefix, text string) string {
-	rest, ours := strings.CutPrefix(text, string(prefix)+"/")
+func loggedKey(parser *annotations.Parser, text string) string {
+	rest, ours := strings.CutPrefix(text, string(parser.Prefix)+"/")
 	end := strings.IndexAny(rest, ".]")
-	if !ours || end < 0 || !annotations.Known(rest[:end]) {
+	if !ours || end < 0 || !parser.Known(rest[:end]) {
 		return "*"
 	}
 	if rest[end] == '.' {
-		return prefix.Key(rest[:end], "*")
+		return parser.Prefix.Key(rest[:end], "*")
 	}
-	return prefix.Key(rest[:end], "")
+	return parser.Prefix.Key(rest[:end], "")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 func TestLoggedPlace(t *testing.T) {
@@ -28,13 +29,13 @@ func TestLoggedPlace(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := loggedPlace(annotations.DefaultPrefix, tt.path); got != tt.want {
+			if got := loggedPlace(&annotations.Parser{Prefix: annotations.DefaultPrefix, Providers: provider.BuiltIn()}, tt.path); got != tt.want {
 				t.Errorf("got %.300s, want %s", got, tt.want)
 			}
 		})
 	}
 	for _, path := range []string{long, strings.Repeat("a[1]", 30_000)} {
-		if got := loggedPlace(annotations.DefaultPrefix, path); len(got) > 3*maxLoggedPlace {
+		if got := loggedPlace(&annotations.Parser{Prefix: annotations.DefaultPrefix, Providers: provider.BuiltIn()}, path); len(got) > 3*maxLoggedPlace {
 			t.Errorf("%d bytes", len(got))
 		}
 	}

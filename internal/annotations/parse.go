@@ -77,6 +77,12 @@ type Parser struct {
 	DenyUnknown bool
 }
 
+// Known reports whether a key, without prefix and suffix, is one that users may write.
+func (p *Parser) Known(key string) bool {
+	_, parameter := p.Providers.Key(key)
+	return parameter || Known(key)
+}
+
 // Input is the part of a pod that decides what it asks for.
 type Input struct {
 	// Annotations are the pod's; those that are not ours are passed over.
@@ -211,7 +217,7 @@ func (w *parsing) unknownKey(name, key, token string) {
 
 // meant says what an annotation that does not exist could be instead.
 func (w *parsing) meant(name, key, token string) string {
-	if near := cmp.Or(nearest(key, inputKeys), nearest(key, w.Providers.Keys())); near != "" {
+	if near := cmp.Or(nearest(key, inputKeys), nearest(key, w.Providers.Candidates(key))); near != "" {
 		if checkTokenName(token) != nil {
 			token = "" // not worth repeating, and of any length
 		}

@@ -114,7 +114,7 @@ func confirm(cfg *config.Config, version, namespace string, pod *mutate.Pod, sus
 	case d.Outcome == admission.Denied && suspicion == Incomplete:
 		return "", nil // it was admitted once: see suspect
 	case d.Outcome == admission.Denied:
-		return Denied, deniedKeys(cfg.Parser.Prefix, d.Errors)
+		return Denied, deniedKeys(&cfg.Parser, d.Errors)
 	case d.Outcome == admission.Mutated && slices.ContainsFunc(d.Operations, matters):
 		return suspicion, nil
 	default:
@@ -129,15 +129,15 @@ func matters(o jsonpatch.Operation) bool { return !strings.HasPrefix(o.Path, "/m
 // deniedKeys are the annotations that errors are about, each once. Nothing else of
 // the errors leaves the program: they quote values, and a key of ours may have a
 // suffix of any length.
-func deniedKeys(prefix annotations.Prefix, errs field.ErrorList) []string {
+func deniedKeys(parser *annotations.Parser, errs field.ErrorList) []string {
 	var keys []string
 	for _, err := range errs {
-		_, rest, found := strings.Cut(err.Field, "["+string(prefix)+"/")
+		_, rest, found := strings.Cut(err.Field, "["+string(parser.Prefix)+"/")
 		end := strings.IndexAny(rest, ".]")
-		if !found || end < 0 || !annotations.Known(rest[:end]) {
+		if !found || end < 0 || !parser.Known(rest[:end]) {
 			continue
 		}
-		if key := prefix.Key(rest[:end], ""); !slices.Contains(keys, key) {
+		if key := parser.Prefix.Key(rest[:end], ""); !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}

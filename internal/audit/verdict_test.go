@@ -139,7 +139,7 @@ func TestDeniedKeys(t *testing.T) {
 		field.Invalid(field.NewPath("spec", "containers").Index(0), "s3cret", "s3cret"),
 		field.Invalid(field.NewPath("metadata", "annotations["+prefix+"audience"), "s3cret", "s3cret"),
 	}
-	if diff := cmp.Diff([]string{prefix + "expiration", prefix + "audience"}, deniedKeys(annotations.DefaultPrefix, errs)); diff != "" {
+	if diff := cmp.Diff([]string{prefix + "expiration", prefix + "audience"}, deniedKeys(&annotations.Parser{Prefix: annotations.DefaultPrefix}, errs)); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 }

@@ -233,6 +233,7 @@ type Set struct {
 	byName map[string]*Provider
 	byKey  map[string]Key
 	names  []string
+	keys   []string
 }
 
 // Key is an annotation's key, without prefix and suffix, that asks for a provider.
@@ -270,12 +271,37 @@ func (s *Set) Names() []string {
 	return s.names
 }
 
+// maxCandidates is how many keys are worth comparing with one that is mistyped.
+const maxCandidates = 200
+
+// Candidates are the keys that one which does not exist may stand for: those of all
+// providers, or, where they are many, of those whose name it begins with.
+func (s *Set) Candidates(key string) []string {
+	if s == nil || len(s.keys) <= maxCandidates {
+		return s.Keys()
+	}
+	var near []string
+	for at := strings.IndexByte(key, '-'); at > 0 && at <= maxName; {
+		if p := s.byName[key[:at]]; p != nil {
+			for i := range p.parameters {
+				near = append(near, p.parameters[i].key)
+			}
+		}
+		next := strings.IndexByte(key[at+1:], '-')
+		if next < 0 {
+			break
+		}
+		at += 1 + next
+	}
+	return near
+}
+
 // Keys are those of all parameters, in their order.
 func (s *Set) Keys() []string {
 	if s == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(s.byKey))
+	return s.keys
 }
 
 // Maximum number of providers in a configuration.
@@ -318,5 +344,6 @@ func newSet(base map[string]*Provider, added map[string]Spec, taken func(key str
 			s.byKey[key] = Key{p, i}
 		}
 	}
+	s.keys = slices.Sorted(maps.Keys(s.byKey))
 	return s, errs
 }

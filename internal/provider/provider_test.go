@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -236,5 +237,23 @@ func TestBuiltInProviders(t *testing.T) {
 				t.Errorf("%s: the pattern of %s is for the whole value anyway", name, q.Name)
 			}
 		}
+	}
+}
+
+func TestMistypedKeysAreComparedWithFew(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&text, "corp-%d: {description: x, audience: a, parameters: [{name: a, description: x}, {name: b, description: x}, {name: c, description: x}]}\n", i)
+	}
+	s := set(t, text.String())
+	if diff := cmp.Diff([]string{"corp-7-a", "corp-7-b", "corp-7-c"}, s.Candidates("corp-7-x")); diff != "" {
+		t.Errorf("candidates (-want +got):\n%s", diff)
+	}
+	if got := s.Candidates("corp"); len(got) > 0 {
+		t.Errorf("candidates %v", got)
+	}
+	if got := provider.BuiltIn().Candidates("asw-role-arn"); len(got) != len(provider.BuiltIn().Keys()) {
+		t.Errorf("%d candidates", len(got))
 	}
 }

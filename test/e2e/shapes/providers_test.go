@@ -17,6 +17,7 @@ import (
 // TestExamplesOfProviders has the API server take each example, with the variables that
 // the SDK reads, and its file.
 func TestExamplesOfProviders(t *testing.T) {
+	t.Parallel()
 	for _, name := range provider.BuiltIn().Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
