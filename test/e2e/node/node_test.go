@@ -57,6 +57,7 @@ func TestNode(t *testing.T) {
 		t.Run("jobs", n.testJobs)
 		t.Run("examples", n.testExamples)
 		t.Run("mounts", n.testMounts)
+		t.Run("providers", n.testProviders)
 		t.Run("trust bundles", n.testTrustBundles)
 	})
 	t.Run("token users", n.testTokenUsers)
