@@ -1,13 +1,17 @@
 package chart
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/oidc-injector/oidc-injector/test/internal/helm"
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 const release = "oidc-injector"
@@ -191,6 +195,38 @@ func TestAnotherModeOfCertificates(t *testing.T) {
 			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry, "--reset-values")
 			writeCertificates(t)
 			certificatesAreKept(t, "the way back")
+		})
+	}
+}
+
+// TestConfigurationsThatPodsStartWithAreKept: Helm deletes what a release does not have any
+// more, and pods of the release before may have to start again.
+func TestConfigurationsThatPodsStartWithAreKept(t *testing.T) {
+	for _, h := range helms {
+		t.Run(h.Name, func(t *testing.T) {
+			withNamespace(t)
+			install(t, h)
+			configurations := func() []string {
+				t.Helper()
+				out, err := kube.Kubectl(t.Context(), "--namespace="+namespace, "get", "configmaps", "--selector=app.kubernetes.io/instance="+release, "--output=name")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Fields(out)
+			}
+			first := configurations()
+			podtest.Eventually(t, "a ReplicaSet", func(ctx context.Context) error {
+				sets, err := kube.Client().AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
+				if err == nil && len(sets.Items) == 0 {
+					err = errors.New("there is none")
+				}
+				return err
+			})
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry, "--set=config.maxExpiration=12h")
+			if now := configurations(); len(first) != 1 || len(now) != 2 || !slices.Contains(now, first[0]) {
+				t.Errorf("configurations %v, and after an upgrade %v", first, now)
+			}
+			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
 		})
 	}
 }
