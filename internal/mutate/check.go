@@ -71,8 +71,14 @@ func (k checker) checkDebug(p plan, old *Pod, volumes []placement, added []*cont
 			}
 		}
 	}
+	anonymous := false
+	for i := range p.views {
+		anonymous = anonymous || p.views[i].token != nil && volumes[i].name != "" && volumes[i].user == nil
+	}
 	for _, c := range added {
-		k.changedUser(c, old)
+		if anonymous {
+			k.changedUser(c, old)
+		}
 	}
 }
 
@@ -136,9 +142,10 @@ func (k checker) unreadableResult(c *container, v *view) {
 }
 
 // changedUser warns of a debug container that changes what the kubelet makes of
-// the pod's tokens: with it, the pod's containers no longer run as one user.
+// the pod's tokens, where volumes do not name their users: with it, the pod's containers
+// no longer run as one user.
 func (k checker) changedUser(c *container, old *Pod) {
-	if k.pod.OS == annotations.Windows || !old.tokenFile(defaultMode, nil).fixed || k.pod.tokenFile(defaultMode, nil).fixed || k.pod.ownersNamed() {
+	if k.pod.OS == annotations.Windows || !old.tokenFile(defaultMode, nil).fixed || k.pod.tokenFile(defaultMode, nil).fixed {
 		return
 	}
 	k.warn("debug container %q does not run as the user of the pod's containers: from their next renewal on, "+

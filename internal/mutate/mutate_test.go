@@ -732,7 +732,8 @@ func without(t *testing.T, raw []byte) []string {
 // A debug container of another user changes nothing where each volume names its user.
 func TestADebugContainerDoesNotTakeTokensFromTheirUsers(t *testing.T) {
 	t.Parallel()
-	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: 1000}}]}}]\n" +
+	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: 1000}}]}}, " +
+		"{name: kube-api-access-x, projected: {sources: [{serviceAccountToken: {path: token}}]}}]\n" +
 		"containers: [{name: a, securityContext: {runAsUser: 1000}, volumeMounts: [" + tokenMount + "]}]\n"
 	k := keys{"audience": "vault", "containers": "a"}
 	got := debug(t, k.pod(t, spec+"ephemeralContainers: [{name: debugger, securityContext: {runAsUser: 2000}}]"), k.pod(t, spec))

@@ -160,17 +160,6 @@ func (v *volume) owner(t *annotations.Token) *int64 {
 	return v.user
 }
 
-// ownersNamed reports whether all volumes of tokens name the owner of each.
-func (p *Pod) ownersNamed() bool {
-	for i := range p.volumes {
-		v := &p.volumes[i]
-		if v.user == nil && slices.ContainsFunc(v.tokens, func(s tokenSource) bool { return s.user == nil }) {
-			return false
-		}
-	}
-	return true
-}
-
 func (v *volume) field() *field.Path { return field.NewPath("spec", "volumes").Index(v.index) }
 
 // annotatedMode is the mode that an annotation sets for a token's file, where
