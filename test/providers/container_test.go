@@ -1,0 +1,142 @@
+package providers
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/admission/admissiontest"
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+)
+
+// container is what an app finds in its container: the variables are those of the test's
+// process, and the files are in a folder of its own.
+type container struct {
+	// path is the token's file, and token what is in it.
+	path, token string
+	audience    string
+}
+
+const prefix = annotations.Prefix(annotations.DefaultPrefix)
+
+// inject has the webhook's code inject a pod with these annotations, without their
+// prefix, and plays its container.
+func inject(t *testing.T, asked ...map[string]string) *container {
+	t.Helper()
+	pod := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app-0", Annotations: map[string]string{}},
+		Spec: corev1.PodSpec{
+			ServiceAccountName: "app",
+			Containers:         []corev1.Container{{Name: "app", Image: "registry.example/app:1"}},
+		},
+	}
+	for _, some := range asked {
+		for key, value := range some {
+			pod.Annotations[prefix.Key(key, "")] = value
+		}
+	}
+	injected, err := admissiontest.Inject(config.Default(config.Environment{Prefix: prefix}), "v1", pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	internet.watch(t)
+	return play(t, injected)
+}
+
+// play does for the only container of a pod what the kubelet does.
+func play(t *testing.T, pod *corev1.Pod) *container {
+	t.Helper()
+	app := pod.Spec.Containers[0]
+	if len(pod.Spec.Volumes) != 1 || len(app.VolumeMounts) != 1 {
+		t.Fatalf("the pod has %d volumes and its container mounts %d: one of each is expected", len(pod.Spec.Volumes), len(app.VolumeMounts))
+	}
+	directory := t.TempDir()
+	// The container's own paths are of no use here.
+	local := strings.NewReplacer(app.VolumeMounts[0].MountPath, directory).Replace
+	c := &container{}
+	for _, source := range pod.Spec.Volumes[0].Projected.Sources {
+		switch {
+		case source.ServiceAccountToken != nil:
+			c.path, c.audience = filepath.Join(directory, source.ServiceAccountToken.Path), source.ServiceAccountToken.Audience
+			c.rotate(t)
+		case source.DownwardAPI != nil:
+			for _, item := range source.DownwardAPI.Items {
+				write(t, filepath.Join(directory, item.Path), local(annotation(t, pod, item.FieldRef.FieldPath)))
+			}
+		default:
+			t.Fatalf("the volume has a source that no kubelet is played for: %v", source)
+		}
+	}
+	if c.path == "" {
+		t.Fatal("the pod has no token")
+	}
+	forget(t)
+	for _, v := range app.Env {
+		t.Setenv(v.Name, local(v.Value))
+	}
+	return c
+}
+
+// annotation is what a fieldRef metadata.annotations['name'] stands for.
+func annotation(t *testing.T, pod *corev1.Pod, fieldPath string) string {
+	t.Helper()
+	name, isOne := strings.CutPrefix(fieldPath, "metadata.annotations['")
+	value, found := pod.Annotations[strings.TrimSuffix(name, "']")]
+	if !isOne || !found {
+		t.Fatalf("the pod has no %s", fieldPath)
+	}
+	return value
+}
+
+// forget takes all variables of the machine away, until the test ends: in a container
+// there are none of them, and SDKs know many.
+func forget(t *testing.T) {
+	t.Helper()
+	// The rest is what the program itself needs.
+	kept := map[string]bool{"HTTPS_PROXY": true, "HTTP_PROXY": true, "TMPDIR": true, "TMP": true, "TEMP": true, "SystemRoot": true, "GOCOVERDIR": true}
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		if name == "" || kept[name] {
+			continue
+		}
+		t.Setenv(name, value) // it comes back
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HOME", t.TempDir())
+}
+
+// rotate writes another token, as the kubelet does before one expires. It is a JWT, for
+// some SDKs read claims of it, whose signature nobody checks.
+func (c *container) rotate(t *testing.T) {
+	t.Helper()
+	now := time.Now()
+	claims := fmt.Sprintf(`{"iss":"https://issuer.example","sub":"system:serviceaccount:team:app","aud":[%q],"iat":%d,"exp":%d,"jti":%q}`,
+		c.audience, now.Unix(), now.Add(time.Hour).Unix(), rand.Text())
+	c.token = unsigned(claims)
+	write(t, c.path, c.token)
+}
+
+// unsigned is a JWT with a signature that is none.
+func unsigned(claims string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"RS256","kid":"test"}`)) + "." + encode([]byte(claims)) + "." + encode([]byte("signature"))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
