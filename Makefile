@@ -1,6 +1,6 @@
 # The targets of the project; `make help` lists them. Anything longer than a
-# line or two is a script in hack/. Two Go modules: the root, and test/ with
-# everything that starts a real control plane.
+# line or two is a script in hack/. Three Go modules: the root, test/ with
+# everything that starts a real control plane, and test/providers with the SDKs.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -18,8 +18,9 @@ LOGIN_FLAGS := -tags=nethttpomithttp2 -gcflags=all=-l -gcflags=crypto/...=
 # cache, and a C compiler is needed for the race detector only.
 export CGO_ENABLED := 0
 
-# Every Go module: the two of the project, and those of the tools.
-MODULES := . test $(patsubst %/go.mod,%,$(wildcard hack/tools/go.mod hack/tools/*/go.mod))
+# Every Go module: those of the project, and those of the tools.
+PROJECT := . test test/providers
+MODULES := $(PROJECT) $(patsubst %/go.mod,%,$(wildcard hack/tools/go.mod hack/tools/*/go.mod))
 
 # What a caller may set, as in `make fuzz FUZZTIME=5m`.
 BENCH       ?= .
@@ -54,11 +55,15 @@ clean: ## Remove what the targets wrote into the checkout
 ##@ Test
 
 .PHONY: test
-test: unit e2e ## Run all tests
+test: unit providers e2e ## Run all tests
 
 .PHONY: unit
 unit: ## Run the unit tests
 	go test ./...
+
+.PHONY: providers
+providers: ## Try the providers with the SDKs that read them; the first run compiles those
+	go -C test/providers test ./...
 
 .PHONY: race
 race: ## Run the unit tests with the race detector (needs a C compiler)
@@ -123,10 +128,9 @@ bench: ## Run the benchmarks matching BENCH, BENCHCOUNT times, then a load test
 ##@ Check
 
 .PHONY: lint
-lint: ## Run the linters over both modules
+lint: ## Run the linters over all modules of the project
 	hack/tool golangci-lint config verify
-	hack/tool golangci-lint run ./...
-	cd test && ../hack/tool golangci-lint run ./...
+	for dir in $(PROJECT); do (cd $$dir && "$(CURDIR)/hack/tool" golangci-lint run ./...); done
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -150,7 +154,7 @@ tidy: ## Tidy every go.mod
 
 .PHONY: verify-tidy
 verify-tidy: ## Check that the go.mod files are tidy, but those of single tools
-	for dir in . test hack/tools; do go -C $$dir mod tidy -diff; done
+	for dir in $(PROJECT) hack/tools; do go -C $$dir mod tidy -diff; done
 
 .PHONY: ci
 ci: ## Run what continuous integration runs
