@@ -10,15 +10,12 @@ import (
 
 func testAnthropic(t *testing.T) {
 	t.Run("required", func(t *testing.T) {
-		c := inject(t, map[string]string{"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example"})
-		if c.audience != "https://api.anthropic.com" {
-			t.Errorf("audience %q", c.audience)
-		}
+		c := inject(t, "https://api.anthropic.com", map[string]string{"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example"})
 		internet.serve(t, "api.anthropic.com", claude(t, c, nil))
 		listModels(t, c)
 	})
 	t.Run("all", func(t *testing.T) {
-		c := inject(t, map[string]string{
+		c := inject(t, "https://api.anthropic.com", map[string]string{
 			"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example",
 			"anthropic-service-account-id": "svac_app", "anthropic-workspace-id": "wrkspc_team", "anthropic-base-url": "https://claude.example",
 		})

@@ -3,7 +3,6 @@ package providers
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,37 +53,43 @@ func awsCredentials(t *testing.T, c *container) aws.Config {
 
 func testAWS(t *testing.T) {
 	const role = "arn:aws:iam::123456789012:role/team/app"
-	c := inject(t, map[string]string{"aws-role-arn": role, "aws-region": "eu-central-1"})
-	internet.serve(t, "sts.eu-central-1.amazonaws.com", assumeRole(t, c, role, "team.app-0"))
-	if cfg := awsCredentials(t, c); cfg.Region != "eu-central-1" {
-		t.Errorf("region %q", cfg.Region)
+	for _, other := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Run("without "+other, func(t *testing.T) { // some SDKs know only one of them
+			c := inject(t, "sts.amazonaws.com", map[string]string{"aws-role-arn": role, "aws-region": "eu-central-1"})
+			unset(t, other)
+			internet.serve(t, "sts.eu-central-1.amazonaws.com", assumeRole(t, c, role, "team.app-0"))
+			if cfg := awsCredentials(t, c); cfg.Region != "eu-central-1" {
+				t.Errorf("region %q", cfg.Region)
+			}
+		})
 	}
 }
 
 func testMinIO(t *testing.T) {
-	const role = "arn:minio:iam:::role/nOybJqMNzNmroqEKq5D0EUsRZw0"
-	bundle := filepath.Join(t.TempDir(), "ca.crt")
-	write(t, bundle, string(internet.private.pem()))
-	c := inject(t, map[string]string{
-		"minio-audience": "minio", "minio-role-arn": role, "minio-endpoint": "https://minio.example:9000", "minio-ca-bundle": bundle,
-	})
-	if c.audience != "minio" {
-		t.Errorf("audience %q", c.audience)
-	}
-	internet.servePrivately(t, "minio.example:9000", storage(t, "us-east-1", assumeRole(t, c, role, "team.app-0")))
-	listBuckets(t, awsCredentials(t, c))
+	testStorage(t, "minio", "arn:minio:iam:::role/nOybJqMNzNmroqEKq5D0EUsRZw0")
 }
 
-func testCeph(t *testing.T) {
-	const role = "arn:aws:iam:::role/team/app"
-	c := inject(t, map[string]string{
-		"ceph-audience": "rgw", "ceph-role-arn": role, "ceph-endpoint": "http://rgw.example:7480", "ceph-region": "default", "ceph-session-name": "app",
-	})
-	internet.serve(t, "rgw.example:7480", storage(t, "default", assumeRole(t, c, role, "app")))
-	listBuckets(t, awsCredentials(t, c))
-	if path, set := os.LookupEnv("AWS_CA_BUNDLE"); set {
-		t.Errorf("AWS_CA_BUNDLE is %q", path)
+func testCeph(t *testing.T) { testStorage(t, "ceph", "arn:aws:iam:::role/team/app") }
+
+// testStorage tries a provider whose one server has both STS and S3.
+func testStorage(t *testing.T, name, role string) {
+	required := func(endpoint string) map[string]string {
+		return map[string]string{name + "-audience": "storage", name + "-role-arn": role, name + "-endpoint": endpoint}
 	}
+	t.Run("with a private authority", func(t *testing.T) {
+		bundle := filepath.Join(t.TempDir(), "ca.crt")
+		write(t, bundle, string(internet.private.pem()))
+		c := inject(t, "storage", required("https://storage.example:9000"), map[string]string{name + "-ca-bundle": bundle})
+		unset(t, "AWS_REGION")
+		internet.servePrivately(t, "storage.example:9000", storage(t, "us-east-1", assumeRole(t, c, role, "team.app-0")))
+		listBuckets(t, awsCredentials(t, c))
+	})
+	t.Run("without TLS", func(t *testing.T) {
+		c := inject(t, "storage", required("http://storage.example:7480"), map[string]string{name + "-region": "default", name + "-session-name": "app"})
+		unset(t, "AWS_DEFAULT_REGION")
+		internet.serve(t, "storage.example:7480", storage(t, "default", assumeRole(t, c, role, "app")))
+		listBuckets(t, awsCredentials(t, c))
+	})
 }
 
 // storage is one server for STS and S3, which gets the credentials of the former.

@@ -29,8 +29,8 @@ type container struct {
 const prefix = annotations.Prefix(annotations.DefaultPrefix)
 
 // inject has the webhook's code inject a pod with these annotations, without their
-// prefix, and plays its container.
-func inject(t *testing.T, asked ...map[string]string) *container {
+// prefix, and plays its container, whose token has to have that audience.
+func inject(t *testing.T, audience string, asked ...map[string]string) *container {
 	t.Helper()
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -50,7 +50,11 @@ func inject(t *testing.T, asked ...map[string]string) *container {
 		t.Fatal(err)
 	}
 	internet.watch(t)
-	return play(t, injected)
+	c := play(t, injected)
+	if c.audience != audience {
+		t.Errorf("audience %q: want %s", c.audience, audience)
+	}
+	return c
 }
 
 // play does for the only container of a pod what the kubelet does.
@@ -105,16 +109,22 @@ func forget(t *testing.T) {
 	// The rest is what the program itself needs.
 	kept := map[string]bool{"HTTPS_PROXY": true, "HTTP_PROXY": true, "TMPDIR": true, "TMP": true, "TEMP": true, "SystemRoot": true, "GOCOVERDIR": true}
 	for _, variable := range os.Environ() {
-		name, value, _ := strings.Cut(variable, "=")
+		name, _, _ := strings.Cut(variable, "=")
 		if name == "" || kept[name] {
 			continue
 		}
-		t.Setenv(name, value) // it comes back
-		if err := os.Unsetenv(name); err != nil {
-			t.Fatal(err)
-		}
+		unset(t, name)
 	}
 	t.Setenv("HOME", t.TempDir())
+}
+
+// unset takes a variable away until the test ends.
+func unset(t *testing.T, name string) {
+	t.Helper()
+	t.Setenv(name, "") // it comes back
+	if err := os.Unsetenv(name); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // rotate writes another token, as the kubelet does before one expires. It is a JWT, for

@@ -11,16 +11,14 @@ import (
 
 const (
 	gcpProvider   = "projects/123456789012/locations/global/workloadIdentityPools/clusters/providers/this-cluster"
+	gcpAudience   = "https://iam.googleapis.com/" + gcpProvider
 	gcpScope      = "https://www.googleapis.com/auth/devstorage.read_only"
 	gcpEverything = "https://www.googleapis.com/auth/cloud-platform"
 )
 
 func testGCP(t *testing.T) {
 	t.Run("principal", func(t *testing.T) {
-		c := inject(t, map[string]string{"gcp-provider": gcpProvider, "gcp-project": "my-project", "gcp-quota-project": "other-project"})
-		if want := "https://iam.googleapis.com/" + gcpProvider; c.audience != want {
-			t.Errorf("audience %q: want %s", c.audience, want)
-		}
+		c := inject(t, gcpAudience, map[string]string{"gcp-provider": gcpProvider, "gcp-project": "my-project", "gcp-quota-project": "other-project"})
 		internet.serve(t, "sts.googleapis.com", tokenExchange(t, c, gcpScope))
 		got := googleCredentials(t)
 		googleToken(t, got, "federated")
@@ -35,13 +33,13 @@ func testGCP(t *testing.T) {
 	})
 	t.Run("service account", func(t *testing.T) {
 		const account = "app@my-project.iam.gserviceaccount.com"
-		c := inject(t, map[string]string{"gcp-provider": gcpProvider, "gcp-service-account": account})
+		c := inject(t, gcpAudience, map[string]string{"gcp-provider": gcpProvider, "gcp-service-account": account})
 		internet.serve(t, "sts.googleapis.com", tokenExchange(t, c, gcpEverything))
 		internet.serve(t, "iamcredentials.googleapis.com", impersonation(t, account))
 		googleToken(t, googleCredentials(t), "impersonated")
 	})
 	t.Run("universe", func(t *testing.T) {
-		c := inject(t, map[string]string{"gcp-provider": gcpProvider, "gcp-universe-domain": "apis.example"})
+		c := inject(t, gcpAudience, map[string]string{"gcp-provider": gcpProvider, "gcp-universe-domain": "apis.example"})
 		internet.serve(t, "sts.apis.example", tokenExchange(t, c, gcpScope))
 		got := googleCredentials(t)
 		googleToken(t, got, "federated")

@@ -11,27 +11,40 @@ import (
 )
 
 func testKubernetes(t *testing.T) {
-	c := inject(t, map[string]string{
-		"kubernetes-server": "https://other-cluster.example:6443", "kubernetes-audience": "https://other-cluster.example", "kubernetes-namespace": "jobs",
-		"kubernetes-certificate-authority-data": base64.StdEncoding.EncodeToString(internet.private.pem()),
-	})
-	if c.audience != "https://other-cluster.example" {
-		t.Errorf("audience %q", c.audience)
-	}
-	internet.servePrivately(t, "other-cluster.example:6443", func(w http.ResponseWriter, r *http.Request) {
-		// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#putting-a-bearer-token-in-a-request
-		(&request{
-			method: http.MethodGet, path: "/api/v1/namespaces/jobs/pods", header: map[string]string{"Authorization": "Bearer " + c.token},
-		}).check(t, r)
-		reply(w, "application/json", `{}`)
-	})
-	for range 2 {
-		client, address := clusterClient(t)
-		if status := get(t, client, address+"/pods"); status != http.StatusOK {
-			t.Errorf("status %d", status)
-		}
-		// client-go keeps what it read for a minute, whatever the answer is: another client reads anew.
-		c.rotate(t)
+	for _, test := range []struct {
+		name, host, namespace string
+		asked                 map[string]string
+	}{
+		{"usual", "other-cluster.example", "default", nil},
+		{"by another name", "balancer.example", "jobs", map[string]string{
+			"kubernetes-namespace": "jobs", "kubernetes-tls-server-name": "other-cluster.example",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := inject(t, "https://other-cluster.example", test.asked, map[string]string{
+				"kubernetes-server": "https://" + test.host + ":6443", "kubernetes-audience": "https://other-cluster.example",
+				"kubernetes-certificate-authority-data": base64.StdEncoding.EncodeToString(internet.private.pem()),
+			})
+			internet.servePrivately(t, "other-cluster.example", nil) // for the certificate of that name
+			internet.servePrivately(t, test.host+":6443", func(w http.ResponseWriter, r *http.Request) {
+				if r.TLS.ServerName != "other-cluster.example" {
+					t.Errorf("a certificate of %s is asked for", r.TLS.ServerName)
+				}
+				// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#putting-a-bearer-token-in-a-request
+				(&request{
+					method: http.MethodGet, path: "/api/v1/namespaces/" + test.namespace + "/pods", header: map[string]string{"Authorization": "Bearer " + c.token},
+				}).check(t, r)
+				reply(w, "application/json", `{}`)
+			})
+			for range 2 {
+				client, address := clusterClient(t)
+				if status := get(t, client, address+"/pods"); status != http.StatusOK {
+					t.Errorf("status %d", status)
+				}
+				// client-go keeps what it read for a minute, whatever the answer is: another client reads anew.
+				c.rotate(t)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ package providers
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,9 @@ func TestProviders(t *testing.T) {
 	}
 }
 
+// byHand is how a provider begins whose SDK is too large to have its test here.
+const byHand = "# Tried by hand with "
+
 // TestTried: people rely on what the first line of a provider says.
 func TestTried(t *testing.T) {
 	const folder = "../../internal/provider/builtin"
@@ -41,12 +45,13 @@ func TestTried(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "# Read, not tried."
+		want := []string{"# Read, not tried.", byHand}
 		if _, found := tests[name]; found {
-			want = "# Tried with the SDK: test/providers."
+			want = []string{"# Tried with the SDK: test/providers."}
 		}
-		if first, _, _ := strings.Cut(string(text), "\n"); first != want {
-			t.Errorf("%s begins with %q: want %q", name, first, want)
+		first, _, _ := strings.Cut(string(text), "\n")
+		if !slices.ContainsFunc(want, func(beginning string) bool { return strings.HasPrefix(first, beginning) }) {
+			t.Errorf("%s begins with %q: want one of %q", name, first, want)
 		}
 	}
 	for name := range tests {

@@ -11,10 +11,7 @@ import (
 
 func testTencent(t *testing.T) {
 	const role = "qcs::cam::uin/100000000001:roleName/app"
-	c := inject(t, map[string]string{"tencent-role-arn": role, "tencent-provider-id": "cls-example", "tencent-region": "eu-frankfurt"})
-	if c.audience != "sts.cloud.tencent.com" {
-		t.Errorf("audience %q", c.audience)
-	}
+	c := inject(t, "sts.cloud.tencent.com", map[string]string{"tencent-role-arn": role, "tencent-provider-id": "cls-example", "tencent-region": "eu-frankfurt"})
 	// https://www.tencentcloud.com/document/product/1150/49453
 	internet.serve(t, "sts.tencentcloudapi.com", func(w http.ResponseWriter, r *http.Request) {
 		(&request{
