@@ -32,12 +32,18 @@ const prefix = annotations.Prefix(annotations.DefaultPrefix)
 // prefix, and plays its container, whose token has to have that audience.
 func inject(t *testing.T, audience string, asked ...map[string]string) *container {
 	t.Helper()
+	return injectBeside(t, nil, audience, asked...)
+}
+
+// injectBeside does so with a container that has variables already.
+func injectBeside(t *testing.T, env []corev1.EnvVar, audience string, asked ...map[string]string) *container {
+	t.Helper()
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app-0", Annotations: map[string]string{}},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "app",
-			Containers:         []corev1.Container{{Name: "app", Image: "registry.example/app:1"}},
+			Containers:         []corev1.Container{{Name: "app", Image: "registry.example/app:1", Env: env}},
 		},
 	}
 	for _, some := range asked {
