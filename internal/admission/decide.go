@@ -236,7 +236,7 @@ func mutateOptions(cfg *config.Config, version string, q *Request, warnings []st
 // input is what the parser may know of the pod.
 func (q *Request) input() annotations.Input {
 	return annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS, Pod: provider.Pod{
-		Namespace: q.Namespace, Name: q.Pod.Name, ServiceAccountName: cmp.Or(q.Pod.ServiceAccountName, "default"),
+		Namespace: q.Namespace, Name: cmp.Or(q.Pod.Name, q.name()), ServiceAccountName: cmp.Or(q.Pod.ServiceAccountName, "default"),
 	}}
 }
 
@@ -268,6 +268,13 @@ type policyCheck struct {
 
 func (c *policyCheck) token(t *annotations.Token) {
 	c.judge(t, "audience", annotations.Audience, t.Audience, c.rules.Audience(t.Audience))
+	for _, a := range t.Addresses {
+		if u, err := endpoint.Parse(a.URL); err == nil { // or else the SDK cannot use it
+			c.judge(t, "address", a.Key, a.URL, c.rules.Address(u, t.Own(a.Key)))
+		} else {
+			c.judge(t, "address", a.Key, a.URL, err)
+		}
+	}
 	if t.Env != "" && t.Own(annotations.Env) {
 		c.judge(t, "variable", annotations.Env, t.Env, c.rules.Env(t.Env))
 	}

@@ -154,6 +154,36 @@ func TestObjectsWithoutATemplateWhereOneIsExpectedArePassedOver(t *testing.T) {
 	}
 }
 
+// Where an SDK sends the token is for the policy, as with logins.
+func TestAddressesOfProvidersHaveToBeListed(t *testing.T) {
+	t.Parallel()
+	server := func(address string) string {
+		return pod("", "kubernetes-audience=vault", "kubernetes-server="+address)
+	}
+	minio := pod("", "minio-audience=a", "minio-role-arn=arn:minio:iam:::role/a", "minio-endpoint=http://minio.example.com")
+	for _, tt := range []struct {
+		policy, pod string
+		allowed     bool
+	}{
+		{"{}", server("https://evil.example"), false},
+		{"{}", pod("", "azure-client-id=00000000-0000-0000-0000-000000000001", "azure-tenant-id=a.b", "azure-authority-host=https://evil.example/"), false},
+		{"{}", pod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster", "gcp-universe-domain=evil.example"), false},
+		{"{}", pod("", "aws-role-arn=arn:aws:iam::123456789012:role/a"), true},
+		{"{}", pod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster"), true},
+		{"{loginAddresses: {allowed: ['https://good.example']}}", server("https://good.example"), true},
+		{"{loginAddresses: {allowed: ['https://good.example']}}", server("https://evil.example"), false},
+		{"{loginAddresses: {allowed: ['*']}}", minio, false},
+		{"{loginAddresses: {allowed: ['http://minio.example.com']}}", minio, true},
+		{"{}\nprofiles: {other: {kubernetes-server: 'https://b.example', kubernetes-audience: b}}", pod("", "profile=other"), true},
+		{"{loginAddresses: {denied: ['*']}}\nprofiles: {other: {kubernetes-server: 'https://b.example', kubernetes-audience: b}}", pod("", "profile=other"), false},
+	} {
+		response := newHook(configured(withPolicy(t, tt.policy))).admit(t, ask{resource: "pods", object: tt.pod}.review())
+		if response.Allowed != tt.allowed {
+			t.Errorf("%s %s: %v", tt.policy, tt.pod, response.Result)
+		}
+	}
+}
+
 func update(a ask, oldTemplate string) ask {
 	a.operation, a.oldObject = "UPDATE", workload("", "spec.template", oldTemplate)
 	return a

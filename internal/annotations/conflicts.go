@@ -47,6 +47,7 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 		case together && l.setsForClients(t.Env):
 			errs = append(errs, clientConflict(t.KeyPath(Env), t.Env, l))
 		}
+		errs = append(errs, l.providedConflicts(t)...)
 		if t.Name == l.Token {
 			errs = append(errs, l.reservedConflict(t.KeyPath(MountPath), t.MountPath)...)
 		}
@@ -157,6 +158,23 @@ func overlap(a, b string) bool {
 
 // nested reports whether one of two directories lies in the other, or is it.
 func nested(a, b string) bool { return Within(a, b) || Within(b, a) }
+
+// providedConflicts reports variables of a login that the SDK of a token's provider reads.
+func (l *Login) providedConflicts(t *Token) field.ErrorList {
+	var errs field.ErrorList
+	if len(t.Variables) == 0 || !l.Containers.Overlaps(t.Scope) {
+		return nil
+	}
+	for _, v := range t.Variables {
+		switch {
+		case v.Name == l.Env:
+			errs = append(errs, variableConflict(l.KeyPath(LoginEnv), l.Env, fmt.Sprintf("token %q", t.DisplayName())))
+		case l.setsForClients(v.Name):
+			errs = append(errs, clientConflict(t.KeyPath(Audience), v.Name, l))
+		}
+	}
+	return errs
+}
 
 // providedConflict reports a variable that a provider's SDK reads and that another token
 // sets to another value.

@@ -47,14 +47,15 @@ func Name(base, name, variant string) string {
 // hashBytes is how much of a hash tells long names apart.
 const hashBytes = 4
 
-// Names are those of the prefix: for tokens.example.com the volume tokens-oidc-token at
-// /var/run/secrets/tokens.example.com/tokens.
+// Names are those of the prefix: for tokens.example.com the volume tokens-HASH-oidc-token
+// at /var/run/secrets/tokens.example.com/tokens, with four digits of the prefix's hash.
 func (p Prefix) Names() Names {
 	if p == DefaultPrefix || p == "" { // without one only keys are judged
 		return defaultNames
 	}
 	label, _, _ := strings.Cut(string(p), ".")
-	label = strings.TrimRight(label[:min(len(label), maxLabel)], "-") + "-"
+	hash := sha256.Sum256([]byte(p))
+	label = strings.TrimRight(label[:min(len(label), maxLabel)], "-") + "-" + hex.EncodeToString(hash[:2]) + "-"
 	directory := secretsDirectory + string(p) + "/"
 	return Names{
 		TokenVolume: label + loginspec.TokenVolume, TokenDirectory: directory + strings.TrimPrefix(DefaultMountPath, secretsDirectory),

@@ -14,6 +14,9 @@ func nearest(word string, candidates []string) string {
 	word = strings.ToLower(word)
 	best, distance := "", 1+len(word)/3
 	for _, candidate := range candidates {
+		if len(candidate)-len(word) >= distance || len(word)-len(candidate) >= distance {
+			continue
+		}
 		if d := editDistance(word, candidate); d < distance {
 			best, distance = candidate, d
 		}

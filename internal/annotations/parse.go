@@ -228,7 +228,8 @@ func (w *parsing) meant(name, key, token string) string {
 	if strings.HasPrefix(key, LoginMethod) {
 		return loginKeyList
 	}
-	return "the keys are " + strings.Join(slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"}), ", ")
+	keys := slices.Concat([]string{Profile, Inject}, tokenKeys, []string{LoginMethod, LoginMethod + "-*"})
+	return "the keys are " + strings.Join(keys, ", ") + ", and those of providers"
 }
 
 // loginKeyList names the prefix of the many keys of a login once: the API
@@ -442,11 +443,21 @@ func (w *parsing) missingAudience(name string, s settings) {
 		// Said already; the profile might have had the audience.
 	case len(keys) > 0:
 		w.fail(field.Required(annotationsPath.Key(audience),
-			fmt.Sprintf("the token is described (%s) but has no audience", strings.Join(keys, ", "))))
+			fmt.Sprintf("the token is described (%s) but has no audience%s", strings.Join(keys, ", "), w.ofProvider(name, keys[0]))))
 	case inject != nil && len(s) == 1 && (name != "" || w.request.names() == 1):
 		w.warnings = append(w.warnings, fmt.Sprintf("%s asks for nothing by itself: set %s or %s",
 			inject.path(), audience, w.Prefix.Key(Profile, name)))
 	}
+}
+
+// ofProvider says how to write a key that stands without a suffix beside a provider.
+func (w *parsing) ofProvider(name, key string) string {
+	for i := range w.request {
+		if s := w.request[i].settings.provided(); name == "" && s != nil {
+			return fmt.Sprintf("; for the token of a provider write %s", w.Prefix.Key(key, w.request[i].name))
+		}
+	}
+	return ""
 }
 
 // missingLogin speaks of a login that is described but not asked for.

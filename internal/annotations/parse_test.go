@@ -204,17 +204,17 @@ func TestDoubtfulAnnotationsAreWarnings(t *testing.T) {
 		"a key that is like no other": {
 			keys: keys{"audience": "vault", "x": "y"},
 			warnings: []string{`unknown annotation "oidc-injector.io/x": the keys are profile, inject, audience, expiration, ` +
-				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*`},
+				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*, and those of providers`},
 		},
 		"nothing but a slash": {
 			keys: keys{"audience": "vault", "": "y"},
 			warnings: []string{`unknown annotation "oidc-injector.io/": the keys are profile, inject, audience, expiration, ` +
-				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*`},
+				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*, and those of providers`},
 		},
 		"a status with a suffix is not ours": {
 			keys: keys{"audience": "vault", "status.aws": "y"},
 			warnings: []string{`unknown annotation "oidc-injector.io/status.aws": the keys are profile, inject, audience, expiration, ` +
-				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*`},
+				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*, and those of providers`},
 		},
 		"inject alone": {
 			keys:     keys{"inject": "true"},
@@ -245,7 +245,7 @@ func TestAnotherPrefix(t *testing.T) {
 		t.Errorf("got %+v, want the default token alone", spec.Tokens)
 	}
 	expect(t, "warnings", []string{`unknown annotation "tokens.example.com/mode": the keys are profile, inject, audience, expiration, ` +
-		`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*`}, warnings)
+		`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*, and those of providers`}, warnings)
 	expect(t, "errors", nil, texts(errs))
 	for annotation, ours := range map[string]bool{
 		"tokens.example.com/audience": true, "tokens.example.com/": true, "tokens.example.com": false,

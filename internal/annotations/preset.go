@@ -1,6 +1,7 @@
 package annotations
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -22,6 +23,30 @@ func ValidateProfile(profile Preset, providers *provider.Set, maxExpiration time
 	if len(profile) == 0 {
 		errs = append(errs, field.Required(path, "a profile without keys does nothing"))
 	}
+	tokens, wrong := collectProfile(profile, providers, path)
+	errs = append(errs, wrong...)
+	errs = append(errs, tokens.besideProvider(profile, path)...)
+	var built Spec
+	for _, a := range tokens {
+		// What is missing is for pods to complete.
+		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true, providers: providers}
+		token := b.build(a.name)
+		if token.Source != nil {
+			built.Tokens = append(built.Tokens, token)
+		}
+		b.presetLogin(a.name, token.Scope, &built)
+		errs = append(errs, b.errs...)
+	}
+	for i := range built.Logins {
+		// Which may fail, as the pod may bring the token.
+		_ = built.Logins[i].findToken(built.Tokens, "")
+	}
+	return append(errs, conflicts(built)...)
+}
+
+// collectProfile sorts the keys of a profile by the tokens that they are about.
+func collectProfile(profile Preset, providers *provider.Set, path *field.Path) (request, field.ErrorList) {
+	var errs field.ErrorList
 	tokens := newRequest()
 	for _, full := range slices.Sorted(maps.Keys(profile)) {
 		key, token, suffixed := strings.Cut(full, ".")
@@ -43,22 +68,24 @@ func ValidateProfile(profile Preset, providers *provider.Set, maxExpiration time
 		}
 		tokens = tokens.with(token, s)
 	}
-	var built Spec
-	for _, a := range tokens {
-		// What is missing is for pods to complete.
-		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true, providers: providers}
-		token := b.build(a.name)
-		if token.Source != nil {
-			built.Tokens = append(built.Tokens, token)
+	return tokens, errs
+}
+
+// besideProvider reports a key of the token without a name in a profile that asks for that
+// of a provider alone.
+func (r request) besideProvider(profile Preset, path *field.Path) field.ErrorList {
+	s := r.of("")
+	keys := s.among(tokenKeys)
+	if len(keys) == 0 || s.has(Audience) || s.has(LoginMethod) {
+		return nil
+	}
+	for i := range r {
+		if r[i].settings.provided() != nil {
+			return field.ErrorList{field.Invalid(path.Key(keys[0]), profile[keys[0]], fmt.Sprintf(
+				"is about the token without a name, which this profile does not ask for: for the token of the provider write %s.%s", keys[0], r[i].name))}
 		}
-		b.presetLogin(a.name, token.Scope, &built)
-		errs = append(errs, b.errs...)
 	}
-	for i := range built.Logins {
-		// Which may fail, as the pod may bring the token.
-		_ = built.Logins[i].findToken(built.Tokens, "")
-	}
-	return append(errs, conflicts(built)...)
+	return nil
 }
 
 // presetLogin checks the login keys of a profile or of the defaults. Without a

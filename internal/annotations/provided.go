@@ -2,6 +2,7 @@ package annotations
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,11 +32,14 @@ func (b *builder) provide(t *Token) {
 		return
 	}
 	values, missing := p.Values(b.given(p), b.pod)
+	asked := b.settings.provided()
 	if t.Source == nil {
-		t.Source, t.Audience = b.settings.provided().path(), values.Audience()
+		t.Source, t.Audience = asked.path(), values.Audience()
+		if len(missing) == 0 {
+			b.checkAudience(*asked, t.Audience)
+		}
 	}
-	t.ExpirationSeconds = b.expiration(usualExpiration(p))
-	b.unsafeExpiration(t, p)
+	b.providedExpiration(t, p)
 	for _, key := range missing {
 		if !b.incomplete {
 			name := b.prefix.Key(key, otherThan(t.Name, p.Name))
@@ -48,10 +52,22 @@ func (b *builder) provide(t *Token) {
 	}
 	values = values.With(t.Path(b.os), strings.TrimRight(strings.TrimSuffix(t.Path(b.os), t.File), `/\`), t.Audience)
 	t.Variables, t.Conflicts = values.Env(), p.Conflicts
+	if s := b.settings.find(Env); s != nil && slices.ContainsFunc(t.Variables, func(v provider.Variable) bool { return v.Name == t.Env }) {
+		b.invalid(*s, "provider %s sets this variable itself", p.Name)
+	}
+	for i := range b.settings {
+		s := &b.settings[i]
+		if s.parameter.Provider == nil {
+			continue
+		}
+		if url := s.parameter.Address(s.value); url != "" {
+			t.Addresses = append(t.Addresses, ProvidedAddress{s.key, url})
+		}
+	}
 	name, content, err := values.File()
 	switch {
 	case err != nil:
-		b.invalid(*b.settings.provided(), "%s", err)
+		b.invalid(*asked, "%s", err)
 	case name == t.File:
 		b.invalid(*b.settings.or(TokenFile, Audience), "provider %s has a file of this name: give the token another %s", p.Name, TokenFile)
 	case name != "":
@@ -108,23 +124,25 @@ func (b *builder) given(p *provider.Provider) map[string]string {
 	return given
 }
 
-// usualExpiration is the lifetime that is right for a provider.
-func usualExpiration(p *provider.Provider) time.Duration {
-	usual := max(DefaultExpiration, p.MinExpiration)
+// providedExpiration sets the lifetime. What the configuration's defaults say gives way
+// to the provider's limits; what is said of this token itself gets a warning beyond them.
+func (b *builder) providedExpiration(t *Token, p *provider.Provider) {
+	least, most := p.MinExpiration, b.max
 	if p.MaxExpiration > 0 {
-		usual = min(usual, p.MaxExpiration)
+		most = min(most, p.MaxExpiration)
 	}
-	return usual
-}
-
-func (b *builder) unsafeExpiration(t *Token, p *provider.Provider) {
-	seconds := t.ExpirationSeconds
-	if at := int64(p.MinExpiration / time.Second); seconds > 0 && seconds < at {
+	t.ExpirationSeconds = b.expiration(DefaultExpiration)
+	seconds := time.Duration(t.ExpirationSeconds) * time.Second
+	said := b.settings.has(Expiration)
+	switch {
+	case seconds == 0: // which is an error already
+	case !said:
+		t.ExpirationSeconds = int64(min(max(seconds, least), most) / time.Second)
+	case seconds < least && least <= b.max:
 		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at least %d s",
-			b.prefix.Key(Expiration, t.Name), seconds, p.Name, at))
-	}
-	if at := int64(p.MaxExpiration / time.Second); at > 0 && seconds > at {
+			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(least/time.Second)))
+	case seconds > most:
 		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more than %d s",
-			b.prefix.Key(Expiration, t.Name), seconds, p.Name, at))
+			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(most/time.Second)))
 	}
 }

@@ -62,6 +62,8 @@ type Token struct {
 	// token; nil where there is none. Conflicts are variables that no container should
 	// have of its own.
 	Variables []provider.Variable
+	// Addresses are those that the SDK sends the token to by parameters.
+	Addresses []ProvidedAddress
 	Provided  *ProvidedFile
 	Conflicts []provider.Conflict
 	// Scope says which containers get the token.
@@ -75,6 +77,9 @@ type Token struct {
 	literal, file string
 	settings      settings
 }
+
+// ProvidedAddress is the URL of a relying party that a parameter of a provider names.
+type ProvidedAddress struct{ Key, URL string }
 
 // ProvidedFile is a file of a provider.
 type ProvidedFile struct {

@@ -77,15 +77,20 @@ func (b *builder) audience() string {
 	if s == nil {
 		return ""
 	}
-	switch {
-	case strings.TrimSpace(s.value) == "":
-		b.invalid(*s, "the audience must not be empty")
-	case strings.ContainsFunc(s.value, unicode.IsControl):
-		b.invalid(*s, "the audience must not hold control characters")
-	case strings.TrimSpace(s.value) != s.value:
-		b.invalid(*s, "the audience must not begin or end with white space")
-	}
+	b.checkAudience(*s, s.value)
 	return s.value
+}
+
+// checkAudience reports what is wrong with an audience, which comes from a setting.
+func (b *builder) checkAudience(s setting, audience string) {
+	switch {
+	case strings.TrimSpace(audience) == "":
+		b.invalid(s, "the audience must not be empty")
+	case strings.ContainsFunc(audience, unicode.IsControl):
+		b.invalid(s, "the audience must not hold control characters")
+	case strings.TrimSpace(audience) != audience:
+		b.invalid(s, "the audience must not begin or end with white space")
+	}
 }
 
 // expiration is the lifetime in seconds; usual is that where nobody says another one.

@@ -102,6 +102,9 @@ type Verifier struct {
 	told    rate.Sometimes
 	reading *rate.Limiter
 
+	// asking is held by who reads keys, so that others wait for the answer.
+	asking sync.Mutex
+
 	mu   sync.Mutex
 	keys *Keys
 	// verified are the ends of tokens that were verified, by their hashes.
@@ -168,8 +171,9 @@ func (v *Verifier) current() *Keys {
 	return v.keys
 }
 
-// Wrap lets through who has proved to be an API server. Others get the answer 401
-// (RFC 6750 section 3), before anything of their request is read.
+// Wrap lets through who has proved to be an API server. Others are told why not, before
+// anything of their request is read. The code is 403 also where there is no token: of a
+// 401 API servers repeat no text.
 func (v *Verifier) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		why := v.verify(r.Context(), r)
@@ -178,10 +182,11 @@ func (v *Verifier) Wrap(next http.Handler) http.Handler {
 			return
 		}
 		v.refused.WithLabelValues(string(why)).Inc()
-		v.told.Do(func() { v.options.Log.Warn("caller refused", "reason", string(why), "client", r.RemoteAddr) })
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		v.told.Do(func() {
+			v.options.Log.Warn("caller refused", "reason", string(why), "because", reasons[why], "client", r.RemoteAddr)
+		})
 		w.Header().Set("Connection", "close")
-		http.Error(w, "this webhook answers API servers of its cluster alone: "+reasons[why], http.StatusUnauthorized)
+		http.Error(w, "this webhook answers API servers of its cluster alone: "+reasons[why], http.StatusForbidden)
 	})
 }
 
@@ -202,14 +207,29 @@ func (v *Verifier) verify(ctx context.Context, r *http.Request) reason {
 	if err != nil || len(signed.Headers) != 1 {
 		return malformed
 	}
-	end, why := v.verifySigned(signed)
-	if (why == noKeys || why == unknownKey || why == issuer) && v.reading.Allow() && v.read(ctx) == nil {
-		end, why = v.verifySigned(signed) // a new key, or a new issuer
+	keys := v.current()
+	end, why := v.verifySigned(signed, keys)
+	if why == noKeys || why == unknownKey || why == issuer { // perhaps a new key, or a new issuer
+		v.refresh(ctx, keys)
+		keys = v.current()
+		end, why = v.verifySigned(signed, keys)
 	}
 	if why == "" {
-		v.remember(hash, end)
+		v.remember(hash, end, keys)
 	}
 	return why
+}
+
+// refresh reads the keys, unless they are others by now than were known to the caller, or
+// were asked for a moment ago. Who comes meanwhile waits: after a rotation all API servers
+// come with a new key at once. It does not end with a request, or who sends one in vain
+// could keep others from being verified.
+func (v *Verifier) refresh(ctx context.Context, known *Keys) {
+	v.asking.Lock()
+	defer v.asking.Unlock()
+	if v.current() == known && v.reading.Allow() {
+		_ = v.read(context.WithoutCancel(ctx)) // which the next turn of Run logs, if it lasts
+	}
 }
 
 func (v *Verifier) known(hash [sha256.Size]byte) bool {
@@ -219,9 +239,13 @@ func (v *Verifier) known(hash [sha256.Size]byte) bool {
 	return found && v.now().Before(end)
 }
 
-func (v *Verifier) remember(hash [sha256.Size]byte, end time.Time) {
+// remember keeps a token that was verified by keys that still hold.
+func (v *Verifier) remember(hash [sha256.Size]byte, end time.Time, by *Keys) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.keys != by {
+		return
+	}
 	if len(v.verified) >= maxVerified {
 		clear(v.verified)
 	}
@@ -240,8 +264,7 @@ type claims struct {
 }
 
 // verifySigned verifies a token, and returns its end.
-func (v *Verifier) verifySigned(signed *jwt.JSONWebToken) (end time.Time, why reason) {
-	keys := v.current()
+func (v *Verifier) verifySigned(signed *jwt.JSONWebToken, keys *Keys) (end time.Time, why reason) {
 	if keys == nil {
 		return end, noKeys
 	}
@@ -277,10 +300,13 @@ func Discover(get func(ctx context.Context, path string) ([]byte, error)) func(c
 		var document struct {
 			Issuer string `json:"issuer"`
 		}
+		var published struct {
+			Keys []json.RawMessage `json:"keys"`
+		}
 		for _, part := range []struct {
 			path string
 			into any
-		}{{"/.well-known/openid-configuration", &document}, {"/openid/v1/jwks", &keys.Set}} {
+		}{{"/.well-known/openid-configuration", &document}, {"/openid/v1/jwks", &published}} {
 			text, err := get(ctx, part.path)
 			if err != nil {
 				return Keys{}, fmt.Errorf("could not read %s of the API server: %w", part.path, err)
@@ -290,6 +316,15 @@ func Discover(get func(ctx context.Context, path string) ([]byte, error)) func(c
 			}
 		}
 		keys.Issuer = document.Issuer
+		for _, text := range published.Keys {
+			var key jose.JSONWebKey
+			if json.Unmarshal(text, &key) == nil { // others are to be ignored (RFC 7517 section 5)
+				keys.Set.Keys = append(keys.Set.Keys, key)
+			}
+		}
+		if keys.Issuer == "" || len(keys.Set.Keys) == 0 {
+			return Keys{}, errors.New("the API server publishes no issuer or no key that is known here")
+		}
 		return keys, nil
 	}
 }

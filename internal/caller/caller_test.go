@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,7 +182,7 @@ func TestWhoIsAnswered(t *testing.T) {
 			}
 			continue
 		}
-		if h.served != before || w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), reasons[tt.want]) || w.Header().Get("WWW-Authenticate") == "" {
+		if h.served != before || w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), reasons[tt.want]) {
 			t.Errorf("%s: %d %s, want the reason %s", tt.what, w.Code, w.Body, tt.want)
 		}
 		if got := testutil.ToFloat64(h.refused.WithLabelValues(string(tt.want))); got != count+1 {
@@ -206,7 +208,7 @@ func TestKeysMayChange(t *testing.T) {
 	old := c.add(t, "old", jose.ES256, ecKey(t))
 	h := newHook(c)
 	token := "Bearer " + sign(t, old, good())
-	if w := h.call("/mutate", token); w.Code != http.StatusUnauthorized || h.Ready() == nil {
+	if w := h.call("/mutate", token); w.Code != http.StatusForbidden || h.Ready() == nil {
 		t.Errorf("without keys: %d %v", w.Code, h.Ready())
 	}
 	c.err = nil
@@ -222,7 +224,7 @@ func TestKeysMayChange(t *testing.T) {
 	if w := h.call("/mutate", renewed); w.Code != http.StatusOK {
 		t.Errorf("with a new key: %d %s", w.Code, w.Body)
 	}
-	if w := h.call("/mutate", token); w.Code != http.StatusUnauthorized {
+	if w := h.call("/mutate", token); w.Code != http.StatusForbidden {
 		t.Errorf("a token of the issuer that was: %d", w.Code)
 	}
 	h.reading.SetLimit(0)
@@ -233,6 +235,39 @@ func TestKeysMayChange(t *testing.T) {
 	}
 	if c.reads != reads {
 		t.Errorf("keys were read %d times for tokens of nobody", c.reads-reads)
+	}
+}
+
+// All API servers come with a new key at once, and somebody with a key of nobody, who does
+// not wait for the answer.
+func TestARotatedKeyRefusesNobody(t *testing.T) {
+	t.Parallel()
+	c := &cluster{issuer: "https://cluster.example.com"}
+	c.add(t, "old", jose.ES256, ecKey(t))
+	h := newHook(c)
+	if err := h.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	token := "Bearer " + sign(t, c.add(t, "new", jose.ES256, ecKey(t)), good())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	impatient := httptest.NewRequestWithContext(ctx, http.MethodPost, "/mutate", http.NoBody)
+	impatient.Header.Set("Authorization", "Bearer "+sign(t, signer(t, "x", jose.ES256, ecKey(t)), good()))
+	h.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), impatient)
+	var all sync.WaitGroup
+	var refused atomic.Int32
+	for range 20 {
+		all.Go(func() {
+			request := httptest.NewRequest(http.MethodPost, "/mutate", http.NoBody)
+			request.Header.Set("Authorization", token)
+			if why := h.verify(t.Context(), request); why != "" {
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := refused.Load(); n > 0 || c.reads != 2 {
+		t.Errorf("%d were refused, keys were read %d times", n, c.reads)
 	}
 }
 
@@ -251,7 +286,7 @@ func TestVerifiedTokensAreRememberedUntilTheirEnd(t *testing.T) {
 		t.Errorf("%d tokens are remembered", len(h.verified))
 	}
 	h.now = func() time.Time { return time.Now().Add(11 * time.Minute) }
-	if w := h.call("/mutate", token); w.Code != http.StatusUnauthorized {
+	if w := h.call("/mutate", token); w.Code != http.StatusForbidden {
 		t.Error("a token is good after its end")
 	}
 	h.now = time.Now
@@ -278,6 +313,18 @@ func TestWhatAnAPIServerPublishes(t *testing.T) {
 	keys, err := read(t.Context())
 	if err != nil || keys.Issuer != "https://cluster.example.com" || len(keys.Set.Key("a")) != 1 {
 		t.Errorf("keys %+v, %v", keys, err)
+	}
+	for _, text := range []string{`{"keys":[]}`, `{}`, `{"keys":[{"kty":"AKP","kid":"b","alg":"ML-DSA-44","pub":"AA"}]}`} {
+		good := answers["/openid/v1/jwks"]
+		answers["/openid/v1/jwks"] = text
+		if _, err := read(t.Context()); err == nil {
+			t.Errorf("%s is taken for keys", text)
+		}
+		answers["/openid/v1/jwks"] = good
+	}
+	answers["/openid/v1/jwks"] = strings.Replace(answers["/openid/v1/jwks"], `{"keys":[`, `{"keys":[{"kty":"AKP","kid":"b"},`, 1)
+	if keys, err := read(t.Context()); err != nil || len(keys.Set.Keys) != 1 {
+		t.Errorf("beside a key of another kind: %v, %v", keys, err)
 	}
 	answers["/openid/v1/jwks"] = "no JSON"
 	if _, err := read(t.Context()); err == nil || !strings.Contains(err.Error(), "could not decode /openid/v1/jwks of the API server") {

@@ -32,24 +32,24 @@ func (k checker) check(p plan, volumes []placement) {
 			k.loginContainer(&p, l)
 		}
 	}
-	for i, granted := range p.granted {
-		if granted && p.views[i].token != nil {
-			k.provided(p.views[i].token)
-		}
-	}
+	k.files(p)
 	k.scopes(p.views)
 }
 
-// provided reports an annotation that stands where the file of a provider is to be.
-func (k checker) provided(t *annotations.Token) {
-	f := t.Provided
-	if f == nil {
-		return
+// files reports files of providers that the pod's annotations have no room for.
+func (k checker) files(p plan) {
+	size, last := k.pod.Annotations.Size(), -1
+	for i, granted := range p.granted {
+		if f := p.views[i].provided(); granted && f != nil {
+			written, _ := k.pod.Annotations.Get(f.Annotation)
+			size += len(f.Annotation) + len(f.Content) - len(written)
+			last = i
+		}
 	}
-	if written, found := k.pod.Annotations.Get(f.Annotation); found && written != f.Content {
+	if last >= 0 && size > maxAnnotations {
+		f := p.views[last].provided()
 		k.fail(func() *field.Error {
-			return field.Invalid(field.NewPath("metadata", "annotations").Key(f.Annotation), annotations.Shorten(written), message(
-				"file %s of token %q is written into this annotation by the webhook: remove it", f.Name, t.DisplayName()))
+			return field.TooLong(field.NewPath("metadata", "annotations").Key(f.Annotation), "", maxAnnotations)
 		})
 	}
 }

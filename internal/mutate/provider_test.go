@@ -93,10 +93,12 @@ func TestTheFileOfAProviderComesFromAnAnnotation(t *testing.T) {
 	}
 	expect(t, "changes at reinvocation", nil, paths(provided(t, got.Pod)))
 
-	// Somebody else's content is not what the pod gets.
-	changed := strings.Replace(string(got.Pod), "app@project", "other@project", 1)
-	if again := provided(t, []byte(changed)); len(again.Errors) != 1 || !strings.Contains(again.Errors[0], annotation) {
-		t.Errorf("errors %q", again.Errors)
+	// What stands there is of somebody else, or of the pod that this one was copied from.
+	changed := provided(t, []byte(strings.ReplaceAll(string(got.Pod), "app@project.iam.gserviceaccount.com:gen", "other@project.iam.gserviceaccount.com:gen")))
+	expect(t, "changes", []string{"/metadata/annotations/oidc-injector.io~1file.gcp"}, paths(changed))
+	var again corev1.Pod
+	if err := json.Unmarshal(changed.Pod, &again); err != nil || again.Annotations[annotation] != want {
+		t.Errorf("annotation %s, %v", again.Annotations[annotation], err)
 	}
 	// Nor is a volume of that name without the file, or with another one.
 	for _, sources := range []string{
@@ -137,13 +139,21 @@ func TestWhatPodsSayOfProviders(t *testing.T) {
 			`token "aws" sets variable AWS_ROLE_ARN to another value: give the two different containers`,
 		}},
 		"the variable of another token": {keys: keys{"aws-role-arn": awsRole, "audience": "x", "env": "AWS_WEB_IDENTITY_TOKEN_FILE"}, errors: []string{`sets variable AWS_WEB_IDENTITY_TOKEN_FILE to another value`}},
-		"a file of the token's name":    {keys: keys{"gcp-provider": gcpPool, "token-file.gcp": "google-credentials.json"}, errors: []string{"provider gcp has a file of this name: give the token another token-file"}},
-		"a short life":                  {keys: keys{"azure-client-id": "00000000-0000-0000-0000-000000000001", "azure-tenant-id": "example.com", "expiration.azure": "10m"}, warnings: []string{"oidc-injector.io/expiration.azure: 600 s are too short for provider azure"}},
-		"a long life":                   {keys: keys{"anthropic-federation-rule-id": "fdrl_1", "anthropic-organization-id": "org", "expiration.anthropic": "2h"}, warnings: []string{"7200 s are too long for provider anthropic"}},
-		"static keys beside it":         {keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, env: [{name: AWS_ACCESS_KEY_ID, value: a}]}]\n", warnings: []string{`container "app" sets AWS_ACCESS_KEY_ID beside token "aws": static keys win; the token file is not read`}},
-		"a variable that the pod sets":  {keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, env: [{name: AWS_ROLE_SESSION_NAME, value: mine}]}]\n", warnings: []string{`container "app" sets AWS_ROLE_SESSION_NAME itself, so it keeps another value`}},
-		"opted out":                     {keys: keys{"aws-role-arn": "wrong", "inject.aws": "false"}},
-		"Windows":                       {keys: keys{"gcp-provider": gcpPool}, spec: "os: {name: windows}\n" + oneApp},
+		"the variable of a login": {keys: keys{
+			"aws-role-arn": awsRole, "audience": "vault", "login": "vault", "login-address": "https://vault.example.com", "login-role": "a", "login-env": "AWS_ROLE_ARN",
+		}, errors: []string{`sets the same variable`}},
+		"a provider's own variable": {keys: keys{"aws-role-arn": awsRole, "env.aws": "AWS_REGION", "aws-region": "eu-central-1"}, errors: []string{"provider aws sets this variable itself"}},
+		"a key of its token, by itself": {keys: keys{"aws-role-arn": awsRole, "expiration": "2h"}, errors: []string{
+			"the token is described (expiration) but has no audience; for the token of a provider write oidc-injector.io/expiration.aws",
+		}},
+		"quotes in a text":             {keys: keys{"snowflake-account": "a", "token-file.snowflake": "x'y"}, errors: []string{"file connections.toml cannot hold a path or an audience with quotes"}},
+		"a file of the token's name":   {keys: keys{"gcp-provider": gcpPool, "token-file.gcp": "google-credentials.json"}, errors: []string{"provider gcp has a file of this name: give the token another token-file"}},
+		"a short life":                 {keys: keys{"azure-client-id": "00000000-0000-0000-0000-000000000001", "azure-tenant-id": "example.com", "expiration.azure": "10m"}, warnings: []string{"oidc-injector.io/expiration.azure: 600 s are too short for provider azure"}},
+		"a long life":                  {keys: keys{"anthropic-federation-rule-id": "fdrl_1", "anthropic-organization-id": "org", "expiration.anthropic": "2h"}, warnings: []string{"7200 s are too long for provider anthropic"}},
+		"static keys beside it":        {keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, env: [{name: AWS_ACCESS_KEY_ID, value: a}]}]\n", warnings: []string{`container "app" sets AWS_ACCESS_KEY_ID beside token "aws": static keys win; the token file is not read`}},
+		"a variable that the pod sets": {keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, env: [{name: AWS_ROLE_SESSION_NAME, value: mine}]}]\n", warnings: []string{`container "app" sets AWS_ROLE_SESSION_NAME itself, so it keeps another value`}},
+		"opted out":                    {keys: keys{"aws-role-arn": "wrong", "inject.aws": "false"}},
+		"Windows":                      {keys: keys{"gcp-provider": gcpPool}, spec: "os: {name: windows}\n" + oneApp},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

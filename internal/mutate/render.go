@@ -32,8 +32,9 @@ type drawing struct {
 	logins  []json.RawMessage
 	// files are annotations with the files of providers, and status is the one that says
 	// what was done; those are left out that stand there already.
-	files  []note
-	status note
+	files     []note
+	filesSize int // in bytes, with names
+	status    note
 	// alone is an object of these in JSON, for a pod without annotations.
 	alone json.RawMessage
 }
@@ -118,12 +119,14 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 // drawFiles encodes the files of providers for tokens that somebody gets.
 func (d *drawing) drawFiles(p plan) {
 	for i, granted := range p.granted {
-		if !granted || p.views[i].token == nil || p.views[i].token.Provided == nil {
+		f := p.views[i].provided()
+		if !granted || f == nil {
 			continue
 		}
-		f := p.views[i].token.Provided
-		if _, written := d.pod.Annotations.Get(f.Annotation); !written {
+		// What stands there is of another pod, which this one was copied from, or nobody's.
+		if written, there := d.pod.Annotations.Get(f.Annotation); !there || written != f.Content {
 			d.files = append(d.files, newNote(f.Annotation, f.Content))
+			d.filesSize += len(f.Annotation) + len(f.Content)
 		}
 	}
 }
@@ -153,7 +156,7 @@ func (d *drawing) drawStatus(r Result, o Options) {
 		return
 	}
 	if s.Warnings = statusWarnings(r.Warnings); len(s.Warnings) > 0 {
-		if with := s.text(); d.pod.Annotations.Size()+len(key)+len(with) <= maxAnnotations { // or else the API server would refuse the pod
+		if with := s.text(); d.pod.Annotations.Size()+d.filesSize+len(key)+len(with) <= maxAnnotations { // or else the API server would refuse the pod
 			value = with
 		}
 	}

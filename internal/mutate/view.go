@@ -81,6 +81,14 @@ func loginOf(views []view, name string) *view {
 	return nil
 }
 
+// provided is the file of the token's provider, or nil.
+func (v *view) provided() *annotations.ProvidedFile {
+	if v.token == nil {
+		return nil
+	}
+	return v.token.Provided
+}
+
 // what says what the view shows, for messages.
 func (v *view) what() string {
 	if v.token != nil {

@@ -52,11 +52,14 @@ func table() string {
 		if p.File != nil {
 			found = append(found, "file `"+p.File.Name+"`")
 		}
-		audience := strings.NewReplacer("${", "", "}", "").Replace(p.Audience)
-		if p.Audience == "${audience}" {
-			audience = name + "-audience"
+		audience := "`" + p.Audience + "`"
+		if before, parameter, variable := strings.Cut(strings.TrimSuffix(p.Audience, "}"), "${"); variable {
+			audience = fmt.Sprintf("what `%s-%s` says", name, parameter)
+			if before != "" {
+				audience = "`" + before + "` and " + audience
+			}
 		}
-		fmt.Fprintf(&b, "| [%s](#%s) | `%s` | %s | %s |\n", name, name, audience, strings.Join(keys, " "), strings.Join(found, " "))
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", name, name, audience, strings.Join(keys, " "), strings.Join(found, " "))
 	}
 	return b.String()
 }

@@ -54,6 +54,9 @@ type Parameter struct {
 	// Default is a template over what is known of the pod, which is cut to MaxLength.
 	Default   string `json:"default,omitempty"`
 	MaxLength int    `json:"maxLength,omitempty"`
+	// Address is "url" or "host" where tokens are sent to what the value names: the
+	// policy's addresses hold for it.
+	Address string `json:"address,omitempty"`
 }
 
 // Variable is an environment variable, with the template of its value.
@@ -107,9 +110,25 @@ const (
 	maxCount = 50
 	// maxValue is the longest value of a parameter, in bytes.
 	maxValue = 6 << 10
+	// minExpiration is the shortest lifetime of a token (core/v1
+	// ServiceAccountTokenProjection.expirationSeconds).
+	minExpiration = 10 * time.Minute
+
+	// The values of [Parameter.Address].
+	addressURL  = "url"
+	addressHost = "host"
+
 	// maxFile is the largest file, in bytes.
 	maxFile = 12 << 10
 )
+
+type compiler struct {
+	p    *Provider
+	path *field.Path
+	// known are the names that a template may have at this point.
+	known map[string]bool
+	errs  field.ErrorList
+}
 
 // compile checks a provider.
 func compile(name string, s Spec, path *field.Path) (*Provider, field.ErrorList) {
@@ -126,14 +145,16 @@ func compile(name string, s Spec, path *field.Path) (*Provider, field.ErrorList)
 			return c.p, c.errs
 		}
 	}
+	if name == "default" {
+		c.invalid(path, name, "this is what the token without a name is called")
+	}
+	if s.Description == "" {
+		c.errs = append(c.errs, field.Required(path.Child("description"), "say which identity a pod gets"))
+	}
 	c.parameters()
-	for _, known := range podValues {
-		c.known[known] = true
-	}
-	c.p.audience = c.template(path.Child("audience"), s.Audience)
-	if s.Audience == "" {
-		c.errs = append(c.errs, field.Required(path.Child("audience"), "say which audience the relying party expects"))
-	}
+	c.known[podNamespace], c.known[podServiceAccount] = true, true
+	c.audience()
+	c.known[podName] = true
 	for _, known := range tokenValues {
 		c.known[known] = true
 	}
@@ -141,15 +162,26 @@ func compile(name string, s Spec, path *field.Path) (*Provider, field.ErrorList)
 	c.fileContent()
 	c.p.MinExpiration = c.duration(path.Child("minExpiration"), s.MinExpiration)
 	c.p.MaxExpiration = c.duration(path.Child("maxExpiration"), s.MaxExpiration)
+	if c.p.MaxExpiration > 0 && c.p.MinExpiration > c.p.MaxExpiration {
+		c.invalid(path.Child("minExpiration"), s.MinExpiration, "must not be longer than maxExpiration")
+	}
 	return c.p, c.errs
 }
 
-type compiler struct {
-	p    *Provider
-	path *field.Path
-	// known are the names that a template may have at this point.
-	known map[string]bool
-	errs  field.ErrorList
+// audience compiles that of the token. An empty one would be the API server's own, so
+// each parameter in it has a value.
+func (c *compiler) audience() {
+	at := c.path.Child("audience")
+	c.p.audience = c.template(at, c.p.Audience)
+	if strings.TrimSpace(c.p.Audience) == "" {
+		c.errs = append(c.errs, field.Required(at, "say which audience the relying party expects"))
+	}
+	for i := range c.p.parameters {
+		q := &c.p.parameters[i]
+		if !q.Required && q.Default == "" && strings.Contains(c.p.Audience, "${"+q.Name+"}") {
+			c.invalid(at, c.p.Audience, "parameter "+q.Name+" must be required or have a default to be in it")
+		}
+	}
 }
 
 func (c *compiler) invalid(at *field.Path, value any, detail string) {
@@ -162,6 +194,12 @@ func (c *compiler) parameters() {
 		compiled := parameter{Parameter: p, key: c.p.Name + "-" + p.Name}
 		if len(p.Name) > maxParameter || len(validation.IsDNS1123Label(p.Name)) > 0 {
 			c.invalid(at.Child("name"), p.Name, fmt.Sprintf("must be lower-case letters, digits and '-', at most %d characters", maxParameter))
+		}
+		if p.Description == "" {
+			c.errs = append(c.errs, field.Required(at.Child("description"), "say what it is: errors quote it"))
+		}
+		if p.Address != "" && p.Address != addressURL && p.Address != addressHost {
+			c.errs = append(c.errs, field.NotSupported(at.Child("address"), p.Address, []string{addressURL, addressHost}))
 		}
 		if slices.ContainsFunc(c.p.parameters, func(other parameter) bool { return other.Name == p.Name }) {
 			c.errs = append(c.errs, field.Duplicate(at.Child("name"), p.Name))
@@ -190,9 +228,15 @@ func (c *compiler) env() {
 		if len(validation.IsEnvVarName(v.Name)) > 0 {
 			c.invalid(at.Child("name"), v.Name, "must be the name of an environment variable")
 		}
+		if slices.ContainsFunc(c.p.Env[:i], func(other Variable) bool { return other.Name == v.Name }) {
+			c.errs = append(c.errs, field.Duplicate(at.Child("name"), v.Name))
+		}
 		c.p.env = append(c.p.env, c.template(at.Child("value"), v.Value))
 	}
 	for i, conflict := range c.p.Conflicts {
+		if slices.ContainsFunc(c.p.Env, func(v Variable) bool { return v.Name == conflict.Env }) {
+			c.invalid(c.path.Child("conflicts").Index(i).Child("env"), conflict.Env, "the provider sets this variable itself")
+		}
 		if conflict.Env == "" || conflict.Reason == "" {
 			c.errs = append(c.errs, field.Required(c.path.Child("conflicts").Index(i), "say which variable, and what the SDK does then"))
 		}
@@ -222,8 +266,8 @@ func (c *compiler) duration(at *field.Path, text string) time.Duration {
 		return 0
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		c.invalid(at, text, "must be a Go duration, such as 1h")
+	if err != nil || d < minExpiration || d%time.Second != 0 {
+		c.invalid(at, text, "must be a Go duration of whole seconds, from 10m, such as 1h")
 	}
 	return d
 }
@@ -241,6 +285,19 @@ type Key struct {
 	Provider *Provider
 	// Parameter is its index.
 	parameter int
+}
+
+// Address is the URL that tokens are sent to by a value of the key's parameter; empty
+// where they are not.
+func (k Key) Address(value string) string {
+	switch k.Parameter().Address {
+	case addressURL:
+		return value
+	case addressHost:
+		return "https://" + value
+	default:
+		return ""
+	}
 }
 
 // Parameter is what the key sets.

@@ -171,6 +171,16 @@ func TestProvidersThatAreWrong(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"Corp: {description: x, audience: a}":                                                                           `providers[Corp]: Invalid value: "Corp"`,
+		"default: {description: x, audience: a}":                                                                        `providers[default]: Invalid value: "default": this is what the token without a name is called`,
+		"corp: {audience: a}":                                                                                           "providers[corp].description: Required",
+		"corp: {description: x, audience: a, parameters: [{name: a}]}":                                                  "providers[corp].parameters[0].description: Required",
+		"corp: {description: x, audience: '${a}', parameters: [{name: a, description: x}]}":                             "parameter a must be required or have a default to be in it",
+		"corp: {description: x, audience: '${pod.name}'}":                                                               "providers[corp].audience: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x, address: path}]}":                   `providers[corp].parameters[0].address: Unsupported value: "path"`,
+		"corp: {description: x, audience: a, env: [{name: A, value: x}, {name: A, value: y}]}":                          "providers[corp].env[1].name: Duplicate",
+		"corp: {description: x, audience: a, env: [{name: A, value: x}], conflicts: [{env: A, reason: x}]}":             "providers[corp].conflicts[0].env: Invalid",
+		"corp: {description: x, audience: a, maxExpiration: 5m}":                                                        "providers[corp].maxExpiration: Invalid",
+		"corp: {description: x, audience: a, minExpiration: 2h, maxExpiration: 1h}":                                     "must not be longer than maxExpiration",
 		"corp: {description: x}":                                                                                        "providers[corp].audience: Required",
 		"corp: {description: x, audience: '${x}'}":                                                                      `providers[corp].audience: Invalid value: "${x": must name a parameter`,
 		"corp: {description: x, audience: '${token.path}'}":                                                             "providers[corp].audience: Invalid",

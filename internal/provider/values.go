@@ -49,7 +49,7 @@ func (p *Provider) Values(given map[string]string, pod Pod) (v Values, missing [
 			continue
 		}
 		if q.Default != "" {
-			if value, ok := q.byDef.expand(v.all); ok {
+			if value, ok := q.byDef.expand(v.all); ok && q.pattern.MatchString(cut(value, q.MaxLength)) {
 				defaults[q.Name] = cut(value, q.MaxLength)
 				continue
 			}
@@ -65,7 +65,7 @@ func (p *Provider) Values(given map[string]string, pod Pod) (v Values, missing [
 // cut shortens a value to a number of bytes, of which 0 is no limit.
 func cut(value string, length int) string {
 	if length > 0 && len(value) > length {
-		return value[:length]
+		return strings.ToValidUTF8(value[:length], "")
 	}
 	return value
 }
@@ -101,6 +101,9 @@ func (v Values) Env() []Variable {
 func (v Values) File() (name, content string, err error) {
 	if v.provider.file == nil {
 		return "", "", nil
+	}
+	if _, text := v.provider.file.(lines); text && strings.ContainsAny(v.all[tokenPath]+v.all[tokenAudience], "'\"`") {
+		return "", "", fmt.Errorf("file %s cannot hold a path or an audience with quotes", v.provider.File.Name)
 	}
 	content = v.provider.file.expand(v.all)
 	if len(content) > maxFile {

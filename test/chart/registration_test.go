@@ -80,6 +80,7 @@ func TestTheRegistrationIsKeptByThePolicyOnDisk(t *testing.T) {
 	}{
 		{`{"metadata":{"labels":{"a":"b"}}}`, true, true},
 		{`{"webhooks":[{"name":"a.example.com","clientConfig":{"caBundle":"` + someCA + `"}},{"name":"b.example.com","clientConfig":{"caBundle":"` + someCA + `"}}]}`, false, true},
+		{`{"metadata":{"annotations":{"cert-manager.io/inject-ca-from":"mine/mine"}}}`, false, false},
 		{`{"webhooks":[{"name":"a.example.com","failurePolicy":"Ignore"}]}`, false, false},
 		{`{"webhooks":[{"name":"a.example.com","timeoutSeconds":1}]}`, false, false},
 		{`{"webhooks":[{"name":"a.example.com","namespaceSelector":{"matchLabels":{"a":"b"}}}]}`, false, false},

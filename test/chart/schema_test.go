@@ -174,7 +174,7 @@ func compareKeys(t *testing.T, path string, values, schema map[string]any) {
 // with and without a name, and the parameters of providers.
 func TestTheChartKnowsTheAnnotations(t *testing.T) {
 	profiles := func(key string) string {
-		return "config: {providers: {corp: {audience: x}}, profiles: {p: {" + key + ": \"10m\"}}}"
+		return "config: {providers: {corp: {audience: x, description: x}}, profiles: {p: {" + key + ": \"10m\"}}}"
 	}
 	for _, key := range append(annotations.PresetKeys(), annotations.Provider, "aws-role-arn", "corp-tenant") {
 		for _, name := range []string{"", ".name"} {

@@ -77,8 +77,8 @@ var valuesTable = map[string]struct {
 		configMap: configHead + "policy:\n  env:\n    allowed:\n    - KUBECONFIG\n    - '*'\n  mountPaths:\n    denied:\n    - /run/systemd\n" +
 			"  namespaces:\n  - mountPaths:\n      allowed:\n      - /ci\n    namespaces:\n    - ci\n",
 	}},
-	"config.providers": {"login.enabled=false,config.providers.corp.audience=x,config.profiles.p.corp-tenant=acme", expectations{
-		configMap: configHead + "profiles:\n  p:\n    corp-tenant: acme\nproviders:\n  corp:\n    audience: x\n",
+	"config.providers": {"login.enabled=false,config.providers.corp.audience=x,config.providers.corp.description=x,config.profiles.p.corp-tenant=acme", expectations{
+		configMap: configHead + "profiles:\n  p:\n    corp-tenant: acme\nproviders:\n  corp:\n    audience: x\n    description: x\n",
 	}},
 	"config.setTokenUser": {"login.enabled=false,config.setTokenUser=true", expectations{configMap: configHead + "setTokenUser: true\n"}},
 	"config.policy.unknownAnnotations": {"login.enabled=false,config.policy.unknownAnnotations=Deny", expectations{

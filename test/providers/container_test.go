@@ -51,7 +51,13 @@ func injectBeside(t *testing.T, env []corev1.EnvVar, audience string, asked ...m
 			pod.Annotations[prefix.Key(key, "")] = value
 		}
 	}
-	injected, err := admissiontest.Inject(config.Default(config.Environment{Prefix: prefix}), "v1", pod)
+	// Pods name other addresses than the clouds' own here.
+	cfg, err := config.Parse([]byte("apiVersion: "+config.APIVersion+"\nkind: "+config.Kind+"\n"+
+		"policy: {loginAddresses: {allowed: ['https://*:*', 'http://*:*']}}\n"), config.Environment{Prefix: prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	injected, err := admissiontest.Inject(cfg, "v1", pod)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -532,8 +532,8 @@ func TestCallersProveToBeAnAPIServer(t *testing.T) {
 		authorization string
 		want          int
 	}{
-		"no token": {"", http.StatusUnauthorized}, "a pod's token": {"Bearer " + anyToken, http.StatusUnauthorized},
-		"the token of another registration": {"Bearer " + elsewhere, http.StatusUnauthorized},
+		"no token": {"", http.StatusForbidden}, "a pod's token": {"Bearer " + anyToken, http.StatusForbidden},
+		"the token of another registration": {"Bearer " + elsewhere, http.StatusForbidden},
 		"the API server's token":            {"Bearer " + token, http.StatusBadRequest}, // what is sent is no review
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+r.webhook+"/mutate", strings.NewReader("{}"))

@@ -44,7 +44,7 @@ login:
     requests: {cpu: 5m, memory: 16Mi}
     limits: {memory: 32Mi}
 policy:
-  loginAddresses: {allowed: ["https://vault.example.com"]}
+  loginAddresses: {allowed: ["https://*.example.com:*", "https://example.cloud.databricks.com"]}
 `
 
 // gates are those of fields that the API server would drop without a word.

@@ -40,13 +40,13 @@ func TestTwoReleasesServeOnePod(t *testing.T) {
 		}
 	}
 	first, other := []string{"oidc-token /var/run/secrets/tokens", "oidc-login /var/run/secrets/login"},
-		[]string{"tokens-oidc-token /var/run/secrets/tokens.example.com/tokens", "tokens-oidc-login /var/run/secrets/tokens.example.com/login"}
+		[]string{"tokens-d94d-oidc-token /var/run/secrets/tokens.example.com/tokens", "tokens-d94d-oidc-login /var/run/secrets/tokens.example.com/login"}
 	for _, list := range mounts {
 		slices.Sort(list)
 	}
 	slices.Sort(first)
 	slices.Sort(other)
-	want := map[string][]string{"oidc-login": first, "tokens-oidc-login": other, "app": slices.Concat(first, other)}
+	want := map[string][]string{"oidc-login": first, "tokens-d94d-oidc-login": other, "app": slices.Concat(first, other)}
 	if diff := cmp.Diff(want, mounts); diff != "" {
 		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
@@ -55,7 +55,7 @@ func TestTwoReleasesServeOnePod(t *testing.T) {
 			t.Errorf("there is no annotation %sstatus", p)
 		}
 	}
-	named := func(v corev1.Volume) bool { return v.Name == "tokens-oidc-token" }
+	named := func(v corev1.Volume) bool { return v.Name == "tokens-d94d-oidc-token" }
 	if !slices.ContainsFunc(got.Spec.Volumes, named) {
 		t.Error("the second token has no volume")
 	}
