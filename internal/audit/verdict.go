@@ -15,6 +15,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // Reason says why a pod lacks what it asks for: a label of the metrics, and the
@@ -49,7 +50,9 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 	if _, mirror := m.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return "" // a static pod cannot have ServiceAccount tokens
 	}
-	spec, _, errs := parser.Parse(annotations.Input{Annotations: annotations.FromMap(m.Annotations)})
+	spec, _, errs := parser.Parse(annotations.Input{
+		Annotations: annotations.FromMap(m.Annotations), Pod: provider.Pod{Namespace: m.Namespace, Name: m.Name, ServiceAccountName: "default"},
+	})
 	key := parser.Prefix.Key(annotations.Status, "")
 	written, present := m.Annotations[key]
 	switch {

@@ -59,6 +59,10 @@ func TestVerdicts(t *testing.T) {
 			p.Annotations[prefix+"audience.b"] = "b"
 			p.Annotations[prefix+"containers.b"] = "none"
 		}), verdict{Incomplete, ""}},
+		"a provider's token, not injected": {newPod("web", "aws-role-arn=arn:aws:iam::123456789012:role/a"), verdict{NotInjected, NotInjected}},
+		"a provider's token":               {inject(t, cfg, "v1", newPod("web", "aws-role-arn=arn:aws:iam::123456789012:role/a")), verdict{}},
+		"a provider's file, named later": {with(inject(t, cfg, "v1", newPod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster")),
+			func(p *corev1.Pod) { p.Name = "web" }), verdict{}},
 		"wrong annotations":                  {newPod("web", "audience=vault", "expiration=1s"), verdict{NotInjected, Denied}},
 		"a forbidden audience":               {newPod("web", "audience=forbidden"), verdict{NotInjected, Denied}},
 		"wrong annotations, a copied status": {newPod("web", "audience=vault", "expiration=1s", `status={"tokens":["default"]}`), verdict{ForeignStatus, Denied}},

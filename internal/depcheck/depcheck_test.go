@@ -51,7 +51,8 @@ var rules = map[string]rule{
 
 	"internal/annotations": {imports: []string{"internal/loginspec", "internal/provider", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/repeat", "internal/truncate",
+		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/provider", "internal/repeat",
+		"internal/truncate",
 	}},
 	"internal/audit/audittest": {}, // only for tests
 	"internal/caller":          {imports: []string{"internal/repeat"}},
