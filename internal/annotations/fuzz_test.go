@@ -15,6 +15,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/endpoint"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // FuzzParse checks what holds for all annotations, however odd.
@@ -38,6 +39,10 @@ func FuzzParse(f *testing.F) {
 	f.Add("login.x", "vault", "login-mount.x", "a/../..", "login-mode", "init", false)
 	f.Add("login-"+strings.Repeat("\xd8", 17_000), "", "audience", "vault", "inject", "true", false)
 	f.Add("profile", "login", "login-namespace", "$(A)", "env", "VAULT_TOKEN_FILE", false)
+	f.Add("aws-role-arn", "arn:aws:iam::123456789012:role/a", "aws-region.x", "eu-central-1", "expiration.aws", "20m", false)
+	f.Add("gcp-provider", "projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster", "token-file.gcp", "google-credentials.json", "audience.gcp", "x", true)
+	f.Add("provider", "azure", "azure-client-id", "x", "azure-tenant-id", "a.b", false)
+	f.Add("snowflake-account", "a", "mount-path.snowflake", "/a'b", "provider.b", "stackit", false)
 	f.Fuzz(func(t *testing.T, key1, value1, key2, value2, key3, value3 string, windows bool) {
 		k := keys{key1: value1, key2: value2, key3: value3}
 		os := annotations.OS("")
@@ -45,7 +50,7 @@ func FuzzParse(f *testing.F) {
 			os = annotations.Windows
 		}
 		p := newParser()
-		p.Profiles = profiles()
+		p.Profiles, p.Providers = profiles(), provider.BuiltIn()
 		spec, warnings, errs := p.Parse(k.on(os))
 
 		again, warningsAgain, errsAgain := p.Parse(k.on(os))
@@ -94,16 +99,22 @@ func checkPointsAtAnnotation(t *testing.T, k keys, at string) {
 		return // of an annotation that is too long to be repeated
 	}
 	key, token, _ := strings.Cut(key, ".")
-	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env", "login", "login-address", "login-issuer"}, key) {
+	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env", "login", "login-address", "login-issuer"}, key) && !requiredByProvider(key) {
 		t.Errorf("error at %q, which is neither there nor missing", at)
 	}
 	for other := range k {
 		_, suffix, _ := strings.Cut(other, ".")
-		if suffix == token || other == "profile" {
+		if suffix == token || other == "profile" || requiredByProvider(key) {
 			return
 		}
 	}
 	t.Errorf("error at %q, and nothing speaks of token %q", at, token)
+}
+
+// requiredByProvider reports whether a provider needs a parameter of this key.
+func requiredByProvider(key string) bool {
+	k, found := provider.BuiltIn().Key(key)
+	return found && k.Parameter().Required
 }
 
 // checkToken wants a token that was accepted to be within all bounds.

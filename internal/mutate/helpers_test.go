@@ -16,6 +16,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 var options = mutate.Options{
@@ -33,6 +34,7 @@ var options = mutate.Options{
 var parser = annotations.Parser{
 	Prefix:        annotations.DefaultPrefix,
 	MaxExpiration: annotations.DefaultMaxExpiration,
+	Providers:     provider.BuiltIn(),
 	Profiles: map[string]annotations.Preset{
 		"vault": {"audience": "vault", "expiration": "2h", "env": "VAULT_JWT_FILE", "skip-containers": "istio-proxy"},
 		"vault-login": {

@@ -16,9 +16,7 @@ import (
 func provided(t *testing.T, raw []byte) outcome {
 	t.Helper()
 	pod := parse(t, raw)
-	with := parser
-	with.Providers = provider.BuiltIn()
-	spec, warnings, errs := with.Parse(annotations.Input{Annotations: pod.Annotations, OS: pod.OS, Pod: provider.Pod{Namespace: "shop", Name: pod.Name, ServiceAccountName: "app"}})
+	spec, warnings, errs := parser.Parse(annotations.Input{Annotations: pod.Annotations, OS: pod.OS, Pod: provider.Pod{Namespace: "shop", Name: pod.Name, ServiceAccountName: "app"}})
 	o := options
 	o.Warnings = warnings
 	result, conflicts := mutate.Patch(pod, spec, o)

@@ -79,6 +79,12 @@ func (r random) annotations(containers []string, windows bool) object {
 			set(1, pick(r, "containers", "skip-containers"), list)
 		}
 	}
+	if r.chance(4) {
+		all["oidc-injector.io/gcp-provider"] = "projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster"
+		if r.chance(2) {
+			all["oidc-injector.io/gcp-service-account"] = "app@example.iam.gserviceaccount.com"
+		}
+	}
 	if r.chance(20) {
 		all["oidc-injector.io/status"] = "{}"
 	}
