@@ -56,6 +56,30 @@ func TestMinIO(t *testing.T) {
 	}
 }
 
+// TestTheProviderOfMinIO has MinIO's SDK find all it needs in a pod that says which server
+// and which role: a real token, a real server, and no key.
+func TestTheProviderOfMinIO(t *testing.T) {
+	docs := blocks(t, "MinIO")
+	s := minio.StartForTest(t, minio.Options{IssuerURL: kube.Issuer(), IssuerCA: kube.CA(), Audience: "minio", Policy: docs["json"]})
+	pod := podtest.New("", "minio-audience=minio", "minio-role-arn="+s.RoleARN, "minio-endpoint="+s.URL())
+	pod.GenerateName = "minio-provider-"
+	pod = podtest.Create(t, kube, namespace(t, "default", nil), pod)
+	for _, v := range pod.Spec.Containers[0].Env {
+		t.Setenv(v.Name, v.Value)
+	}
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", tokenFile(t, pod, "oidc-token-minio"))
+	if got := podtest.Env(pod, "app", "AWS_ENDPOINT_URL_STS"); got != s.URL() {
+		t.Errorf("AWS_ENDPOINT_URL_STS is %q", got)
+	}
+	c, err := s.Client(credentials.NewIAM(podtest.Env(pod, "app", "AWS_ENDPOINT_URL_STS")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := writeAndRead(t.Context(), c, "hello"); err != nil || got != "hello" {
+		t.Errorf("the object is %q, error %v", got, err)
+	}
+}
+
 // writeAndRead writes an object into the bucket of the policy, and reads it.
 func writeAndRead(ctx context.Context, c *miniogo.Client, content string) (string, error) {
 	const bucket, object = "demo", "object"
