@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -96,8 +98,10 @@ type Provider struct {
 
 type parameter struct {
 	Parameter
-	key     string // of the annotation, without prefix and suffix
-	pattern *regexp.Regexp
+	key string // of the annotation, without prefix and suffix
+	// pattern is compiled when the first pod says the parameter: those of all providers
+	// take 2 MB.
+	pattern func() *regexp.Regexp
 	byDef   template
 }
 
@@ -204,10 +208,11 @@ func (c *compiler) parameters() {
 		if slices.ContainsFunc(c.p.parameters, func(other parameter) bool { return other.Name == p.Name }) {
 			c.errs = append(c.errs, field.Duplicate(at.Child("name"), p.Name))
 		}
-		var err error
-		if compiled.pattern, err = regexp.Compile("^(?:" + cmp.Or(p.Pattern, ".*") + ")$"); err != nil {
+		pattern := "^(?:" + cmp.Or(p.Pattern, ".*") + ")$"
+		if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
 			c.invalid(at.Child("pattern"), p.Pattern, "must be a regular expression of RE2")
 		}
+		compiled.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 		before := c.known
 		c.known = map[string]bool{}
 		for _, known := range podValues {

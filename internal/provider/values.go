@@ -30,7 +30,7 @@ func (k Key) Check(value string) error {
 		return fmt.Errorf("must not be longer than %d bytes", maxValue)
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return errors.New("must not hold control characters")
-	case !p.pattern.MatchString(value):
+	case !p.pattern().MatchString(value):
 		return fmt.Errorf("must match %s: %s", p.Pattern, p.Description)
 	}
 	return nil
@@ -49,7 +49,7 @@ func (p *Provider) Values(given map[string]string, pod Pod) (v Values, missing [
 			continue
 		}
 		if q.Default != "" {
-			if value, ok := q.byDef.expand(v.all); ok && q.pattern.MatchString(cut(value, q.MaxLength)) {
+			if value, ok := q.byDef.expand(v.all); ok && q.pattern().MatchString(cut(value, q.MaxLength)) {
 				defaults[q.Name] = cut(value, q.MaxLength)
 				continue
 			}
