@@ -176,7 +176,7 @@ func (w *parsing) collect(ours List) {
 			continue
 		}
 		if suffixed {
-			if err := checkTokenName(token); err != nil {
+			if err := s.checkSuffix(token); err != nil {
 				w.fail(field.Invalid(s.path(), Shorten(token), err.Error()))
 				continue
 			}

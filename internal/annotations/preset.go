@@ -58,7 +58,7 @@ func collectProfile(profile Preset, providers *provider.Set, path *field.Path) (
 			continue
 		}
 		if suffixed {
-			if err := checkTokenName(token); err != nil {
+			if err := s.checkSuffix(token); err != nil {
 				errs = append(errs, field.Invalid(at, token, err.Error()))
 				continue
 			}

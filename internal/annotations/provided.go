@@ -1,6 +1,7 @@
 package annotations
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,18 @@ func (s *setting) name() string {
 	default:
 		return ""
 	}
+}
+
+// errOwnSuffix is for a parameter whose suffix says what it says without one: with both
+// there would be two values.
+var errOwnSuffix = errors.New("the token of a provider has the provider's name without a suffix: leave it out")
+
+// checkSuffix checks the suffix of a key.
+func (s *setting) checkSuffix(token string) error {
+	if p := s.parameter.Provider; p != nil && p.Name == token {
+		return errOwnSuffix
+	}
+	return checkTokenName(token)
 }
 
 // provide completes a token by its provider, if it has one, and sets its lifetime.

@@ -144,7 +144,10 @@ func TestWhatPodsSayOfProviders(t *testing.T) {
 		"a key of its token, by itself": {keys: keys{"aws-role-arn": awsRole, "expiration": "2h"}, errors: []string{
 			"the token is described (expiration) but has no audience; for the token of a provider write oidc-injector.io/expiration.aws",
 		}},
-		"quotes in a text":             {keys: keys{"snowflake-account": "a", "token-file.snowflake": "x'y"}, errors: []string{"file connections.toml cannot hold a path or an audience with quotes"}},
+		"quotes in a text": {keys: keys{"snowflake-account": "a", "token-file.snowflake": "x'y"}, errors: []string{"file connections.toml cannot hold a path or an audience with quotes"}},
+		"a suffix that says nothing": {keys: keys{"aws-role-arn": awsRole, "aws-role-arn.aws": awsRole + "2"}, errors: []string{
+			`metadata.annotations[oidc-injector.io/aws-role-arn.aws]: Invalid value: "aws": the token of a provider has the provider's name without a suffix`,
+		}},
 		"a file of the token's name":   {keys: keys{"gcp-provider": gcpPool, "token-file.gcp": "google-credentials.json"}, errors: []string{"provider gcp has a file of this name: give the token another token-file"}},
 		"a short life":                 {keys: keys{"azure-client-id": "00000000-0000-0000-0000-000000000001", "azure-tenant-id": "example.com", "expiration.azure": "10m"}, warnings: []string{"oidc-injector.io/expiration.azure: 600 s are too short for provider azure"}},
 		"a long life":                  {keys: keys{"anthropic-federation-rule-id": "fdrl_1", "anthropic-organization-id": "org", "expiration.anthropic": "2h"}, warnings: []string{"7200 s are too long for provider anthropic"}},
