@@ -29,6 +29,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
+	"github.com/oidc-injector/oidc-injector/test/internal/ports"
 	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
@@ -67,6 +68,8 @@ type Injector struct {
 	metrics int
 	probes  int
 
+	reserved []*ports.Reserved // of these three
+
 	program *process.Process
 	stop    sync.Once
 }
@@ -76,17 +79,11 @@ type Injector struct {
 func Start(ctx context.Context, c *cluster.Cluster, o Options) (*Injector, error) {
 	o.Prefix = cmp.Or(o.Prefix, annotations.DefaultPrefix)
 	in := &Injector{cluster: c, options: o}
-	for _, port := range []*int{&in.port, &in.metrics, &in.probes} {
-		var err error
-		if *port, err = freePort(ctx); err != nil {
+	for _, begin := range []func() error{in.reserve, in.writeFiles, func() error { return in.startProgram(ctx) }} {
+		if err := begin(); err != nil {
+			in.release()
 			return nil, err
 		}
-	}
-	if err := in.writeFiles(); err != nil {
-		return nil, err
-	}
-	if err := in.startProgram(ctx); err != nil {
-		return nil, err
 	}
 	if err := in.connect(ctx); err != nil {
 		return nil, errors.Join(err, in.Stop())
@@ -94,14 +91,23 @@ func Start(ctx context.Context, c *cluster.Cluster, o Options) (*Injector, error
 	return in, nil
 }
 
-// freePort finds a port of the loopback that nobody uses at the moment.
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("could not find a free port: %w", err)
+// reserve finds ports, which stay this webhook's until it is stopped.
+func (in *Injector) reserve() error {
+	for _, port := range []*int{&in.port, &in.metrics, &in.probes} {
+		reserved, err := ports.Reserve()
+		if err != nil {
+			return err
+		}
+		*port = reserved.Number
+		in.reserved = append(in.reserved, reserved)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // a TCP listener has no other
-	return port, listener.Close()
+	return nil
+}
+
+func (in *Injector) release() {
+	for _, port := range in.reserved {
+		port.Release()
+	}
 }
 
 func (in *Injector) path(name string) string { return filepath.Join(in.options.Dir, name) }
@@ -286,6 +292,7 @@ func (in *Injector) Stop() error {
 			err = in.unregister()
 		}
 		err = errors.Join(err, in.Terminate())
+		in.release()
 	})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+	"github.com/oidc-injector/oidc-injector/test/internal/ports"
 )
 
 // replica is one process of the webhook.
@@ -68,12 +70,12 @@ func start(t *testing.T, flags ...string) *replica {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, err := ports.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(port.Release)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Number))
 }
 
 // signal ends a replica.

@@ -5,13 +5,14 @@ package certs
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
+	"github.com/oidc-injector/oidc-injector/test/internal/ports"
 )
 
 var (
@@ -30,11 +31,11 @@ var callers struct {
 }
 
 func options(dir string) (cluster.Options, error) {
-	address, err := freeAddress(context.Background())
+	port, err := ports.Reserve() // until all tests are over
 	if err != nil {
 		return cluster.Options{}, err
 	}
-	_, callers.port, _ = net.SplitHostPort(address)
+	callers.port = strconv.Itoa(port.Number)
 	callers.tokenFile = filepath.Join(dir, "caller-token")
 	kubeconfig, admission := filepath.Join(dir, "webhooks.kubeconfig"), filepath.Join(dir, "admission.yaml")
 	for file, content := range map[string]string{

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
+	"github.com/oidc-injector/oidc-injector/test/internal/ports"
 )
 
 // replica is one process of the webhook.
@@ -40,13 +42,7 @@ func (in *installation) start(t *testing.T, flags ...string) *replica {
 
 func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 	t.Helper()
-	r := &replica{log: &testutil.Log{}, ended: make(chan struct{})}
-	for _, address := range []*string{&r.webhook, &r.metrics, &r.probe} {
-		var err error
-		if *address, err = freeAddress(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r := &replica{log: &testutil.Log{}, webhook: freeAddress(t), metrics: freeAddress(t), probe: freeAddress(t), ended: make(chan struct{})}
 	_, port, err := net.SplitHostPort(r.webhook)
 	if err != nil {
 		t.Fatal(err)
@@ -78,13 +74,15 @@ func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 	return r
 }
 
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+// freeAddress is one of the loopback that is nobody else's until the test ends.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	port, err := ports.Reserve()
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	t.Cleanup(port.Release)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Number))
 }
 
 // stop ends a replica in order.
