@@ -269,11 +269,11 @@ type policyCheck struct {
 func (c *policyCheck) token(t *annotations.Token) {
 	c.judge(t, "audience", annotations.Audience, t.Audience, c.rules.Audience(t.Audience))
 	for _, a := range t.Addresses {
-		if u, err := endpoint.Parse(a.URL); err == nil { // or else the SDK cannot use it
-			c.judge(t, "address", a.Key, a.URL, c.rules.Address(u, t.Own(a.Key)))
-		} else {
-			c.judge(t, "address", a.Key, a.URL, err)
+		u, err := endpoint.Parse(a.URL)
+		if err == nil {
+			err = c.rules.Address(u, t.Own(a.Key))
 		}
+		c.judge(t, "address", a.Key, a.URL, err)
 	}
 	if t.Env != "" && t.Own(annotations.Env) {
 		c.judge(t, "variable", annotations.Env, t.Env, c.rules.Env(t.Env))

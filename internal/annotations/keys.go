@@ -123,7 +123,11 @@ func (p Prefix) split(annotation string) (key, token string, suffixed, ours bool
 // Asks reports whether an annotation of this full name is one by which people ask for
 // something: ours, but not the one that is written.
 func (p Prefix) Asks(annotation string) bool {
-	return p.Owns(annotation) && annotation != p.Key(Status, "") && !strings.HasPrefix(annotation[len(p)+1:], ProviderFile+".")
+	if !p.Owns(annotation) {
+		return false
+	}
+	key := annotation[len(p)+1:]
+	return key != Status && !strings.HasPrefix(key, ProviderFile+".")
 }
 
 // AsksAny is Asks for any annotation of an object.

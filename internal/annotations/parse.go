@@ -299,31 +299,32 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 	}
 	added := make([]string, 0, len(profile)) // set only then: the profile's own keys replace none of each other
 	for full := range profile {
-		if name, key := w.profileKey(full, token, profile[full]); !w.decided(name, key) {
+		if name, s := w.profileSetting(full, profile[full], token); !w.decided(name, s.key) {
 			added = append(added, full)
 		}
 	}
 	slices.Sort(added)
 	for _, full := range added {
-		name, key := w.profileKey(full, token, profile[full])
-		parameter, _ := w.Providers.Key(key)
-		w.set(name, setting{key: key, value: profile[full], annotation: named.annotation, parameter: parameter})
+		name, s := w.profileSetting(full, profile[full], token)
+		s.annotation = named.annotation
+		w.set(name, s)
 	}
 }
 
-// profileKey takes a profile's key apart. One without a suffix is about the token
+// profileSetting takes a profile's key apart. One without a suffix is about the token
 // that the profile was named for, or else about that of its provider.
-func (w *parsing) profileKey(full, token, value string) (name, key string) {
+func (w *parsing) profileSetting(full, value, token string) (name string, s setting) {
 	key, name, suffixed := strings.Cut(full, ".")
-	if suffixed {
-		return name, key
+	s = setting{key: key, value: value}
+	s.parameter, _ = w.Providers.Key(key)
+	switch {
+	case suffixed:
+	case token != "":
+		name = token
+	default:
+		name = s.name()
 	}
-	if token == "" {
-		parameter, _ := w.Providers.Key(key)
-		s := setting{key: key, value: value, parameter: parameter}
-		token = s.name()
-	}
-	return token, key
+	return name, s
 }
 
 // severalTokens reports whether the preset speaks of a token by its name.

@@ -20,22 +20,9 @@ const docs = "../../docs/login-reference.md"
 func TestDocumentation(t *testing.T) {
 	t.Parallel()
 	testutil.Generated(t, docs, *update, func(text string) string {
-		text = replaceSection(t, text, "methods", methodTable())
-		return replaceSection(t, text, "keys", keyTable())
+		text = testutil.Section(t, text, "methods", methodTable())
+		return testutil.Section(t, text, "keys", keyTable())
 	})
-}
-
-// replaceSection replaces what stands between the comments that begin and end a
-// generated section.
-func replaceSection(t *testing.T, text, name, content string) string {
-	t.Helper()
-	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of "+name+" -->\n"
-	before, rest, found := strings.Cut(text, begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no section %s", docs, name)
-	}
-	return before + begin + "\n" + content + "\n" + end + after
 }
 
 func methodTable() string {

@@ -155,13 +155,12 @@ func compile(name string, s Spec, path *field.Path) (*Provider, field.ErrorList)
 	if s.Description == "" {
 		c.errs = append(c.errs, field.Required(path.Child("description"), "say which identity a pod gets"))
 	}
+	c.allow(podValues...)
 	c.parameters()
-	c.known[podNamespace], c.known[podServiceAccount] = true, true
+	delete(c.known, podName) // a workload's pods have no name yet
 	c.audience()
-	c.known[podName] = true
-	for _, known := range tokenValues {
-		c.known[known] = true
-	}
+	c.allow(podName)
+	c.allow(tokenValues...)
 	c.env()
 	c.fileContent()
 	c.p.MinExpiration = c.duration(path.Child("minExpiration"), s.MinExpiration)
@@ -185,6 +184,13 @@ func (c *compiler) audience() {
 		if !q.Required && q.Default == "" && strings.Contains(c.p.Audience, "${"+q.Name+"}") {
 			c.invalid(at, c.p.Audience, "parameter "+q.Name+" must be required or have a default to be in it")
 		}
+	}
+}
+
+// allow lets the templates that follow have further names.
+func (c *compiler) allow(names ...string) {
+	for _, name := range names {
+		c.known[name] = true
 	}
 }
 
@@ -213,17 +219,11 @@ func (c *compiler) parameters() {
 			c.invalid(at.Child("pattern"), p.Pattern, "must be a regular expression of RE2")
 		}
 		compiled.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
-		before := c.known
-		c.known = map[string]bool{}
-		for _, known := range podValues {
-			c.known[known] = true
-		}
 		compiled.byDef = c.template(at.Child("default"), p.Default)
-		c.known = before
 		c.p.parameters = append(c.p.parameters, compiled)
 	}
 	for i := range c.p.parameters {
-		c.known[c.p.parameters[i].Name] = true
+		c.allow(c.p.parameters[i].Name)
 	}
 }
 
@@ -366,7 +366,7 @@ func (s *Set) Keys() []string {
 	return s.keys
 }
 
-// Maximum number of providers in a configuration.
+// maxProviders is how many providers a configuration may add.
 const maxProviders = 500
 
 // NewSet returns the built-in providers, with those that a configuration adds, or has in

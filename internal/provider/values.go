@@ -3,7 +3,6 @@ package provider
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"strings"
 	"unicode"
@@ -41,16 +40,15 @@ func (k Key) Check(value string) error {
 func (p *Provider) Values(given map[string]string, pod Pod) (v Values, missing []string) {
 	v = Values{provider: p, all: make(map[string]string, len(given)+8)}
 	v.all[podNamespace], v.all[podName], v.all[podServiceAccount] = pod.Namespace, strings.TrimRight(pod.Name, "-"), pod.ServiceAccountName
-	defaults := make(map[string]string, len(p.parameters))
 	for i := range p.parameters {
 		q := &p.parameters[i]
 		if value, found := given[q.Name]; found {
-			defaults[q.Name] = value
+			v.all[q.Name] = value
 			continue
 		}
 		if q.Default != "" {
 			if value, ok := q.byDef.expand(v.all); ok && q.pattern().MatchString(cut(value, q.MaxLength)) {
-				defaults[q.Name] = cut(value, q.MaxLength)
+				v.all[q.Name] = cut(value, q.MaxLength)
 				continue
 			}
 		}
@@ -58,7 +56,6 @@ func (p *Provider) Values(given map[string]string, pod Pod) (v Values, missing [
 			missing = append(missing, q.key)
 		}
 	}
-	maps.Copy(v.all, defaults)
 	return v, missing
 }
 

@@ -2,6 +2,7 @@ package testutil
 
 import (
 	"os"
+	"strings"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -24,4 +25,17 @@ func Generated(t TB, path string, update bool, made func(text string) string) {
 	if diff := cmp.Diff(want, string(text)); diff != "" {
 		t.Fatalf("%s (-want +got); make golden writes it anew:\n%s", path, diff)
 	}
+}
+
+// Section replaces what stands in a page between the comments that begin and end a
+// generated section.
+func Section(t TB, text, name, content string) string {
+	t.Helper()
+	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, found := strings.Cut(text, begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("there is no section %s", name)
+	}
+	return before + begin + "\n" + content + "\n" + end + after
 }

@@ -4,14 +4,11 @@
 package injector
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -213,30 +210,13 @@ func (in *Injector) waitReady(ctx context.Context) error {
 			return false, in.program.Failure()
 		default:
 		}
-		_, last = get(ctx, "http://"+loopback(in.probes)+"/readyz")
+		_, last = metrics.Get(ctx, "http://"+loopback(in.probes)+"/readyz")
 		return last == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("could not wait for the webhook: %w (%w)", err, last)
 	}
 	return nil
-}
-
-func get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(body))
-	}
-	return body, err
 }
 
 // PID is the process of the program that runs at the moment.
@@ -272,7 +252,7 @@ func (in *Injector) Log() string {
 // Counter returns the value of a counter or gauge of the webhook, added up over
 // all its labels but the given ones, such as "outcome", "denied".
 func (in *Injector) Counter(ctx context.Context, name string, labels ...string) (float64, error) {
-	body, err := get(ctx, "http://"+loopback(in.metrics)+"/metrics")
+	body, err := metrics.Get(ctx, "http://"+loopback(in.metrics)+"/metrics")
 	if err != nil {
 		return 0, fmt.Errorf("could not read the webhook's metrics: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +27,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
+	"github.com/oidc-injector/oidc-injector/test/internal/metrics"
 	"github.com/oidc-injector/oidc-injector/test/internal/process"
 	"github.com/oidc-injector/oidc-injector/test/internal/tool"
 	"github.com/oidc-injector/oidc-injector/test/vault"
@@ -308,18 +308,5 @@ func (w *world) pick(n int) string {
 func get(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, interval)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(response.Status)
-	}
-	return body, err
+	return metrics.Get(ctx, url)
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ func (in *installation) start(t *testing.T, flags ...string) *replica {
 
 func start(t *testing.T, flags ...string) *replica {
 	t.Helper()
-	r := &replica{log: &testutil.Log{}, webhook: freeAddress(t), metrics: freeAddress(t), probe: freeAddress(t), ended: make(chan struct{})}
+	r := &replica{log: &testutil.Log{}, webhook: ports.ForTest(t), metrics: ports.ForTest(t), probe: ports.ForTest(t), ended: make(chan struct{})}
 	_, port, err := net.SplitHostPort(r.webhook)
 	if err != nil {
 		t.Fatal(err)
@@ -66,16 +65,6 @@ func start(t *testing.T, flags ...string) *replica {
 		return err
 	})
 	return r
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	port, err := ports.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(port.Release)
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Number))
 }
 
 // signal ends a replica.

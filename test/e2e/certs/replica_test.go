@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +41,7 @@ func (in *installation) start(t *testing.T, flags ...string) *replica {
 
 func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 	t.Helper()
-	r := &replica{log: &testutil.Log{}, webhook: freeAddress(t), metrics: freeAddress(t), probe: freeAddress(t), ended: make(chan struct{})}
+	r := &replica{log: &testutil.Log{}, webhook: ports.ForTest(t), metrics: ports.ForTest(t), probe: ports.ForTest(t), ended: make(chan struct{})}
 	_, port, err := net.SplitHostPort(r.webhook)
 	if err != nil {
 		t.Fatal(err)
@@ -72,17 +71,6 @@ func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 		}
 	})
 	return r
-}
-
-// freeAddress is one of the loopback that is nobody else's until the test ends.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	port, err := ports.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(port.Release)
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Number))
 }
 
 // stop ends a replica in order.

@@ -3,7 +3,10 @@ package metrics
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net/http"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -36,4 +39,22 @@ func Value(text []byte, name string, labels ...string) (float64, error) {
 		}
 	}
 	return sum, nil
+}
+
+// Get reads what a program answers at a URL; what is no success is an error.
+func Get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(body))
+	}
+	return body, err
 }
