@@ -94,7 +94,8 @@ func TestWrongCallsAreExplained(t *testing.T) {
 			"ready --wait=soon", `error: invalid value "soon" for flag -wait: parse error` + see, "",
 		},
 		{
-			"--mode=x --method=y", "error: --method: invalid value \"y\": must be vault, token-exchange, jwt-bearer, client-assertion or http\n" +
+			"--mode=x --method=y", "error: --method: invalid value \"y\": must be vault, token-exchange, jwt-bearer, client-assertion " +
+				"or http\n" +
 				"--mode: invalid value \"x\": must be sidecar or init" + see,
 			"--method: invalid value \"y\": must be vault, token-exchange, jwt-bearer, client-assertion or http\n" +
 				"--mode: invalid value \"x\": must be sidecar or init",
@@ -151,7 +152,8 @@ func newParty(t *testing.T) *party {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"errors":["role \"`+body.Role+`\" could not be found"]}`)
 		default:
-			_, _ = io.WriteString(w, `{"auth":{"client_token":"hvs.abcdefghijkl","lease_duration":3600,"renewable":true,"token_type":"service"}}`)
+			_, _ = io.WriteString(w, `{"auth":{"client_token":"hvs.abcdefghijkl","lease_duration":3600,"renewable":true,`+
+				`"token_type":"service"}}`)
 		}
 	}))
 	t.Cleanup(p.Close)
@@ -313,7 +315,8 @@ func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 		_ = process.Process.Signal(syscall.SIGTERM) // again, until the first one's handler is gone
 		select {
 		case err := <-ended:
-			if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || time.Since(before) > 2*time.Second {
+			if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() ||
+				time.Since(before) > 2*time.Second {
 				t.Errorf("it ended with: %v", err)
 			}
 			return
@@ -331,7 +334,8 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	}))
 	t.Cleanup(proxy.Close)
 	// httptest's certificate has the name example.com.
-	environ := p.environ(dir, "OIDC_LOGIN_ADDRESS=https://example.com:8200", "OIDC_LOGIN_MODE=init", "OIDC_LOGIN_TIMEOUT=10s", "HTTPS_PROXY="+proxy.URL)
+	environ := p.environ(dir, "OIDC_LOGIN_ADDRESS=https://example.com:8200", "OIDC_LOGIN_MODE=init", "OIDC_LOGIN_TIMEOUT=10s",
+		"HTTPS_PROXY="+proxy.URL)
 	process := spawn(t, environ)
 	if err := process.Wait(); err != nil || connected.String() != "CONNECT example.com:8200" {
 		t.Errorf("%v, %q\n%s", err, &connected, process.output)

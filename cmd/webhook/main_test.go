@@ -86,7 +86,8 @@ func TestWrongCallsAreExplained(t *testing.T) {
 		{"--prot=9443", "error: unknown flag: --prot\nSee 'webhook --help'.\n"},
 		{"-x", "error: unknown shorthand flag: 'x' in -x\nSee 'webhook --help'.\n"},
 		{"--port", "error: flag needs an argument: --port\nSee 'webhook --help'.\n"},
-		{"--port=https", "error: invalid argument \"https\" for \"--port\" flag: strconv.ParseInt: parsing \"https\": invalid syntax\nSee 'webhook --help'.\n"},
+		{"--port=https", "error: invalid argument \"https\" for \"--port\" flag: strconv.ParseInt: parsing \"https\": invalid " +
+			"syntax\nSee 'webhook --help'.\n"},
 		{"check --prot=9443", "error: unknown flag: --prot\nSee 'webhook check --help'.\n"},
 		{"check-config", "error: name a file, or - for the standard input\nSee 'webhook check-config --help'.\n"},
 		{"check-config a b", "error: unexpected argument \"b\"\nSee 'webhook check-config --help'.\n"},
@@ -142,7 +143,8 @@ func serving(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return []string{
-		"--bind-address=127.0.0.1", "--port=" + port, "--cert-dir=" + t.TempDir(), "--metrics-bind-address=0", "--health-probe-bind-address=" + free(t),
+		"--bind-address=127.0.0.1", "--port=" + port, "--cert-dir=" + t.TempDir(), "--metrics-bind-address=0",
+		"--health-probe-bind-address=" + free(t),
 	}
 }
 

@@ -21,7 +21,10 @@ import (
 func benchmarked() []admissiontest.Size {
 	const prefix = "oidc-injector.io/"
 	env := map[string]string{prefix + "audience": "vault", prefix + "env": "TOKEN_FILE"}
-	login := map[string]string{prefix + "audience": "vault", prefix + "login": "vault", prefix + "login-address": "https://vault.example.com:8200"}
+	login := map[string]string{
+		prefix + "audience": "vault", prefix + "login": "vault",
+		prefix + "login-address": "https://vault.example.com:8200",
+	}
 	tokens := map[string]string{}
 	for i := range 32 {
 		tokens[fmt.Sprintf("%saudience.t%d", prefix, i)] = fmt.Sprintf("audience-%d", i)

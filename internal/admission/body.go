@@ -74,7 +74,10 @@ func (c *call) expectReview() *httpProblem {
 		return nil
 	}
 	if kind, _, err := mime.ParseMediaType(contentType); err != nil || kind != "application/json" {
-		return &httpProblem{http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, NotReview, "the Content-Type must be application/json"}
+		return &httpProblem{
+			http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, NotReview,
+			"the Content-Type must be application/json",
+		}
 	}
 	return nil
 }

@@ -53,7 +53,8 @@ func expectJSON(t *testing.T, want, got string) {
 func TestUnknownAnnotationsAreDenied(t *testing.T) {
 	t.Parallel()
 	object := pod("", "audience=vault", "expiraton=2h")
-	if response := newHook(configured(withPolicy(t, "{unknownAnnotations: Warn}"))).admit(t, ask{object: object}.review()); !response.Allowed || len(response.Warnings) != 1 {
+	if response := newHook(configured(withPolicy(t, "{unknownAnnotations: Warn}"))).admit(t,
+		ask{object: object}.review()); !response.Allowed || len(response.Warnings) != 1 {
 		t.Errorf("allowed %t, warnings %q", response.Allowed, response.Warnings)
 	}
 	h := newHook(configured(withPolicy(t, "{unknownAnnotations: Deny}")))
@@ -91,7 +92,8 @@ func TestACreatedPodGetsTheTokenThatItAsksFor(t *testing.T) {
 		"containers":[{"name":"app","image":"example/app",
 			"volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}],
 			"env":[{"name":"VAULT_JWT","value":"/var/run/secrets/tokens/oidc-token"}]}],
-		"volumes":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":3600,"path":"oidc-token"}}]}}]}}`,
+		"volumes":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":3600,
+		"path":"oidc-token"}}]}}]}}`,
 		apply(t, object, response))
 	want := map[string]string{"token.default": "audience=vault expirationSeconds=3600"}
 	if diff := cmp.Diff(want, response.AuditAnnotations); diff != "" {
@@ -112,7 +114,8 @@ func TestACreatedPodGetsTheTokenThatItAsksFor(t *testing.T) {
 }
 
 const debugged = `"containers":[{"name":"app","volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]}],` +
-	`"volumes":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":3600,"path":"oidc-token"}}],"defaultMode":420}}]`
+	`"volumes":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":3600,` +
+	`"path":"oidc-token"}}],"defaultMode":420}}]`
 
 const debugger = `,"ephemeralContainers":[{"name":"debugger","image":"busybox","targetContainerName":"app"}]`
 
@@ -120,7 +123,10 @@ func TestADebugContainerGetsTheTokensOfThePod(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	object := pod(debugged+debugger, "audience=vault")
-	response := h.admit(t, ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: object, oldObject: pod(debugged, "audience=vault")}.review())
+	response := h.admit(t, ask{
+		operation: "UPDATE", subResource: "ephemeralcontainers", object: object,
+		oldObject: pod(debugged, "audience=vault"),
+	}.review())
 	expectJSON(t, pod(debugged+`,"ephemeralContainers":[{"name":"debugger","image":"busybox","targetContainerName":"app",`+
 		`"volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]}]`, "audience=vault"), apply(t, object, response))
 	want := map[string]string{"token.default": "audience=vault expirationSeconds=3600"}
@@ -168,16 +174,33 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 		{"a pod's end", ask{operation: "DELETE", oldObject: asking}, "unsupported", nil},
 		{"an operation of the future", ask{operation: "PATCH", object: asking}, "unsupported", nil},
 		{"a creation without a pod", ask{object: "null"}, "unsupported", nil},
-		{"kubectl exec", ask{operation: "CONNECT", subResource: "exec", object: `{"kind":"PodExecOptions","apiVersion":"v1","container":"app","command":["sh"]}`}, "unsupported", nil},
-		{"an eviction", ask{subResource: "eviction", object: `{"kind":"Eviction","apiVersion":"policy/v1","metadata":{"name":"app"},"spec":"x"}`}, "unsupported", nil},
-		{"a binding", ask{subResource: "binding", object: `{"kind":"Binding","apiVersion":"v1","metadata":{"annotations":7},"target":{"name":"node"}}`}, "unsupported", nil},
+		{"kubectl exec", ask{
+			operation: "CONNECT", subResource: "exec",
+			object: `{"kind":"PodExecOptions","apiVersion":"v1","container":"app","command":["sh"]}`,
+		}, "unsupported", nil},
+		{"an eviction", ask{
+			subResource: "eviction",
+			object:      `{"kind":"Eviction","apiVersion":"policy/v1","metadata":{"name":"app"},"spec":"x"}`,
+		}, "unsupported", nil},
+		{"a binding", ask{subResource: "binding", object: `{"kind":"Binding","apiVersion":"v1","metadata":{"annotations":7},` +
+			`"target":{"name":"node"}}`}, "unsupported", nil},
 		{"a pod's status", ask{operation: "UPDATE", subResource: "status", object: asking, oldObject: asking}, "unsupported", nil},
 		{"a pod's size", ask{operation: "UPDATE", subResource: "resize", object: asking, oldObject: asking}, "unsupported", nil},
 		{"a creation of ephemeral containers", ask{subResource: "ephemeralcontainers", object: asking}, "unsupported", nil},
-		{"an update of ephemeral containers without the old pod", ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: asking}, "unsupported", nil},
-		{"a deployment's status", ask{operation: "UPDATE", group: "apps", resource: "deployments", subResource: "status", object: `{"spec":{"template":` + asking + `}}`}, "unsupported", nil},
+		{
+			"an update of ephemeral containers without the old pod",
+			ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: asking},
+			"unsupported", nil,
+		},
+		{"a deployment's status", ask{
+			operation: "UPDATE", group: "apps", resource: "deployments", subResource: "status",
+			object: `{"spec":{"template":` + asking + `}}`,
+		}, "unsupported", nil},
 		{"pods of another group", ask{group: "example.com", object: asking}, "unsupported", nil},
-		{"another kind of another shape", ask{group: "example.com", resource: "things", object: `{"metadata":[],"spec":{"containers":"many","volumes":1}}`}, "unsupported", nil},
+		{"another kind of another shape", ask{
+			group: "example.com", resource: "things",
+			object: `{"metadata":[],"spec":{"containers":"many","volumes":1}}`,
+		}, "unsupported", nil},
 		{"another kind that is not even an object", ask{resource: "things", object: `"thing"`}, "unsupported", nil},
 
 		{
@@ -197,7 +220,8 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 			"a debug container where the annotations are broken",
 			ask{
 				operation: "UPDATE", subResource: "ephemeralcontainers",
-				object: pod(debugged+debugger, "audience=vault", "expiration=soon"), oldObject: pod(debugged, "audience=vault", "expiration=soon"),
+				object:    pod(debugged+debugger, "audience=vault", "expiration=soon"),
+				oldObject: pod(debugged, "audience=vault", "expiration=soon"),
 			},
 			"debug_skipped",
 			[]string{`no token for the debug container: metadata.annotations[oidc-injector.io/expiration]: Invalid value: "soon": ` +
@@ -210,7 +234,8 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 				object: pod(debugged+debugger, "audience=https://kubernetes"), oldObject: pod(debugged, "audience=https://kubernetes"),
 			},
 			"debug_skipped",
-			[]string{`no token for the debug container: metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "https://kubernetes": ` +
+			[]string{`no token for the debug container: metadata.annotations[oidc-injector.io/audience]: Forbidden: audience ` +
+				`"https://kubernetes": ` +
 				`this is an audience of the API server itself, which the injector's policy does not allow by name`},
 		},
 		{
@@ -221,7 +246,8 @@ func TestRequestsThatAreAllowedUntouched(t *testing.T) {
 				oldObject: pod(`"containers":[{"name":"app"}]`, "audience=vault"),
 			},
 			"debug_skipped",
-			[]string{`debug container "debugger" gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change`},
+			[]string{`debug container "debugger" gets no token: the pod was created without a volume for it, and the volumes of a ` +
+				`running pod cannot change`},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,7 +283,8 @@ func expectRecord(t *testing.T, response *admissionv1.AdmissionResponse, warning
 	}
 	var patch []struct{ Path, Value string }
 	var status mutate.Status
-	if err := json.Unmarshal(response.Patch, &patch); err != nil || len(patch) != 1 || patch[0].Path != "/metadata/annotations/oidc-injector.io~1status" {
+	if err := json.Unmarshal(response.Patch, &patch); err != nil || len(patch) != 1 ||
+		patch[0].Path != "/metadata/annotations/oidc-injector.io~1status" {
 		t.Fatalf("patch %s, %v", response.Patch, err)
 	}
 	decode(t, []byte(patch[0].Value), &status)
@@ -302,8 +329,14 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 			name: "annotations", policy: "{}", reason: "invalid_annotations",
 			ask: ask{object: pod(mount, "audience=", "expiration=5", "audence=x")},
 			causes: []metav1.StatusCause{
-				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/audience]", Message: `Invalid value: "": the audience must not be empty`},
-				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/expiration]", Message: `Invalid value: "5": ` + seven},
+				{
+					Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/audience]",
+					Message: `Invalid value: "": the audience must not be empty`,
+				},
+				{
+					Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/expiration]",
+					Message: `Invalid value: "5": ` + seven,
+				},
 			},
 			message: `[metadata.annotations[oidc-injector.io/audience]: Invalid value: "": the audience must not be empty, ` +
 				`metadata.annotations[oidc-injector.io/expiration]: Invalid value: "5": ` + seven + `]`,
@@ -319,86 +352,118 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 				},
 				{
 					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/audience.k8s]",
-					Message: `Forbidden: audience "https://kubernetes": this is an audience of the API server itself, which the injector's policy does not allow by name`,
+					Message: `Forbidden: audience "https://kubernetes": this is an audience of the API server itself, which the ` +
+						`injector's policy does not allow by name`,
 				},
 			},
-			message: `[metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "aws": the injector's policy allows in namespace "prod": vault, ` +
-				`metadata.annotations[oidc-injector.io/audience.k8s]: Forbidden: audience "https://kubernetes": this is an audience of the API server itself, which the injector's policy does not allow by name]`,
+			message: `[metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "aws": the injector's policy allows in ` +
+				`namespace "prod": vault, ` +
+				`metadata.annotations[oidc-injector.io/audience.k8s]: Forbidden: audience "https://kubernetes": this is an audience of ` +
+				`the API server itself, which the injector's policy does not allow by name]`,
 		},
 		{
 			name: "a variable and a directory", policy: "{}", reason: "policy",
-			ask: ask{object: pod("", "audience=vault", "env=PATH", "mount-path=/usr/lib/app", "audience.b=b", "env.b=TOKEN_FILE", "mount-path.b=/run/b"), namespace: "prod"},
+			ask: ask{object: pod("", "audience=vault", "env=PATH", "mount-path=/usr/lib/app", "audience.b=b", "env.b=TOKEN_FILE",
+				"mount-path.b=/run/b"), namespace: "prod"},
 			causes: []metav1.StatusCause{
 				{
 					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/env]",
-					Message: `Forbidden: variable "PATH": PATH concerns where a program finds its files: the injector's policy does not allow this variable by name`,
+					Message: `Forbidden: variable "PATH": PATH concerns where a program finds its files: the injector's policy does not ` +
+						`allow this variable by name`,
 				},
 				{
 					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/mount-path]",
-					Message: `Forbidden: mount path "/usr/lib/app": the injector's policy allows in namespace "prod": /var/run, /run, /mnt, /var/secrets, /secrets, /vault`,
+					Message: `Forbidden: mount path "/usr/lib/app": the injector's policy allows in namespace "prod": /var/run, /run, ` +
+						`/mnt, /var/secrets, /secrets, /vault`,
 				},
 			},
-			message: `[metadata.annotations[oidc-injector.io/env]: Forbidden: variable "PATH": PATH concerns where a program finds its files: the injector's policy does not allow this variable by name, ` +
-				`metadata.annotations[oidc-injector.io/mount-path]: Forbidden: mount path "/usr/lib/app": the injector's policy allows in namespace "prod": /var/run, /run, /mnt, /var/secrets, /secrets, /vault]`,
+			message: `[metadata.annotations[oidc-injector.io/env]: Forbidden: variable "PATH": PATH concerns where a program finds its ` +
+				`files: the injector's policy does not allow this variable by name, ` +
+				`metadata.annotations[oidc-injector.io/mount-path]: Forbidden: mount path "/usr/lib/app": the injector's policy allows ` +
+				`in namespace "prod": /var/run, /run, /mnt, /var/secrets, /secrets, /vault]`,
 		},
 		{
 			name: "a directory of Windows", policy: `{mountPaths: {allowed: ['D:\tokens']}}`, reason: "policy",
-			ask: ask{object: pod(`"os":{"name":"windows"},"containers":[{"name":"app"}]`, "audience=vault", `mount-path=C:\tokens`, "audience.b=b", `mount-path.b=d:\Tokens\b`)},
+			ask: ask{object: pod(`"os":{"name":"windows"},"containers":[{"name":"app"}]`, "audience=vault", `mount-path=C:\tokens`,
+				"audience.b=b", `mount-path.b=d:\Tokens\b`)},
 			causes: []metav1.StatusCause{{
 				Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/mount-path]",
 				Message: `Forbidden: mount path "C:\\tokens": the injector's policy allows in namespace "default": D:\tokens`,
 			}},
-			message: `metadata.annotations[oidc-injector.io/mount-path]: Forbidden: mount path "C:\\tokens": the injector's policy allows in namespace "default": D:\tokens`,
+			message: `metadata.annotations[oidc-injector.io/mount-path]: Forbidden: mount path "C:\\tokens": the injector's policy ` +
+				`allows in namespace "default": D:\tokens`,
 		},
 		{
 			name: "what is invalid is not judged, too", policy: "{audiences: {allowed: [vault]}}", reason: "invalid_annotations",
 			ask: ask{object: pod("", "audience=", "mount-path=tokens")},
 			causes: []metav1.StatusCause{
-				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/audience]", Message: `Invalid value: "": the audience must not be empty`},
-				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/mount-path]", Message: `Invalid value: "tokens": must be an absolute path, such as /var/run/secrets/tokens`},
+				{
+					Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/audience]",
+					Message: `Invalid value: "": the audience must not be empty`,
+				},
+				{
+					Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/mount-path]",
+					Message: `Invalid value: "tokens": must be an absolute path, such as /var/run/secrets/tokens`,
+				},
 			},
 			message: `[metadata.annotations[oidc-injector.io/audience]: Invalid value: "": the audience must not be empty, ` +
-				`metadata.annotations[oidc-injector.io/mount-path]: Invalid value: "tokens": must be an absolute path, such as /var/run/secrets/tokens]`,
+				`metadata.annotations[oidc-injector.io/mount-path]: Invalid value: "tokens": must be an absolute path, such as ` +
+				`/var/run/secrets/tokens]`,
 		},
 		{
 			name: "what the pod says itself", policy: "{}", reason: "conflict",
 			ask: ask{object: pod(mount, "audience=vault", "env=TOKEN")},
 			causes: []metav1.StatusCause{{
 				Type: "FieldValueInvalid", Field: "spec.containers[0].env[0].name",
-				Message: `Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+				Message: `Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants ` +
+					`it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
 			}},
-			message: `spec.containers[0].env[0].name: Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+			message: `spec.containers[0].env[0].name: Invalid value: "TOKEN": container "app" sets this variable itself, and annotation ` +
+				`oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
 		},
 		{
 			name: "all of it", policy: "{audiences: {denied: [aws]}}", reason: "invalid_annotations",
 			ask: ask{object: pod(mount, "audience=aws", "env=TOKEN", "expiration=5")},
 			causes: []metav1.StatusCause{
-				{Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/expiration]", Message: `Invalid value: "5": ` + seven},
+				{
+					Type: "FieldValueInvalid", Field: "metadata.annotations[oidc-injector.io/expiration]",
+					Message: `Invalid value: "5": ` + seven,
+				},
 				{
 					Type: "FieldValueForbidden", Field: "metadata.annotations[oidc-injector.io/audience]",
 					Message: `Forbidden: audience "aws": the injector's policy denies this audience in namespace "default"`,
 				},
 				{
 					Type: "FieldValueInvalid", Field: "spec.containers[0].env[0].name",
-					Message: `Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+					Message: `Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env ` +
+						`wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
 				},
 			},
 			message: `[metadata.annotations[oidc-injector.io/expiration]: Invalid value: "5": ` + seven + `, ` +
-				`metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "aws": the injector's policy denies this audience in namespace "default", ` +
-				`spec.containers[0].env[0].name: Invalid value: "TOKEN": container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them]`,
+				`metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "aws": the injector's policy denies this audience ` +
+				`in namespace "default", ` +
+				`spec.containers[0].env[0].name: Invalid value: "TOKEN": container "app" sets this variable itself, and annotation ` +
+				`oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them]`,
 		},
 		{
 			name: "a debug container that uses the path for another thing", policy: "{}", reason: "conflict",
 			ask: ask{
 				operation: "UPDATE", subResource: "ephemeralcontainers", oldObject: pod(debugged, "audience=vault"),
 				object: pod(strings.Replace(debugged, `"volumes":[`, `"volumes":[{"name":"other","emptyDir":{}},`, 1)+
-					`,"ephemeralContainers":[{"name":"debugger","volumeMounts":[{"name":"other","mountPath":"/var/run/secrets/tokens"}]}]`, "audience=vault"),
+					`,"ephemeralContainers":[{"name":"debugger","volumeMounts":[{"name":"other","mountPath":"/var/run/secrets/tokens"}]}]`,
+					"audience=vault"),
 			},
 			causes: []metav1.StatusCause{{
 				Type: "FieldValueInvalid", Field: "spec.ephemeralContainers[0].volumeMounts[0].mountPath",
-				Message: `Invalid value: "/var/run/secrets/tokens": container "debugger" already mounts volume "other" here, but annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or oidc-injector.io/skip-containers`,
+				Message: `Invalid value: "/var/run/secrets/tokens": container "debugger" already mounts volume "other" here, but ` +
+					`annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: ` +
+					`choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or ` +
+					`oidc-injector.io/skip-containers`,
 			}},
-			message: `spec.ephemeralContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container "debugger" already mounts volume "other" here, but annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or oidc-injector.io/skip-containers`,
+			message: `spec.ephemeralContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container ` +
+				`"debugger" already mounts volume "other" here, but annotation oidc-injector.io/audience wants token "default" ` +
+				`(oidc-token with audience "vault" for 3600 s) here: choose another oidc-injector.io/mount-path, or leave the container ` +
+				`out with oidc-injector.io/containers or oidc-injector.io/skip-containers`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -408,7 +473,8 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 				UID: uid, Warnings: tt.warnings,
 				AuditAnnotations: map[string]string{"denied": tt.reason},
 				Result: &metav1.Status{
-					Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: tt.message,
+					Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
+					Message: tt.message,
 					Details: &metav1.StatusDetails{Name: "app", Kind: "Pod", Causes: tt.causes},
 				},
 			}
@@ -431,7 +497,8 @@ kind: InjectorConfig
 defaults: {mount-path: /opt/tokens, login-mount-path: /opt/login}
 profiles:
   kube: {audience: vault, env: KUBECONFIG, mount-path: /app/kube}
-  vault: {audience: vault, login: vault, login-address: "https://vault.example.com", login-env: GIT_TOKEN_HOME, login-mount-path: /app/vault}
+  vault: {audience: vault, login: vault, login-address: "https://vault.example.com", login-env: GIT_TOKEN_HOME,
+    login-mount-path: /app/vault}
 login: {image: "oidc-login:1"}
 policy: {loginAddresses: {allowed: ["*"]}}
 `), config.Environment{Prefix: annotations.DefaultPrefix})
@@ -450,7 +517,10 @@ policy: {loginAddresses: {allowed: ["*"]}}
 		"the same, by the pod":      {[]string{"audience=vault", "env=KUBECONFIG", "mount-path=/app/kube"}, []string{"env", "mount-path"}},
 		"the default, by the pod":   {[]string{"audience=vault", "mount-path=/opt/tokens"}, []string{"mount-path"}},
 		"over a profile of a token": {[]string{"profile=kube", "env=HOME"}, []string{"env"}},
-		"over a profile of a login": {[]string{"profile=vault", "login-mount-path=/usr/lib/x", "login-env=BASH_ENV"}, []string{"login-env", "login-mount-path"}},
+		"over a profile of a login": {
+			[]string{"profile=vault", "login-mount-path=/usr/lib/x", "login-env=BASH_ENV"},
+			[]string{"login-env", "login-mount-path"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -492,8 +562,9 @@ func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
 		annotated = append(annotated, "x"+strings.Repeat("y", 60)+string(rune('a'+i%26))+string(rune('a'+i/26))+"=z")
 	}
 	long := strings.Repeat("ä", 2000) // as a name that no container has
-	response := newHook(configured(defaultConfig())).admit(t, review("CREATE", "", pod(`"securityContext":{"runAsUser":1000},"containers":[{"name":"`+long+`"}]`,
-		append(annotated, "audience=vault", "mount-path=/mnt/tokens", "file-mode=0400")...), "null"))
+	response := newHook(configured(defaultConfig())).admit(t,
+		review("CREATE", "", pod(`"securityContext":{"runAsUser":1000},"containers":[{"name":"`+long+`"}]`,
+			append(annotated, "audience=vault", "mount-path=/mnt/tokens", "file-mode=0400")...), "null"))
 	total := 0
 	for _, w := range response.Warnings {
 		total += len(w)
@@ -510,7 +581,8 @@ func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
 // would keep the webhook busy for minutes.
 func TestADenialSaysAHundredThingsAtMost(t *testing.T) {
 	t.Parallel()
-	object := pod(`"containers":[`+strings.TrimSuffix(strings.Repeat(`{"name":"app","env":[{"name":"TOKEN"}]},`, 900), ",")+`]`, "audience=vault", "env=TOKEN")
+	object := pod(`"containers":[`+strings.TrimSuffix(strings.Repeat(`{"name":"app","env":[{"name":"TOKEN"}]},`, 900), ",")+`]`,
+		"audience=vault", "env=TOKEN")
 	h := newHook(configured(defaultConfig()))
 	result := h.admit(t, ask{object: object}.review()).Result
 	if n := len(result.Details.Causes); n != 100 {

@@ -24,10 +24,15 @@ func FuzzReadReview(f *testing.F) {
 		string(review("CREATE", "", pod("", append(vaultLogin, "login-role="+marker)...), "null")),
 		string(review("UPDATE", "ephemeralcontainers", pod(debugged+debugger, vaultLogin...), pod(debugged))),
 		string(ask{group: "apps", resource: "deployments", object: `{"spec":"` + marker + `"}`, dryRun: true}.review()),
-		string(deployment(`,"annotations":{"oidc-injector.io/env":"`+marker+`"}`, pod("", "audiense="+marker, "containers="+marker)).review()),
+		string(deployment(`,"annotations":{"oidc-injector.io/env":"`+marker+`"}`,
+			pod("", "audiense="+marker, "containers="+marker)).review()),
 		string(update(deployment("", pod("", "audience=")), pod("", "audience=x")).review()),
-		string(ask{group: "batch", resource: "cronjobs", object: workload("", "spec.jobTemplate.spec.template", pod("", vaultLogin...))}.review()),
-		`{"request":{"object":{"spec":{"containers":null}},"resource":{"resource":"pods"},"uid":"\u00e4","operation":"CREATE"},"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`,
+		string(ask{
+			group: "batch", resource: "cronjobs",
+			object: workload("", "spec.jobTemplate.spec.template", pod("", vaultLogin...)),
+		}.review()),
+		`{"request":{"object":{"spec":{"containers":null}},"resource":{"resource":"pods"},"uid":"\u00e4","operation":"CREATE"},` +
+			`"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`,
 		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"` + marker + `":[`,
 	} {
 		f.Add([]byte(seed))

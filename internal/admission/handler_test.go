@@ -21,7 +21,8 @@ import (
 func TestWhatIsNoReviewGetsAnHTTPErrorWithAStatus(t *testing.T) {
 	t.Parallel()
 	good := string(review("CREATE", "", pod(""), "null"))
-	const notAReview = "this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and request.uid"
+	const notAReview = "this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and " +
+		"request.uid"
 	for _, tt := range []struct{ name, body, want string }{
 		{"nothing", "", "could not read the AdmissionReview: the JSON document ends too early"},
 		{"no JSON", "hello", "could not read the AdmissionReview: invalid JSON near offset N"},
@@ -36,14 +37,29 @@ func TestWhatIsNoReviewGetsAnHTTPErrorWithAStatus(t *testing.T) {
 		{"another kind", strings.Replace(good, "AdmissionReview", "AdmissionRequest", 1), notAReview},
 		{"no request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, notAReview},
 		{"a null request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}`, notAReview},
-		{"a request of another shape", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":[]}`, "could not read the AdmissionReview: unexpected JSON value: unexpected [ before offset N"},
+		{
+			"a request of another shape", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":[]}`,
+			"could not read the AdmissionReview: unexpected JSON value: unexpected [ before offset N",
+		},
 		{"no uid", strings.Replace(good, `"uid":"`+uid+`",`, "", 1), notAReview},
 		{"an empty uid", strings.Replace(good, uid, "", 1), notAReview},
-		{"a uid of another shape", strings.Replace(good, `"`+uid+`"`, "1", 1), "could not read the AdmissionReview: unexpected JSON value: unexpected number before offset N"},
+		{
+			"a uid of another shape", strings.Replace(good, `"`+uid+`"`, "1", 1),
+			"could not read the AdmissionReview: unexpected JSON value: unexpected number before offset N",
+		},
 		{"a uid in another case", strings.Replace(good, `"uid"`, `"UID"`, 1), notAReview},
-		{"a name twice", strings.Replace(good, `"name":"app",`, `"name":"app","name":"app",`, 1), "could not read the AdmissionReview: invalid JSON near offset N"},
-		{"invalid UTF-8", strings.Replace(good, "example/app", "\xff", 1), "could not read the AdmissionReview: invalid JSON near offset N"},
-		{"a pod of another shape", strings.Replace(good, `[{"name":"app","image":"example/app"}]`, `"app"`, 1), "could not read the AdmissionReview: unexpected JSON value: unexpected string before offset N"},
+		{
+			"a name twice", strings.Replace(good, `"name":"app",`, `"name":"app","name":"app",`, 1),
+			"could not read the AdmissionReview: invalid JSON near offset N",
+		},
+		{
+			"invalid UTF-8", strings.Replace(good, "example/app", "\xff", 1),
+			"could not read the AdmissionReview: invalid JSON near offset N",
+		},
+		{
+			"a pod of another shape", strings.Replace(good, `[{"name":"app","image":"example/app"}]`, `"app"`, 1),
+			"could not read the AdmissionReview: unexpected JSON value: unexpected string before offset N",
+		},
 		{"endless nesting", strings.Repeat("[", 100_000), "could not read the AdmissionReview: invalid JSON near offset N"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -255,7 +271,10 @@ func TestAPanicIsLoggedByItsTypeAndWhereItWas(t *testing.T) {
 	h := newHook(func() *config.Config { panic(marker) })
 	h.post(review("CREATE", "", pod(""), "null"))
 	log := h.log.String()
-	for _, want := range []string{`msg="panic while answering a request" cause=string stack=`, "handler_test.go", `msg="request refused" code=500 reason=panic`} {
+	for _, want := range []string{
+		`msg="panic while answering a request" cause=string stack=`, "handler_test.go",
+		`msg="request refused" code=500 reason=panic`,
+	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}

@@ -82,7 +82,8 @@ func (a ask) review() []byte {
 	return []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `",` +
 		`"kind":` + kind + `,"resource":` + resource + `,"subResource":"` + a.subResource + `",` +
 		`"requestKind":` + kind + `,"requestResource":` + resource + `,` +
-		`"name":"app","namespace":"` + or(a.namespace, "default") + `","operation":"` + or(a.operation, "CREATE") + `","userInfo":{"username":"alice","groups":["system:authenticated"]},` +
+		`"name":"app","namespace":"` + or(a.namespace, "default") + `","operation":"` + or(a.operation, "CREATE") +
+		`","userInfo":{"username":"alice","groups":["system:authenticated"]},` +
 		`"object":` + or(a.object, "null") + `,"oldObject":` + or(a.oldObject, "null") + `,"dryRun":` + strconv.FormatBool(a.dryRun) +
 		`,"options":{"kind":"CreateOptions","apiVersion":"meta.k8s.io/v1"}}}`)
 }

@@ -25,9 +25,11 @@ func TestACreatedPodGetsItsLogins(t *testing.T) {
 	}
 	patched := apply(t, object, response)
 	for _, part := range []string{
-		`"image":"oidc-login:1"`, `"imagePullPolicy":"IfNotPresent"`, `"requests":{"cpu":"5m","memory":"16Mi"}`, `"limits":{"memory":"32Mi"}`,
+		`"image":"oidc-login:1"`, `"imagePullPolicy":"IfNotPresent"`, `"requests":{"cpu":"5m","memory":"16Mi"}`,
+		`"limits":{"memory":"32Mi"}`,
 		`"initContainers":[{"name":"oidc-login","image"`, `{"name":"migrate","future":1,`, `"futureField":[1.50]`,
-		`"oidc-injector.io/status":"{\"version\":\"v1.2.3\",\"tokens\":[\"default\"],\"logins\":[\"default\",\"sts\"],\"containers\":[\"migrate\",\"app\"]}"`,
+		`"oidc-injector.io/status":"{\"version\":\"v1.2.3\",\"tokens\":[\"default\"],\"logins\":[\"default\",\"sts\"],` +
+			`\"containers\":[\"migrate\",\"app\"]}"`,
 	} {
 		if !strings.Contains(strings.ReplaceAll(patched, `\u003c`, "<"), part) {
 			t.Errorf("%s is not in %s", part, patched)
@@ -67,7 +69,8 @@ func profileConfig(t testing.TB) *config.Config {
 	return cfg
 }
 
-const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in a profile"
+const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in " +
+	"a profile"
 
 // The address of a profile needs no list.
 func TestTheAddressOfAProfileIsAllowed(t *testing.T) {
@@ -94,7 +97,10 @@ func TestADenialOfALogin(t *testing.T) {
 			"no image", withPolicy(t, `{loginAddresses: {allowed: ["*"]}}`),
 			ask{object: with()},
 			"policy",
-			[]metav1.StatusCause{{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"}},
+			[]metav1.StatusCause{{
+				Type: forbidden, Field: at("login"),
+				Message: "Forbidden: the injector's configuration names no image for logins (login.image)",
+			}},
 		},
 		{
 			"an address that nobody has listed, and a host to redirect to", profileConfig(t),
@@ -109,20 +115,28 @@ func TestADenialOfALogin(t *testing.T) {
 			"another address than the profile's", profileConfig(t),
 			ask{object: pod("", "profile=vault", "login-role=x", "login-address=https://vault.example.com:8201")},
 			"policy",
-			[]metav1.StatusCause{{Type: forbidden, Field: at("login-address"), Message: `Forbidden: address "https://vault.example.com:8201": ` + unlisted}},
+			[]metav1.StatusCause{{
+				Type: forbidden, Field: at("login-address"),
+				Message: `Forbidden: address "https://vault.example.com:8201": ` + unlisted,
+			}},
 		},
 		{
 			"addresses", loginConfig(t),
-			ask{object: with("login-address=https://vault.example.com", "login.x=jwt-bearer", "login-issuer.x=http://login.example.com"), namespace: "prod"},
+			ask{
+				object:    with("login-address=https://vault.example.com", "login.x=jwt-bearer", "login-issuer.x=http://login.example.com"),
+				namespace: "prod",
+			},
 			"policy",
 			[]metav1.StatusCause{
 				{
 					Type: forbidden, Field: at("login-address"),
-					Message: `Forbidden: address "https://vault.example.com": the injector's policy allows in namespace "prod": https://*.example.com:8200, https://login.example.com`,
+					Message: `Forbidden: address "https://vault.example.com": the injector's policy allows in namespace "prod": ` +
+						`https://*.example.com:8200, https://login.example.com`,
 				},
 				{
 					Type: forbidden, Field: at("login-issuer.x"),
-					Message: `Forbidden: address "http://login.example.com": the injector's policy allows http:// only for the addresses that it lists with it`,
+					Message: `Forbidden: address "http://login.example.com": the injector's policy allows http:// only for the addresses ` +
+						`that it lists with it`,
 				},
 			},
 		},
@@ -131,9 +145,17 @@ func TestADenialOfALogin(t *testing.T) {
 			ask{object: with()},
 			"policy",
 			[]metav1.StatusCause{
-				{Type: forbidden, Field: at("audience"), Message: `Forbidden: audience "vault": the injector's policy denies this audience in namespace "default"`},
-				{Type: forbidden, Field: at("login-address"), Message: `Forbidden: address "https://vault.example.com:8200": the injector's policy denies this address in namespace "default"`},
-				{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"},
+				{
+					Type: forbidden, Field: at("audience"),
+					Message: `Forbidden: audience "vault": the injector's policy denies this audience in namespace "default"`,
+				},
+				{
+					Type: forbidden, Field: at("login-address"),
+					Message: `Forbidden: address "https://vault.example.com:8200": the injector's policy denies this address in ` +
+						`namespace "default"`,
+				},
+				{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins " +
+					"(login.image)"},
 			},
 		},
 		{
@@ -142,32 +164,48 @@ func TestADenialOfALogin(t *testing.T) {
 			"policy",
 			[]metav1.StatusCause{{
 				Type: forbidden, Field: at("login-redirect-hosts"),
-				Message: `Forbidden: host "evil.example": the injector's policy allows in namespace "prod": https://*.example.com:8200, https://login.example.com`,
+				Message: `Forbidden: host "evil.example": the injector's policy allows in namespace "prod": https://*.example.com:8200, ` +
+					`https://login.example.com`,
 			}},
 		},
 		{
 			"a Secret that the pod names", withPolicy(t, `{loginSecrets: {allowed: ["*-client"]}, loginAddresses: {allowed: ["*"]}}`),
-			ask{object: with("login-client-certificate=vault-client", "login-ca-secret=other/ca.crt", "login.x=jwt-bearer", "login-issuer.x=https://login.example.com",
+			ask{object: with("login-client-certificate=vault-client", "login-ca-secret=other/ca.crt", "login.x=jwt-bearer",
+				"login-issuer.x=https://login.example.com",
 				"login-client-auth.x=post", "login-client-id.x=x", "login-client-secret.x=other/password"), namespace: "prod"},
 			"policy",
 			[]metav1.StatusCause{
-				{Type: forbidden, Field: at("login-ca-secret"), Message: `Forbidden: Secret "other": the injector's policy allows in namespace "prod": *-client`},
-				{Type: forbidden, Field: at("login-client-secret.x"), Message: `Forbidden: Secret "other": the injector's policy allows in namespace "prod": *-client`},
-				{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"},
-				{Type: forbidden, Field: at("login.x"), Message: "Forbidden: the injector's configuration names no image for logins (login.image)"},
+				{
+					Type: forbidden, Field: at("login-ca-secret"),
+					Message: `Forbidden: Secret "other": the injector's policy allows in namespace "prod": *-client`,
+				},
+				{
+					Type: forbidden, Field: at("login-client-secret.x"),
+					Message: `Forbidden: Secret "other": the injector's policy allows in namespace "prod": *-client`,
+				},
+				{Type: forbidden, Field: at("login"), Message: "Forbidden: the injector's configuration names no image for logins " +
+					"(login.image)"},
+				{Type: forbidden, Field: at("login.x"), Message: "Forbidden: the injector's configuration names no image for logins " +
+					"(login.image)"},
 			},
 		},
 		{
 			"a wrong address, of which the policy says nothing", loginConfig(t),
 			ask{object: with("login-address=https://a@vault.example.com:8200")},
 			"invalid_annotations",
-			[]metav1.StatusCause{{Type: "FieldValueInvalid", Field: at("login-address"), Message: `Invalid value: "https://a@vault.example.com:8200": must not hold a user or a password`}},
+			[]metav1.StatusCause{{
+				Type: "FieldValueInvalid", Field: at("login-address"),
+				Message: `Invalid value: "https://a@vault.example.com:8200": must not hold a user or a password`,
+			}},
 		},
 		{
 			"no audience", loginConfig(t),
 			ask{object: pod("", vaultLogin[1:]...)},
 			"invalid_annotations",
-			[]metav1.StatusCause{{Type: "FieldValueRequired", Field: at("audience"), Message: "Required value: the login needs a token, and a token needs an audience"}},
+			[]metav1.StatusCause{{
+				Type: "FieldValueRequired", Field: at("audience"),
+				Message: "Required value: the login needs a token, and a token needs an audience",
+			}},
 		},
 		{
 			"a container of the name", loginConfig(t),
@@ -175,7 +213,8 @@ func TestADenialOfALogin(t *testing.T) {
 			"conflict",
 			[]metav1.StatusCause{{
 				Type: "FieldValueInvalid", Field: "spec.containers[1].name",
-				Message: `Invalid value: "oidc-login": this name belongs to the login container that annotation oidc-injector.io/login asks for: rename the container`,
+				Message: `Invalid value: "oidc-login": this name belongs to the login container that annotation oidc-injector.io/login ` +
+					`asks for: rename the container`,
 			}},
 		},
 	} {
@@ -273,9 +312,11 @@ func TestADebugContainerReadsTheResultOfALogin(t *testing.T) {
 	h := newHook(configured(loginConfig(t)))
 	object := pod("", vaultLogin...)
 	running := apply(t, object, h.admit(t, ask{object: object}.review()))
-	debugged := strings.Replace(running, `"containers":[`, `"ephemeralContainers":[{"name":"debugger","targetContainerName":"app"}],"containers":[`, 1)
+	debugged := strings.Replace(running, `"containers":[`,
+		`"ephemeralContainers":[{"name":"debugger","targetContainerName":"app"}],"containers":[`, 1)
 	response := h.admit(t, ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: debugged, oldObject: running}.review())
-	if patch := string(response.Patch); !response.Allowed || !strings.Contains(patch, `{"name":"oidc-login","readOnly":true,"mountPath":"/var/run/secrets/login"}`) {
+	if patch := string(response.Patch); !response.Allowed ||
+		!strings.Contains(patch, `{"name":"oidc-login","readOnly":true,"mountPath":"/var/run/secrets/login"}`) {
 		t.Errorf("patch %s", patch)
 	}
 	want := map[string]string{

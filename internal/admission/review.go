@@ -42,7 +42,8 @@ type Annotations struct {
 }
 
 // errNotAReview is the answer to well-formed JSON that is no AdmissionReview.
-var errNotAReview = errors.New("this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and request.uid")
+var errNotAReview = errors.New("this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind " +
+	"AdmissionReview and request.uid")
 
 // ReadReview reads an AdmissionReview in JSON. The pod in it is read in the same
 // pass: a general decoder goes over it three times, which would be most of an

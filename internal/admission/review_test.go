@@ -22,7 +22,8 @@ func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
 	for name, body := range map[string]string{
 		"the resource first": `{"request":{` + resource + `,` + object + `,` + rest + end,
 		"the object first":   `{"request":{` + object + `,` + resource + `,` + rest + end,
-		"with white space":   "{\"request\": {\r\n\t\"object\" :\n " + strings.TrimPrefix(object, `"object":`) + " , " + resource + " ,\n" + rest + end,
+		"with white space": "{\"request\": {\r\n\t\"object\" :\n " + strings.TrimPrefix(object, `"object":`) + " , " + resource + " ,\n" +
+			rest + end,
 		"the old object, too": `{"request":{"oldObject":{"spec":{"containers":[{"name":"app"}]}},` + object +
 			`,` + resource + `,` + rest + end,
 	} {
@@ -51,7 +52,8 @@ func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
 
 func TestAnObjectAheadOfItsResourceMayStillBeMalformed(t *testing.T) {
 	t.Parallel()
-	const body = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"spec":"` + marker + `"},"resource":{"resource":"RESOURCE"}}}`
+	const body = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"spec":"` + marker +
+		`"},"resource":{"resource":"RESOURCE"}}}`
 	if _, err := admission.ReadReview([]byte(strings.Replace(body, "RESOURCE", "things", 1)), podtemplate.BuiltIn); err != nil {
 		t.Errorf("an object that is no pod: %v", err)
 	}
@@ -69,7 +71,8 @@ func TestFieldsThatAreAbsentOrNullAreEmpty(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1"}}`,
-		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":null,"request":{"uid":"1","resource":null,"subResource":null,` +
+		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":null,"request":{"uid":"1","resource":null,` +
+			`"subResource":null,` +
 			`"name":null,"namespace":null,"operation":null,"object":null,"oldObject":null,"dryRun":null,"options":null}}`,
 	} {
 		q, err := admission.ReadReview([]byte(body), podtemplate.BuiltIn)

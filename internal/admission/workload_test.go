@@ -28,10 +28,14 @@ func deployment(metadata, template string) ask {
 func TestWorkloadsAreToldWhatTheirPodsWillBeTold(t *testing.T) {
 	t.Parallel()
 	const didYouMean = `unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience?`
-	for _, location := range append(podtemplate.Locations{{APIGroup: "argoproj.io", Resource: "rollouts", Path: "spec.strategy.deep.template"}}, podtemplate.BuiltIn...) {
+	for _, location := range append(podtemplate.Locations{{
+		APIGroup: "argoproj.io", Resource: "rollouts",
+		Path: "spec.strategy.deep.template",
+	}}, podtemplate.BuiltIn...) {
 		t.Run(location.Resource, func(t *testing.T) {
 			t.Parallel()
-			h := newHook(configured(withPolicy(t, "{audiences: {denied: [admin]}}\npodTemplates: [{apiGroup: argoproj.io, resource: rollouts, path: spec.strategy.deep.template}]")))
+			h := newHook(configured(withPolicy(t, "{audiences: {denied: [admin]}}\npodTemplates: [{apiGroup: argoproj.io, resource: "+
+				"rollouts, path: spec.strategy.deep.template}]")))
 			at := location.Path
 			for _, tt := range []struct {
 				what, metadata string
@@ -46,7 +50,10 @@ func TestWorkloadsAreToldWhatTheirPodsWillBeTold(t *testing.T) {
 				{what: "a mistyped key", template: pod("", "audiense=vault"), warnings: []string{at + ": " + didYouMean}},
 				{
 					what: "a missing container", template: pod("", "audience=vault", "containers=ap"),
-					warnings: []string{at + `: no container of the pod gets token "default"`, at + `: oidc-injector.io/containers: the pod has no container "ap"`},
+					warnings: []string{
+						at + `: no container of the pod gets token "default"`,
+						at + `: oidc-injector.io/containers: the pod has no container "ap"`,
+					},
 				},
 				{
 					what: "what is denied", template: pod("", "audience=admin", "audiense=vault"),
@@ -57,10 +64,15 @@ func TestWorkloadsAreToldWhatTheirPodsWillBeTold(t *testing.T) {
 					},
 				},
 				{
-					what: "the wrong level", metadata: `,"annotations":{"oidc-injector.io/audience":"vault","oidc-injector.io/status":"x","b/c":"d"}`, template: pod(""),
-					warnings: []string{"metadata.annotations[oidc-injector.io/audience] has no effect: annotations of pods belong into " + at + ".metadata.annotations"},
+					what: "the wrong level", metadata: `,"annotations":{"oidc-injector.io/audience":"vault",` +
+						`"oidc-injector.io/status":"x","b/c":"d"}`, template: pod(""),
+					warnings: []string{"metadata.annotations[oidc-injector.io/audience] has no effect: annotations of pods belong into " +
+						at + ".metadata.annotations"},
 				},
-				{what: "every level", metadata: `,"annotations":{"oidc-injector.io/audience":"vault"}`, template: pod("", "audience=vault")},
+				{
+					what: "every level", metadata: `,"annotations":{"oidc-injector.io/audience":"vault"}`,
+					template: pod("", "audience=vault"),
+				},
 			} {
 				for _, operation := range []string{"CREATE", "UPDATE"} {
 					response := h.admit(t, ask{
@@ -75,10 +87,12 @@ func TestWorkloadsAreToldWhatTheirPodsWillBeTold(t *testing.T) {
 					}
 				}
 			}
-			if diff := cmp.Diff(map[string]int{"ok": 12, "warned": 8, "denied": 0}, h.counts(t, "oidc_injector_workload_checks_total")); diff != "" {
+			if diff := cmp.Diff(map[string]int{"ok": 12, "warned": 8, "denied": 0},
+				h.counts(t, "oidc_injector_workload_checks_total")); diff != "" {
 				t.Errorf("checks (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(map[string]int{"workload/unchanged/checked/default": 8}, h.counts(t, "oidc_injector_findings_total")); diff != "" {
+			if diff := cmp.Diff(map[string]int{"workload/unchanged/checked/default": 8},
+				h.counts(t, "oidc_injector_findings_total")); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 			expectEmpty(t, "counters of pods", h.counters(t))
@@ -96,8 +110,10 @@ func expectEmpty(t *testing.T, what string, got map[string]int) {
 // A CronJob has metadata in three places.
 func TestAnnotationsBetweenAWorkloadAndItsTemplateAreMisplaced(t *testing.T) {
 	t.Parallel()
-	object := `{"spec":{"jobTemplate":{"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}},"spec":{"template":` + pod("") + `}}}}`
-	response := newHook(configured(defaultConfig())).admit(t, ask{group: "batch", resource: "cronjobs", kind: "CronJob", object: object}.review())
+	object := `{"spec":{"jobTemplate":{"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}},"spec":{"template":` + pod("") +
+		`}}}}`
+	response := newHook(configured(defaultConfig())).admit(t,
+		ask{group: "batch", resource: "cronjobs", kind: "CronJob", object: object}.review())
 	want := []string{"spec.jobTemplate.metadata.annotations[oidc-injector.io/audience] has no effect: " +
 		"annotations of pods belong into spec.jobTemplate.spec.template.metadata.annotations"}
 	if diff := cmp.Diff(want, response.Warnings); diff != "" {
@@ -134,7 +150,8 @@ func TestWorkloadsAreDeniedWhereThePolicyWantsIt(t *testing.T) {
 // What custom resources hold is not the webhook's to judge, and no error of its.
 func TestObjectsWithoutATemplateWhereOneIsExpectedArePassedOver(t *testing.T) {
 	t.Parallel()
-	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, path: spec.template}]")))
+	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, path: "+
+		"spec.template}]")))
 	for _, object := range []string{
 		`{}`, `[]`, `"text"`, `7`, `{"spec":[]}`, `{"spec":"text"}`, `{"spec":{"template":"text"}}`, `{"spec":{"template":[1]}}`,
 		`{"spec":{"template":{"metadata":{"annotations":[]}}}}`, `{"spec":{"template":{"spec":{"containers":"none"}}}}`,
@@ -166,8 +183,10 @@ func TestAddressesOfProvidersHaveToBeListed(t *testing.T) {
 		allowed     bool
 	}{
 		{"{}", server("https://evil.example"), false},
-		{"{}", pod("", "azure-client-id=00000000-0000-0000-0000-000000000001", "azure-tenant-id=a.b", "azure-authority-host=https://evil.example/"), false},
-		{"{}", pod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster", "gcp-universe-domain=evil.example"), false},
+		{"{}", pod("", "azure-client-id=00000000-0000-0000-0000-000000000001", "azure-tenant-id=a.b",
+			"azure-authority-host=https://evil.example/"), false},
+		{"{}", pod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster",
+			"gcp-universe-domain=evil.example"), false},
 		{"{}", pod("", "aws-role-arn=arn:aws:iam::123456789012:role/a"), true},
 		{"{}", pod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster"), true},
 		{"{loginAddresses: {allowed: ['https://good.example']}}", server("https://good.example"), true},
@@ -175,7 +194,10 @@ func TestAddressesOfProvidersHaveToBeListed(t *testing.T) {
 		{"{loginAddresses: {allowed: ['*']}}", minio, false},
 		{"{loginAddresses: {allowed: ['http://minio.example.com']}}", minio, true},
 		{"{}\nprofiles: {other: {kubernetes-server: 'https://b.example', kubernetes-audience: b}}", pod("", "profile=other"), true},
-		{"{loginAddresses: {denied: ['*']}}\nprofiles: {other: {kubernetes-server: 'https://b.example', kubernetes-audience: b}}", pod("", "profile=other"), false},
+		{
+			"{loginAddresses: {denied: ['*']}}\nprofiles: {other: {kubernetes-server: 'https://b.example', kubernetes-audience: b}}",
+			pod("", "profile=other"), false,
+		},
 	} {
 		response := newHook(configured(withPolicy(t, tt.policy))).admit(t, ask{resource: "pods", object: tt.pod}.review())
 		if response.Allowed != tt.allowed {
@@ -202,7 +224,8 @@ func TestADenialOfAWorkloadSaysWhereItIsWrong(t *testing.T) {
 		!strings.Contains(log, "kind=Deployment name=app") || !strings.Contains(log, "errors=["+place+"]") {
 		t.Errorf("log %s", log)
 	}
-	if diff := cmp.Diff(map[string]int{"workload/denied/invalid_annotations/default": 1}, h.counts(t, "oidc_injector_findings_total")); diff != "" {
+	if diff := cmp.Diff(map[string]int{"workload/denied/invalid_annotations/default": 1},
+		h.counts(t, "oidc_injector_findings_total")); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }

@@ -77,7 +77,8 @@ func (l *Login) selfConflicts(logins []Login) field.ErrorList {
 			// So it is with every prefix.
 			if name := loginspec.Named(owned.volume, logins[i].Name); name == loginspec.Named(loginspec.Volume, l.Name) {
 				errs = append(errs, field.Invalid(l.Source, l.Name, fmt.Sprintf(
-					"a volume of this login would have the name of one of login %q, %s: give the login another name", logins[i].DisplayName(), name)))
+					"a volume of this login would have the name of one of login %q, %s: give the login another name",
+					logins[i].DisplayName(), name)))
 			}
 		}
 	}
@@ -137,12 +138,14 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(l.KeyPath(LoginMountPath), Shorten(l.MountPath),
-		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor lie in it",
+		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor "+
+			"lie in it",
 			other, key, Shorten(dir)))}
 }
 
 func clientConflict(at *field.Path, variable string, l *Login) *field.Error {
-	return field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(), l.Spec().ClientsOf))
+	return field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(),
+		l.Spec().ClientsOf))
 }
 
 func variableConflict(at *field.Path, variable, other string) *field.Error {
@@ -224,7 +227,8 @@ func conflict(a, b *Token) field.ErrorList {
 	other := fmt.Sprintf("token %q", a.DisplayName())
 	if sameDirectory {
 		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
-			fmt.Sprintf("%s has the same directory, %s %s: a token has a volume, and so a directory, of its own", other, MountPath, Shorten(a.MountPath))))
+			fmt.Sprintf("%s has the same directory, %s %s: a token has a volume, and so a directory, of its own", other, MountPath,
+				Shorten(a.MountPath))))
 	}
 	if mixed {
 		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),

@@ -16,9 +16,10 @@ func TestDenied(t *testing.T) {
 		expiration = "must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds"
 		file       = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		fileMode   = "must be an octal mode from 0004 to 0777 that lets somebody read, such as 0440"
-		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as VAULT_TOKEN_FILE"
-		names      = "must be container names, separated by commas, such as app,worker; at most 100"
-		suffix     = "the suffix names a token: lower-case letters, digits and '-', at most 40 characters"
+		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as " +
+			"VAULT_TOKEN_FILE"
+		names  = "must be container names, separated by commas, such as app,worker; at most 100"
+		suffix = "the suffix names a token: lower-case letters, digits and '-', at most 40 characters"
 	)
 	// invalid is the error of one annotation; the value is quoted as it stands.
 	invalid := func(key, value, allowed string) string {
@@ -37,7 +38,10 @@ func TestDenied(t *testing.T) {
 		"audience: NUL":               {keys{"audience": "a\x00"}, []string{invalid("audience", "a\x00", control)}},
 		"audience: C1 control":        {keys{"audience": "a\u0085b"}, []string{invalid("audience", "a\u0085b", control)}},
 		"audience: trailing new line": {keys{"audience": "vault\n"}, []string{invalid("audience", "vault\n", control)}},
-		"audience: leading blank":     {keys{"audience": " vault"}, []string{invalid("audience", " vault", "the audience must not begin or end with white space")}},
+		"audience: leading blank": {
+			keys{"audience": " vault"},
+			[]string{invalid("audience", " vault", "the audience must not begin or end with white space")},
+		},
 
 		"expiration: empty":               {with("expiration", ""), []string{invalid("expiration", "", expiration)}},
 		"expiration: not a number":        {with("expiration", "soon"), []string{invalid("expiration", "soon", expiration)}},
@@ -53,21 +57,30 @@ func TestDenied(t *testing.T) {
 		"expiration: a fraction, seconds": {with("expiration", "7200.5s"), []string{invalid("expiration", "7200.5s", expiration)}},
 		"expiration: exponent":            {with("expiration", "1e4"), []string{invalid("expiration", "1e4", expiration)}},
 		"expiration: days":                {with("expiration", "1d"), []string{invalid("expiration", "1d", expiration)}},
-		"expiration: 2^63":                {with("expiration", "9223372036854775808"), []string{invalid("expiration", "9223372036854775808", expiration)}},
+		"expiration: 2^63": {
+			with("expiration", "9223372036854775808"),
+			[]string{invalid("expiration", "9223372036854775808", expiration)},
+		},
 		// Counted in nanoseconds, this one would wrap around to two hours.
-		"expiration: overflows into the range": {with("expiration", "18446751273"), []string{invalid("expiration", "18446751273", expiration)}},
-		"expiration: duration overflows":       {with("expiration", "5124095h36m"), []string{invalid("expiration", "5124095h36m", expiration)}},
+		"expiration: overflows into the range": {
+			with("expiration", "18446751273"),
+			[]string{invalid("expiration", "18446751273", expiration)},
+		},
+		"expiration: duration overflows": {with("expiration", "5124095h36m"), []string{invalid("expiration", "5124095h36m", expiration)}},
 
-		"token-file: empty":          {with("token-file", ""), []string{invalid("token-file", "", file)}},
-		"token-file: a dot":          {with("token-file", "."), []string{invalid("token-file", ".", file)}},
-		"token-file: parent":         {with("token-file", ".."), []string{invalid("token-file", "..", file)}},
-		"token-file: climbs out":     {with("token-file", "../jwt"), []string{invalid("token-file", "../jwt", file)}},
-		"token-file: the kubelet's":  {with("token-file", "..data"), []string{invalid("token-file", "..data", file)}},
-		"token-file: a directory":    {with("token-file", "a/jwt"), []string{invalid("token-file", "a/jwt", file)}},
-		"token-file: a backslash":    {with("token-file", `a\jwt`), []string{invalid("token-file", `a\jwt`, file)}},
-		"token-file: a stream":       {with("token-file", "a:b"), []string{invalid("token-file", "a:b", file)}},
-		"token-file: control":        {with("token-file", "a\tb"), []string{invalid("token-file", "a\tb", file)}},
-		"token-file: long":           {with("token-file", strings.Repeat("a", 256)), []string{invalid("token-file", strings.Repeat("a", 128)+"…", file)}},
+		"token-file: empty":         {with("token-file", ""), []string{invalid("token-file", "", file)}},
+		"token-file: a dot":         {with("token-file", "."), []string{invalid("token-file", ".", file)}},
+		"token-file: parent":        {with("token-file", ".."), []string{invalid("token-file", "..", file)}},
+		"token-file: climbs out":    {with("token-file", "../jwt"), []string{invalid("token-file", "../jwt", file)}},
+		"token-file: the kubelet's": {with("token-file", "..data"), []string{invalid("token-file", "..data", file)}},
+		"token-file: a directory":   {with("token-file", "a/jwt"), []string{invalid("token-file", "a/jwt", file)}},
+		"token-file: a backslash":   {with("token-file", `a\jwt`), []string{invalid("token-file", `a\jwt`, file)}},
+		"token-file: a stream":      {with("token-file", "a:b"), []string{invalid("token-file", "a:b", file)}},
+		"token-file: control":       {with("token-file", "a\tb"), []string{invalid("token-file", "a\tb", file)}},
+		"token-file: long": {
+			with("token-file", strings.Repeat("a", 256)),
+			[]string{invalid("token-file", strings.Repeat("a", 128)+"…", file)},
+		},
 		"token-file.b: parent":       {keys{"audience.b": "vault", "token-file.b": ".."}, []string{invalid("token-file.b", "..", file)}},
 		"file-mode: empty":           {with("file-mode", ""), []string{invalid("file-mode", "", fileMode)}},
 		"file-mode: symbolic":        {with("file-mode", "u=r"), []string{invalid("file-mode", "u=r", fileMode)}},
@@ -88,34 +101,54 @@ func TestDenied(t *testing.T) {
 		"skip-containers: bad name":  {with("skip-containers", "App"), []string{invalid("skip-containers", "App", names)}},
 		"inject: empty":              {with("inject", ""), []string{invalid("inject", "", `must be "true" or "false"`)}},
 		"inject: yes":                {with("inject", "yes"), []string{invalid("inject", "yes", `must be "true" or "false"`)}},
-		"inject.b: no":               {keys{"audience.b": "vault", "inject.b": "no"}, []string{invalid("inject.b", "no", `must be "true" or "false"`)}},
+		"inject.b: no": {
+			keys{"audience.b": "vault", "inject.b": "no"},
+			[]string{invalid("inject.b", "no", `must be "true" or "false"`)},
+		},
 
 		"containers and skip-containers": {
 			keys{"audience": "vault", "containers": "app", "skip-containers": "app"},
 			[]string{invalid("skip-containers", "app", "say either containers or skip-containers, not both")},
 		},
-		"the suffix is upper case":  {keys{"audience.AWS": "vault"}, []string{invalid("audience.AWS", "AWS", suffix)}},
-		"the suffix has an '_'":     {keys{"env.a_b": "TOKEN"}, []string{invalid("env.a_b", "a_b", suffix)}},
-		"the suffix has a dot":      {keys{"audience.a.b": "vault"}, []string{invalid("audience.a.b", "a.b", suffix)}},
-		"the suffix is empty":       {keys{"audience.": "vault"}, []string{invalid("audience.", "", suffix)}},
-		"the suffix is too long":    {keys{"audience." + strings.Repeat("a", 41): "v"}, []string{invalid("audience."+strings.Repeat("a", 41), strings.Repeat("a", 41), suffix)}},
-		"the suffix is default":     {keys{"audience.default": "vault"}, []string{invalid("audience.default", "default", "the default token has no suffix: leave it out")}},
-		"a huge value is shortened": {with("expiration", strings.Repeat("ü", 1000)), []string{invalid("expiration", strings.Repeat("ü", 64)+"…", expiration)}},
+		"the suffix is upper case": {keys{"audience.AWS": "vault"}, []string{invalid("audience.AWS", "AWS", suffix)}},
+		"the suffix has an '_'":    {keys{"env.a_b": "TOKEN"}, []string{invalid("env.a_b", "a_b", suffix)}},
+		"the suffix has a dot":     {keys{"audience.a.b": "vault"}, []string{invalid("audience.a.b", "a.b", suffix)}},
+		"the suffix is empty":      {keys{"audience.": "vault"}, []string{invalid("audience.", "", suffix)}},
+		"the suffix is too long": {
+			keys{"audience." + strings.Repeat("a", 41): "v"},
+			[]string{invalid("audience."+strings.Repeat("a", 41), strings.Repeat("a", 41), suffix)},
+		},
+		"the suffix is default": {
+			keys{"audience.default": "vault"},
+			[]string{invalid("audience.default", "default", "the default token has no suffix: leave it out")},
+		},
+		"a huge value is shortened": {
+			with("expiration", strings.Repeat("ü", 1000)),
+			[]string{invalid("expiration", strings.Repeat("ü", 64)+"…", expiration)},
+		},
 		"no audience": {
 			keys{"expiration": "2h", "env": "TOKEN"},
-			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration, env) but has no audience"},
+			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration, env) but has " +
+				"no audience"},
 		},
 		"no audience, but a suffix": {
 			keys{"audience": "vault", "token-file.aws": "jwt"},
-			[]string{"metadata.annotations[oidc-injector.io/audience.aws]: Required value: the token is described (token-file) but has no audience"},
+			[]string{"metadata.annotations[oidc-injector.io/audience.aws]: Required value: the token is described (token-file) but has " +
+				"no audience"},
 		},
 		"inject and no audience": {
 			keys{"inject": "true", "env": "TOKEN"},
 			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (env) but has no audience"},
 		},
-		"a profile where there are none": {keys{"profile": "vault"}, []string{invalid("profile", "vault", "the injector's configuration has no profiles")}},
+		"a profile where there are none": {
+			keys{"profile": "vault"},
+			[]string{invalid("profile", "vault", "the injector's configuration has no profiles")},
+		},
 		"everything at once, in the order of the annotations": {
-			keys{"audience": "", "expiration": "1s", "token-file": "/", "mount-path": "tokens", "file-mode": "x", "env": "=", "containers": ",", "inject": "?"},
+			keys{
+				"audience": "", "expiration": "1s", "token-file": "/", "mount-path": "tokens", "file-mode": "x", "env": "=",
+				"containers": ",", "inject": "?",
+			},
 			[]string{
 				invalid("audience", "", "the audience must not be empty"),
 				invalid("containers", ",", names),
@@ -147,7 +180,8 @@ func TestMistypedKeys(t *testing.T) {
 	}{
 		"audience": {
 			keys{"audiense": "vault", "expiration": "2h"},
-			[]string{`metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration) but has no audience; did you mean it by "oidc-injector.io/audiense"?`},
+			[]string{`metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration) but has no ` +
+				`audience; did you mean it by "oidc-injector.io/audiense"?`},
 		},
 		"login": {
 			keys{"audience": "vault", "logn.a": "vault", "login-role.a": "demo"},
@@ -228,12 +262,15 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 		},
 		"a directory over the file of another": {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens/oidc-token"},
-			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": token "default" has ` +
-				"mount-path /var/run/secrets/tokens, and one of the two directories would hide the other's file: give one of them another mount-path"},
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": ` +
+				`token "default" has ` +
+				"mount-path /var/run/secrets/tokens, and one of the two directories would hide the other's file: give one of them " +
+				"another mount-path"},
 		},
 		"a directory inside another, by the other name": {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/run/secrets/tokens/aws"},
-			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/run/secrets/tokens/aws": token "default" has mount-path ` +
+			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/run/secrets/tokens/aws": token ` +
+				`"default" has mount-path ` +
 				"/var/run/secrets/tokens, and where /var/run is a link to /run one lies in the other: write both the same way"},
 		},
 		"a directory around another": {
@@ -241,7 +278,8 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 		},
 		"the same variable": {
 			keys: keys{"audience": "vault", "env": "TOKEN", "audience.aws": "sts", "env.aws": "TOKEN"},
-			errs: []string{`metadata.annotations[oidc-injector.io/env.aws]: Invalid value: "TOKEN": token "default" sets the same variable`},
+			errs: []string{`metadata.annotations[oidc-injector.io/env.aws]: Invalid value: "TOKEN": token "default" sets the same ` +
+				`variable`},
 		},
 		"each pair, directory and variable": {
 			keys: keys{
@@ -284,11 +322,13 @@ func TestTooManyTokens(t *testing.T) {
 		"as many as allowed": {in: tokens(32, keys{}), tokens: 32},
 		"one more": {
 			in: tokens(33, keys{}), tokens: 32,
-			errs: []string{"metadata.annotations: Forbidden: asks for more than 32 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32"},
+			errs: []string{"metadata.annotations: Forbidden: asks for more than 32 tokens by oidc-injector.io/audience.NAME: a pod may " +
+				"have at most 32"},
 		},
 		"by a profile": {
 			in: tokens(31, keys{"profile": "clouds"}), tokens: 31, // and the default one, of which nothing is said
-			errs: []string{"metadata.annotations: Forbidden: asks for more than 32 tokens by oidc-injector.io/audience.NAME: a pod may have at most 32"},
+			errs: []string{"metadata.annotations: Forbidden: asks for more than 32 tokens by oidc-injector.io/audience.NAME: a pod may " +
+				"have at most 32"},
 		},
 		"of a pod that opts out": {in: tokens(33, keys{"inject": "false"})},
 	} {

@@ -40,7 +40,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("login-"+strings.Repeat("\xd8", 17_000), "", "audience", "vault", "inject", "true", false)
 	f.Add("profile", "login", "login-namespace", "$(A)", "env", "VAULT_TOKEN_FILE", false)
 	f.Add("aws-role-arn", "arn:aws:iam::123456789012:role/a", "aws-region.x", "eu-central-1", "expiration.aws", "20m", false)
-	f.Add("gcp-provider", "projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster", "token-file.gcp", "google-credentials.json", "audience.gcp", "x", true)
+	f.Add("gcp-provider", "projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster", "token-file.gcp",
+		"google-credentials.json", "audience.gcp", "x", true)
 	f.Add("provider", "azure", "azure-client-id", "x", "azure-tenant-id", "a.b", false)
 	f.Add("snowflake-account", "a", "mount-path.snowflake", "/a'b", "provider.b", "stackit", false)
 	f.Fuzz(func(t *testing.T, key1, value1, key2, value2, key3, value3 string, windows bool) {
@@ -99,7 +100,8 @@ func checkPointsAtAnnotation(t *testing.T, k keys, at string) {
 		return // of an annotation that is too long to be repeated
 	}
 	key, token, _ := strings.Cut(key, ".")
-	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env", "login", "login-address", "login-issuer"}, key) && !requiredByProvider(key) {
+	if !slices.Contains([]string{"audience", "token-file", "mount-path", "file-mode", "env", "login", "login-address", "login-issuer"},
+		key) && !requiredByProvider(key) {
 		t.Errorf("error at %q, which is neither there nor missing", at)
 	}
 	for other := range k {
@@ -126,7 +128,8 @@ func checkToken(t *testing.T, token *annotations.Token, os annotations.OS) {
 		full = full[len("C:"):]
 	}
 	problems := map[string]bool{
-		"audience":   token.Audience == "" || strings.TrimSpace(token.Audience) != token.Audience || strings.ContainsFunc(token.Audience, unicode.IsControl),
+		"audience": token.Audience == "" || strings.TrimSpace(token.Audience) != token.Audience ||
+			strings.ContainsFunc(token.Audience, unicode.IsControl),
 		"expiration": token.ExpirationSeconds < 600 || token.ExpirationSeconds > 86400,
 		"path":       full != path.Clean(full) || !path.IsAbs(full) || path.Base(full) != token.File || path.Dir(full) == "/",
 		"reserved":   strings.HasPrefix(full, "/var/run/secrets/kubernetes.io/serviceaccount/") || strings.HasPrefix(full, "/proc/"),
@@ -162,25 +165,30 @@ func checkLogin(t *testing.T, login *annotations.Login, spec annotations.Spec, o
 	}
 	invalid := func(name loginspec.Name, value string) bool {
 		o := method.Option(name)
-		return o == nil || value == "" || o.Validate(value) != nil || name != loginspec.Parameters && strings.ContainsFunc(value, unicode.IsControl)
+		return o == nil || value == "" || o.Validate(value) != nil || name != loginspec.Parameters &&
+			strings.ContainsFunc(value, unicode.IsControl)
 	}
 	u, err := endpoint.ParseWithQuery(login.URL())
 	problems := map[string]bool{
-		"system":    os == annotations.Windows,
-		"method":    method.Name == "" || method.Name != login.Method,
-		"mode":      login.Options["mode"] != "sidecar" && login.Options["mode"] != "init",
-		"format":    !slices.Contains([]string{"raw", "json", "env"}, login.Options["output-format"]),
-		"address":   err != nil || len(given) != 1 || u.User != nil || u.Fragment != "",
-		"variable":  len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env && login.Containers.Overlaps(spec.Tokens[token].Scope),
+		"system":  os == annotations.Windows,
+		"method":  method.Name == "" || method.Name != login.Method,
+		"mode":    login.Options["mode"] != "sidecar" && login.Options["mode"] != "init",
+		"format":  !slices.Contains([]string{"raw", "json", "env"}, login.Options["output-format"]),
+		"address": err != nil || len(given) != 1 || u.User != nil || u.Fragment != "",
+		"variable": len(validation.IsEnvVarName(login.Env)) > 0 || login.Env == spec.Tokens[token].Env &&
+			login.Containers.Overlaps(spec.Tokens[token].Scope),
 		"path":      login.Path() != path.Clean(login.Path()) || !path.IsAbs(login.Path()) || path.Base(login.Path()) != login.File,
 		"directory": !apart(spec.Tokens[token].MountPath) || !apart("/var/run/secrets/kubernetes.io/serviceaccount") || !apart("/proc"),
 		"file":      login.File[0] == '.' || login.Path() == login.CAPath() || len(login.File) > 200,
-		"CA":        login.CA != nil && (login.CA.Name+login.CA.Signer == "" || (login.CA.Key == "") != (login.CA.Kind == annotations.ClusterTrustBundle) || !apart("/var/run/oidc-login/ca")),
-		"client":    len(login.Client) > 0 && !apart("/var/run/oidc-login/client"),
-		"options":   slices.ContainsFunc(slices.Collect(maps.Keys(login.Options)), func(n loginspec.Name) bool { return invalid(n, login.Options[n]) }),
-		"mount":     login.Options["mount"] != "" && (!filepath.IsLocal(login.Options["mount"]) || login.Options["mount"] != path.Clean(login.Options["mount"])),
-		"source":    login.Source == nil,
-		"scope":     login.Containers.Only != nil && login.Containers.Skip != nil,
+		"CA": login.CA != nil && (login.CA.Name+login.CA.Signer == "" ||
+			(login.CA.Key == "") != (login.CA.Kind == annotations.ClusterTrustBundle) || !apart("/var/run/oidc-login/ca")),
+		"client": len(login.Client) > 0 && !apart("/var/run/oidc-login/client"),
+		"options": slices.ContainsFunc(slices.Collect(maps.Keys(login.Options)),
+			func(n loginspec.Name) bool { return invalid(n, login.Options[n]) }),
+		"mount": login.Options["mount"] != "" && (!filepath.IsLocal(login.Options["mount"]) ||
+			login.Options["mount"] != path.Clean(login.Options["mount"])),
+		"source": login.Source == nil,
+		"scope":  login.Containers.Only != nil && login.Containers.Skip != nil,
 	}
 	for what, wrong := range problems {
 		if wrong {

@@ -335,7 +335,8 @@ func (l *Login) findToken(tokens []Token, prefix Prefix) *field.Error {
 	}
 	if s := l.settings.find(LoginToken); s != nil {
 		if !has(l.Token) {
-			return field.Invalid(s.path(), Shorten(s.value), "the pod has no such token: it would be asked for by "+prefix.Key(Audience, l.Token))
+			return field.Invalid(s.path(), Shorten(s.value),
+				"the pod has no such token: it would be asked for by "+prefix.Key(Audience, l.Token))
 		}
 		return nil
 	}
@@ -392,7 +393,8 @@ func (b *builder) object(s setting, kind ObjectKind, key string) Object {
 		object.Key = said
 	}
 	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsConfigMapKey(object.Key)) > 0 {
-		b.invalid(s, "must be the name of a %s of the pod's namespace, and a key of it if that is not %s, such as vault or vault/%s", kind, key, key)
+		b.invalid(s, "must be the name of a %s of the pod's namespace, and a key of it if that is not %s, such as vault or vault/%s", kind,
+			key, key)
 	}
 	return object
 }
@@ -412,7 +414,8 @@ func (b *builder) bundle(s setting) Object {
 		valid = valid && len(validation.IsDNS1123Subdomain(part)) == 0
 	}
 	if !valid || len(s.value) > validation.DNS1123SubdomainMaxLength {
-		b.invalid(s, "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, example.com/issuer/root or example.com/issuer")
+		b.invalid(s, "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, example.com/issuer/root or "+
+			"example.com/issuer")
 	}
 	if len(parts) == 2 {
 		return Object{Kind: ClusterTrustBundle, Signer: s.value}

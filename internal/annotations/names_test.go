@@ -13,7 +13,10 @@ func TestLongNamesAreCut(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, base := range []string{"oidc-token", "a-label-of-twenty-f99d-oidc-login-client"} {
-		for _, name := range []string{"", "reports", strings.Repeat("a", 40), strings.Repeat("a", 39) + "b", strings.Repeat("a-", 19) + "b"} {
+		for _, name := range []string{
+			"", "reports", strings.Repeat("a", 40), strings.Repeat("a", 39) + "b",
+			strings.Repeat("a-", 19) + "b",
+		} {
 			for _, variant := range []string{"", "--0644", "--u2147483647"} {
 				got := annotations.Name(base, name, variant)
 				if problems := validation.IsDNS1123Label(got); len(problems) > 0 || seen[got] {
@@ -31,15 +34,23 @@ func TestLongNamesAreCut(t *testing.T) {
 func TestNamesDifferByPrefix(t *testing.T) {
 	t.Parallel()
 	for prefix, want := range map[annotations.Prefix]string{
-		annotations.DefaultPrefix: "oidc-token /var/run/secrets/tokens oidc-login oidc-login /var/run/secrets/login oidc-login-ca oidc-login-client",
-		"tokens.example.com": "tokens-d94d-oidc-token /var/run/secrets/tokens.example.com/tokens tokens-d94d-oidc-login tokens-d94d-oidc-login " +
+		annotations.DefaultPrefix: "oidc-token /var/run/secrets/tokens oidc-login oidc-login /var/run/secrets/login oidc-login-ca " +
+			"oidc-login-client",
+		"tokens.example.com": "tokens-d94d-oidc-token /var/run/secrets/tokens.example.com/tokens tokens-d94d-oidc-login " +
+			"tokens-d94d-oidc-login " +
 			"/var/run/secrets/tokens.example.com/login tokens-d94d-oidc-login-ca tokens-d94d-oidc-login-client",
-		"a": "a-ca97-oidc-token /var/run/secrets/a/tokens a-ca97-oidc-login a-ca97-oidc-login /var/run/secrets/a/login a-ca97-oidc-login-ca a-ca97-oidc-login-client",
-		"a-label-of-twenty---and-more.b": "a-label-of-twenty-f99d-oidc-token /var/run/secrets/a-label-of-twenty---and-more.b/tokens a-label-of-twenty-f99d-oidc-login " +
-			"a-label-of-twenty-f99d-oidc-login /var/run/secrets/a-label-of-twenty---and-more.b/login a-label-of-twenty-f99d-oidc-login-ca a-label-of-twenty-f99d-oidc-login-client",
+		"a": "a-ca97-oidc-token /var/run/secrets/a/tokens a-ca97-oidc-login a-ca97-oidc-login /var/run/secrets/a/login " +
+			"a-ca97-oidc-login-ca a-ca97-oidc-login-client",
+		"a-label-of-twenty---and-more.b": "a-label-of-twenty-f99d-oidc-token /var/run/secrets/a-label-of-twenty---and-more.b/tokens " +
+			"a-label-of-twenty-f99d-oidc-login " +
+			"a-label-of-twenty-f99d-oidc-login /var/run/secrets/a-label-of-twenty---and-more.b/login " +
+			"a-label-of-twenty-f99d-oidc-login-ca a-label-of-twenty-f99d-oidc-login-client",
 	} {
 		n := prefix.Names()
-		got := strings.Join([]string{n.TokenVolume, n.TokenDirectory, n.LoginContainer, n.LoginVolume, n.LoginDirectory, n.CAVolume, n.ClientVolume}, " ")
+		got := strings.Join([]string{
+			n.TokenVolume, n.TokenDirectory, n.LoginContainer, n.LoginVolume, n.LoginDirectory, n.CAVolume,
+			n.ClientVolume,
+		}, " ")
 		if got != want {
 			t.Errorf("%s:\n%s, want\n%s", prefix, got, want)
 		}

@@ -114,7 +114,8 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	w.applyProfiles()
 	if w.tooMany {
 		w.fail(field.Forbidden(annotationsPath,
-			fmt.Sprintf("asks for more than %d tokens by %s.NAME: a pod may have at most %d", MaxTokens, w.Prefix.Key(Audience, ""), MaxTokens)))
+			fmt.Sprintf("asks for more than %d tokens by %s.NAME: a pod may have at most %d", MaxTokens, w.Prefix.Key(Audience, ""),
+				MaxTokens)))
 	}
 	var spec Spec
 	w.build(&spec)
@@ -465,7 +466,8 @@ func (w *parsing) ofProvider(name, key string) string {
 func (w *parsing) missingLogin(name string, s settings) {
 	if keys := s.among(loginKeys); len(keys) > 0 && !w.profileMissing {
 		w.fail(field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
-			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "), strings.Join(loginspec.MethodNames(), ", "))))
+			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "),
+				strings.Join(loginspec.MethodNames(), ", "))))
 	}
 }
 

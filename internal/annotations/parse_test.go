@@ -52,7 +52,10 @@ func TestParse(t *testing.T) {
 			tokens: []Token{token(func(t *Token) { t.MountPath = "/var/run/secrets/kubernetes.io/serviceaccounts" })},
 		},
 		"a file mode, with or without zeros": {
-			keys: keys{"audience": "vault", "file-mode": "0440", "audience.b": "vault", "file-mode.b": "440", "audience.c": "vault", "file-mode.c": "0o440"},
+			keys: keys{
+				"audience": "vault", "file-mode": "0440", "audience.b": "vault", "file-mode.b": "440", "audience.c": "vault",
+				"file-mode.c": "0o440",
+			},
 			tokens: []Token{
 				token(func(t *Token) { t.FileMode = new(int32(0o440)) }),
 				named("b", func(t *Token) { t.FileMode = new(int32(0o440)) }),
@@ -217,12 +220,14 @@ func TestDoubtfulAnnotationsAreWarnings(t *testing.T) {
 				`token-file, mount-path, file-mode, env, containers, skip-containers, login, login-*, and those of providers`},
 		},
 		"inject alone": {
-			keys:     keys{"inject": "true"},
-			warnings: []string{`metadata.annotations[oidc-injector.io/inject] asks for nothing by itself: set oidc-injector.io/audience or oidc-injector.io/profile`},
+			keys: keys{"inject": "true"},
+			warnings: []string{`metadata.annotations[oidc-injector.io/inject] asks for nothing by itself: set oidc-injector.io/audience ` +
+				`or oidc-injector.io/profile`},
 		},
 		"inject for a token that does not exist": {
-			keys:     keys{"audience": "vault", "inject.aws": "true"},
-			warnings: []string{`metadata.annotations[oidc-injector.io/inject.aws] asks for nothing by itself: set oidc-injector.io/audience.aws or oidc-injector.io/profile.aws`},
+			keys: keys{"audience": "vault", "inject.aws": "true"},
+			warnings: []string{`metadata.annotations[oidc-injector.io/inject.aws] asks for nothing by itself: set ` +
+				`oidc-injector.io/audience.aws or oidc-injector.io/profile.aws`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -265,8 +270,9 @@ func TestDefaultsOfTheConfiguration(t *testing.T) {
 	}
 	spec, warnings, errs := p.Parse(keys{
 		"audience":     "vault",
-		"audience.own": "vault", "expiration.own": "3h", "token-file.own": "t", "mount-path.own": "/own", "file-mode.own": "0400", "containers.own": "app",
-		"audience.skip": "vault", "skip-containers.skip": "app",
+		"audience.own": "vault", "expiration.own": "3h", "token-file.own": "t", "mount-path.own": "/own", "file-mode.own": "0400",
+		"containers.own": "app",
+		"audience.skip":  "vault", "skip-containers.skip": "app",
 	}.on(""))
 	defaulted := func(t *annotations.Token) {
 		t.ExpirationSeconds, t.MountPath, t.FileMode = 7200, "/tokens", new(int32(0o440))

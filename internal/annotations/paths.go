@@ -73,9 +73,11 @@ func checkReserved(dir string, os OS, example string) error {
 	below := func(top string) bool { return Within(dir, top) }
 	switch file := slices.IndexFunc(systemFiles, below); {
 	case dir == "/" || slices.Contains(system, dir):
-		return errors.New("is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " + example)
+		return errors.New("is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " +
+			example)
 	case file >= 0:
-		return fmt.Errorf("is reserved: %s is a file in every container; choose a directory of its own, such as %s", systemFiles[file], example)
+		return fmt.Errorf("is reserved: %s is a file in every container; choose a directory of its own, such as %s", systemFiles[file],
+			example)
 	case slices.ContainsFunc(kernelDirs, below):
 		return errPathKernel
 	}

@@ -82,7 +82,8 @@ func (r request) besideProvider(profile Preset, path *field.Path) field.ErrorLis
 	for i := range r {
 		if r[i].settings.provided() != nil {
 			return field.ErrorList{field.Invalid(path.Key(keys[0]), profile[keys[0]], fmt.Sprintf(
-				"is about the token without a name, which this profile does not ask for: for the token of the provider write %s.%s", keys[0], r[i].name))}
+				"is about the token without a name, which this profile does not ask for: for the token of the provider write %s.%s",
+				keys[0], r[i].name))}
 		}
 	}
 	return nil

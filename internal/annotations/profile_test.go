@@ -167,7 +167,8 @@ func TestProfileErrors(t *testing.T) {
 		},
 		"without an audience": {
 			keys: keys{"profile": "fragment"},
-			errs: []string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration) but has no audience"},
+			errs: []string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration) but has " +
+				"no audience"},
 		},
 		"several tokens for one": {
 			keys: keys{"profile.x": "mixed", "expiration.x": "2h"},
@@ -181,7 +182,8 @@ func TestProfileErrors(t *testing.T) {
 		},
 		"a conflict with the pod's own token": {
 			keys: keys{"profile": "clouds", "audience.x": "x", "env.x": "AWS_WEB_IDENTITY_TOKEN_FILE"},
-			errs: []string{`metadata.annotations[oidc-injector.io/env.x]: Invalid value: "AWS_WEB_IDENTITY_TOKEN_FILE": token "aws" sets the same variable`},
+			errs: []string{`metadata.annotations[oidc-injector.io/env.x]: Invalid value: "AWS_WEB_IDENTITY_TOKEN_FILE": token "aws" sets ` +
+				`the same variable`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -227,10 +229,12 @@ func TestValidateProfile(t *testing.T) {
 		"every value is checked": {
 			profile: annotations.Preset{"audience": "", "expiration.aws": "25h", "mount-path.aws": "/", "audience.B": "b"},
 			errs: []string{
-				`profiles[p][audience.B]: Invalid value: "B": the suffix names a token: lower-case letters, digits and '-', at most 40 characters`,
+				`profiles[p][audience.B]: Invalid value: "B": the suffix names a token: lower-case letters, digits and '-', at most 40 ` +
+					`characters`,
 				`profiles[p][audience]: Invalid value: "": the audience must not be empty`,
 				`profiles[p][mount-path.aws]: Invalid value: "/": ` + reservedPath,
-				`profiles[p][expiration.aws]: Invalid value: "25h": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
+				`profiles[p][expiration.aws]: Invalid value: "25h": must be whole seconds (7200) or a Go duration (2h), from 600 to ` +
+					`86400 seconds`,
 			},
 		},
 	} {
@@ -248,7 +252,10 @@ func TestValidateProfile(t *testing.T) {
 
 func TestValidateDefaults(t *testing.T) {
 	t.Parallel()
-	good := annotations.Preset{"expiration": "2h", "token-file": "jwt", "mount-path": "/tokens", "file-mode": "0440", "skip-containers": "proxy"}
+	good := annotations.Preset{
+		"expiration": "2h", "token-file": "jwt", "mount-path": "/tokens", "file-mode": "0440",
+		"skip-containers": "proxy",
+	}
 	expect(t, "errors", nil, texts(annotations.ValidateDefaults(good, annotations.DefaultMaxExpiration, field.NewPath("defaults"))))
 	expect(t, "errors", nil, texts(annotations.ValidateDefaults(nil, annotations.DefaultMaxExpiration, field.NewPath("defaults"))))
 

@@ -57,7 +57,8 @@ func (b *builder) provide(t *Token) {
 		if !b.incomplete {
 			name := b.prefix.Key(key, otherThan(t.Name, p.Name))
 			parameter, _ := b.providers.Key(key)
-			b.errs = append(b.errs, field.Required(annotationsPath.Key(name), fmt.Sprintf("provider %s needs it: %s", p.Name, parameter.Parameter().Description)))
+			b.errs = append(b.errs, field.Required(annotationsPath.Key(name),
+				fmt.Sprintf("provider %s needs it: %s", p.Name, parameter.Parameter().Description)))
 		}
 	}
 	if len(missing) > 0 {
@@ -152,10 +153,12 @@ func (b *builder) providedExpiration(t *Token, p *provider.Provider) {
 	case !said:
 		t.ExpirationSeconds = int64(min(max(seconds, least), most) / time.Second)
 	case seconds < least && least <= b.max:
-		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at least %d s",
+		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at "+
+			"least %d s",
 			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(least/time.Second)))
 	case seconds > most:
-		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more than %d s",
+		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more "+
+			"than %d s",
 			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(most/time.Second)))
 	}
 }

@@ -34,7 +34,8 @@ func TestExamplesOfProviders(t *testing.T) {
 			t.Fatal(err)
 		}
 		spec, warnings, errs := p.Parse(annotations.Input{
-			Annotations: annotations.FromMap(object.Metadata.Annotations), Pod: provider.Pod{Namespace: "shop", Name: "app", ServiceAccountName: "app"},
+			Annotations: annotations.FromMap(object.Metadata.Annotations),
+			Pod:         provider.Pod{Namespace: "shop", Name: "app", ServiceAccountName: "app"},
 		})
 		expect(t, name+": errors", nil, texts(errs))
 		expect(t, name+": warnings", nil, warnings)

@@ -26,7 +26,8 @@ func TestSchemaOfTheChart(t *testing.T) {
 	})
 	testutil.Generated(t, "../../charts/oidc-injector/files/keys.yaml", *update, func(string) string {
 		return "# Generated from the program: the keys of profiles, and the built-in providers.\n" +
-			"profiles: [" + strings.Join(annotations.PresetKeys(), ", ") + "]\nproviders: [" + strings.Join(provider.BuiltIn().Names(), ", ") + "]\n"
+			"profiles: [" + strings.Join(annotations.PresetKeys(), ", ") + "]\nproviders: [" +
+			strings.Join(provider.BuiltIn().Names(), ", ") + "]\n"
 	})
 }
 

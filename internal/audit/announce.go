@@ -143,10 +143,12 @@ func (a *announcer) note(c *check, reason Reason, keys []string) string {
 		if len(keys) > 0 {
 			because = " because of " + strings.Join(keys, ", ")
 		}
-		text = fmt.Sprintf("Pod %s was created without the webhook, which would deny it%s. A server-side dry run of its creation shows the denial. "+
+		text = fmt.Sprintf("Pod %s was created without the webhook, which would deny it%s. A server-side dry run of its creation shows "+
+			"the denial. "+
 			"Correct it, and %s.", c.name, because, again)
 	default:
-		text = fmt.Sprintf("Pod %s requests tokens but was not injected: the webhook was not called when the pod was created, because it was "+
+		text = fmt.Sprintf("Pod %s requests tokens but was not injected: the webhook was not called when the pod was created, "+
+			"because it was "+
 			"unavailable or the namespace was not labeled yet. To inject it, %s.", c.name, again)
 	}
 	const ellipsis = "…"

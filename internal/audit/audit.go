@@ -180,8 +180,9 @@ func (a *Auditor) lead(ctx context.Context) {
 
 func (a *Auditor) source(resource, labels string) *source {
 	return &source{
-		kind: resource, lists: newPager(a.core, resource), watches: a.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: resource}),
-		labels: labels, log: a.options.Log, retry: a.timing.firstRetry,
+		kind: resource, lists: newPager(a.core, resource),
+		watches: a.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: resource}),
+		labels:  labels, log: a.options.Log, retry: a.timing.firstRetry,
 	}
 }
 
@@ -199,7 +200,8 @@ func (a *Auditor) looker() *looker {
 		troubles: rate.Sometimes{First: 1, Interval: 10 * time.Minute},
 		announcer: &announcer{
 			events: a.events, owners: newVerifier(a.core, a.options.Log), tracker: a.tracker, metrics: a.metrics, log: a.options.Log,
-			limit: rate.NewLimiter(rate.Every(time.Minute/eventsPerMinute), eventBurst), prefix: a.options.Prefix, instance: a.options.Identity,
+			limit: rate.NewLimiter(rate.Every(time.Minute/eventsPerMinute), eventBurst), prefix: a.options.Prefix,
+			instance: a.options.Identity,
 		},
 	}
 }

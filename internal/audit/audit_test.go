@@ -194,7 +194,8 @@ func TestEvents(t *testing.T) {
 	time.Sleep(5 * quick.remind) // nobody is told twice
 	got := map[string]string{}
 	for _, e := range s.Events() {
-		got[fmt.Sprintf("%s %s/%s/%s %s %s %s", e.Regarding.Kind, e.Namespace, e.Regarding.Namespace, e.Regarding.Name, e.Regarding.UID, e.Type, e.Reason)] = regexp.MustCompile(`web-[0-4]`).ReplaceAllString(e.Note, "web-N")
+		got[fmt.Sprintf("%s %s/%s/%s %s %s %s", e.Regarding.Kind, e.Namespace, e.Regarding.Namespace, e.Regarding.Name, e.Regarding.UID,
+			e.Type, e.Reason)] = regexp.MustCompile(`web-[0-4]`).ReplaceAllString(e.Note, "web-N")
 		if e.ReportingInstance != "replica-a" || e.ReportingController != "oidc-injector.io/audit" || e.EventTime.IsZero() {
 			t.Errorf("event %+v", e)
 		}
@@ -203,10 +204,14 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"ReplicaSet shop/shop/web-5d4f8c web Warning NotInjected": "Pod web-N requests tokens but was not injected: the webhook was not called when the pod " +
-			"was created, because it was unavailable or the namespace was not labeled yet. To inject it, create it again, for example by a restart of its workload.",
-		"Pod shop/shop/bare uid-bare Warning Denied": "Pod bare was created without the webhook, which would deny it because of oidc-injector.io/audience. " +
-			"A server-side dry run of its creation shows the denial. Correct it, and create it again, for example by a restart of its workload.",
+		"ReplicaSet shop/shop/web-5d4f8c web Warning NotInjected": "Pod web-N requests tokens but was not injected: the webhook was not " +
+			"called when the pod " +
+			"was created, because it was unavailable or the namespace was not labeled yet. To inject it, create it again, for example by " +
+			"a restart of its workload.",
+		"Pod shop/shop/bare uid-bare Warning Denied": "Pod bare was created without the webhook, which would deny it because of " +
+			"oidc-injector.io/audience. " +
+			"A server-side dry run of its creation shows the denial. Correct it, and create it again, for example by a restart of its " +
+			"workload.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

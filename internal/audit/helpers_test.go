@@ -63,7 +63,10 @@ func newPod(name string, pairs ...string) *corev1.Pod {
 		manager += fmt.Sprintf(`,"f:%s":{}`, prefix+key)
 	}
 	pod.ManagedFields = []metav1.ManagedFieldsEntry{
-		{Manager: "kube-controller-manager", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(manager + `}},"f:spec":{"f:containers":{}}}`)},
+		{
+			Manager: "kube-controller-manager", FieldsType: "FieldsV1",
+			FieldsV1: metav1.NewFieldsV1(manager + `}},"f:spec":{"f:containers":{}}}`),
+		},
 		{Manager: "kubelet", Subresource: "status"},
 	}
 	return pod

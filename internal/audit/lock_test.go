@@ -89,7 +89,8 @@ func TestALeaseThatIsMadeAgainIsTheSame(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	l := locks(t, s, "a")[0]
-	labels, annotations := map[string]string{"app.kubernetes.io/managed-by": "Helm"}, map[string]string{"meta.helm.sh/release-name": "oidc-injector"}
+	labels, annotations := map[string]string{"app.kubernetes.io/managed-by": "Helm"},
+		map[string]string{"meta.helm.sh/release-name": "oidc-injector"}
 	made := applycoordinationv1.Lease("oidc-injector-audit", "security").WithLabels(labels).WithAnnotations(annotations)
 	if _, err := l.Client.Leases("security").Apply(t.Context(), made, metav1.ApplyOptions{FieldManager: "helm"}); err != nil {
 		t.Fatal(err)

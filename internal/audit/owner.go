@@ -45,7 +45,8 @@ const maxUID = 36
 // that, so it is a claim until it is verified.
 func claimedOwner(m *metav1.ObjectMeta) owner {
 	ref := metav1.GetControllerOfNoCopy(m)
-	if ref == nil || len(ref.UID) > maxUID || len(ref.Name) > validation.DNS1123SubdomainMaxLength || len(validation.IsDNS1123Subdomain(ref.Name)) > 0 {
+	if ref == nil || len(ref.UID) > maxUID || len(ref.Name) > validation.DNS1123SubdomainMaxLength ||
+		len(validation.IsDNS1123Subdomain(ref.Name)) > 0 {
 		return owner{}
 	}
 	for i := range controllers {
@@ -85,7 +86,8 @@ func (v *verifier) owns(ctx context.Context, o owner, namespace string, podLabel
 	if o.controller == nil {
 		return false, nil
 	}
-	request := v.client.Get().AbsPath("/apis", o.apiVersion).Namespace(namespace).Resource(o.resource).Name(o.name).SetHeader("Accept", "application/json")
+	request := v.client.Get().AbsPath("/apis", o.apiVersion).Namespace(namespace).Resource(o.resource).Name(o.name).SetHeader("Accept",
+		"application/json")
 	var body bytes.Buffer
 	err := readBounded(ctx, request, &body, maxObject)
 	switch {

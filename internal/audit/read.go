@@ -66,7 +66,9 @@ func newPager(client rest.Interface, resource string) *pager {
 }
 
 // page reads the next page into the buffer, and decodes it.
-func (p *pager) page(ctx context.Context, namespace string, options metav1.ListOptions, buffer *bytes.Buffer) (*metav1.PartialObjectMetadataList, error) {
+func (p *pager) page(ctx context.Context, namespace string, options metav1.ListOptions,
+	buffer *bytes.Buffer,
+) (*metav1.PartialObjectMetadataList, error) {
 	for {
 		most := maxPage
 		if p.objects == 1 {

@@ -51,7 +51,8 @@ func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
 		return "" // a static pod cannot have ServiceAccount tokens
 	}
 	spec, _, errs := parser.Parse(annotations.Input{
-		Annotations: annotations.FromMap(m.Annotations), Pod: provider.Pod{Namespace: m.Namespace, Name: m.Name, ServiceAccountName: "default"},
+		Annotations: annotations.FromMap(m.Annotations),
+		Pod:         provider.Pod{Namespace: m.Namespace, Name: m.Name, ServiceAccountName: "default"},
 	})
 	key := parser.Prefix.Key(annotations.Status, "")
 	written, present := m.Annotations[key]

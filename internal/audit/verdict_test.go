@@ -29,43 +29,72 @@ func TestVerdicts(t *testing.T) {
 		pod  *corev1.Pod
 		want verdict
 	}{
-		"says nothing":                      {newPod("web"), verdict{}},
-		"has a status and nothing else":     {newPod("web", "status={}"), verdict{}},
-		"an unknown key":                    {newPod("web", "audiense=vault"), verdict{}},
-		"a key of somebody else's":          {with(newPod("web"), func(p *corev1.Pod) { p.Annotations["oidc-injector.iox/audience"] = "x" }), verdict{}},
-		"opted out":                         {newPod("web", "audience=vault", "inject=false"), verdict{}},
-		"opted out, and nonsense":           {newPod("web", "audience=", "expiration=x", "inject=false"), verdict{}},
-		"all tokens opted out":              {newPod("web", "audience.a=vault", "inject.a=false"), verdict{}},
-		"not injected":                      {asking, verdict{NotInjected, NotInjected}},
-		"not injected, by a profile":        {newPod("web", "profile=both"), verdict{NotInjected, NotInjected}},
-		"injected":                          {injected, verdict{}},
-		"injected, with a login":            {loggedIn, verdict{}},
-		"injected, by a profile":            {inject(t, cfg, "v1", newPod("web", "profile=both")), verdict{}},
-		"injected by another version":       {inject(t, cfg, "v2", asking), verdict{}},
-		"being deleted":                     {with(asking, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} }), verdict{}},
-		"a static pod":                      {with(asking, func(p *corev1.Pod) { p.Annotations[corev1.MirrorPodAnnotationKey] = "x" }), verdict{}},
-		"for no container":                  {newPod("web", "audience=vault", "containers=none"), verdict{NotInjected, ""}},
-		"equipped by hand":                  {with(injected, func(p *corev1.Pod) { delete(p.Annotations, statusKey) }), verdict{NotInjected, ""}},
-		"half equipped by hand":             {with(asking, func(p *corev1.Pod) { p.Spec.Volumes = injected.Spec.Volumes }), verdict{NotInjected, NotInjected}},
+		"says nothing":                  {newPod("web"), verdict{}},
+		"has a status and nothing else": {newPod("web", "status={}"), verdict{}},
+		"an unknown key":                {newPod("web", "audiense=vault"), verdict{}},
+		"a key of somebody else's": {with(newPod("web"),
+			func(p *corev1.Pod) { p.Annotations["oidc-injector.iox/audience"] = "x" }), verdict{}},
+		"opted out":                   {newPod("web", "audience=vault", "inject=false"), verdict{}},
+		"opted out, and nonsense":     {newPod("web", "audience=", "expiration=x", "inject=false"), verdict{}},
+		"all tokens opted out":        {newPod("web", "audience.a=vault", "inject.a=false"), verdict{}},
+		"not injected":                {asking, verdict{NotInjected, NotInjected}},
+		"not injected, by a profile":  {newPod("web", "profile=both"), verdict{NotInjected, NotInjected}},
+		"injected":                    {injected, verdict{}},
+		"injected, with a login":      {loggedIn, verdict{}},
+		"injected, by a profile":      {inject(t, cfg, "v1", newPod("web", "profile=both")), verdict{}},
+		"injected by another version": {inject(t, cfg, "v2", asking), verdict{}},
+		"being deleted": {
+			with(asking, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Now()} }),
+			verdict{},
+		},
+		"a static pod": {
+			with(asking, func(p *corev1.Pod) { p.Annotations[corev1.MirrorPodAnnotationKey] = "x" }),
+			verdict{},
+		},
+		"for no container": {newPod("web", "audience=vault", "containers=none"), verdict{NotInjected, ""}},
+		"equipped by hand": {
+			with(injected, func(p *corev1.Pod) { delete(p.Annotations, statusKey) }),
+			verdict{NotInjected, ""},
+		},
+		"half equipped by hand": {
+			with(asking, func(p *corev1.Pod) { p.Spec.Volumes = injected.Spec.Volumes }),
+			verdict{NotInjected, NotInjected},
+		},
 		"a copied status":                   {copied, verdict{ForeignStatus, ForeignStatus}},
 		"a copied status, injected":         {inject(t, cfg, "v1", copied), verdict{ForeignStatus, ""}},
 		"a copied status, managers unknown": {with(copied, func(p *corev1.Pod) { p.ManagedFields = nil }), verdict{}},
-		"a status that is none":             {with(asking, func(p *corev1.Pod) { p.Annotations[statusKey] = "done" }), verdict{ForeignStatus, ForeignStatus}},
-		"a token was added":                 {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"audience.aws"] = "sts" }), verdict{Incomplete, Incomplete}},
-		"a token was taken away":            {with(loggedIn, func(p *corev1.Pod) { delete(p.Annotations, prefix+"login") }), verdict{}},
-		"a forbidden token was added":       {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"audience.aws"] = "forbidden" }), verdict{Incomplete, ""}},
-		"annotations became wrong":          {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"expiration"] = "x" }), verdict{}},
+		"a status that is none": {
+			with(asking, func(p *corev1.Pod) { p.Annotations[statusKey] = "done" }),
+			verdict{ForeignStatus, ForeignStatus},
+		},
+		"a token was added": {
+			with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"audience.aws"] = "sts" }),
+			verdict{Incomplete, Incomplete},
+		},
+		"a token was taken away": {with(loggedIn, func(p *corev1.Pod) { delete(p.Annotations, prefix+"login") }), verdict{}},
+		"a forbidden token was added": {
+			with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"audience.aws"] = "forbidden" }),
+			verdict{Incomplete, ""},
+		},
+		"annotations became wrong": {with(injected, func(p *corev1.Pod) { p.Annotations[prefix+"expiration"] = "x" }), verdict{}},
 		"a token for no container was added": {with(injected, func(p *corev1.Pod) {
 			p.Annotations[prefix+"audience.b"] = "b"
 			p.Annotations[prefix+"containers.b"] = "none"
 		}), verdict{Incomplete, ""}},
-		"a provider's token, not injected": {newPod("web", "aws-role-arn=arn:aws:iam::123456789012:role/a"), verdict{NotInjected, NotInjected}},
-		"a provider's token":               {inject(t, cfg, "v1", newPod("web", "aws-role-arn=arn:aws:iam::123456789012:role/a")), verdict{}},
-		"a provider's file, named later": {with(inject(t, cfg, "v1", newPod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster")),
+		"a provider's token, not injected": {
+			newPod("web", "aws-role-arn=arn:aws:iam::123456789012:role/a"),
+			verdict{NotInjected, NotInjected},
+		},
+		"a provider's token": {inject(t, cfg, "v1", newPod("web", "aws-role-arn=arn:aws:iam::123456789012:role/a")), verdict{}},
+		"a provider's file, named later": {with(inject(t, cfg, "v1",
+			newPod("", "gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster")),
 			func(p *corev1.Pod) { p.Name = "web" }), verdict{}},
-		"wrong annotations":                  {newPod("web", "audience=vault", "expiration=1s"), verdict{NotInjected, Denied}},
-		"a forbidden audience":               {newPod("web", "audience=forbidden"), verdict{NotInjected, Denied}},
-		"wrong annotations, a copied status": {newPod("web", "audience=vault", "expiration=1s", `status={"tokens":["default"]}`), verdict{ForeignStatus, Denied}},
+		"wrong annotations":    {newPod("web", "audience=vault", "expiration=1s"), verdict{NotInjected, Denied}},
+		"a forbidden audience": {newPod("web", "audience=forbidden"), verdict{NotInjected, Denied}},
+		"wrong annotations, a copied status": {
+			newPod("web", "audience=vault", "expiration=1s", `status={"tokens":["default"]}`),
+			verdict{ForeignStatus, Denied},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,8 +120,10 @@ func TestInjectionDecides(t *testing.T) {
 	cfg := configured(t)
 	pairs := []string{
 		"audience=vault", "audience.aws=sts", "audience.bad=forbidden", "profile=both", "profile=none", "expiration=2h", "expiration.aws=x",
-		"inject=false", "inject.aws=false", "containers=app", "containers.aws=none", "env=TOKEN", "login=vault", "login-address=https://vault:8200",
-		"login-role=web", "login.aws=vault", "login-address.aws=https://vault:8200", "login-role.aws=web", "unknown=x", "token-file.aws=aws",
+		"inject=false", "inject.aws=false", "containers=app", "containers.aws=none", "env=TOKEN", "login=vault",
+		"login-address=https://vault:8200",
+		"login-role=web", "login.aws=vault", "login-address.aws=https://vault:8200", "login-role.aws=web", "unknown=x",
+		"token-file.aws=aws",
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	missed := map[Reason]int{}
@@ -143,7 +174,8 @@ func TestDeniedKeys(t *testing.T) {
 		field.Invalid(field.NewPath("spec", "containers").Index(0), "s3cret", "s3cret"),
 		field.Invalid(field.NewPath("metadata", "annotations["+prefix+"audience"), "s3cret", "s3cret"),
 	}
-	if diff := cmp.Diff([]string{prefix + "expiration", prefix + "audience"}, deniedKeys(&annotations.Parser{Prefix: annotations.DefaultPrefix}, errs)); diff != "" {
+	if diff := cmp.Diff([]string{prefix + "expiration", prefix + "audience"},
+		deniedKeys(&annotations.Parser{Prefix: annotations.DefaultPrefix}, errs)); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 }

@@ -140,7 +140,8 @@ func TestWhoIsAnswered(t *testing.T) {
 		{"the same again", "Bearer " + sign(t, ec, good()), ""},
 		{"a token of the other key", "Bearer " + sign(t, rs, good()), ""},
 		{"one audience as a text", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["aud"] = base + "/mutate" })), ""},
-		{"a clock that is a little ahead", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["nbf"] = time.Now().Add(5 * time.Second).Unix() })), ""},
+		{"a clock that is a little ahead", "Bearer " +
+			sign(t, ec, with(func(c, _ map[string]any) { c["nbf"] = time.Now().Add(5 * time.Second).Unix() })), ""},
 		{"nothing", "", missing},
 		{"a password", "Basic YTpi", missing},
 		{"no JWT", "Bearer x", malformed},
@@ -152,15 +153,27 @@ func TestWhoIsAnswered(t *testing.T) {
 		{"an unknown key", "Bearer " + sign(t, signer(t, "x", jose.ES256, ecKey(t)), good()), unknownKey},
 		{"no key's name", "Bearer " + sign(t, signer(t, "", jose.ES256, private), good()), unknownKey},
 		{"another issuer", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["iss"] = "https://other.example.com" })), issuer},
-		{"the API server's audience", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["aud"] = "https://cluster.example.com" })), audience},
-		{"another webhook", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["aud"] = "https://other.system.svc:443/mutate" })), audience},
+		{
+			"the API server's audience", "Bearer " +
+				sign(t, ec, with(func(c, _ map[string]any) { c["aud"] = "https://cluster.example.com" })),
+			audience,
+		},
+		{
+			"another webhook", "Bearer " + sign(t, ec,
+				with(func(c, _ map[string]any) { c["aud"] = "https://other.system.svc:443/mutate" })),
+			audience,
+		},
 		{"another path", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["aud"] = base + "/metrics" })), audience},
 		{"no path", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["aud"] = base })), audience},
 		{"past", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["exp"] = time.Now().Add(-time.Minute).Unix() })), expired},
 		{"without an end", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { delete(c, "exp") })), expired},
 		{"future", "Bearer " + sign(t, ec, with(func(c, _ map[string]any) { c["nbf"] = time.Now().Add(time.Minute).Unix() })), expired},
-		{"a pod's token", "Bearer " + sign(t, ec, with(func(_, k map[string]any) { delete(k, "mutatingwebhookconfiguration") })), configuration},
-		{"another configuration", "Bearer " + sign(t, ec, with(func(_, k map[string]any) { k["mutatingwebhookconfiguration"] = map[string]any{"name": "x"} })), configuration},
+		{
+			"a pod's token", "Bearer " + sign(t, ec, with(func(_, k map[string]any) { delete(k, "mutatingwebhookconfiguration") })),
+			configuration,
+		},
+		{"another configuration", "Bearer " + sign(t, ec,
+			with(func(_, k map[string]any) { k["mutatingwebhookconfiguration"] = map[string]any{"name": "x"} })), configuration},
 		{"of the other kind", "Bearer " + sign(t, ec, with(func(_, k map[string]any) {
 			k["validatingwebhookconfiguration"] = k["mutatingwebhookconfiguration"]
 			delete(k, "mutatingwebhookconfiguration")
@@ -302,7 +315,8 @@ func TestWhatAnAPIServerPublishes(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{
 		"/.well-known/openid-configuration": `{"issuer":"https://cluster.example.com","jwks_uri":"https://elsewhere"}`,
-		"/openid/v1/jwks":                   `{"keys":[{"use":"sig","kty":"EC","kid":"a","crv":"P-256","alg":"ES256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`,
+		"/openid/v1/jwks": `{"keys":[{"use":"sig","kty":"EC","kid":"a","crv":"P-256","alg":"ES256",` +
+			`"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`,
 	}
 	read := Discover(func(_ context.Context, path string) ([]byte, error) {
 		if answers[path] == "" {
@@ -331,7 +345,8 @@ func TestWhatAnAPIServerPublishes(t *testing.T) {
 		t.Error(err)
 	}
 	delete(answers, "/.well-known/openid-configuration")
-	if _, err := read(t.Context()); err == nil || !strings.Contains(err.Error(), "could not read /.well-known/openid-configuration of the API server") {
+	if _, err := read(t.Context()); err == nil || !strings.Contains(err.Error(),
+		"could not read /.well-known/openid-configuration of the API server") {
 		t.Error(err)
 	}
 }

@@ -31,7 +31,10 @@ func TestMain(m *testing.M) {
 type pair struct{ cert, key []byte }
 
 // validity is that of all certificates here.
-var validity = struct{ from, to time.Time }{time.Now().Add(-time.Hour).Truncate(time.Second), time.Now().Add(time.Hour).Truncate(time.Second)}
+var validity = struct{ from, to time.Time }{
+	time.Now().Add(-time.Hour).Truncate(time.Second),
+	time.Now().Add(time.Hour).Truncate(time.Second),
+}
 
 func newPair(t *testing.T, name string) pair {
 	t.Helper()
@@ -138,7 +141,10 @@ func TestACertificateThatComesLateIsServed(t *testing.T) {
 		"oidc_injector_certificate_expiration_timestamp_seconds": float64(validity.to.Unix()),
 	}
 	testutil.Eventually(t, "the metrics tell of it", func() bool { return maps.Equal(f.life(t), life) })
-	testutil.Eventually(t, "the log says so", func() bool { return f.log.Has(`msg="serving certificate loaded"`) && f.log.Has("dnsNames=[one]") })
+	testutil.Eventually(t, "the log says so", func() bool {
+		return f.log.Has(`msg="serving certificate loaded"`) &&
+			f.log.Has("dnsNames=[one]")
+	})
 	if f.log.Has("PRIVATE KEY") {
 		t.Error("the log has the key")
 	}

@@ -220,7 +220,10 @@ func (m *Managed) tell(plan rotation.Plan, problems []error) {
 // `openssl x509 -fingerprint -sha256`.
 func describe(ca *rotation.CA) []any {
 	fingerprint := sha256.Sum256(ca.Certificate.Raw)
-	return []any{"subject", ca.Certificate.Subject.CommonName, "notAfter", ca.Certificate.NotAfter, "sha256", hex.EncodeToString(fingerprint[:])}
+	return []any{
+		"subject", ca.Certificate.Subject.CommonName, "notAfter", ca.Certificate.NotAfter, "sha256",
+		hex.EncodeToString(fingerprint[:]),
+	}
 }
 
 func (m *Managed) healed(kinds []rotation.Repair, details ...any) {

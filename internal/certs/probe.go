@@ -46,7 +46,9 @@ type SelfProbe struct {
 	unproven  repeat.Failing
 }
 
-func newSelfProbe(name string, source func() (*tls.Certificate, error), now func() time.Time, log *slog.Logger, metrics prometheus.Registerer) *SelfProbe {
+func newSelfProbe(name string, source func() (*tls.Certificate, error), now func() time.Time, log *slog.Logger,
+	metrics prometheus.Registerer,
+) *SelfProbe {
 	p := &SelfProbe{
 		name: name, source: source, now: now, log: log, trouble: errNotRead,
 		up: prometheus.NewGauge(prometheus.GaugeOpts{

@@ -93,11 +93,13 @@ func TestTheSelfProbeSaysWhatIsMissing(t *testing.T) {
 	p.observe(hooks([]byte("x")))
 	p.expect(t, "garbage", prefix+"webhook pods: its caBundle holds no certificate")
 	p.observe(hooks(bundleOf(p.ca), bundleOf(mustCA(t))))
-	p.expect(t, "another CA", prefix+"webhook pods: its caBundle does not verify the serving certificate for a.b.svc: x509: certificate signed by unknown authority")
+	p.expect(t, "another CA", prefix+"webhook pods: its caBundle does not verify the serving certificate for a.b.svc: x509: certificate "+
+		"signed by unknown authority")
 	p.observe(hooks(bundleOf(p.ca), append(bundleOf(mustCA(t)), bundleOf(p.ca)...)))
 	p.expect(t, "all is well", "")
 	values := gathered(t, p.metrics)
-	if values["oidc_injector_certificate_self_probe_success"][0] != 1 || values["oidc_injector_certificate_self_probe_last_success_timestamp_seconds"][0] < 1e9 {
+	if values["oidc_injector_certificate_self_probe_success"][0] != 1 ||
+		values["oidc_injector_certificate_self_probe_last_success_timestamp_seconds"][0] < 1e9 {
 		t.Errorf("metrics %v", values)
 	}
 
@@ -107,7 +109,8 @@ func TestTheSelfProbeSaysWhatIsMissing(t *testing.T) {
 		t.Error("the metric does not say at once that something is wrong")
 	}
 	p.time = p.time.Add(probeGrace)
-	p.expect(t, "another name", prefix+"webhook pods: its caBundle does not verify the serving certificate for a.b.svc: x509: certificate is valid for another.name.svc, not a.b.svc")
+	p.expect(t, "another name", prefix+"webhook pods: its caBundle does not verify the serving certificate for a.b.svc: x509: "+
+		"certificate is valid for another.name.svc, not a.b.svc")
 	p.observe(nil)
 	p.expect(t, "nobody calls", "")
 	p.issue(t, "a.b.svc")

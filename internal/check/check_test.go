@@ -79,7 +79,8 @@ func TestWithoutAnAPIServerThereIsNothingToCheck(t *testing.T) {
 	t.Parallel()
 	o := options
 	o.Kubeconfig, o.Timeout = filepath.Join(t.TempDir(), "missing"), time.Second
-	if err := Run(t.Context(), o, nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "could not load the API client configuration") {
+	if err := Run(t.Context(), o, nil, &bytes.Buffer{}); err == nil ||
+		!strings.Contains(err.Error(), "could not load the API client configuration") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -18,7 +18,8 @@ func TestAConfigurationFileIsChecked(t *testing.T) {
 	}
 	for _, name := range []string{path, "-"} {
 		var out bytes.Buffer
-		if err := ConfigFile(name, strings.NewReader(configHead), &out); err != nil || out.String() != "ok: "+name+" is a valid configuration\n" {
+		if err := ConfigFile(name, strings.NewReader(configHead), &out); err != nil || out.String() != "ok: "+name+
+			" is a valid configuration\n" {
 			t.Errorf("%s: %v, %q", name, err, &out)
 		}
 	}

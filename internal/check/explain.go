@@ -101,7 +101,8 @@ func (o *Options) podsOf(u *unstructured.Unstructured) []subject {
 	s := subject{of: strings.ToLower(kind.Kind) + "/" + name, template: path, pod: &corev1.Pod{}}
 	template, at := u.Object, ""
 	for _, step := range slices.DeleteFunc(strings.Split(path, "."), func(s string) bool { return s == "" }) {
-		if list, _, _ := unstructured.NestedStringMap(template, "metadata", "annotations"); annotations.Prefix(o.AnnotationPrefix).AsksAny(list) {
+		if list, _, _ := unstructured.NestedStringMap(template, "metadata",
+			"annotations"); annotations.Prefix(o.AnnotationPrefix).AsksAny(list) {
 			s.above = append(s.above, at+"metadata.annotations")
 		}
 		template, _ = template[step].(map[string]any)
@@ -146,7 +147,8 @@ func (o *Options) explainPod(ctx context.Context, client coreclient.CoreV1Interf
 	}
 	if !prefix.AsksAny(s.pod.Annotations) {
 		if len(s.above) > 0 {
-			return fmt.Errorf("%s have no effect: annotations of pods belong into %s.metadata.annotations", strings.Join(s.above, " and "), s.template)
+			return fmt.Errorf("%s have no effect: annotations of pods belong into %s.metadata.annotations", strings.Join(s.above, " and "),
+				s.template)
 		}
 		return fmt.Errorf("the pod has no annotation %s: it asks for nothing", prefix.Key("…", ""))
 	}

@@ -21,7 +21,8 @@ func injecting(t *testing.T) Options {
 	cfg := config.Default(config.Environment{Prefix: annotations.Prefix(options.AnnotationPrefix)})
 	return apiServer(t, func(w http.ResponseWriter, r *http.Request) {
 		var pod corev1.Pod
-		if err := json.NewDecoder(r.Body).Decode(&pod); err != nil || r.URL.Query().Get("dryRun") != "All" || pod.Name != "" || pod.GenerateName == "-" || strings.HasSuffix(pod.GenerateName, "--") {
+		if err := json.NewDecoder(r.Body).Decode(&pod); err != nil || r.URL.Query().Get("dryRun") != "All" || pod.Name != "" ||
+			pod.GenerateName == "-" || strings.HasSuffix(pod.GenerateName, "--") {
 			t.Errorf("request %s with pod %q, %v", r.URL, pod.Name, err)
 		}
 		after := &pod
@@ -56,7 +57,12 @@ items:
 - apiVersion: batch/v1
   kind: CronJob
   metadata: {name: c, namespace: shop}
-  spec: {jobTemplate: {spec: {template: {metadata: {annotations: {tokens.example.com/audience: vault, tokens.example.com/inject: "false"}}, spec: {containers: [{name: app}]}}}}}
+  spec:
+    jobTemplate:
+      spec:
+        template:
+          metadata: {annotations: {tokens.example.com/audience: vault, tokens.example.com/inject: "false"}}
+          spec: {containers: [{name: app}]}
 - apiVersion: apps/v1
   kind: Deployment
   metadata: {name: d, annotations: {tokens.example.com/audience: vault}}
@@ -80,7 +86,10 @@ items:
 - apiVersion: batch/v1
   kind: CronJob
   metadata: {name: i}
-  spec: {jobTemplate: {metadata: {annotations: {tokens.example.com/audience: vault}}, spec: {template: {spec: {containers: [{name: app}]}}}}}
+  spec:
+    jobTemplate:
+      metadata: {annotations: {tokens.example.com/audience: vault}}
+      spec: {template: {spec: {containers: [{name: app}]}}}
 - apiVersion: apps/v1
   kind: Deployment
   metadata: {name: j}
@@ -124,10 +133,12 @@ pod/l- in namespace shop:
 	wantErr := `deployment/d: metadata.annotations have no effect: annotations of pods belong into spec.template.metadata.annotations
 statefulset/e: the pod has no annotation tokens.example.com/…: it asks for nothing
 daemonset/f: the webhook was not called: an annotated pod of namespace "other" came back without annotation tokens.example.com/status. ` +
-		`Either the MutatingWebhookConfiguration leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore
+		`Either the MutatingWebhookConfiguration leaves out that namespace or the pod, or no webhook could be ` +
+		`reached and its failurePolicy is Ignore
 replicaset/g: the webhook injects nothing: see its warnings
 job/h: the API server does not admit the pod: no
-cronjob/i: spec.jobTemplate.metadata.annotations have no effect: annotations of pods belong into spec.jobTemplate.spec.template.metadata.annotations
+cronjob/i: spec.jobTemplate.metadata.annotations have no effect: ` +
+		`annotations of pods belong into spec.jobTemplate.spec.template.metadata.annotations
 deployment/j: it has no pod template at spec.template
 deployment/k: could not read the pod: cannot restore slice from string
 pod/l-: the pod has no annotation tokens.example.com/…: it asks for nothing`

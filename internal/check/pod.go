@@ -99,7 +99,8 @@ func (o *Options) judgeContainer(pod *corev1.Pod, c *corev1.Container) error {
 	if token := tokenOf(volume); token == nil {
 		errs = append(errs, fmt.Errorf("container %q: volume %q has no token %s", c.Name, volume.Name, file))
 	} else if seconds := token.ExpirationSeconds; token.Audience != o.Audience || seconds == nil || *seconds != expiration {
-		errs = append(errs, fmt.Errorf("container %q: the token in volume %q is another one than the annotations ask for", c.Name, volume.Name))
+		errs = append(errs, fmt.Errorf("container %q: the token in volume %q is another one than the annotations ask for", c.Name,
+			volume.Name))
 	}
 	if want := (corev1.EnvVar{Name: variable, Value: directory + "/" + file}); !slices.Contains(c.Env, want) {
 		errs = append(errs, fmt.Errorf("container %q: variable %s is not %s", c.Name, want.Name, want.Value))

@@ -12,7 +12,10 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
-var options = Options{Namespace: "shop", AnnotationPrefix: "tokens.example.com", Audience: "vault", PodLabels: map[string]string{"a": "b"}, Image: "app"}
+var options = Options{
+	Namespace: "shop", AnnotationPrefix: "tokens.example.com", Audience: "vault", PodLabels: map[string]string{"a": "b"},
+	Image: "app",
+}
 
 // injected is the check's pod after the webhook, with a configuration that has a
 // default for everything that can have one.
@@ -50,7 +53,8 @@ func TestOtherContainersDoNotMatter(t *testing.T) {
 
 func TestAPodThatWasNotInjected(t *testing.T) {
 	t.Parallel()
-	if err := options.judge(options.pod()); !errors.Is(err, errNotCalled) || !strings.Contains(err.Error(), "annotation tokens.example.com/status") {
+	if err := options.judge(options.pod()); !errors.Is(err, errNotCalled) ||
+		!strings.Contains(err.Error(), "annotation tokens.example.com/status") {
 		t.Errorf("error %v", err)
 	}
 }

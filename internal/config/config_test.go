@@ -82,7 +82,8 @@ func TestAPodOfAProfileGetsWhatTheFileSays(t *testing.T) {
 defaults: {expiration: "7200", skip-containers: istio-proxy}
 profiles: {vault: {audience: vault, env: VAULT_JWT_FILE}}
 `)
-	spec, warnings, errs := cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/profile": "vault"})})
+	spec, warnings, errs := cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(
+		map[string]string{"oidc-injector.io/profile": "vault"})})
 	if len(warnings)+len(errs) > 0 || len(spec.Tokens) != 1 {
 		t.Fatalf("tokens %v, warnings %q, errors %v", spec.Tokens, warnings, errs)
 	}
@@ -123,7 +124,8 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 	const (
 		undecodable = "could not decode the configuration: "
 		variable    = "must be letters, digits, '_', '-' and '.', with '*' and '?' as wildcards: it could match no variable"
-		directory   = `must be '*', or a clean absolute path such as /srv/tokens or D:\tokens, with '*' and '?' as wildcards: it could match no directory`
+		directory   = `must be '*', or a clean absolute path such as /srv/tokens or D:\tokens, with '*' and '?' as wildcards: it could ` +
+			`match no directory`
 	)
 	for _, tt := range []struct{ name, text, want string }{
 		{
@@ -142,7 +144,8 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"another version", "apiVersion: config.oidc-injector.io/v1\nkind: InjectorConfig\n",
-			`invalid configuration: apiVersion: Unsupported value: "config.oidc-injector.io/v1": supported values: "config.oidc-injector.io/v1alpha1"`,
+			`invalid configuration: apiVersion: Unsupported value: "config.oidc-injector.io/v1": supported values: ` +
+				`"config.oidc-injector.io/v1alpha1"`,
 		},
 		{
 			"another kind", "apiVersion: config.oidc-injector.io/v1alpha1\nkind: ConfigMap\n",
@@ -195,19 +198,23 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"maxExpiration that is no duration", header + "maxExpiration: forever\n",
-			`invalid configuration: maxExpiration: Invalid value: "forever": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h`,
+			`invalid configuration: maxExpiration: Invalid value: "forever": must be a Go duration of whole seconds from 10m0s to ` +
+				`1193046h28m16s, such as 24h`,
 		},
 		{
 			"maxExpiration below what the API server grants", header + "maxExpiration: 9m59s\n",
-			`invalid configuration: maxExpiration: Invalid value: "9m59s": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h`,
+			`invalid configuration: maxExpiration: Invalid value: "9m59s": must be a Go duration of whole seconds from 10m0s to ` +
+				`1193046h28m16s, such as 24h`,
 		},
 		{
 			"maxExpiration above what the API takes", header + "maxExpiration: 4294967297s\n",
-			`invalid configuration: maxExpiration: Invalid value: "4294967297s": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h`,
+			`invalid configuration: maxExpiration: Invalid value: "4294967297s": must be a Go duration of whole seconds from 10m0s to ` +
+				`1193046h28m16s, such as 24h`,
 		},
 		{
 			"maxExpiration with a fraction", header + "maxExpiration: 3600.5s\n",
-			`invalid configuration: maxExpiration: Invalid value: "3600.5s": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h`,
+			`invalid configuration: maxExpiration: Invalid value: "3600.5s": must be a Go duration of whole seconds from 10m0s to ` +
+				`1193046h28m16s, such as 24h`,
 		},
 		{
 			"a default that is not for every token", header + "defaults: {audience: vault}\n",
@@ -215,7 +222,8 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a default over the maximum", header + "defaults: {expiration: 2h}\nmaxExpiration: 1h\n",
-			`invalid configuration: defaults[expiration]: Invalid value: "2h": must be whole seconds (7200) or a Go duration (2h), from 600 to 3600 seconds`,
+			`invalid configuration: defaults[expiration]: Invalid value: "2h": must be whole seconds (7200) or a Go duration (2h), from ` +
+				`600 to 3600 seconds`,
 		},
 		{
 			"a profile of nothing", header + "profiles: {vault: {}}\n",
@@ -223,8 +231,10 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a profile's name", header + "profiles: {My Profile: {audience: vault}}\n",
-			`invalid configuration: profiles[My Profile]: Invalid value: "My Profile": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ` +
-				`and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
+			`invalid configuration: profiles[My Profile]: Invalid value: "My Profile": a lowercase RFC 1123 subdomain must consist of ` +
+				`lower case alphanumeric characters, '-' or '.', ` +
+				`and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is ` +
+				`'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
 		},
 		{
 			"a rule without namespaces", header + "policy: {namespaces: [{namespaces: [], audiences: {allowed: [vault]}}]}\n",
@@ -232,18 +242,24 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"a rule of nothing", header + "policy: {namespaces: [{namespaces: [prod]}]}\n",
-			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, loginSecrets, env or mountPaths does nothing`,
+			`invalid configuration: policy.namespaces[0].audiences: Required value: a rule that allows and denies no audiences, ` +
+				`loginAddresses, loginSecrets, env or mountPaths does nothing`,
 		},
 		{
 			"a variable that is none", header + "policy: {env: {allowed: [A=B]}, namespaces: [{namespaces: [a], env: {denied: ['']}}]}\n",
-			`invalid configuration: [policy.env.allowed[0]: Invalid value: "A=B": ` + variable + `, policy.namespaces[0].env.denied[0]: Invalid value: "": ` + variable + `]`,
+			`invalid configuration: [policy.env.allowed[0]: Invalid value: "A=B": ` + variable +
+				`, policy.namespaces[0].env.denied[0]: Invalid value: "": ` + variable + `]`,
 		},
 		{
-			"directories that are none", header + "policy: {mountPaths: {allowed: [tokens, /a/../b, '/a//b', ''], denied: ['1:\\a', '/a:b', ' /a', '/$a']}}\n",
+			"directories that are none", header + "policy: {mountPaths: {allowed: [tokens, /a/../b, '/a//b', ''], denied: ['1:\\a', " +
+				"'/a:b', ' /a', '/$a']}}\n",
 			`invalid configuration: [policy.mountPaths.allowed[0]: Invalid value: "tokens": ` + directory +
-				`, policy.mountPaths.allowed[1]: Invalid value: "/a/../b": ` + directory + `, policy.mountPaths.allowed[2]: Invalid value: "/a//b": ` + directory +
-				`, policy.mountPaths.allowed[3]: Invalid value: "": ` + directory + `, policy.mountPaths.denied[0]: Invalid value: "1:\\a": ` + directory +
-				`, policy.mountPaths.denied[1]: Invalid value: "/a:b": ` + directory + `, policy.mountPaths.denied[2]: Invalid value: " /a": ` + directory +
+				`, policy.mountPaths.allowed[1]: Invalid value: "/a/../b": ` + directory +
+				`, policy.mountPaths.allowed[2]: Invalid value: "/a//b": ` + directory +
+				`, policy.mountPaths.allowed[3]: Invalid value: "": ` + directory +
+				`, policy.mountPaths.denied[0]: Invalid value: "1:\\a": ` + directory +
+				`, policy.mountPaths.denied[1]: Invalid value: "/a:b": ` + directory +
+				`, policy.mountPaths.denied[2]: Invalid value: " /a": ` + directory +
 				`, policy.mountPaths.denied[3]: Invalid value: "/$a": ` + directory + `]`,
 		},
 		{
@@ -252,7 +268,8 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 		},
 		{
 			"an empty API server audience", header + "policy: {apiServerAudiences: ['']}\n",
-			`invalid configuration: policy.apiServerAudiences[0]: Invalid value: "": must not be empty, hold control characters, or begin or end with white space`,
+			`invalid configuration: policy.apiServerAudiences[0]: Invalid value: "": must not be empty, hold control characters, or ` +
+				`begin or end with white space`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -294,11 +311,13 @@ policy:
 	}
 	const text = "must be a string: put it in quotes if it is one"
 	want := []string{
-		"defaults.expiration: " + text, "defaults.file-mode: " + text, "login.command: unknown field", "login.resources.claims: unknown field",
+		"defaults.expiration: " + text, "defaults.file-mode: " + text, "login.command: unknown field",
+		"login.resources.claims: unknown field",
 		"login.resources.limits.memory: " + text, "policy.audiences.allowed[0]: " + text, "policy.audiences.allowed[2]: " + text,
 		"policy.audiences.denied: must be a list", "policy.namespaces[0]: must be a mapping", "policy.workload: unknown field",
 		"profile: unknown field", "profiles.empty.audience: " + text, "profiles.text: must be a mapping",
-		`maxExpiration: Invalid value: "2d"`, `profiles[Vault_1]: Invalid value: "Vault_1"`, `policy.audiences.allowed[1]: Invalid value: " vault"`,
+		`maxExpiration: Invalid value: "2d"`, `profiles[Vault_1]: Invalid value: "Vault_1"`,
+		`policy.audiences.allowed[1]: Invalid value: " vault"`,
 	}
 	got := make([]string, 0, len(invalid.Problems))
 	for _, problem := range invalid.Problems {
@@ -341,10 +360,12 @@ policy:
 		`profiles[b][expiration]: Invalid value: "5m": must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds`,
 		`policy.audiences.allowed[0]: Invalid value: " vault": ` + pattern,
 		`policy.audiences.denied[0]: Invalid value: "\tvault": ` + pattern,
-		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": must be lower-case letters, digits and '-', with '*' and '?' as wildcards: it could match no namespace`,
+		`policy.namespaces[0].namespaces[0]: Invalid value: "prod ": must be lower-case letters, digits and '-', with '*' and '?' as ` +
+			`wildcards: it could match no namespace`,
 		`policy.namespaces[0].audiences.allowed[0]: Invalid value: "": ` + pattern,
 		`policy.namespaces[1].namespaces: Required value: name at least one namespace or pattern`,
-		`policy.namespaces[1].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, loginSecrets, env or mountPaths does nothing`,
+		`policy.namespaces[1].audiences: Required value: a rule that allows and denies no audiences, loginAddresses, loginSecrets, env ` +
+			`or mountPaths does nothing`,
 		`policy.apiServerAudiences[0]: Invalid value: "a\nb": ` + pattern + `]`,
 	}
 	if diff := cmp.Diff(strings.Join(want, ", "), err.Error()); diff != "" {

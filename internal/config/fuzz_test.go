@@ -14,12 +14,16 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"",
 		header,
-		header + "maxExpiration: 30m\ndefaults: {expiration: 20m, file-mode: \"0440\", mount-path: /a/b, token-file: t, skip-containers: a}\n",
+		header + "maxExpiration: 30m\ndefaults: {expiration: 20m, file-mode: \"0440\", mount-path: /a/b, token-file: t, " +
+			"skip-containers: a}\n",
 		header + "profiles:\n  p: {audience: vault, env: A, containers: app}\n  q: {audience.a: x, audience.b: y, mount-path.b: /c}\n",
-		header + "policy:\n  audiences: {allowed: ['*', 'a?c'], denied: ['(']}\n  namespaces: [{namespaces: ['*'], audiences: {allowed: [x]}}]\n  apiServerAudiences: [s]\n",
-		header + "policy: {loginAddresses: {allowed: ['https://*.a:*/b?', 'http://[::*]', 'https://10.*', '*'], denied: ['https://A.:443/']}}\n",
+		header + "policy:\n  audiences: {allowed: ['*', 'a?c'], denied: ['(']}\n  namespaces: [{namespaces: ['*'], audiences: {allowed: " +
+			"[x]}}]\n  apiServerAudiences: [s]\n",
+		header + "policy: {loginAddresses: {allowed: ['https://*.a:*/b?', 'http://[::*]', 'https://10.*', '*'], denied: " +
+			"['https://A.:443/']}}\n",
 		header + "policy: {env: {allowed: [A, 'b*'], denied: ['?']}, mountPaths: {allowed: [/a, 'C:\\b', '*'], denied: ['/*/c']}}\n",
-		header + "profiles: {p: {audience: a, login: vault, login-address: 'https://a', login-ca-secret: a/b}, q: {login-scope.x: b}}\ndefaults: {login-mount: k, login-mode: init}\n",
+		header + "profiles: {p: {audience: a, login: vault, login-address: 'https://a', login-ca-secret: a/b}, q: {login-scope.x: " +
+			"b}}\ndefaults: {login-mount: k, login-mode: init}\n",
 		header + "login: {image: a, resources: {requests: {cpu: 1m}, limits: {memory: 1e99}}, caBundle: '-----BEGIN', env: {A: b}}\n",
 		header + "---\na: b\n",
 		header + "policy: {audiences: {denied: [!!binary /w==]}}\n",
@@ -44,12 +48,14 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("a request of %s %s is over its limit, %s", request.String(), name, limit.String())
 			}
 		}
-		spec, _, errs := cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/audience": "vault"})})
+		spec, _, errs := cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(
+			map[string]string{"oidc-injector.io/audience": "vault"})})
 		if len(errs) > 0 || len(spec.Tokens) != 1 {
 			t.Errorf("an ordinary pod is refused: %v", errs)
 		}
 		for name := range cfg.Parser.Profiles {
-			cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/profile": name})})
+			cfg.Parser.Parse(annotations.Input{Annotations: annotations.FromMap(
+				map[string]string{"oidc-injector.io/profile": name})})
 		}
 	})
 }

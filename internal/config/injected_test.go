@@ -15,11 +15,23 @@ func TestInjectedContainers(t *testing.T) {
 		has  []string
 		not  []string
 	}{
-		"none are the built-in ones": {"", []string{"istio-proxy", "linkerd-init", "opentelemetry-auto-instrumentation-java"}, []string{"app", "proxy"}},
-		"null is none":               {"injectedContainers: null\n", []string{"istio-proxy"}, []string{"app"}},
-		"an empty list":              {"injectedContainers: []\n", nil, []string{"istio-proxy", "app", ""}},
-		"logins of other prefixes":   {"injectedContainers: []\n", []string{"tokens-oidc-login", "tokens-oidc-login-web"}, []string{"oidc-login", "oidc-login-web"}},
-		"a list replaces them":       {"injectedContainers: [proxy, 'a-*', '?']\n", []string{"proxy", "a-", "a-b", "x"}, []string{"istio-proxy", "proxy-b", "xy"}},
+		"none are the built-in ones": {
+			"",
+			[]string{"istio-proxy", "linkerd-init", "opentelemetry-auto-instrumentation-java"},
+			[]string{"app", "proxy"},
+		},
+		"null is none":  {"injectedContainers: null\n", []string{"istio-proxy"}, []string{"app"}},
+		"an empty list": {"injectedContainers: []\n", nil, []string{"istio-proxy", "app", ""}},
+		"logins of other prefixes": {
+			"injectedContainers: []\n",
+			[]string{"tokens-oidc-login", "tokens-oidc-login-web"},
+			[]string{"oidc-login", "oidc-login-web"},
+		},
+		"a list replaces them": {
+			"injectedContainers: [proxy, 'a-*', '?']\n",
+			[]string{"proxy", "a-", "a-b", "x"},
+			[]string{"istio-proxy", "proxy-b", "xy"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -81,7 +81,8 @@ func (s *LoginSpec) compile() LoginContainer {
 func (s *LoginSpec) validate(path *field.Path) field.ErrorList {
 	_, errs := s.Resources.parse(path.Child("resources"))
 	if strings.ContainsFunc(s.Image, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		errs = append(errs, field.Invalid(path.Child("image"), s.Image, "must be the reference of an image, without white space and control characters"))
+		errs = append(errs, field.Invalid(path.Child("image"), s.Image,
+			"must be the reference of an image, without white space and control characters"))
 	}
 	policies := []corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}
 	if !slices.Contains(policies, corev1.PullPolicy(s.ImagePullPolicy)) {

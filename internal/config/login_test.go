@@ -26,7 +26,10 @@ func certificate(t *testing.T) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour), IsCA: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +72,19 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
 			config.LoginContainer{
 				Image: "images.example.com:5000/oidc-login@sha256:abc", ImagePullPolicy: corev1.PullAlways, CABundle: cert,
 				Resources: corev1.ResourceRequirements{
-					Requests: corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("20Mi"), "ephemeral-storage": resource.MustParse("1Mi")},
-					Limits:   corev1.ResourceList{"cpu": resource.MustParse("1"), "memory": resource.MustParse("20Mi"), "ephemeral-storage": resource.MustParse("1Mi")},
+					Requests: corev1.ResourceList{
+						"cpu": resource.MustParse("10m"), "memory": resource.MustParse("20Mi"),
+						"ephemeral-storage": resource.MustParse("1Mi"),
+					},
+					Limits: corev1.ResourceList{
+						"cpu": resource.MustParse("1"), "memory": resource.MustParse("20Mi"),
+						"ephemeral-storage": resource.MustParse("1Mi"),
+					},
 				},
 				Env: []corev1.EnvVar{
-					{Name: "HTTPS_PROXY", Value: "http://proxy.example.com:3128"}, {Name: "OIDC_LOGIN_LOG_FORMAT", Value: "json"}, {Name: "no_proxy"},
+					{Name: "HTTPS_PROXY", Value: "http://proxy.example.com:3128"},
+					{Name: "OIDC_LOGIN_LOG_FORMAT", Value: "json"},
+					{Name: "no_proxy"},
 				},
 			},
 		},
@@ -87,7 +98,10 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
 		},
 		{
 			"two certificates and what is written around them", bundle("# the old one\n" + cert + "# the new one\n" + cert),
-			config.LoginContainer{CABundle: "# the old one\n" + cert + "# the new one\n" + cert, Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}},
+			config.LoginContainer{
+				CABundle:  "# the old one\n" + cert + "# the new one\n" + cert,
+				Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits},
+			},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,72 +128,149 @@ func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
 	)
 	for _, tt := range []struct{ name, text, want string }{
 		{"unknown field", "login: {command: [sh]}\n", "login.command: unknown field"},
-		{"a number", "login: {resources: {requests: {cpu: 1}}}\n", "login.resources.requests.cpu: must be a string: put it in quotes if it is one"},
+		{
+			"a number", "login: {resources: {requests: {cpu: 1}}}\n",
+			"login.resources.requests.cpu: must be a string: put it in quotes if it is one",
+		},
 		{"an image with a blank", "login: {image: 'a b'}\n", `login.image: Invalid value: "a b": ` + image},
 		{"an image with a line feed", "login: {image: \"a\\n\"}\n", `login.image: Invalid value: "a\n": ` + image},
 		{"an image with a control character", "login: {image: \"a\\a\"}\n", `login.image: Invalid value: "a\a": ` + image},
-		{"a pull policy", "login: {imagePullPolicy: always}\n", `login.imagePullPolicy: Unsupported value: "always": supported values: "Always", "IfNotPresent", "Never"`},
-
-		{"no quantity", "login: {resources: {requests: {cpu: much}}}\n", `login.resources.requests[cpu]: Invalid value: "much": ` + quantity},
-		{"an empty quantity", "login: {resources: {limits: {memory: ''}}}\n", `login.resources.limits[memory]: Invalid value: "": ` + quantity},
-		{"less than nothing", "login: {resources: {limits: {memory: -32Mi}}}\n", `login.resources.limits[memory]: Invalid value: "-32Mi": ` + quantity},
-		{"an unknown resource", "login: {resources: {limits: {nvidia.com/gpu: '1'}}}\n", `login.resources.limits[nvidia.com/gpu]: Unsupported value: "nvidia.com/gpu": ` + resources},
-		{"an unknown resource requested", "login: {resources: {requests: {CPU: '1'}}}\n", `login.resources.requests[CPU]: Unsupported value: "CPU": ` + resources},
 		{
-			"limits below the requests", "login: {resources: {requests: {cpu: '2', memory: 64Mi, ephemeral-storage: '2'}, limits: {cpu: '1', memory: 63Mi, ephemeral-storage: '1'}}}\n",
+			"a pull policy", "login: {imagePullPolicy: always}\n",
+			`login.imagePullPolicy: Unsupported value: "always": supported values: "Always", "IfNotPresent", "Never"`,
+		},
+
+		{
+			"no quantity", "login: {resources: {requests: {cpu: much}}}\n",
+			`login.resources.requests[cpu]: Invalid value: "much": ` + quantity,
+		},
+		{
+			"an empty quantity", "login: {resources: {limits: {memory: ''}}}\n",
+			`login.resources.limits[memory]: Invalid value: "": ` + quantity,
+		},
+		{
+			"less than nothing", "login: {resources: {limits: {memory: -32Mi}}}\n",
+			`login.resources.limits[memory]: Invalid value: "-32Mi": ` + quantity,
+		},
+		{
+			"an unknown resource", "login: {resources: {limits: {nvidia.com/gpu: '1'}}}\n",
+			`login.resources.limits[nvidia.com/gpu]: Unsupported value: "nvidia.com/gpu": ` + resources,
+		},
+		{
+			"an unknown resource requested", "login: {resources: {requests: {CPU: '1'}}}\n",
+			`login.resources.requests[CPU]: Unsupported value: "CPU": ` + resources,
+		},
+		{
+			"limits below the requests", "login: {resources: {requests: {cpu: '2', memory: 64Mi, ephemeral-storage: '2'}, limits: {cpu: " +
+				"'1', memory: 63Mi, ephemeral-storage: '1'}}}\n",
 			`[login.resources.limits[cpu]: Invalid value: "1": must not be less than the request, which is 2, ` +
 				`login.resources.limits[ephemeral-storage]: Invalid value: "1": must not be less than the request, which is 2, ` +
 				`login.resources.limits[memory]: Invalid value: "63Mi": must not be less than the request, which is 64Mi]`,
 		},
-		{"a limit below the default request", "login: {resources: {limits: {memory: 15Mi}}}\n", `login.resources.limits[memory]: Invalid value: "15Mi": must not be less than the request, which is 16Mi`},
-		{"a request over the default limit", "login: {resources: {requests: {memory: 33Mi}}}\n", `login.resources.limits[memory]: Invalid value: "32Mi": must not be less than the request, which is 33Mi`},
+		{
+			"a limit below the default request", "login: {resources: {limits: {memory: 15Mi}}}\n",
+			`login.resources.limits[memory]: Invalid value: "15Mi": must not be less than the request, which is 16Mi`,
+		},
+		{
+			"a request over the default limit", "login: {resources: {requests: {memory: 33Mi}}}\n",
+			`login.resources.limits[memory]: Invalid value: "32Mi": must not be less than the request, which is 33Mi`,
+		},
 
 		{
 			"a variable that is none", "login: {env: {A=B: c}}\n",
-			`login.env[A=B]: Invalid value: "A=B": a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit ` +
+			`login.env[A=B]: Invalid value: "A=B": a valid environment variable name must consist of alphabetic characters, digits, '_', ` +
+				`'-', or '.', and must not start with a digit ` +
 				`(e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')`,
 		},
-		{"a variable of the contract", "login: {env: {OIDC_LOGIN_ADDRESS: x}}\n", "login.env[OIDC_LOGIN_ADDRESS]: Forbidden: the webhook sets this variable itself, by the pod's annotations"},
-		{"another variable of the contract", "login: {env: {OIDC_LOGIN_CA_BUNDLE: x}}\n", "login.env[OIDC_LOGIN_CA_BUNDLE]: Forbidden: the webhook sets this variable itself, by the pod's annotations"},
+		{
+			"a variable of the contract", "login: {env: {OIDC_LOGIN_ADDRESS: x}}\n",
+			"login.env[OIDC_LOGIN_ADDRESS]: Forbidden: the webhook sets this variable itself, by the pod's annotations",
+		},
+		{
+			"another variable of the contract", "login: {env: {OIDC_LOGIN_CA_BUNDLE: x}}\n",
+			"login.env[OIDC_LOGIN_CA_BUNDLE]: Forbidden: the webhook sets this variable itself, by the pod's annotations",
+		},
 
 		{"no PEM", "login: {caBundle: x}\n", `login.caBundle: Invalid value: "…": must be certificates in PEM: 0 of 0 can be read`},
-		{"a private key", bundle(cert + key)[len(header):], `login.caBundle: Invalid value: "…": must hold certificates only, and has a PRIVATE KEY`},
-		{"a private key first", bundle(key + cert)[len(header):], `login.caBundle: Invalid value: "…": must hold certificates only, and has a PRIVATE KEY`},
-		{"a broken private key", bundle(strings.Replace(key, "\nMI", "\n?", 1) + cert)[len(header):], `login.caBundle: Invalid value: "…": must be certificates in PEM: 1 of 2 can be read`},
-		{"a private key that is cut off", bundle(cert + key[:60])[len(header):], `login.caBundle: Invalid value: "…": must be certificates in PEM: 1 of 2 can be read`},
-		{"a certificate that is indented", "login: {caBundle: \" " + strings.ReplaceAll(cert, "\n", "\\n") + "\"}\n", `login.caBundle: Invalid value: "…": must be certificates in PEM: 0 of 1 can be read`},
+		{
+			"a private key", bundle(cert + key)[len(header):],
+			`login.caBundle: Invalid value: "…": must hold certificates only, and has a PRIVATE KEY`,
+		},
+		{
+			"a private key first", bundle(key + cert)[len(header):],
+			`login.caBundle: Invalid value: "…": must hold certificates only, and has a PRIVATE KEY`,
+		},
+		{
+			"a broken private key", bundle(strings.Replace(key, "\nMI", "\n?", 1) + cert)[len(header):],
+			`login.caBundle: Invalid value: "…": must be certificates in PEM: 1 of 2 can be read`,
+		},
+		{
+			"a private key that is cut off", bundle(cert + key[:60])[len(header):],
+			`login.caBundle: Invalid value: "…": must be certificates in PEM: 1 of 2 can be read`,
+		},
+		{
+			"a certificate that is indented", "login: {caBundle: \" " + strings.ReplaceAll(cert, "\n", "\\n") + "\"}\n",
+			`login.caBundle: Invalid value: "…": must be certificates in PEM: 0 of 1 can be read`,
+		},
 		{
 			"no certificate, but in PEM", bundle(cert + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")[len(header):],
 			`login.caBundle: Invalid value: "…": certificate 2 cannot be read: x509: malformed certificate`,
 		},
-		{"a large bundle", "login: {caBundle: '" + strings.Repeat("a", 64<<10+1) + "'}\n", `login.caBundle: Invalid value: "…": must be at most 65536 bytes`},
+		{
+			"a large bundle", "login: {caBundle: '" + strings.Repeat("a", 64<<10+1) + "'}\n",
+			`login.caBundle: Invalid value: "…": must be at most 65536 bytes`,
+		},
 
-		{"an address without a scheme", "policy: {loginAddresses: {allowed: [vault.example.com]}}\n", allowed + `"vault.example.com": ` + pattern},
-		{"an address with a wildcard for a scheme", "policy: {loginAddresses: {allowed: ['*://vault']}}\n", allowed + `"*://vault": ` + pattern},
+		{
+			"an address without a scheme", "policy: {loginAddresses: {allowed: [vault.example.com]}}\n",
+			allowed + `"vault.example.com": ` + pattern,
+		},
+		{
+			"an address with a wildcard for a scheme", "policy: {loginAddresses: {allowed: ['*://vault']}}\n",
+			allowed + `"*://vault": ` + pattern,
+		},
 		{"an empty address", "policy: {loginAddresses: {allowed: ['']}}\n", allowed + `"": ` + pattern},
 		{"another scheme", "policy: {loginAddresses: {allowed: ['ftp://*']}}\n", allowed + `"ftp://*": ` + pattern},
 		{"two stars", "policy: {loginAddresses: {allowed: ['**']}}\n", allowed + `"**": ` + pattern},
 		{"a user", "policy: {loginAddresses: {allowed: ['https://a@b']}}\n", allowed + `"https://a@b": ` + pattern},
 		{"a port that is none", "policy: {loginAddresses: {allowed: ['https://a:b']}}\n", allowed + `"https://a:b": ` + pattern},
-		{"a port that is too high", "policy: {loginAddresses: {allowed: ['https://a:70000']}}\n", allowed + `"https://a:70000": ` + pattern},
+		{
+			"a port that is too high", "policy: {loginAddresses: {allowed: ['https://a:70000']}}\n",
+			allowed + `"https://a:70000": ` + pattern,
+		},
 		{"no host", "policy: {loginAddresses: {allowed: ['https://:8200']}}\n", allowed + `"https://:8200": ` + pattern},
-		{"digits that are no IPv4 address", "policy: {loginAddresses: {allowed: ['https://10.0.1']}}\n", allowed + `"https://10.0.1": ` + pattern},
-		{"a number that is too high for an IPv4 address", "policy: {loginAddresses: {allowed: ['https://10.256.*']}}\n", allowed + `"https://10.256.*": ` + pattern},
-		{"a host that is none", "policy: {loginAddresses: {allowed: ['https://.example.com']}}\n", allowed + `"https://.example.com": ` + pattern},
+		{
+			"digits that are no IPv4 address", "policy: {loginAddresses: {allowed: ['https://10.0.1']}}\n",
+			allowed + `"https://10.0.1": ` + pattern,
+		},
+		{
+			"a number that is too high for an IPv4 address", "policy: {loginAddresses: {allowed: ['https://10.256.*']}}\n",
+			allowed + `"https://10.256.*": ` + pattern,
+		},
+		{
+			"a host that is none", "policy: {loginAddresses: {allowed: ['https://.example.com']}}\n",
+			allowed + `"https://.example.com": ` + pattern,
+		},
 		{"a query", "policy: {loginAddresses: {allowed: ['https://a/b#c']}}\n", allowed + `"https://a/b#c": ` + pattern},
 		{"a path that is not clean", "policy: {loginAddresses: {allowed: ['https://a/../b']}}\n", allowed + `"https://a/../b": ` + pattern},
 		{"an escape", "policy: {loginAddresses: {allowed: ['https://a/%2a']}}\n", allowed + `"https://a/%2a": ` + pattern},
 		{"a blank", "policy: {loginAddresses: {allowed: [' https://a']}}\n", allowed + `" https://a": ` + pattern},
 		{
-			"what is denied, and by namespace", "policy: {loginAddresses: {denied: [a]}, namespaces: [{namespaces: [b], loginAddresses: {allowed: ['*', c], denied: [d]}}]}\n",
-			`[policy.loginAddresses.denied[0]: Invalid value: "a": ` + pattern + `, policy.namespaces[0].loginAddresses.allowed[1]: Invalid value: "c": ` + pattern +
+			"what is denied, and by namespace", "policy: {loginAddresses: {denied: [a]}, namespaces: [{namespaces: [b], loginAddresses: " +
+				"{allowed: ['*', c], denied: [d]}}]}\n",
+			`[policy.loginAddresses.denied[0]: Invalid value: "a": ` + pattern +
+				`, policy.namespaces[0].loginAddresses.allowed[1]: Invalid value: "c": ` + pattern +
 				`, policy.namespaces[0].loginAddresses.denied[0]: Invalid value: "d": ` + pattern + "]",
 		},
 		{
 			"a profile", "profiles: {vault: {audience: vault, login: vault, login-address: 'vault:8200'}}\n",
-			`profiles[vault][login-address]: Invalid value: "vault:8200": must be a URL of at most 1024 bytes, such as https://vault.example.com:8200`,
+			`profiles[vault][login-address]: Invalid value: "vault:8200": must be a URL of at most 1024 bytes, such as ` +
+				`https://vault.example.com:8200`,
 		},
-		{"a default", "defaults: {login-mode: once}\n", `defaults[login-mode]: Unsupported value: "once": supported values: "sidecar", "init"`},
+		{
+			"a default", "defaults: {login-mode: once}\n",
+			`defaults[login-mode]: Unsupported value: "once": supported values: "sidecar", "init"`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

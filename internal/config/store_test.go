@@ -178,7 +178,8 @@ func TestABrokenFileLeavesThePreviousOneInForceAndAGoodOneRecovers(t *testing.T)
 		t.Error("the previous configuration is no longer in force")
 	}
 	want := `level=ERROR msg="configuration not reloaded, the previous one stays in force" path=` + f.path +
-		` error="invalid configuration: maxExpiration: Invalid value: \"1s\": must be a Go duration of whole seconds from 10m0s to 1193046h28m16s, such as 24h"` + "\n"
+		` error="invalid configuration: maxExpiration: Invalid value: \"1s\": must be a Go duration of whole seconds from 10m0s to ` +
+		`1193046h28m16s, such as 24h"` + "\n"
 	testutil.Eventually(t, "the log says so", func() bool { return f.log.String() != "" })
 	if diff := cmp.Diff(want, f.log.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
@@ -199,7 +200,8 @@ func TestARemovedFileLeavesItInForceAndItsReturnRecovers(t *testing.T) {
 	if !f.allows("before") {
 		t.Error("the configuration went away with its file")
 	}
-	want := `level=ERROR msg="configuration not reloaded, the previous one stays in force" path=` + f.path + ` error="the file is gone"` + "\n"
+	want := `level=ERROR msg="configuration not reloaded, the previous one stays in force" path=` + f.path + ` error="the file is gone"` +
+		"\n"
 	testutil.Eventually(t, "the log says so", func() bool { return f.log.String() != "" })
 	if diff := cmp.Diff(want, f.log.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
@@ -248,12 +250,14 @@ func TestAudiencesOfTheAPIServerAreAdded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	write(t, path, header+"policy: {apiServerAudiences: [configured]}\n")
 	store, err := config.NewStore(config.StoreOptions{
-		Path: path, Environment: environment(), Interval: time.Millisecond, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Path: path, Environment: environment(), Interval: time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !store.AddAPIServerAudiences([]string{"a", "b"}) || store.AddAPIServerAudiences([]string{"b", "a"}) || !store.AddAPIServerAudiences([]string{"c", "a"}) {
+	if !store.AddAPIServerAudiences([]string{"a", "b"}) || store.AddAPIServerAudiences([]string{"b", "a"}) ||
+		!store.AddAPIServerAudiences([]string{"c", "a"}) {
 		t.Error("what is new is not told from what is not")
 	}
 	expectRefused := func() {

@@ -47,11 +47,15 @@ var rules = map[string]rule{
 		"internal/podtemplate", "internal/policy", "internal/provider", "internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
-	"internal/admission/admissiontest": {imports: []string{"internal/admission", "internal/annotations", "internal/config", "internal/mutate"}},
+	"internal/admission/admissiontest": {imports: []string{
+		"internal/admission", "internal/annotations", "internal/config",
+		"internal/mutate",
+	}},
 
 	"internal/annotations": {imports: []string{"internal/loginspec", "internal/provider", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/provider", "internal/repeat",
+		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/provider",
+		"internal/repeat",
 		"internal/truncate",
 	}},
 	"internal/audit/audittest": {}, // only for tests
@@ -59,9 +63,13 @@ var rules = map[string]rule{
 	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/flagcheck", "internal/repeat"}},
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
-	"internal/check":          {imports: []string{"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient", "internal/mutate", "internal/podtemplate", "internal/repeat"}},
+	"internal/check": {imports: []string{
+		"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient",
+		"internal/mutate", "internal/podtemplate", "internal/repeat",
+	}},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy", "internal/provider",
+		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy",
+		"internal/provider",
 	}},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
@@ -73,10 +81,14 @@ var rules = map[string]rule{
 	"internal/loginspec":  {inEveryPod: true, imports: []string{"internal/endpoint"}},
 	"internal/login": {inEveryPod: true, imports: []string{
 		"internal/endpoint", "internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/httplogin",
-		"internal/login/jwtfile", "internal/login/oauth", "internal/login/output", "internal/login/schedule", "internal/login/secret", "internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
+		"internal/login/jwtfile", "internal/login/oauth", "internal/login/output", "internal/login/schedule", "internal/login/secret",
+		"internal/login/status", "internal/login/vault", "internal/repeat", "internal/truncate",
 	}},
-	"internal/login/exchange": {inEveryPod: true, imports: []string{"internal/login/failure", "internal/login/jwtfile", "internal/login/secret"}},
-	"internal/login/failure":  {inEveryPod: true},
+	"internal/login/exchange": {inEveryPod: true, imports: []string{
+		"internal/login/failure", "internal/login/jwtfile",
+		"internal/login/secret",
+	}},
+	"internal/login/failure": {inEveryPod: true},
 	"internal/login/httplogin": {inEveryPod: true, imports: []string{
 		"internal/loginspec", "internal/login/exchange", "internal/login/failure", "internal/login/secret",
 	}},
@@ -105,7 +117,8 @@ var rules = map[string]rule{
 	"internal/provider":    {outOfReach: valuesOnly},
 	"internal/repeat":      {inEveryPod: true},
 	"internal/server": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/audit", "internal/caller", "internal/certs", "internal/certs/rotation", "internal/config",
+		"internal/admission", "internal/annotations", "internal/audit", "internal/caller", "internal/certs", "internal/certs/rotation",
+		"internal/config",
 		"internal/filewatch", "internal/flagcheck", "internal/kubeclient",
 	}},
 	"internal/testutil": {}, // only for tests, too

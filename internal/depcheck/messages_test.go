@@ -23,11 +23,14 @@ var notOurs = regexp.MustCompile("^(" + strings.Join([]string{
 	`certificate (is valid for|has expired|signed by).*`, `, not .*`, `(failed to verify|unknown) certificate.*`, "address already in use",
 	"context deadline exceeded", "no (route to|such) host", "server gave HTTP response to HTTPS client",
 	// Kubernetes', Helm's and OpenShift's.
-	"failed calling webhook", "(failed to call|received invalid) webhook.*", "ValidatingAdmissionPolicy .*", "missing property .*", "no endpoints available for service", "the server is currently unable to handle the request",
+	"failed calling webhook", "(failed to call|received invalid) webhook.*", "ValidatingAdmissionPolicy .*", "missing property .*",
+	"no endpoints available for service", "the server is currently unable to handle the request",
 	"field is immutable", "pods is forbidden", "cannot create resource", `must have at most|may not be more than`,
 	"insufficient quota to match these scopes", "must specify limits.cpu for", "(minimum cpu usage|cpu max limit).*", ", but .*",
-	"MountVolume.SetUp failed for volume", "failed to fetch token", "container has runAsNonRoot.*", "unable to validate against.*", "kubectl get pod",
-	"values don't meet the specifications.*", "chart requires kubeVersion", "which is incompatible with Kubernetes", "pod oidc-injector-test failed", "pre-(install|upgrade) hooks failed",
+	"MountVolume.SetUp failed for volume", "failed to fetch token", "container has runAsNonRoot.*", "unable to validate against.*",
+	"kubectl get pod",
+	"values don't meet the specifications.*", "chart requires kubeVersion", "which is incompatible with Kubernetes",
+	"pod oidc-injector-test failed", "pre-(install|upgrade) hooks failed",
 }, "|") + ")$")
 
 // between are where a message is put together, or cut short.

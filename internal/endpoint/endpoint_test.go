@@ -159,7 +159,8 @@ func TestParseWithQuery(t *testing.T) {
 // another.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"https://vault.example.com:8200/a", "http://[::ffff:10.0.0.1]:1", "https://127.1", "https://0x7f.0x1.", "https://h:0443", "HTTPS://A.:443/",
+		"https://vault.example.com:8200/a", "http://[::ffff:10.0.0.1]:1", "https://127.1", "https://0x7f.0x1.", "https://h:0443",
+		"HTTPS://A.:443/",
 		"https://a@b", "https://h/%2e", "https://xn--bcher-kva", "https://[fe80::1%25eth0]", "https://１.1", "https://h?#",
 	} {
 		f.Add(seed)

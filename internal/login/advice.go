@@ -75,7 +75,8 @@ func expiry(e *failure.Error, jwt jwtfile.Times, now time.Time) (advice string, 
 	if !e.Answered.IsZero() && !e.Answered.After(jwt.Expires) {
 		return "only by the one here the JWT has expired, at " + stampOf(jwt.Expires), e.Class
 	}
-	advice = fmt.Sprintf("the JWT expired %s ago, at %s, and the kubelet has not replaced it", late.Round(time.Second), stampOf(jwt.Expires))
+	advice = fmt.Sprintf("the JWT expired %s ago, at %s, and the kubelet has not replaced it", late.Round(time.Second),
+		stampOf(jwt.Expires))
 	if e.Answered.IsZero() {
 		return advice, e.Class
 	}

@@ -76,7 +76,10 @@ func TestAJWTThatHasExpiredHereIsSent(t *testing.T) {
 		f = newFixture(t, nil)
 		f.issue(t, "old", -time.Hour)
 		f.party.login = func() error {
-			return &failure.Error{Class: failure.Denied, Doing: "log in", Cause: errors.New(`400: "token is expired"`), Answered: time.Now()}
+			return &failure.Error{
+				Class: failure.Denied, Doing: "log in", Cause: errors.New(`400: "token is expired"`),
+				Answered: time.Now(),
+			}
 		}
 		stop = f.run(t)
 		synctest.Wait()

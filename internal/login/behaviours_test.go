@@ -88,7 +88,8 @@ func write(w http.ResponseWriter, status int, body string) {
 }
 
 // first answers the first requests in a way of its own.
-func first(requests, status int, body string, then func(http.ResponseWriter, *http.Request, int)) func(http.ResponseWriter, *http.Request, int) {
+func first(requests, status int, body string, then func(http.ResponseWriter, *http.Request, int)) func(http.ResponseWriter, *http.Request,
+	int) {
 	return func(w http.ResponseWriter, r *http.Request, n int) {
 		if n <= requests {
 			write(w, status, body)
@@ -132,8 +133,9 @@ var behaviours = []struct {
 		logged:  []string{"server returned a warning", "token_type is not given, and Bearer is assumed"},
 	},
 	{
-		name:    "a byte order mark, a scope that is a list, a lifetime in quotes",
-		answer:  says(200, "\ufeff"+`{"access_token":"at","token_type":"Bearer","issued_token_type":"x","scope":["a","b"],"expires_in":"3600"}`),
+		name: "a byte order mark, a scope that is a list, a lifetime in quotes",
+		answer: says(200, "\ufeff"+`{"access_token":"at","token_type":"Bearer","issued_token_type":"x","scope":["a","b"],`+
+			`"expires_in":"3600"}`),
 		moments: []moment{{time.Minute, "at", ""}, {time.Hour, "at", ""}},
 		never:   []string{"level=ERROR"},
 	},
@@ -198,8 +200,13 @@ var behaviours = []struct {
 			now := time.Now().Unix()
 			write(w, 200, fmt.Sprintf(`{"access_token":"at%d","expires_in":%d}`, now/30, 30-now%30))
 		},
-		moments: []moment{{time.Second, "at31556160", ""}, {28 * time.Second, "at31556160", ""}, {3 * time.Second, "at31556161", ""}, {30 * time.Second, "at31556162", ""}},
-		never:   []string{"level=WARN msg=\"could not", "level=ERROR"},
+		moments: []moment{
+			{time.Second, "at31556160", ""},
+			{28 * time.Second, "at31556160", ""},
+			{3 * time.Second, "at31556161", ""},
+			{30 * time.Second, "at31556162", ""},
+		},
+		never: []string{"level=WARN msg=\"could not", "level=ERROR"},
 	},
 	{
 		name: "a JWT that is accepted once (Hydra)",
@@ -297,7 +304,8 @@ var behaviours = []struct {
 	{
 		name:   "thousands of policies (Vault)",
 		method: loginspec.MethodVault,
-		answer: says(200, `{"auth":{"client_token":"hvs.number1","lease_duration":600,"policies":["`+strings.Repeat(`team-with-a-long-name","`, 8000)+`last"]}}`),
+		answer: says(200, `{"auth":{"client_token":"hvs.number1","lease_duration":600,"policies":["`+
+			strings.Repeat(`team-with-a-long-name","`, 8000)+`last"]}}`),
 		moments: []moment{
 			{time.Second, "hvs.number1", ""},
 		},
@@ -355,15 +363,18 @@ var behaviours = []struct {
 			case r.PostFormValue("connector_id") != "kubernetes":
 				write(w, 400, `{"error":"invalid_request","error_description":"Requested connector does not exist."}`)
 			default:
-				write(w, 200, `{"access_token":"at","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"bearer","expires_in":86399}`)
+				write(w, 200, `{"access_token":"at","issued_token_type":"urn:ietf:params:oauth:token-type:access_token",`+
+					`"token_type":"bearer","expires_in":86399}`)
 			}
 		},
 		moments: []moment{{time.Second, "at", ""}},
 	},
 	{
 		name: "a long refusal whose end counts (Entra ID)",
-		answer: says(400, `{"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity record found for presented assertion subject '`+
-			strings.Repeat("x", 300)+`'. Trace ID: 11111111-2222-3333-4444-555555555555 Correlation ID: 66666666-7777-8888-9999-000000000000"}`),
+		answer: says(400, `{"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity record found for `+
+			`presented assertion subject '`+
+			strings.Repeat("x", 300)+`'. Trace ID: 11111111-2222-3333-4444-555555555555 Correlation ID: `+
+			`66666666-7777-8888-9999-000000000000"}`),
 		moments: []moment{{time.Second, "", ""}},
 		logged:  []string{"Correlation ID: 66666666-7777-8888-9999-000000000000"},
 	},

@@ -154,7 +154,8 @@ func TestADeadTokenIsNotReady(t *testing.T) {
 		pass(time.Minute)
 		f.party.set(func(p *party) { p.look, p.login = deadToken, unreachable })
 		pass(10 * time.Minute)
-		if ok, line := f.ready(); ok || !strings.HasPrefix(line, "not logged in any more: the token is not valid any more: could not log in") {
+		if ok, line := f.ready(); ok || !strings.HasPrefix(line,
+			"not logged in any more: the token is not valid any more: could not log in") {
 			t.Error(line)
 		}
 		f.party.set(func(p *party) { p.login = func() error { return nil } })

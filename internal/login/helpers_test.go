@@ -80,7 +80,8 @@ func (p *party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 	token := secret.Text(fmt.Sprintf("hvs.number%d", p.logins))
 	p.alive[token] = true
 	return exchange.Credential{
-		Token: token, Lease: p.lease, Assumed: p.assumed, Checkable: true, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service", Policies: p.policies,
+		Token: token, Lease: p.lease, Assumed: p.assumed, Checkable: true, Renewable: !p.batch, Revocable: !p.batch, TokenType: "service",
+		Policies: p.policies,
 	}, nil
 }
 
@@ -183,7 +184,8 @@ func (f *fixture) start(t *testing.T, change func(*Config)) *login {
 	config := Config{
 		Options: loginspec.Values{loginspec.Address: "https://v", loginspec.Mount: "jwt", loginspec.RequestTimeout: "1m"},
 		Method:  loginspec.MethodVault, Mode: loginspec.ModeSidecar,
-		JWTFile: filepath.Join(f.dir, "jwt"), OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatRaw, OutputMode: 0o440,
+		JWTFile: filepath.Join(f.dir, "jwt"), OutputFile: filepath.Join(f.dir, "token"), OutputFormat: loginspec.FormatRaw,
+		OutputMode:   0o440,
 		RevokeOnExit: true, LogLevel: slog.LevelDebug,
 	}
 	if change != nil {

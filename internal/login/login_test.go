@@ -80,7 +80,8 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	f := newFixture(t, nil)
 	address, bundle, _ := vaultServer(t)
 	config := f.config
-	config.Mode, config.Method, config.CABundle, config.LogFormat = loginspec.ModeInit, loginspec.MethodTokenExchange, bundle, loginspec.LogJSON
+	config.Mode, config.Method, config.CABundle, config.LogFormat = loginspec.ModeInit, loginspec.MethodTokenExchange, bundle,
+		loginspec.LogJSON
 	config.Options[loginspec.Address] = address + "/token"
 	var log testutil.Log
 	if err := Run(t.Context(), config, &log, nil); err != nil || f.token(t) != "at" {
@@ -91,7 +92,8 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	}
 	config.Options[loginspec.Issuer], config.Options[loginspec.Address] = config.Options[loginspec.Address], ""
 	config.Timeout = 2 * time.Second
-	if err := Run(t.Context(), config, &log, nil); err == nil || !strings.Contains(err.Error(), "could not read the metadata of the issuer at") {
+	if err := Run(t.Context(), config, &log, nil); err == nil ||
+		!strings.Contains(err.Error(), "could not read the metadata of the issuer at") {
 		t.Errorf("%v", err)
 	}
 }
@@ -138,7 +140,8 @@ func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	}
 	err := Run(t.Context(), config, &log, nil)
 	data, _ := os.ReadFile(config.TerminationLog)
-	if err == nil || string(data) != err.Error() || !strings.Contains(err.Error(), "could not log in to Vault at http://127.0.0.1:1: dial tcp") {
+	if err == nil || string(data) != err.Error() || !strings.Contains(err.Error(), "could not log in to Vault at http://127.0.0.1:1: "+
+		"dial tcp") {
 		t.Errorf("%v: %s", err, data)
 	}
 	if !log.Has("the connection is not encrypted") {

@@ -159,7 +159,8 @@ func TestADeletedIdentityLosesItsAccess(t *testing.T) {
 		f.rotate(t, "two")
 		pass(40 * time.Minute)
 		f.wantToken(t, "hvs.number1") // as long as it is valid
-		if ok, line := f.ready(); !ok || !strings.HasPrefix(line, `logged in, the token expires in 9m59s; but: could not log in to Vault at https://v: 400: "no" (attempt `) {
+		if ok, line := f.ready(); !ok || !strings.HasPrefix(line,
+			`logged in, the token expires in 9m59s; but: could not log in to Vault at https://v: 400: "no" (attempt `) {
 			t.Error(line)
 		}
 		pass(10 * time.Minute)
@@ -300,7 +301,10 @@ func countdown(p *party, life time.Duration) func() (exchange.Credential, error)
 			TokenType: "Bearer", Lease: (life - age).Truncate(time.Second),
 		}
 		if credential.Lease == 0 {
-			return credential, &failure.Error{Class: failure.Protocol, Verdict: failure.EndedToken, Doing: "log in", Cause: errors.New("ended")}
+			return credential, &failure.Error{
+				Class: failure.Protocol, Verdict: failure.EndedToken, Doing: "log in",
+				Cause: errors.New("ended"),
+			}
 		}
 		return credential, nil
 	}
@@ -520,7 +524,8 @@ func TestAFullDiskCostsNoLogins(t *testing.T) {
 		stop := f.run(t)
 		pass(time.Minute + 2*time.Second)
 		wantAsked(t, f, "0s login _one")
-		want := "not logged in yet: could not write the token to " + f.config.OutputFile + ": no space left on device (attempt 7, next in 17s)"
+		want := "not logged in yet: could not write the token to " + f.config.OutputFile +
+			": no space left on device (attempt 7, next in 17s)"
 		if _, line := f.ready(); line != want {
 			t.Error(line)
 		}
@@ -657,7 +662,8 @@ func TestTheModeInitGivesUp(t *testing.T) {
 		defer cancel()
 		f.party.set(func(p *party) { p.login = unreachable })
 		err = f.login.run(ctx)
-		if err == nil || !strings.HasPrefix(err.Error(), `ended by a signal before the login: could not log in`) || time.Since(f.party.started) < 24*time.Hour {
+		if err == nil || !strings.HasPrefix(err.Error(), `ended by a signal before the login: could not log in`) ||
+			time.Since(f.party.started) < 24*time.Hour {
 			t.Errorf("without a limit: %v", err)
 		}
 	})
@@ -676,7 +682,8 @@ func TestTheCAIsCopiedForTheWorkload(t *testing.T) {
 		stop := f.run(t)
 		pass(70 * time.Second) // the next attempt by itself would be at 127 s
 		f.party.questions()
-		if !f.output.Has(`msg="cannot access file" subject="certificate authorities" error="could not read the certificate authorities: open `) {
+		if !f.output.Has(`msg="cannot access file" subject="certificate authorities" error="could not read the certificate ` +
+			`authorities: open `) {
 			t.Error(f.output.String())
 		}
 		for i, ca := range []string{certificate(t), certificate(t)} {
@@ -772,7 +779,8 @@ func TestManyRenewalsLeaveNothingBehind(t *testing.T) {
 			t.Errorf("%d renewals, %d logins", renewals, f.party.logins)
 		}
 		if heap2 > heap1+64<<10 || goroutines2 > goroutines1 || descriptors2 > descriptors1 {
-			t.Errorf("heap %d, %d; goroutines %d, %d; descriptors %d, %d", heap1, heap2, goroutines1, goroutines2, descriptors1, descriptors2)
+			t.Errorf("heap %d, %d; goroutines %d, %d; descriptors %d, %d", heap1, heap2, goroutines1, goroutines2, descriptors1,
+				descriptors2)
 		}
 		if entries, _ := os.ReadDir(f.dir); len(entries) > 3 {
 			t.Errorf("files: %v", entries)

@@ -106,7 +106,8 @@ func TestTheListener(t *testing.T) {
 	r.update(func(r *report) { r.status.InPlace = true })
 	want("/readyz", 200, "logged in, the token does not expire\n")
 	want("/metrics", 200, "oidc_login_ready 1\n")
-	if _, err := listen(t.Context(), address, r, nil, log.Logger()); err == nil || !strings.HasPrefix(err.Error(), "could not serve metrics: listen tcp") {
+	if _, err := listen(t.Context(), address, r, nil, log.Logger()); err == nil ||
+		!strings.HasPrefix(err.Error(), "could not serve metrics: listen tcp") {
 		t.Errorf("%v", err)
 	}
 	stop()

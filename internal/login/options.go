@@ -211,7 +211,10 @@ func (c *checking) fit() {
 		text  string
 	}{
 		{given[loginspec.CAFile] && given[loginspec.CABundle], "--ca-file, --ca-bundle: only one of them can be given"},
-		{given[loginspec.CAOutputFile] && !given[loginspec.CAFile] && !given[loginspec.CABundle], "--ca-output-file: needs --ca-file or --ca-bundle"},
+		{
+			given[loginspec.CAOutputFile] && !given[loginspec.CAFile] && !given[loginspec.CABundle],
+			"--ca-output-file: needs --ca-file or --ca-bundle",
+		},
 		{
 			given[loginspec.CAOutputFile] && filepath.Clean(v[loginspec.CAOutputFile]) == filepath.Clean(v[loginspec.OutputFile]),
 			"--ca-output-file: is the output file",

@@ -34,9 +34,11 @@ func TestTheDefaults(t *testing.T) {
 		OutputFile: "/var/run/secrets/login/token", OutputFormat: "raw", OutputMode: 0o400, Timeout: 2 * time.Minute,
 		RevokeOnExit: true, TerminationLog: "/dev/termination-log", LogFormat: "text",
 		Options: loginspec.Values{
-			"method": "vault", "mode": "sidecar", "jwt-file": "/var/run/secrets/tokens/oidc-token", "address": "https://v:8200/x", "mount": "jwt",
+			"method": "vault", "mode": "sidecar", "jwt-file": "/var/run/secrets/tokens/oidc-token", "address": "https://v:8200/x",
+			"mount":          "jwt",
 			"check-interval": "5m", "output-file": "/var/run/secrets/login/token", "output-format": "raw", "output-mode": "0400",
-			"timeout": "2m", "request-timeout": "30s", "revoke-on-exit": "true", "termination-log": "/dev/termination-log", "log-format": "text", "log-level": "info",
+			"timeout": "2m", "request-timeout": "30s", "revoke-on-exit": "true", "termination-log": "/dev/termination-log",
+			"log-format": "text", "log-level": "info",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -50,18 +52,23 @@ func sets(t *testing.T) []loginspec.Values {
 	t.Helper()
 	return []loginspec.Values{
 		{
-			"method": "vault", "mode": "init", "jwt-file": "/jwt", "address": "http://v", "role": "r", "mount": "auth2/path", "namespace": "ns", "check-interval": "0",
+			"method": "vault", "mode": "init", "jwt-file": "/jwt", "address": "http://v", "role": "r", "mount": "auth2/path",
+			"namespace": "ns", "check-interval": "0",
 			"output-file": "/o", "output-format": "json", "output-mode": "0640", "ca-bundle": certificate(t), "ca-output-file": "/ca",
-			"client-cert": "/c", "client-key": "/k", "tls-server-name": "s", "redirect-hosts": "a b:8200", "timeout": "0s", "request-timeout": "5s",
-			"revoke-on-exit": "false", "listen-address": ":8080", "termination-log": "/t", "log-format": "json", "log-level": "debug",
+			"client-cert": "/c", "client-key": "/k", "tls-server-name": "s", "redirect-hosts": "a b:8200", "timeout": "0s",
+			"request-timeout": "5s",
+			"revoke-on-exit":  "false", "listen-address": ":8080", "termination-log": "/t", "log-format": "json", "log-level": "debug",
 		},
 		{
-			"method": "token-exchange", "issuer": "https://i/x", "client-id": "id", "client-auth": "basic", "client-secret-file": "/s", "scope": "a b",
-			"resource": "https://r/1 https://r/2", "target-audience": "x  y", "subject-token-type": "id_token", "requested-token-type": "urn:x:y",
-			"parameters": "a=b\nc=d=e", "body": "json", "lifetime": "1h", "jwt-use": "once", "ca-file": "/ca",
+			"method": "token-exchange", "issuer": "https://i/x", "client-id": "id", "client-auth": "basic", "client-secret-file": "/s",
+			"scope":    "a b",
+			"resource": "https://r/1 https://r/2", "target-audience": "x  y", "subject-token-type": "id_token",
+			"requested-token-type": "urn:x:y",
+			"parameters":           "a=b\nc=d=e", "body": "json", "lifetime": "1h", "jwt-use": "once", "ca-file": "/ca",
 		},
 		{
-			"method": "http", "address": "https://c/login?x=y", "http-method": "PUT", "jwt-field": "/auth/jwt", "parameters": "/auth/method=k8s", "body": "json",
+			"method": "http", "address": "https://c/login?x=y", "http-method": "PUT", "jwt-field": "/auth/jwt",
+			"parameters": "/auth/method=k8s", "body": "json",
 			"token-pointer": "/SecretID", "lifetime-pointer": "/ExpirationTime",
 		},
 	}
@@ -108,7 +115,8 @@ func TestOptionsAreRead(t *testing.T) {
 	}
 	want := Config{
 		Options: got.Options, Method: "vault", Mode: "init", JWTFile: "/jwt", OutputFile: "/o", OutputFormat: "json", OutputMode: 0o640,
-		CABundle: got.Options["ca-bundle"], CAOutputFile: "/ca", ListenAddress: ":8080", TerminationLog: "/t", LogFormat: "json", LogLevel: slog.LevelDebug,
+		CABundle: got.Options["ca-bundle"], CAOutputFile: "/ca", ListenAddress: ":8080", TerminationLog: "/t", LogFormat: "json",
+		LogLevel: slog.LevelDebug,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -166,8 +174,10 @@ func TestEverythingThatIsWrongIsReportedAtOnce(t *testing.T) {
 			"everything",
 			[]string{"OIDC_LOGIN_MODE=daemon", "OIDC_LOGIN_OUTPUT_MODE=0777", "OIDC_LOGIN_ADDRESS=vault:8200"},
 			[]string{
-				"--method=ldap", "--issuer=https://user:secret@i", "--mount=a/../b", "--output-format=yaml", "--ca-bundle=" + strings.Repeat("x", 100),
-				"--timeout=-1s", "--request-timeout=soon", "--revoke-on-exit=maybe", "--listen-address=8080", "--log-format=xml", "--log-level=info+1",
+				"--method=ldap", "--issuer=https://user:secret@i", "--mount=a/../b", "--output-format=yaml",
+				"--ca-bundle=" + strings.Repeat("x", 100),
+				"--timeout=-1s", "--request-timeout=soon", "--revoke-on-exit=maybe", "--listen-address=8080", "--log-format=xml",
+				"--log-level=info+1",
 				"--client-cert=/c", "--ca-file=/ca",
 			},
 			`--method: invalid value "ldap": must be vault, token-exchange, jwt-bearer, client-assertion or http
@@ -177,7 +187,7 @@ OIDC_LOGIN_ADDRESS: invalid value "vault:8200": must be a URL of at most 1024 by
 --mount: invalid value "a/../b": must be the path at which the auth method is mounted, such as jwt or teams/jwt
 --output-format: invalid value "yaml": must be raw, json or env
 OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 and with no more than 0644
---ca-bundle: invalid value "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…": must be certificates in PEM: 0 of 0 can be read
+--ca-bundle: invalid value "` + strings.Repeat("x", 80) + `…": must be certificates in PEM: 0 of 0 can be read
 --timeout: invalid value "-1s": must be a duration such as 90s or 2m, of at least 0s
 --request-timeout: invalid value "soon": must be a duration such as 90s or 2m, of at least 1s
 --revoke-on-exit: invalid value "maybe": must be "true" or "false"
@@ -235,7 +245,8 @@ OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 an
 		{
 			"parameters of the program itself", nil,
 			[]string{"--method=jwt-bearer", "--address=https://a", "--parameters=a=b\nscope=c"},
-			`--parameters: invalid value "a=b\nscope=c": must not have scope, which has an annotation of its own or is set by the login itself`,
+			`--parameters: invalid value "a=b\nscope=c": must not have scope, which has an annotation of its own or is set by the ` +
+				`login itself`,
 		},
 		{
 			"a body that GET has not", nil,
@@ -247,8 +258,16 @@ OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 an
 			[]string{"--method=http", "--address=https://a", "--jwt-field=/a/jwt", "--parameters=a=b"},
 			`--parameters: invalid value "a=b": a field is there twice, or is a value and has fields of its own: /a/jwt`,
 		},
-		{"write only", nil, []string{"--address=https://a", "--output-mode=0200"}, `--output-mode: invalid value "0200": must be an octal mode with 0400 and with no more than 0644`},
-		{"no mount", nil, []string{"--address=https://a", "--mount=/"}, `--mount: invalid value "/": must be the path at which the auth method is mounted, such as jwt or teams/jwt`},
+		{
+			"write only", nil,
+			[]string{"--address=https://a", "--output-mode=0200"},
+			`--output-mode: invalid value "0200": must be an octal mode with 0400 and with no more than 0644`,
+		},
+		{
+			"no mount", nil,
+			[]string{"--address=https://a", "--mount=/"},
+			`--mount: invalid value "/": must be the path at which the auth method is mounted, such as jwt or teams/jwt`,
+		},
 	} {
 		_, err := configOf(t, tt.environ, tt.args)
 		if err == nil {

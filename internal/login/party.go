@@ -59,9 +59,11 @@ func as[P exchanger](construct func(*exchange.Client, loginspec.Values) P) newPa
 func clientOf(c Config, ca *exchange.CA) *exchange.Client {
 	return &exchange.Client{
 		TLS: exchange.TLS{
-			CA: ca, CertFile: c.Options[loginspec.ClientCert], KeyFile: c.Options[loginspec.ClientKey], ServerName: c.Options[loginspec.TLSServerName],
+			CA: ca, CertFile: c.Options[loginspec.ClientCert], KeyFile: c.Options[loginspec.ClientKey],
+			ServerName: c.Options[loginspec.TLSServerName],
 		},
 		RedirectHosts: c.Options.Words(loginspec.RedirectHosts),
-		Timeout:       c.Options.Duration(loginspec.RequestTimeout), UserAgent: "oidc-login/" + version.Version(), Proxy: http.ProxyFromEnvironment,
+		Timeout:       c.Options.Duration(loginspec.RequestTimeout), UserAgent: "oidc-login/" + version.Version(),
+		Proxy: http.ProxyFromEnvironment,
 	}
 }

@@ -30,7 +30,10 @@ func TestEveryMethodHasAParty(t *testing.T) {
 // No other code names one, so that adding one changes nothing else.
 func TestNothingElseNamesAMethod(t *testing.T) {
 	root := filepath.Join("..", "..")
-	allowed := []string{"internal/loginspec", "internal/login/party.go", "internal/login/vault", "internal/login/oauth", "internal/login/httplogin"}
+	allowed := []string{
+		"internal/loginspec", "internal/login/party.go", "internal/login/vault", "internal/login/oauth",
+		"internal/login/httplogin",
+	}
 	for _, top := range []string{"cmd", "internal"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			name, _ := filepath.Rel(root, path)
@@ -69,7 +72,8 @@ func methodsIn(t *testing.T, path string) []string {
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && x.Name == "loginspec" && strings.HasPrefix(n.Sel.Name, "Method") && strings.Contains(constants, " "+n.Sel.Name+" ") {
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "loginspec" && strings.HasPrefix(n.Sel.Name, "Method") &&
+				strings.Contains(constants, " "+n.Sel.Name+" ") {
 				found = append(found, n.Sel.Name)
 			}
 		case *ast.BasicLit:

@@ -38,7 +38,10 @@ func TestALogLineIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.give = func() (exchange.Credential, error) {
-			return exchange.Credential{Token: "hvs.x", Lease: time.Hour, Policies: many, Warnings: many, TokenType: strings.Repeat("x", 1<<16)}, nil
+			return exchange.Credential{
+				Token: "hvs.x", Lease: time.Hour, Policies: many, Warnings: many,
+				TokenType: strings.Repeat("x", 1<<16),
+			}, nil
 		}
 		stop := f.run(t)
 		pass(time.Minute)

@@ -57,7 +57,10 @@ func TestRightsThatTokensLack(t *testing.T) {
 				f.party.set(func(p *party) { p.policies = []string{"default", "new"} })
 				pass(80 * time.Minute)
 			},
-			[]string{"0s login _one", "40m0s renew 1", "40m0.5s login _one", "1h20m0.5s login _one", "2h0m0.5s renew 3", "2h0m1s login _one"},
+			[]string{
+				"0s login _one", "40m0s renew 1", "40m0.5s login _one", "1h20m0.5s login _one", "2h0m0.5s renew 3",
+				"2h0m1s login _one",
+			},
 			map[string]int{noRenewal: 2},
 		},
 		{
@@ -89,7 +92,10 @@ func TestRightsThatTokensLack(t *testing.T) {
 				}
 				pass(time.Minute)
 			},
-			[]string{"0s login _one", "10m10s login _two", "20m10s login _tri", "20m10s revoke 1", "30m10s login four", "40m10s login five"},
+			[]string{
+				"0s login _one", "10m10s login _two", "20m10s login _tri", "20m10s revoke 1", "30m10s login four",
+				"40m10s login five",
+			},
 			map[string]int{noRevocation: 1},
 		},
 		{

@@ -126,7 +126,8 @@ const (
 	maxParametersSize = 16 << 10
 )
 
-var errParameters = fmt.Errorf("must be name=value, one a line, of at most %d lines and %d bytes, without control characters", maxParameters, maxParametersSize)
+var errParameters = fmt.Errorf("must be name=value, one a line, of at most %d lines and %d bytes, without control characters",
+	maxParameters, maxParametersSize)
 
 // areParameters takes parameters of a request, but for those of the reserved names.
 func areParameters(reserved ...string) func(string) error {

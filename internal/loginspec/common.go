@@ -102,11 +102,13 @@ var (
 		{
 			Key:     TokenKey,
 			Example: "jwt",
-			Help:    "The name of the token to exchange, default for the one without a name. If it is not given, that of the login's own name, or else the default one.",
+			Help: "The name of the token to exchange, default for the one without a name. If it is not given, that of the login's own " +
+				"name, or else the default one.",
 		},
 		{
-			Name: Mode, Key: ModeKey, Value: "MODE", Default: ModeSidecar, OneOf: []string{ModeSidecar, ModeInit}, Configurable: true, Written: true,
-			Help: "sidecar keeps the result fresh until it is told to end; init logs in once and ends.",
+			Name: Mode, Key: ModeKey, Value: "MODE", Default: ModeSidecar, OneOf: []string{ModeSidecar, ModeInit}, Configurable: true,
+			Written: true,
+			Help:    "sidecar keeps the result fresh until it is told to end; init logs in once and ends.",
 		},
 		{
 			Name: JWTFile, Value: "PATH", Default: "/var/run/secrets/tokens/oidc-token", Written: true,
@@ -147,7 +149,8 @@ var (
 		{
 			Key: CAConfigMapKey, Configurable: true,
 			Example: "vault-ca",
-			Help:    "The ConfigMap of the pod's namespace with the relying party's certificate authorities, as name or name/key; the key is ca.crt if it is not given.",
+			Help: "The ConfigMap of the pod's namespace with the relying party's certificate authorities, as name or name/key; the " +
+				"key is ca.crt if it is not given.",
 		},
 		{
 			Key: CASecretKey, Configurable: true,
@@ -157,7 +160,8 @@ var (
 		{
 			Key: CABundleKey, Configurable: true,
 			Example: "example.com/internal/v1",
-			Help:    "The same in a ClusterTrustBundle: the name of one that has no signer, signer/name, or signer for all of that signer's. It needs Kubernetes 1.37.",
+			Help: "The same in a ClusterTrustBundle: the name of one that has no signer, signer/name, or signer for all of that " +
+				"signer's. It needs Kubernetes 1.37.",
 		},
 		{
 			Name: CAFile, Value: "PATH", Written: true,

@@ -50,7 +50,8 @@ func keyTable() string {
 		if o.Key == "" || o.Key == loginspec.MethodKey {
 			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", o.Key, strings.Join(familiesOf(&o), ", "), help(&o), defaultOf(&o), exampleOf(&o))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", o.Key, strings.Join(familiesOf(&o), ", "), help(&o), defaultOf(&o),
+			exampleOf(&o))
 	}
 	return b.String()
 }

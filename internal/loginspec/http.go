@@ -26,8 +26,9 @@ var httpLogin = Method{
 			Help:    "The URL that the JWT is sent to, which may have a query.",
 		},
 		{
-			Name: HTTPMethod, Key: "login-http-method", Value: "METHOD", Default: "POST", OneOf: []string{"POST", "PUT", "GET"}, Configurable: true,
-			Help: "The method of the request.",
+			Name: HTTPMethod, Key: "login-http-method", Value: "METHOD", Default: "POST", OneOf: []string{"POST", "PUT", "GET"},
+			Configurable: true,
+			Help:         "The method of the request.",
 		},
 		{
 			Name: JWTField, Key: "login-jwt-field", Value: "FIELD", Check: isField, Configurable: true,

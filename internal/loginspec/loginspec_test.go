@@ -83,7 +83,8 @@ func TestRowsAreComplete(t *testing.T) {
 
 func checkMethod(t *testing.T, m *loginspec.Method) {
 	t.Helper()
-	if loginspec.MethodOf(m.Name) != m || m.Summary == "" || m.Family == "" || m.FileVariable == "" || m.TokenVariable == "" || len(m.Needs) == 0 {
+	if loginspec.MethodOf(m.Name) != m || m.Summary == "" || m.Family == "" || m.FileVariable == "" || m.TokenVariable == "" ||
+		len(m.Needs) == 0 {
 		t.Errorf("%s: incomplete", m.Name)
 	}
 	for _, name := range m.Needs {
@@ -134,34 +135,115 @@ func TestValidate(t *testing.T) {
 	}{
 		{"", loginspec.Mode, []string{"sidecar", "init"}, []string{"", "Init"}, "must be sidecar or init"},
 		{"", loginspec.OutputFormat, []string{"raw"}, []string{"yaml"}, "must be raw, json or env"},
-		{"", loginspec.OutputMode, []string{"0400", "644", "0440"}, []string{"", "0", "0200", "0777", "0666", "8", "-1"}, "must be an octal mode with 0400 and with no more than 0644"},
+		{
+			"", loginspec.OutputMode,
+			[]string{"0400", "644", "0440"},
+			[]string{"", "0", "0200", "0777", "0666", "8", "-1"},
+			"must be an octal mode with 0400 and with no more than 0644",
+		},
 		{"", loginspec.Timeout, []string{"0", "90s"}, []string{"", "90", "-1s"}, "must be a duration such as 90s or 2m, of at least 0s"},
 		{"", loginspec.RequestTimeout, []string{"1s"}, []string{"0", "999ms"}, "must be a duration such as 90s or 2m, of at least 1s"},
 		{"", loginspec.RevokeOnExit, []string{"true", "0", "F"}, []string{"", "no"}, `must be "true" or "false"`},
-		{"", loginspec.ListenAddress, []string{":1", "127.0.0.1:8080", "[::1]:0"}, []string{"", "1", ":x", ":65536", "::1:1"}, "must be host:port or :port"},
+		{
+			"", loginspec.ListenAddress,
+			[]string{":1", "127.0.0.1:8080", "[::1]:0"},
+			[]string{"", "1", ":x", ":65536", "::1:1"},
+			"must be host:port or :port",
+		},
 		{"", loginspec.LogLevel, []string{"debug", "WARN"}, []string{"", "info+1", "loud"}, "must be debug, info, warn or error"},
-		{"vault", loginspec.Address, []string{"https://v", "http://v:8200/a"}, []string{"https://v?a=b"}, "must not have a query or a fragment"},
-		{"vault", loginspec.Role, []string{"a", "a b/ü"}, []string{"", " a", "a\n", long}, "must be a text of 1 to 1024 bytes, without control characters and without white space at its ends"},
-		{"vault", loginspec.Mount, []string{"jwt", "a/b"}, []string{"/jwt", "jwt/", "..", "a/../b", "a?b"}, "must be the path at which the auth method is mounted, such as jwt or teams/jwt"},
-		{"vault", loginspec.Mount, nil, []string{"auth/jwt"}, "must be the path at which the auth method is mounted, without auth/ before it"},
-		{"token-exchange", loginspec.Address, []string{"https://s/token?p=a%20b"}, []string{"https://s/a%2fb?p"}, "must not hold escapes (%)"},
-		{"token-exchange", loginspec.Issuer, []string{"https://s/realms/a/"}, []string{"https://s?a"}, "must not have a query or a fragment"},
-		{"token-exchange", loginspec.SubjectTokenType, []string{"jwt", "id_token", "saml2", "urn:a:b", "https://a/b"}, []string{"", "JWT", "a b"}, "must be jwt, id_token, access_token, refresh_token, saml1, saml2 or a URI"},
-		{"token-exchange", loginspec.Lifetime, []string{"10s", "1h"}, []string{"", "0", "9s", "1d"}, "must be a duration such as 90s or 2m, of at least 10s"},
+		{
+			"vault", loginspec.Address,
+			[]string{"https://v", "http://v:8200/a"},
+			[]string{"https://v?a=b"},
+			"must not have a query or a fragment",
+		},
+		{
+			"vault", loginspec.Role,
+			[]string{"a", "a b/ü"},
+			[]string{"", " a", "a\n", long},
+			"must be a text of 1 to 1024 bytes, without control characters and without white space at its ends",
+		},
+		{
+			"vault", loginspec.Mount,
+			[]string{"jwt", "a/b"},
+			[]string{"/jwt", "jwt/", "..", "a/../b", "a?b"},
+			"must be the path at which the auth method is mounted, such as jwt or teams/jwt",
+		},
+		{
+			"vault", loginspec.Mount, nil,
+			[]string{"auth/jwt"},
+			"must be the path at which the auth method is mounted, without auth/ before it",
+		},
+		{
+			"token-exchange", loginspec.Address,
+			[]string{"https://s/token?p=a%20b"},
+			[]string{"https://s/a%2fb?p"},
+			"must not hold escapes (%)",
+		},
+		{
+			"token-exchange", loginspec.Issuer,
+			[]string{"https://s/realms/a/"},
+			[]string{"https://s?a"},
+			"must not have a query or a fragment",
+		},
+		{
+			"token-exchange", loginspec.SubjectTokenType,
+			[]string{"jwt", "id_token", "saml2", "urn:a:b", "https://a/b"},
+			[]string{"", "JWT", "a b"},
+			"must be jwt, id_token, access_token, refresh_token, saml1, saml2 or a URI",
+		},
+		{
+			"token-exchange", loginspec.Lifetime,
+			[]string{"10s", "1h"},
+			[]string{"", "0", "9s", "1d"},
+			"must be a duration such as 90s or 2m, of at least 10s",
+		},
 		{
 			"token-exchange", loginspec.Parameters,
 			[]string{"a=b", "a=", "\n a=b=c d\n\n/b=%&+ü\n"},
-			[]string{"", "\n", "a", "=b", "a b=c", "a=b\nc", "a=\x00", "/~2=b", strings.Repeat("a=b\n", 65), "a=" + strings.Repeat("b", 16<<10)},
+			[]string{
+				"", "\n", "a", "=b", "a b=c", "a=b\nc", "a=\x00", "/~2=b", strings.Repeat("a=b\n", 65),
+				"a=" + strings.Repeat("b", 16<<10),
+			},
 			"must be name=value, one a line, of at most 64 lines and 16384 bytes, without control characters",
 		},
-		{"token-exchange", loginspec.Parameters, nil, []string{"a=b\naudience=c"}, "must not have audience, which has an annotation of its own or is set by the login itself"},
+		{
+			"token-exchange", loginspec.Parameters, nil,
+			[]string{"a=b\naudience=c"},
+			"must not have audience, which has an annotation of its own or is set by the login itself",
+		},
 		{"token-exchange", loginspec.Parameters, nil, []string{"a=b\na=c"}, "must have a once"},
 		{"http", loginspec.Parameters, []string{"audience=b", "grant_type=c"}, nil, ""},
-		{"http", loginspec.JWTField, []string{"jwt", "a/b", "/a/b", "/a~1b"}, []string{"", "a b", "a=b", "/a~b"}, "must be the name of a field, or a JSON pointer such as /auth/jwt"},
-		{"http", loginspec.TokenPointer, []string{"/token", "/a/0/~0", "body"}, []string{"", "token", "/a~", "/a\n"}, "must be a JSON pointer, such as /data/token (RFC 6901), or body"},
-		{"http", loginspec.LifetimePointer, []string{"/"}, []string{"", "body"}, "must be a JSON pointer, such as /data/expires_in (RFC 6901)"},
-		{"", loginspec.RedirectHosts, []string{"a", "a:8200 b.example", "[::1]:1"}, []string{"", "https://a", "a/b", "*.a", "a:0", "u@a"}, "must be hosts, such as vault-0.vault-internal:8200, separated by spaces"},
-		{"token-exchange", loginspec.Resource, []string{"https://a urn:b"}, []string{"a", "https://a#", "https://a b"}, "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)"},
+		{
+			"http", loginspec.JWTField,
+			[]string{"jwt", "a/b", "/a/b", "/a~1b"},
+			[]string{"", "a b", "a=b", "/a~b"},
+			"must be the name of a field, or a JSON pointer such as /auth/jwt",
+		},
+		{
+			"http", loginspec.TokenPointer,
+			[]string{"/token", "/a/0/~0", "body"},
+			[]string{"", "token", "/a~", "/a\n"},
+			"must be a JSON pointer, such as /data/token (RFC 6901), or body",
+		},
+		{
+			"http", loginspec.LifetimePointer,
+			[]string{"/"},
+			[]string{"", "body"},
+			"must be a JSON pointer, such as /data/expires_in (RFC 6901)",
+		},
+		{
+			"", loginspec.RedirectHosts,
+			[]string{"a", "a:8200 b.example", "[::1]:1"},
+			[]string{"", "https://a", "a/b", "*.a", "a:0", "u@a"},
+			"must be hosts, such as vault-0.vault-internal:8200, separated by spaces",
+		},
+		{
+			"token-exchange", loginspec.Resource,
+			[]string{"https://a urn:b"},
+			[]string{"a", "https://a#", "https://a b"},
+			"must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)",
+		},
 	} {
 		all := loginspec.All()
 		if tt.method != "" {

@@ -116,7 +116,8 @@ func oauth(name, summary string, more ...Option) Method {
 			Example: "connector_id=kubernetes",
 			Help:    "Further parameters of the request, as name=value, one a line.",
 		},
-		bodyOption(BodyForm, "How the parameters are written: form (application/x-www-form-urlencoded), as the RFCs have it, or json."), lifetimeOption, jwtUseOption)
+		bodyOption(BodyForm, "How the parameters are written: form (application/x-www-form-urlencoded), as the RFCs have it, or json."),
+		lifetimeOption, jwtUseOption)
 	return m
 }
 
@@ -127,7 +128,8 @@ func clientAuth() []Option {
 			Name: ClientAuth, Key: "login-client-auth", Value: "HOW", Default: ClientAuthNone, Configurable: true,
 			OneOf: []string{ClientAuthNone, ClientAuthAssertion, ClientAuthBasic, ClientAuthPost, ClientAuthTLS},
 			Help: "How the client proves who it is: assertion, by the same JWT (RFC 7523 section 2.2); " +
-				"basic and post, by a secret, in a header or among the parameters (RFC 6749 section 2.3.1); tls, by a certificate (RFC 8705).",
+				"basic and post, by a secret, in a header or among the parameters (RFC 6749 section 2.3.1); tls, by a certificate " +
+				"(RFC 8705).",
 		},
 		{
 			Name: ClientSecretFile, Key: "login-client-secret", Value: "PATH", Secret: "client-secret", Configurable: true,
@@ -147,7 +149,8 @@ var (
 	lifetimeOption = Option{
 		Name: Lifetime, Key: "login-lifetime", Value: "DURATION", Check: isAtLeast(minLifetime), Configurable: true,
 		Example: "15m",
-		Help:    "How long the token lasts where neither the answer nor the token says so. Without it the token is replaced after 5 minutes, and never removed.",
+		Help: "How long the token lasts where neither the answer nor the token says so. Without it the token is replaced after 5 " +
+			"minutes, and never removed.",
 	}
 	jwtUseOption = Option{
 		Name: JWTUse, Key: "login-jwt-use", Value: "USE", Default: JWTMany, OneOf: []string{JWTMany, JWTOnce}, Configurable: true,

@@ -27,7 +27,13 @@ func TestOfControlGroup(t *testing.T) {
 		want int64
 	}{
 		{"version 2, in a container", limited, 128 * mib},
-		{"version 2, in a group", files(map[string]string{"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "134217728\n"}), 128 * mib},
+		{
+			"version 2, in a group", files(map[string]string{
+				"proc/self/cgroup":             "0::/a/b\n",
+				"sys/fs/cgroup/a/b/memory.max": "134217728\n",
+			}),
+			128 * mib,
+		},
 		{"version 2, no limit", files(map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}), 0},
 		{"version 1, in a container", files(map[string]string{
 			"proc/self/cgroup": version1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "134217728\n",

@@ -97,7 +97,8 @@ func (k checker) tokenMode(c *container, s shown, volume placement) {
 	}
 	made := k.pod.tokenFile(mode, user)
 	if want := annotatedMode(k.pod, s.view.token); made.fixed && want != nil && *want != made.mode {
-		k.warn("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or fsGroup is set",
+		k.warn("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or "+
+			"fsGroup is set",
 			*want, made.mode)
 		if later := (file{mode: *want, owner: root, group: root}); k.pod.security.fsGroup == nil && !k.pod.readable(later, c) {
 			k.warn("file-mode %04o makes the token unreadable to container %q "+
@@ -136,7 +137,8 @@ func (k checker) unreadableResult(c *container, v *view) {
 	if k.pod.readable(file, c) {
 		return
 	}
-	k.warn("container %q may not be able to read %s: it runs %s, and container %q, which was made for others, writes the file with mode %04o; "+
+	k.warn("container %q may not be able to read %s: it runs %s, and container %q, which was made for others, writes the file with "+
+		"mode %04o; "+
 		"leave it out with %s, or let all run as one user",
 		c.name, v.login.Path(), k.pod.runsAs(c), v.containerName, file.mode, v.key(annotations.SkipContainers))
 }
@@ -149,7 +151,8 @@ func (k checker) changedUser(c *container, old *Pod) {
 		return
 	}
 	k.warn("debug container %q does not run as the user of the pod's containers: from their next renewal on, "+
-		"token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen", c.name)
+		"token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen",
+		c.name)
 }
 
 // scopes warns of container names that the pod does not have, and of modes on

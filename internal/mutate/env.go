@@ -42,7 +42,10 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 	}
 	for _, v := range t.Variables {
 		if v.Name != t.Env {
-			variables = append(variables, newVariable(variable{name: v.Name, value: literal(v.Value), annotation: t.Annotation(annotations.Audience), yields: true}))
+			variables = append(variables, newVariable(variable{
+				name: v.Name, value: literal(v.Value),
+				annotation: t.Annotation(annotations.Audience), yields: true,
+			}))
 		}
 	}
 	return variables
@@ -50,7 +53,10 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 
 // loginVariable is the variable that holds a result's path.
 func loginVariable(l *annotations.Login) variable {
-	return newVariable(variable{name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv), yields: !l.Has(annotations.LoginEnv)})
+	return newVariable(variable{
+		name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv),
+		yields: !l.Has(annotations.LoginEnv),
+	})
 }
 
 // clientVariables are those by which the relying party's own clients find it, the
@@ -72,7 +78,10 @@ func clientVariables(l *annotations.Login, settings LoginContainer) []variable {
 			value = l.CAPath()
 		}
 		if value != "" {
-			variables = append(variables, newVariable(variable{name: c.Name, value: literal(value), annotation: l.Annotation(key), yields: true}))
+			variables = append(variables, newVariable(variable{
+				name: c.Name, value: literal(value), annotation: l.Annotation(key),
+				yields: true,
+			}))
 		}
 	}
 	return variables
@@ -168,7 +177,8 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 	case kept:
 		p.f.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("env").Index(last).Child("name"), annotations.Shorten(e.name), message(
-				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation, v.value))
+				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation,
+				v.value))
 		})
 	}
 	return true, kept

@@ -10,7 +10,8 @@ func TestDebugContainers(t *testing.T) {
 	t.Parallel()
 	const (
 		running = "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [" + tokenMount + "]}, {name: worker}]\n"
-		noToken = `debug container "dbg" gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change`
+		noToken = `debug container "dbg" gets no token: the pod was created without a volume for it, and the volumes of a running pod ` +
+			`cannot change`
 		mountIt = "/spec/ephemeralContainers/0/volumeMounts"
 		setIt   = "/spec/ephemeralContainers/0/env"
 	)
@@ -23,21 +24,36 @@ func TestDebugContainers(t *testing.T) {
 		warnings    []string
 		errs        []string
 	}{
-		"gets the token":                     {spec: running, added: "[{name: dbg}]", paths: []string{mountIt, setIt}},
-		"gets what its target gets":          {keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg, targetContainerName: app}]", paths: []string{mountIt, setIt}},
-		"does not get what its target lacks": {keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]"},
-		"is skipped with its target":         {keys: keys{"skip-containers": "worker"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]"},
+		"gets the token": {spec: running, added: "[{name: dbg}]", paths: []string{mountIt, setIt}},
+		"gets what its target gets": {
+			keys: keys{"containers": "app"}, spec: running,
+			added: "[{name: dbg, targetContainerName: app}]", paths: []string{mountIt, setIt},
+		},
+		"does not get what its target lacks": {
+			keys: keys{"containers": "app"}, spec: running,
+			added: "[{name: dbg, targetContainerName: worker}]",
+		},
+		"is skipped with its target": {
+			keys: keys{"skip-containers": "worker"}, spec: running,
+			added: "[{name: dbg, targetContainerName: worker}]",
+		},
 		"is out of scope without a target": {
 			keys: keys{"containers": "app"}, spec: running, added: "[{name: dbg}]",
-			warnings: []string{`debug container "dbg" gets no token: the annotations name other containers; kubectl debug --target=CONTAINER shows it what CONTAINER sees`},
+			warnings: []string{`debug container "dbg" gets no token: the annotations name other containers; kubectl debug ` +
+				`--target=CONTAINER shows it what CONTAINER sees`},
 		},
 		"is newer than the configuration's lifetime": {
-			spec:  "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, expirationSeconds: 7200}}]}}]\ncontainers: [{name: app}]\n",
+			spec: "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, " +
+				"expirationSeconds: 7200}}]}}]\ncontainers: [{name: app}]\n",
 			added: "[{name: dbg}]", paths: []string{mountIt, setIt},
 		},
-		"is named itself":   {keys: keys{"containers": "app,dbg"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]", paths: []string{mountIt, setIt}},
+		"is named itself": {
+			keys: keys{"containers": "app,dbg"}, spec: running, added: "[{name: dbg, targetContainerName: worker}]",
+			paths: []string{mountIt, setIt},
+		},
 		"is skipped itself": {keys: keys{"skip-containers": "dbg"}, spec: running, added: "[{name: dbg, targetContainerName: app}]"},
-		"keeps what it has": {spec: running, added: "[{name: dbg, volumeMounts: [" + tokenMount + "], env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]"},
+		"keeps what it has": {spec: running, added: "[{name: dbg, volumeMounts: [" + tokenMount +
+			"], env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]"},
 		"keeps other things": {
 			spec: running, added: "[{name: dbg, volumeMounts: [{name: a, mountPath: /a}], env: [{name: A}]}]",
 			paths: []string{mountIt + "/-", setIt + "/-"},
@@ -49,13 +65,15 @@ func TestDebugContainers(t *testing.T) {
 		},
 		"nothing is added": {spec: running, old: "[{name: old}]", added: "[{name: old}]"},
 		"the volume has another name": {
-			spec:  "volumes: [{name: a, emptyDir: {}}, {name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]\n",
+			spec: "volumes: [{name: a, emptyDir: {}}, {name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\ncontainers: [{name: app}]\n",
 			added: "[{name: dbg}]",
 			paths: []string{mountIt, setIt},
 		},
 		"the pod has no volume": {spec: "containers: [{name: app}]\n", added: "[{name: dbg}]", warnings: []string{noToken}},
 		"the pod's volume holds another token": {
-			spec:  "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: bao, path: oidc-token}}]}}]\ncontainers: [{name: app}]\n",
+			spec: "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: bao, path: " +
+				"oidc-token}}]}}]\ncontainers: [{name: app}]\n",
 			added: "[{name: dbg}]", warnings: []string{noToken},
 		},
 		// A part would mislead whoever debugs.
@@ -70,7 +88,8 @@ func TestDebugContainers(t *testing.T) {
 			warnings: []string{noToken},
 		},
 		"a user who may not read": {
-			spec:  "volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app, securityContext: {runAsUser: 0}}, {name: b}]\n",
+			spec: "volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\ncontainers: [{name: app, securityContext: {runAsUser: 0}}, {name: b}]\n",
 			added: "[{name: dbg, securityContext: {runAsUser: 1000}}]",
 			paths: []string{mountIt, setIt},
 			warnings: []string{`container "dbg" may not be able to read /var/run/secrets/tokens: it runs as user 1000, ` +
@@ -85,7 +104,8 @@ func TestDebugContainers(t *testing.T) {
 				`container "dbg" may not be able to read /var/run/secrets/tokens: it runs as user 1001, ` +
 					`and the file has mode 0600, user 1000 and group 0; set fsGroup or oidc-injector.io/file-mode`,
 				`debug container "dbg" does not run as the user of the pod's containers: from their next renewal on, ` +
-					`token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen`,
+					`token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does ` +
+					`not happen`,
 			},
 		},
 		"the path is mounted": {

@@ -38,7 +38,8 @@ func TestHeldPaths(t *testing.T) {
 			"if that is right, name it in oidc-injector.io/skip-containers, and if not, in oidc-injector.io/containers", container, volume)
 	}
 	held := func(index int, container, volume string) string {
-		return fmt.Sprintf(`spec.containers[%d].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container %q already mounts volume %q here`,
+		return fmt.Sprintf(`spec.containers[%d].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens": container %q `+
+			`already mounts volume %q here`,
 			index, container, volume) + heldSuffix
 	}
 	for name, test := range map[string]struct {
@@ -60,7 +61,10 @@ func TestHeldPaths(t *testing.T) {
 			options: mesh, keys: keys{"containers": "istio-init"}, containers: []string{"istio-init"},
 		},
 		"a known container need not be skipped": {options: mesh, keys: keys{"skip-containers": "istio-proxy"}, containers: []string{"app"}},
-		"a known container that comes later":    {options: mesh, keys: keys{"skip-containers": "istio-validation"}, containers: []string{"app"}},
+		"a known container that comes later": {
+			options: mesh, keys: keys{"skip-containers": "istio-validation"},
+			containers: []string{"app"},
+		},
 		"nobody would get the token": {
 			options: options, keys: keys{"skip-containers": "app,istio-init,linkerd-init"},
 			errs: []string{held(1, "istio-proxy", "istio-token"), held(2, "linkerd-proxy", "linkerd-identity-token")},
@@ -69,7 +73,8 @@ func TestHeldPaths(t *testing.T) {
 			options: mesh, keys: keys{"skip-containers": "app"}, warnings: []string{`no container of the pod gets token "default"`},
 		},
 		"another path is free": {
-			options: options, keys: keys{"mount-path": "/run/vault"}, containers: []string{"istio-init", "linkerd-init", "app", "istio-proxy", "linkerd-proxy"},
+			options: options, keys: keys{"mount-path": "/run/vault"},
+			containers: []string{"istio-init", "linkerd-init", "app", "istio-proxy", "linkerd-proxy"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +90,8 @@ func TestHeldPaths(t *testing.T) {
 // TestMountPoints has what lies in our directory, and what it lies in.
 func TestMountPoints(t *testing.T) {
 	t.Parallel()
-	const inner = `container "app" mounts volume "v" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only directory: the container could not start`
+	const inner = `container "app" mounts volume "v" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only ` +
+		`directory: the container could not start`
 	pod := func(volume, mount string) string {
 		return "volumes: [{name: v, " + volume + "}]\ncontainers: [{name: app, " + mount + "}]"
 	}
@@ -96,22 +102,57 @@ func TestMountPoints(t *testing.T) {
 		warnings []string
 		errs     []string
 	}{
-		"a Secret inside":                    {spec: pod("secret: {secretName: a}", mount("/var/run/secrets/tokens/a", ""))},
-		"an emptyDir inside":                 {spec: pod("emptyDir: {}", mount("/var/run/secrets/tokens/a/b", ""))},
-		"a part of a volume inside":          {spec: pod("emptyDir: {}", mount("/var/run/secrets/tokens/a", ", subPath: x")), errs: []string{at(0, "/var/run/secrets/tokens/a") + inner}},
-		"a Secret over the file":             {spec: pod("secret: {secretName: a}", mount("/var/run/secrets/tokens/oidc-token", "")), errs: []string{at(0, "/var/run/secrets/tokens/oidc-token") + `container "app" mounts volume "v" over the file of token "default", which nobody could read then: choose another path, or another oidc-injector.io/token-file`}},
-		"the termination message, around":    {spec: pod("emptyDir: {}", "terminationMessagePath: /var/run/secrets"), errs: []string{termination("/var/run/secrets")}},
-		"a second token inside":              {spec: pod("emptyDir: {}", "ports: []"), keys: keys{"audience.b": "b", "mount-path.b": "/var/run/secrets/tokens/b"}},
-		"a token around":                     {spec: pod("emptyDir: {}", "ports: []"), keys: keys{"mount-path": "/t/a", "audience.b": "b", "mount-path.b": "/t"}},
-		"a writable directory around":        {spec: pod("emptyDir: {}", mount("/var/run", ""))},
-		"a Secret inside, by the other name": {spec: pod("secret: {secretName: a}", mount("/run/secrets/tokens/a", "")), warnings: []string{`container "app" mounts volume "v" at /run/secrets/tokens/a, which lies in /var/run/secrets/tokens where /var/run is a link to /run: the container may not start, or not find what is there; write both paths the same way`}},
-		"a Secret around, by the other name": {spec: pod("secret: {secretName: a}", mount("/run/secrets", "")), warnings: []string{`container "app": /var/run/secrets/tokens of token "default" lies in volume "v" at /run/secrets where /var/run is a link to /run: the container may not start; write both paths the same way`}},
-		"a Secret there, by the other name":  {spec: pod("secret: {secretName: a}", mount("/run/secrets/tokens", "")), errs: []string{at(0, "/run/secrets/tokens") + `container "app" already mounts volume "v" here` + heldSuffix}},
-		"another directory, alike":           {spec: pod("secret: {secretName: a}", mount("/run/secrets/tokens-a", ""))},
-		"Windows knows no links":             {spec: "os: {name: windows}\n" + pod("secret: {secretName: a}", mount("/run/secrets/tokens", ""))},
+		"a Secret inside":    {spec: pod("secret: {secretName: a}", mount("/var/run/secrets/tokens/a", ""))},
+		"an emptyDir inside": {spec: pod("emptyDir: {}", mount("/var/run/secrets/tokens/a/b", ""))},
+		"a part of a volume inside": {
+			spec: pod("emptyDir: {}", mount("/var/run/secrets/tokens/a", ", subPath: x")),
+			errs: []string{at(0, "/var/run/secrets/tokens/a") + inner},
+		},
+		"a Secret over the file": {
+			spec: pod("secret: {secretName: a}", mount("/var/run/secrets/tokens/oidc-token", "")),
+			errs: []string{at(0, "/var/run/secrets/tokens/oidc-token") +
+				`container "app" mounts volume "v" over the file of token "default", which nobody could read then: choose another path, ` +
+				`or another oidc-injector.io/token-file`},
+		},
+		"the termination message, around": {
+			spec: pod("emptyDir: {}", "terminationMessagePath: /var/run/secrets"),
+			errs: []string{termination("/var/run/secrets")},
+		},
+		"a second token inside": {
+			spec: pod("emptyDir: {}", "ports: []"),
+			keys: keys{"audience.b": "b", "mount-path.b": "/var/run/secrets/tokens/b"},
+		},
+		"a token around": {
+			spec: pod("emptyDir: {}", "ports: []"),
+			keys: keys{"mount-path": "/t/a", "audience.b": "b", "mount-path.b": "/t"},
+		},
+		"a writable directory around": {spec: pod("emptyDir: {}", mount("/var/run", ""))},
+		"a Secret inside, by the other name": {
+			spec: pod("secret: {secretName: a}", mount("/run/secrets/tokens/a", "")),
+			warnings: []string{`container "app" mounts volume "v" at /run/secrets/tokens/a, which lies in /var/run/secrets/tokens where ` +
+				`/var/run is a link to /run: the container may not start, or not find what is there; write both paths the same way`},
+		},
+		"a Secret around, by the other name": {
+			spec: pod("secret: {secretName: a}", mount("/run/secrets", "")),
+			warnings: []string{`container "app": /var/run/secrets/tokens of token "default" lies in volume "v" at /run/secrets where ` +
+				`/var/run is a link to /run: the container may not start; write both paths the same way`},
+		},
+		"a Secret there, by the other name": {
+			spec: pod("secret: {secretName: a}", mount("/run/secrets/tokens", "")),
+			errs: []string{at(0, "/run/secrets/tokens") + `container "app" already mounts volume "v" here` + heldSuffix},
+		},
+		"another directory, alike": {spec: pod("secret: {secretName: a}", mount("/run/secrets/tokens-a", ""))},
+		"Windows knows no links": {spec: "os: {name: windows}\n" +
+			pod("secret: {secretName: a}", mount("/run/secrets/tokens", ""))},
 		"the termination message, elsewhere": {spec: pod("emptyDir: {}", "terminationMessagePath: /dev/termination-log")},
-		"the termination message, there":     {spec: pod("emptyDir: {}", "terminationMessagePath: /run/secrets/tokens"), errs: []string{termination("/run/secrets/tokens")}},
-		"the termination message, inside":    {spec: pod("emptyDir: {}", "terminationMessagePath: /var/run/secrets/tokens/log"), errs: []string{termination("/var/run/secrets/tokens/log")}},
+		"the termination message, there": {
+			spec: pod("emptyDir: {}", "terminationMessagePath: /run/secrets/tokens"),
+			errs: []string{termination("/run/secrets/tokens")},
+		},
+		"the termination message, inside": {
+			spec: pod("emptyDir: {}", "terminationMessagePath: /var/run/secrets/tokens/log"),
+			errs: []string{termination("/var/run/secrets/tokens/log")},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,7 +171,8 @@ func at(mount int, path string) string {
 }
 
 func termination(path string) string {
-	return fmt.Sprintf("spec.containers[0].terminationMessagePath: Invalid value: %q: is a file that cannot lie in /var/run/secrets/tokens, "+
+	return fmt.Sprintf("spec.containers[0].terminationMessagePath: Invalid value: %q: is a file that cannot lie in "+
+		"/var/run/secrets/tokens, "+
 		`which oidc-injector.io/audience makes a read-only directory, nor around it: container "app" could not start`, path)
 }
 
@@ -141,28 +183,31 @@ func TestWindowsPods(t *testing.T) {
 		return "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [" + terms + "]}}}\n"
 	}
 	term := func(operator, values string) string {
-		return "{matchExpressions: [{key: kubernetes.io/arch, operator: In, values: [amd64]}, {key: kubernetes.io/os, operator: " + operator + ", values: [" + values + "]}]}"
+		return "{matchExpressions: [{key: kubernetes.io/arch, operator: In, values: [amd64]}, {key: kubernetes.io/os, operator: " +
+			operator + ", values: [" + values + "]}]}"
 	}
 	for name, test := range map[string]struct {
 		spec    string
 		windows bool
 	}{
-		"spec.os":                           {"os: {name: windows}\n", true},
-		"the node selector":                 {"nodeSelector: {a: b, kubernetes.io/os: windows}\n", true},
-		"the node selector, beta":           {"nodeSelector: {beta.kubernetes.io/os: windows}\n", true},
-		"the node selector, another label":  {"nodeSelector: {example.com/os: windows}\n", false},
-		"a host process":                    {"securityContext: {windowsOptions: {hostProcess: true}}\n", true},
-		"no host process":                   {"securityContext: {windowsOptions: {hostProcess: false}}\n", false},
-		"affinity":                          {affinity(term("In", "windows")), true},
-		"affinity in each alternative":      {affinity(term("In", "windows") + "," + term("NotIn", "linux")), true},
-		"affinity in one of two":            {affinity(term("In", "windows") + ",{matchExpressions: [{key: a, operator: Exists}]}"), false},
-		"affinity beside a field":           {affinity(term("In", "windows") + ",{matchFields: [{key: metadata.name, operator: In, values: [a]}]}"), false},
+		"spec.os":                          {"os: {name: windows}\n", true},
+		"the node selector":                {"nodeSelector: {a: b, kubernetes.io/os: windows}\n", true},
+		"the node selector, beta":          {"nodeSelector: {beta.kubernetes.io/os: windows}\n", true},
+		"the node selector, another label": {"nodeSelector: {example.com/os: windows}\n", false},
+		"a host process":                   {"securityContext: {windowsOptions: {hostProcess: true}}\n", true},
+		"no host process":                  {"securityContext: {windowsOptions: {hostProcess: false}}\n", false},
+		"affinity":                         {affinity(term("In", "windows")), true},
+		"affinity in each alternative":     {affinity(term("In", "windows") + "," + term("NotIn", "linux")), true},
+		"affinity in one of two":           {affinity(term("In", "windows") + ",{matchExpressions: [{key: a, operator: Exists}]}"), false},
+		"affinity beside a field": {affinity(term("In", "windows") +
+			",{matchFields: [{key: metadata.name, operator: In, values: [a]}]}"), false},
 		"affinity beside what matches none": {affinity(term("In", "windows") + ",{matchExpressions: []},{}"), true},
 		"affinity to both":                  {affinity(term("In", "windows, linux")), false},
 		"affinity against Windows":          {affinity(term("NotIn", "windows")), false},
 		"affinity by existence":             {affinity(term("Exists", "")), false},
 		"affinity without terms":            {affinity(""), false},
-		"affinity that is only preferred":   {"affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, preference: " + term("In", "windows") + "}]}}\n", false},
+		"affinity that is only preferred": {"affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, " +
+			"preference: " + term("In", "windows") + "}]}}\n", false},
 		"spec.os counts more than the rest": {"os: {name: linux}\nnodeSelector: {kubernetes.io/os: windows}\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,24 +235,30 @@ func TestQualityOfService(t *testing.T) {
 	usual := `{"limits":{"memory":"32Mi"},"requests":{"cpu":"5m","memory":"16Mi"}}`
 	equal := `{"limits":{"cpu":"100m","memory":"32Mi"},"requests":{"cpu":"100m","memory":"32Mi"}}`
 	for name, test := range map[string]struct{ spec, want string }{
-		"best effort":                      {"containers: [{name: app}]", usual},
-		"burstable":                        {"containers: [{name: app, " + burstable + "}]", usual},
-		"guaranteed":                       {"containers: [{name: app, " + guaranteed + "}]", equal},
-		"guaranteed by limits alone":       {"containers: [{name: app, " + limitsOnly + "}]", equal},
-		"guaranteed, init containers, too": {"initContainers: [{name: i, " + guaranteed + "}]\ncontainers: [{name: app, " + guaranteed + "}]", equal},
-		"one container has no limits":      {"initContainers: [{name: i}]\ncontainers: [{name: app, " + guaranteed + "}]", usual},
-		"one container is burstable":       {"containers: [{name: app, " + guaranteed + "}, {name: b, " + burstable + "}]", usual},
-		"only memory":                      {"containers: [{name: app, resources: {limits: {memory: 1Gi}, requests: {memory: 1Gi}}}]", usual},
-		"limits of nothing":                {"containers: [{name: app, resources: {limits: {cpu: 0, memory: 1Gi}}}]", usual},
-		"a quantity beyond all measure":    {"containers: [{name: app, resources: {limits: {cpu: 1e10000000, memory: 1Gi}, requests: {cpu: 1}}}]", usual},
-		"more digits than a word holds":    {"containers: [{name: app, resources: {limits: {cpu: '1234567890123456789', memory: 1Gi}}}]", usual},
-		"the pod names all":                {"resources: {limits: {cpu: 1, memory: 1Gi}}\ncontainers: [{name: app, " + guaranteed + "}]", `{}`},
-		"the pod names memory":             {"resources: {requests: {memory: 1Gi}}\ncontainers: [{name: app}]", `{}`},
-		"the pod names nothing":            {"resources: {}\ncontainers: [{name: app, " + guaranteed + "}]", equal},
+		"best effort":                {"containers: [{name: app}]", usual},
+		"burstable":                  {"containers: [{name: app, " + burstable + "}]", usual},
+		"guaranteed":                 {"containers: [{name: app, " + guaranteed + "}]", equal},
+		"guaranteed by limits alone": {"containers: [{name: app, " + limitsOnly + "}]", equal},
+		"guaranteed, init containers, too": {"initContainers: [{name: i, " + guaranteed + "}]\ncontainers: [{name: app, " + guaranteed +
+			"}]", equal},
+		"one container has no limits": {"initContainers: [{name: i}]\ncontainers: [{name: app, " + guaranteed + "}]", usual},
+		"one container is burstable":  {"containers: [{name: app, " + guaranteed + "}, {name: b, " + burstable + "}]", usual},
+		"only memory":                 {"containers: [{name: app, resources: {limits: {memory: 1Gi}, requests: {memory: 1Gi}}}]", usual},
+		"limits of nothing":           {"containers: [{name: app, resources: {limits: {cpu: 0, memory: 1Gi}}}]", usual},
+		"a quantity beyond all measure": {"containers: [{name: app, resources: {limits: {cpu: 1e10000000, memory: 1Gi}, requests: " +
+			"{cpu: 1}}}]", usual},
+		"more digits than a word holds": {
+			"containers: [{name: app, resources: {limits: {cpu: '1234567890123456789', memory: 1Gi}}}]",
+			usual,
+		},
+		"the pod names all":     {"resources: {limits: {cpu: 1, memory: 1Gi}}\ncontainers: [{name: app, " + guaranteed + "}]", `{}`},
+		"the pod names memory":  {"resources: {requests: {memory: 1Gi}}\ncontainers: [{name: app}]", `{}`},
+		"the pod names nothing": {"resources: {}\ncontainers: [{name: app, " + guaranteed + "}]", equal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := create(t, keys{"audience": "vault", "login": "vault", "login-address": "https://vault.example.com:8200"}.pod(t, test.spec))
+			got := create(t, keys{"audience": "vault", "login": "vault", "login-address": "https://vault.example.com:8200"}.pod(t,
+				test.spec))
 			expect(t, "errors", nil, got.Errors)
 			resources, err := json.Marshal(typed(t, got.Pod).Spec.InitContainers[0].Resources)
 			if err != nil || string(resources) != test.want {
@@ -230,7 +281,8 @@ func TestClientVariables(t *testing.T) {
 	}{
 		"beside envFrom": {
 			env: []string{"VAULT_TOKEN_FILE", "VAULT_ADDR"},
-			warnings: []string{`container "app" has envFrom: VAULT_ADDR and the like of login "default" win over the variables that come from there; ` +
+			warnings: []string{`container "app" has envFrom: VAULT_ADDR and the like of login "default" win over the variables that come ` +
+				`from there; ` +
 				`set oidc-injector.io/login-client-env to "false" if they are to stay`},
 		},
 		"switched off": {keys: keys{"login-client-env": "false"}, env: []string{"VAULT_TOKEN_FILE"}},
@@ -262,7 +314,8 @@ func TestNothingOfAPodIsRepeatedAtLength(t *testing.T) {
 	raw := keys{"audience": "vault", "containers": "app", "env": "TOKEN"}.pod(t, `
 volumes: [{name: `+long+`, emptyDir: {}}, {name: oidc-token, secret: {secretName: `+long+`}}]
 containers:
-- {name: app, terminationMessagePath: /run/secrets/tokens/`+long+`, env: [{name: TOKEN, value: `+long+`}], volumeMounts: [{name: `+long+`, mountPath: /var/run/secrets/tokens/`+long+`, subPath: x}]}
+- {name: app, terminationMessagePath: /run/secrets/tokens/`+long+`, env: [{name: TOKEN, value: `+long+`}], volumeMounts: [{name: `+long+
+		`, mountPath: /var/run/secrets/tokens/`+long+`, subPath: x}]}
 - {name: b, volumeMounts: [{name: `+long+`, mountPath: /var/run/secrets/tokens}]}
 `)
 	got := create(t, raw)
@@ -279,7 +332,8 @@ containers:
 func TestALongName(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int][]string{63: nil, 64: {"spec.initContainers[0].name: Too long: may not be more than 63 bytes"}} {
-		got := create(t, keys{"audience": "vault"}.pod(t, "initContainers: [{name: "+strings.Repeat("x", n)+"}]\ncontainers: [{name: app}]"))
+		got := create(t, keys{"audience": "vault"}.pod(t, "initContainers: [{name: "+strings.Repeat("x", n)+"}]\ncontainers: "+
+			"[{name: app}]"))
 		expect(t, "errors", want, got.Errors)
 	}
 }
@@ -327,7 +381,8 @@ func TestDebuggingAProxy(t *testing.T) {
 func TestManySourcesAndMounts(t *testing.T) {
 	t.Parallel()
 	source := `{"serviceAccountToken":{"path":"oidc-token","audience":"` + strings.Repeat("b", 200) + `"}}`
-	raw := []byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"` + strings.Repeat("b", 199) + `c"}},"spec":{"volumes":[{"name":"v","projected":{"sources":[` +
+	raw := []byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"` + strings.Repeat("b", 199) +
+		`c"}},"spec":{"volumes":[{"name":"v","projected":{"sources":[` +
 		strings.TrimSuffix(strings.Repeat(source+",", 9900), ",") + `]}}],"containers":[{"name":"app","volumeMounts":[` +
 		strings.TrimSuffix(strings.Repeat(`{"name":"v","mountPath":"/run/secrets/tokens"},`, 9900), ",") + `]}]}}`)
 	if got := create(t, raw); len(got.Errors) != 1 {

@@ -262,7 +262,8 @@ func (k checker) loginContainer(p *plan, l login) {
 	if child, value, how := k.difference(l); how != "" {
 		k.fail(func() *field.Error {
 			return field.Invalid(c.field().Child(child), annotations.Shorten(value), message(
-				"container %q is not the login container that annotation %s asks for: %s; rename or remove the container", c.name, wanted, how))
+				"container %q is not the login container that annotation %s asks for: %s; rename or remove the container", c.name, wanted,
+				how))
 		})
 		return
 	}

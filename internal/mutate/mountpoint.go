@@ -29,7 +29,8 @@ func checkMountPoint(pod *Pod, c *container, v *view, f *findings) {
 		return
 	}
 	// The runtime mounts a file there.
-	if at := annotations.CanonicalPath(c.terminationPath, pod.OS); annotations.Within(at, v.directory) || annotations.Within(v.directory, at) {
+	if at := annotations.CanonicalPath(c.terminationPath, pod.OS); annotations.Within(at, v.directory) ||
+		annotations.Within(v.directory, at) {
 		f.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("terminationMessagePath"), annotations.Shorten(c.terminationPath), message(
 				"is a file that cannot lie in %s, which %s makes a read-only directory, nor around it: container %q could not start",
@@ -63,7 +64,8 @@ func checkOuter(pod *Pod, c *container, m *mount, v *view, f *findings) {
 		// The API server refuses a mount without a volume, in its own words.
 	case m.readOnly && !volume.api || volume.readOnly || volume.api && m.partial:
 		f.warn("container %q: %s of %s lies inside volume %q, which is mounted read-only at %s: "+
-			"the container cannot start unless the volume has that directory; choose another %s", c.name, v.path, v.what(), m.volume, m.path, v.pathKey())
+			"the container cannot start unless the volume has that directory; choose another %s", c.name, v.path, v.what(), m.volume,
+			m.path, v.pathKey())
 	case volume.api && !nested(pod, v.path, m.path):
 		f.warn("container %q: %s of %s lies in volume %q at %s where /var/run is a link to /run: the container may not start; "+
 			"write both paths the same way", c.name, v.path, v.what(), m.volume, m.path)
@@ -88,7 +90,8 @@ func heldError(v *view, c *container, m *mount) *field.Error {
 		wanted += " (" + describe(v.token) + ")"
 	}
 	return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
-		"container %q already mounts volume %q here, but annotation %s wants %s here: choose another %s, or leave the container out with %s or %s",
+		"container %q already mounts volume %q here, but annotation %s wants %s here: choose another %s, or leave the container out with "+
+			"%s or %s",
 		c.name, m.volume, v.askedBy(), wanted, v.pathKey(), v.key(annotations.Containers), v.key(annotations.SkipContainers)))
 }
 

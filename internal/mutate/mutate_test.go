@@ -17,16 +17,19 @@ import (
 
 // What a container of the default token has: written as people write it.
 const (
-	tokenVolume = `{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, expirationSeconds: 3600, path: oidc-token}}]}}`
-	tokenMount  = `{name: oidc-token, mountPath: /var/run/secrets/tokens}`
+	tokenVolume = `{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, expirationSeconds: 3600, path: ` +
+		`oidc-token}}]}}`
+	tokenMount = `{name: oidc-token, mountPath: /var/run/secrets/tokens}`
 )
 
 func TestScenarioPodGetsWhatPeopleWriteByHand(t *testing.T) {
 	t.Parallel()
 	got := create(t, keys{"audience": "vault", "expiration": "2h"}.pod(t, "containers: [{name: app}]"))
-	want := `[{"op":"add","path":"/spec/volumes","value":[{"name":"oidc-token","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":7200,"path":"oidc-token"}}]}}]},` +
+	want := `[{"op":"add","path":"/spec/volumes","value":[{"name":"oidc-token",` +
+		`"projected":{"sources":[{"serviceAccountToken":{"audience":"vault","expirationSeconds":7200,"path":"oidc-token"}}]}}]},` +
 		`{"op":"add","path":"/spec/containers/0/volumeMounts","value":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]},` +
-		`{"op":"add","path":"/metadata/annotations/oidc-injector.io~1status","value":"{\"version\":\"v0.0.0-test\",\"tokens\":[\"default\"],\"containers\":[\"app\"]}"}]`
+		`{"op":"add","path":"/metadata/annotations/oidc-injector.io~1status","value":"{\"version\":\"v0.0.0-test\",` +
+		`\"tokens\":[\"default\"],\"containers\":[\"app\"]}"}]`
 	if diff := cmp.Diff(want, string(got.Patch)); diff != "" {
 		t.Errorf("patch (-want +got):\n%s", diff)
 	}
@@ -40,9 +43,12 @@ func TestScenarioPodGetsWhatPeopleWriteByHand(t *testing.T) {
 func TestFileMode(t *testing.T) {
 	t.Parallel()
 	const (
-		byImage   = `container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, and the file has mode %s; set fsGroup or oidc-injector.io/file-mode`
-		byUser    = `container "app" may not be able to read /var/run/secrets/tokens: it runs as user 1000, and the file has mode %s; set fsGroup or oidc-injector.io/file-mode`
-		noEffect  = "file-mode %s has no effect: the kubelet writes tokens with mode %s where all containers run as one user or fsGroup is set"
+		byImage = `container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, and the file has ` +
+			`mode %s; set fsGroup or oidc-injector.io/file-mode`
+		byUser = `container "app" may not be able to read /var/run/secrets/tokens: it runs as user 1000, and the file has mode %s; set ` +
+			`fsGroup or oidc-injector.io/file-mode`
+		noEffect = "file-mode %s has no effect: the kubelet writes tokens with mode %s where all containers run as one user or " +
+			"fsGroup is set"
 		bystander = ", {name: bystander, securityContext: {runAsUser: 4000}}"
 	)
 	app := func(securityContext string) string {
@@ -54,34 +60,83 @@ func TestFileMode(t *testing.T) {
 		mode       string
 		warnings   []string
 	}{
-		"an unknown user needs the default":             {spec: app("{}"), mode: "default"},
-		"another user than root needs the default":      {spec: app("{runAsUser: 1000}"), mode: "default"},
-		"the pod's user needs the default":              {spec: "securityContext: {runAsUser: 1000}\n" + app("{}"), mode: "default"},
-		"root owns the file":                            {spec: app("{runAsUser: 0}"), mode: "0400"},
-		"the container's user wins over the pod's":      {spec: "securityContext: {runAsUser: 1000}\n" + app("{runAsUser: 0}"), mode: "0400"},
-		"the root group may read":                       {spec: app("{runAsUser: 1000, runAsGroup: 0}"), mode: "0440"},
-		"the root group of an unknown user may read":    {spec: app("{runAsGroup: 0}"), mode: "0440"},
-		"the pod's root group may read":                 {spec: "securityContext: {runAsGroup: 0}\n" + app("{runAsUser: 1000}"), mode: "0440"},
-		"the container's group wins over the pod's":     {spec: "securityContext: {runAsGroup: 0}\n" + app("{runAsUser: 1000, runAsGroup: 7}"), mode: "default"},
-		"the root group as a further one":               {spec: "securityContext: {supplementalGroups: [7, 0]}\n" + app("{runAsUser: 1000}"), mode: "0440"},
-		"root and the root group":                       {spec: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: b, securityContext: {runAsUser: 1000, runAsGroup: 0}}" + bystander + "]", mode: "0440"},
-		"root and another user":                         {spec: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: b, securityContext: {runAsUser: 1000}}]", mode: "default"},
-		"an init container counts":                      {spec: "initContainers: [{name: b, securityContext: {runAsUser: 1000}}]\n" + app("{runAsUser: 0}"), mode: "default"},
-		"one user: the kubelet decides":                 {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}, {name: b}]", mode: "default"},
-		"one user, root: the kubelet decides":           {spec: "securityContext: {runAsUser: 0}\ncontainers: [{name: app}]", mode: "default"},
-		"fsGroup: the kubelet decides":                  {spec: "securityContext: {fsGroup: 2000}\n" + app("{runAsUser: 0}"), mode: "default"},
-		"Windows has no modes":                          {spec: "os: {name: windows}\n" + app("{runAsUser: 0}"), mode: "default"},
-		"an annotation decides":                         {spec: app("{}"), annotation: "0444", mode: "0444"},
-		"an annotation that suits the group":            {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0440", mode: "0440"},
-		"an annotation that shuts out an unknown user":  {spec: app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(byImage, "0400, user 0 and group 0")}},
-		"an annotation that shuts out a user":           {spec: app("{runAsUser: 1000}"), annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(byUser, "0440, user 0 and group 0")}},
-		"an annotation without effect: one user":        {spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]", annotation: "0440", mode: "0440", warnings: []string{fmt.Sprintf(noEffect, "0440", "0600"), `file-mode 0440 makes the token unreadable to container "app" as soon as somebody adds a debug container that runs as another user`}},
-		"an annotation without effect: fsGroup":         {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0400", mode: "0400", warnings: []string{fmt.Sprintf(noEffect, "0400", "0640")}},
-		"an annotation that says what the kubelet does": {spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0640", mode: "0640"},
-		"an annotation that shuts out the root group":   {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0404", mode: "0404", warnings: []string{fmt.Sprintf(byUser, "0404, user 0 and group 0")}},
-		"Windows by the node selector has no modes":     {spec: "nodeSelector: {kubernetes.io/os: windows}\n" + app("{runAsUser: 0}"), mode: "default"},
-		"Linux by name counts more than a selector":     {spec: "os: {name: linux}\nnodeSelector: {kubernetes.io/os: windows}\n" + app("{runAsUser: 0}"), mode: "0400"},
-		"an annotation on Windows":                      {spec: "os: {name: windows}\n" + app("{}"), annotation: "0400", mode: "default", warnings: []string{"oidc-injector.io/file-mode: file modes have no effect on Windows"}},
+		"an unknown user needs the default":        {spec: app("{}"), mode: "default"},
+		"another user than root needs the default": {spec: app("{runAsUser: 1000}"), mode: "default"},
+		"the pod's user needs the default":         {spec: "securityContext: {runAsUser: 1000}\n" + app("{}"), mode: "default"},
+		"root owns the file":                       {spec: app("{runAsUser: 0}"), mode: "0400"},
+		"the container's user wins over the pod's": {
+			spec: "securityContext: {runAsUser: 1000}\n" + app("{runAsUser: 0}"),
+			mode: "0400",
+		},
+		"the root group may read":                    {spec: app("{runAsUser: 1000, runAsGroup: 0}"), mode: "0440"},
+		"the root group of an unknown user may read": {spec: app("{runAsGroup: 0}"), mode: "0440"},
+		"the pod's root group may read": {
+			spec: "securityContext: {runAsGroup: 0}\n" + app("{runAsUser: 1000}"),
+			mode: "0440",
+		},
+		"the container's group wins over the pod's": {spec: "securityContext: {runAsGroup: 0}\n" +
+			app("{runAsUser: 1000, runAsGroup: 7}"), mode: "default"},
+		"the root group as a further one": {spec: "securityContext: {supplementalGroups: [7, 0]}\n" +
+			app("{runAsUser: 1000}"), mode: "0440"},
+		"root and the root group": {spec: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: b, " +
+			"securityContext: {runAsUser: 1000, runAsGroup: 0}}" + bystander + "]", mode: "0440"},
+		"root and another user": {spec: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: b, " +
+			"securityContext: {runAsUser: 1000}}]", mode: "default"},
+		"an init container counts": {spec: "initContainers: [{name: b, securityContext: {runAsUser: 1000}}]\n" +
+			app("{runAsUser: 0}"), mode: "default"},
+		"one user: the kubelet decides": {
+			spec: "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}, {name: b}]",
+			mode: "default",
+		},
+		"one user, root: the kubelet decides": {
+			spec: "securityContext: {runAsUser: 0}\ncontainers: [{name: app}]",
+			mode: "default",
+		},
+		"fsGroup: the kubelet decides": {
+			spec: "securityContext: {fsGroup: 2000}\n" + app("{runAsUser: 0}"),
+			mode: "default",
+		},
+		"Windows has no modes":               {spec: "os: {name: windows}\n" + app("{runAsUser: 0}"), mode: "default"},
+		"an annotation decides":              {spec: app("{}"), annotation: "0444", mode: "0444"},
+		"an annotation that suits the group": {spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0440", mode: "0440"},
+		"an annotation that shuts out an unknown user": {
+			spec: app("{}"), annotation: "0400", mode: "0400",
+			warnings: []string{fmt.Sprintf(byImage, "0400, user 0 and group 0")},
+		},
+		"an annotation that shuts out a user": {
+			spec: app("{runAsUser: 1000}"), annotation: "0440", mode: "0440",
+			warnings: []string{fmt.Sprintf(byUser, "0440, user 0 and group 0")},
+		},
+		"an annotation without effect: one user": {
+			spec:       "securityContext: {runAsUser: 1000}\ncontainers: [{name: app}]",
+			annotation: "0440", mode: "0440", warnings: []string{
+				fmt.Sprintf(noEffect, "0440", "0600"),
+				`file-mode 0440 makes the token unreadable to container "app" as soon as somebody adds a debug container that runs as ` +
+					`another user`,
+			},
+		},
+		"an annotation without effect: fsGroup": {
+			spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0400",
+			mode: "0400", warnings: []string{fmt.Sprintf(noEffect, "0400", "0640")},
+		},
+		"an annotation that says what the kubelet does": {
+			spec: "securityContext: {fsGroup: 2000}\n" + app("{}"), annotation: "0640",
+			mode: "0640",
+		},
+		"an annotation that shuts out the root group": {
+			spec: app("{runAsUser: 1000, runAsGroup: 0}"), annotation: "0404", mode: "0404",
+			warnings: []string{fmt.Sprintf(byUser, "0404, user 0 and group 0")},
+		},
+		"Windows by the node selector has no modes": {
+			spec: "nodeSelector: {kubernetes.io/os: windows}\n" + app("{runAsUser: 0}"),
+			mode: "default",
+		},
+		"Linux by name counts more than a selector": {spec: "os: {name: linux}\nnodeSelector: {kubernetes.io/os: windows}\n" +
+			app("{runAsUser: 0}"), mode: "0400"},
+		"an annotation on Windows": {
+			spec: "os: {name: windows}\n" + app("{}"), annotation: "0400", mode: "default",
+			warnings: []string{"oidc-injector.io/file-mode: file modes have no effect on Windows"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +173,8 @@ func typed(t *testing.T, raw []byte) *corev1.Pod {
 
 // heldSuffix is the rest of an error about a mount where the default token is to be.
 const heldSuffix = `, but annotation oidc-injector.io/audience wants token "default" (oidc-token with audience "vault" for 3600 s) here: ` +
-	`choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or oidc-injector.io/skip-containers`
+	`choose another oidc-injector.io/mount-path, or leave the container out with oidc-injector.io/containers or ` +
+	`oidc-injector.io/skip-containers`
 
 // TestConflicts shows what is said where a pod contradicts its annotations.
 func TestConflicts(t *testing.T) {
@@ -126,10 +182,13 @@ func TestConflicts(t *testing.T) {
 	const (
 		emptyDir  = "volumes: [{name: data, emptyDir: {}}]\n"
 		otherName = `container "app" already mounts volume "data" here` + heldSuffix
-		taken     = `this name belongs to the volume that annotation oidc-injector.io/audience asks for (oidc-token with audience "vault" for 3600 s), but the pod has another volume of this name: rename it`
-		mountAt   = "spec.containers[0].volumeMounts[0].mountPath: Invalid value: "
-		variable  = `container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`
-		hidden    = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only directory: the container could not start`
+		taken     = `this name belongs to the volume that annotation oidc-injector.io/audience asks for (oidc-token with audience ` +
+			`"vault" for 3600 s), but the pod has another volume of this name: rename it`
+		mountAt  = "spec.containers[0].volumeMounts[0].mountPath: Invalid value: "
+		variable = `container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be ` +
+			`/var/run/secrets/tokens/oidc-token: remove one of them`
+		hidden = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only ` +
+			`directory: the container could not start`
 	)
 	source := func(source string) string {
 		return "volumes: [{name: oidc-token, projected: {sources: [" + source + "]}}]\ncontainers: [{name: app}]"
@@ -140,17 +199,31 @@ func TestConflicts(t *testing.T) {
 		spec string
 		errs []string
 	}{
-		"a volume of our name and another kind":        {spec: "volumes: [{name: oidc-token, emptyDir: {}}]\ncontainers: [{name: app}]", errs: volume},
-		"a volume of our name, another audience":       {spec: source("{serviceAccountToken: {audience: bao, path: oidc-token}}"), errs: volume},
-		"a volume of our name, no audience":            {spec: source("{serviceAccountToken: {path: oidc-token}}"), errs: volume},
-		"a volume of our name, another file":           {spec: source("{serviceAccountToken: {audience: vault, path: token}}"), errs: volume},
-		"a volume of our name, another expiration":     {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token, expirationSeconds: 3601}}"), errs: volume},
-		"a volume of our name, a further token":        {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token}}, {serviceAccountToken: {audience: a, path: a}}"), errs: volume},
-		"a volume of our name, a further source":       {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token}}, {configMap: {name: a}}"), errs: volume},
-		"a volume of our name, a source of the future": {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token}}, {future: {}}"), errs: volume},
-		"a volume of our name, nothing in it":          {spec: source(""), errs: volume},
+		"a volume of our name and another kind": {
+			spec: "volumes: [{name: oidc-token, emptyDir: {}}]\ncontainers: [{name: app}]",
+			errs: volume,
+		},
+		"a volume of our name, another audience": {
+			spec: source("{serviceAccountToken: {audience: bao, path: oidc-token}}"),
+			errs: volume,
+		},
+		"a volume of our name, no audience": {spec: source("{serviceAccountToken: {path: oidc-token}}"), errs: volume},
+		"a volume of our name, another file": {
+			spec: source("{serviceAccountToken: {audience: vault, path: token}}"),
+			errs: volume,
+		},
+		"a volume of our name, another expiration": {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token, " +
+			"expirationSeconds: 3601}}"), errs: volume},
+		"a volume of our name, a further token": {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token}}, " +
+			"{serviceAccountToken: {audience: a, path: a}}"), errs: volume},
+		"a volume of our name, a further source": {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token}}, " +
+			"{configMap: {name: a}}"), errs: volume},
+		"a volume of our name, a source of the future": {spec: source("{serviceAccountToken: {audience: vault, path: oidc-token}}, " +
+			"{future: {}}"), errs: volume},
+		"a volume of our name, nothing in it": {spec: source(""), errs: volume},
 		"a volume of our name, in another case": {
-			spec: "volumes: [{name: oidc-token, Projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]",
+			spec: "volumes: [{name: oidc-token, Projected: {sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\ncontainers: [{name: app}]",
 			errs: volume,
 		},
 		"a volume of our name, once for all its containers": {
@@ -166,15 +239,18 @@ func TestConflicts(t *testing.T) {
 			errs: []string{mountAt + `"var/run//secrets/tokens/": ` + otherName},
 		},
 		"a part of the right volume": {
-			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: oidc-token}]}]",
+			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: " +
+				"/var/run/secrets/tokens, subPath: oidc-token}]}]",
 			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a computed part of the right volume": {
-			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: '', subPathExpr: $(A)}]}]",
+			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: " +
+				"/var/run/secrets/tokens, subPath: '', subPathExpr: $(A)}]}]",
 			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a part, and an empty expression behind": {
-			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /var/run/secrets/tokens, subPath: a, subPathExpr: ''}]}]",
+			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: " +
+				"/var/run/secrets/tokens, subPath: a, subPathExpr: ''}]}]",
 			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a device": {
@@ -182,25 +258,30 @@ func TestConflicts(t *testing.T) {
 			errs: []string{`spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/var/run/secrets/tokens": ` + otherName},
 		},
 		"a part of a volume inside ours": {
-			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: x, mountPath: /x}, {name: data, mountPath: /var/run/secrets/tokens/data, subPath: a}]}]",
+			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: x, mountPath: /x}, {name: data, mountPath: " +
+				"/var/run/secrets/tokens/data, subPath: a}]}]",
 			errs: []string{`spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/var/run/secrets/tokens/data": ` + hidden},
 		},
 		"two tokens are wanted": {
 			keys: keys{"audience.aws": "sts", "expiration.aws": "2h"},
 			spec: emptyDir + "initContainers: [{name: app, volumeMounts: [{name: data, mountPath: /var/run/secrets/tokens-aws}]}]",
-			errs: []string{`spec.initContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens-aws": container "app" already mounts volume "data" here, ` +
+			errs: []string{`spec.initContainers[0].volumeMounts[0].mountPath: Invalid value: "/var/run/secrets/tokens-aws": container ` +
+				`"app" already mounts volume "data" here, ` +
 				`but annotation oidc-injector.io/audience.aws wants token "aws" (oidc-token with audience "sts" for 7200 s) here: ` +
-				`choose another oidc-injector.io/mount-path.aws, or leave the container out with oidc-injector.io/containers.aws or oidc-injector.io/skip-containers.aws`},
+				`choose another oidc-injector.io/mount-path.aws, or leave the container out with oidc-injector.io/containers.aws or ` +
+				`oidc-injector.io/skip-containers.aws`},
 		},
 		"the volume has another mode": {
 			keys: keys{"file-mode": "0400"},
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app}, {name: b}]",
-			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the token already, but annotation oidc-injector.io/file-mode wants mode 0400`},
+			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the token already, ` +
+				`but annotation oidc-injector.io/file-mode wants mode 0400`},
 		},
 		"the mounted volume has another mode": {
 			keys: keys{"file-mode": "0400"},
 			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [" + tokenMount + "]}]",
-			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the token already, but annotation oidc-injector.io/file-mode wants mode 0400`},
+			errs: []string{`spec.volumes[0].projected.defaultMode: Invalid value: "0644": volume "oidc-token" holds the token already, ` +
+				`but annotation oidc-injector.io/file-mode wants mode 0400`},
 		},
 		"the variable has another value": {
 			keys: keys{"env": "TOKEN"},
@@ -219,7 +300,8 @@ func TestConflicts(t *testing.T) {
 		},
 		"the variable is right, and comes from elsewhere": {
 			keys: keys{"env": "TOKEN"},
-			spec: "containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]",
+			spec: "containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token, valueFrom: {fieldRef: " +
+				"{fieldPath: metadata.name}}}]}]",
 			errs: []string{`spec.containers[0].env[0].name: Invalid value: "TOKEN": ` + variable},
 		},
 		"the variable is right, and wrong behind": {
@@ -248,19 +330,36 @@ func TestWhatIsRightStays(t *testing.T) {
 		keys keys
 		spec string
 	}{
-		"as people write it":              {nil, "volumes: [" + tokenVolume + "]\n" + mounted},
-		"the API server's defaults":       {nil, "volumes: [{name: oidc-token, projected: {defaultMode: 420, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
-		"null means absent":               {nil, "volumes: [{name: oidc-token, emptyDir: null, projected: {defaultMode: null, sources: [{configMap: null, serviceAccountToken: {audience: vault, expirationSeconds: null, path: oidc-token}}]}}]\n" + mounted},
-		"another name":                    {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
-		"a slash more and readOnly":       {nil, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, readOnly: true, mountPath: /var/run/secrets/tokens/}]}]"},
-		"fields of the future":            {nil, "volumes: [{name: oidc-token, x: 1, projected: {x: 2, sources: [{x: 3, serviceAccountToken: {x: 4, audience: vault, path: oidc-token}}]}}]\n" + mounted},
-		"what shows more than the token":  {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: b, path: b}}, {serviceAccountToken: {audience: vault, path: oidc-token}}, {configMap: {name: a}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
-		"the directory by its other name": {nil, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /run/secrets/tokens}]}]"},
-		"a variable":                      {keys{"env": "TOKEN"}, "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}], volumeMounts: [" + tokenMount + "]}]"},
-		"a mode that the kubelet lets":    {keys{"file-mode": "0444"}, "volumes: [{name: oidc-token, projected: {defaultMode: 0444, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"as people write it": {nil, "volumes: [" + tokenVolume + "]\n" + mounted},
+		"the API server's defaults": {nil, "volumes: [{name: oidc-token, projected: {defaultMode: 420, sources: " +
+			"[{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"null means absent": {nil, "volumes: [{name: oidc-token, emptyDir: null, projected: {defaultMode: null, sources: " +
+			"[{configMap: null, serviceAccountToken: {audience: vault, expirationSeconds: null, path: oidc-token}}]}}]\n" + mounted},
+		"another name": {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, " +
+			"path: oidc-token}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
+		"a slash more and readOnly": {nil, "volumes: [" + tokenVolume +
+			"]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, readOnly: true, mountPath: /var/run/secrets/tokens/}]}]"},
+		"fields of the future": {nil, "volumes: [{name: oidc-token, x: 1, projected: {x: 2, sources: [{x: 3, " +
+			"serviceAccountToken: {x: 4, audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"what shows more than the token": {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: b, path: " +
+			"b}}, {serviceAccountToken: {audience: vault, path: oidc-token}}, {configMap: {name: a}}]}}]\ncontainers: [{name: app, " +
+			"volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
+		"the directory by its other name": {nil, "volumes: [" + tokenVolume +
+			"]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /run/secrets/tokens}]}]"},
+		"a variable": {
+			keys{"env": "TOKEN"},
+			"volumes: [" + tokenVolume + "]\ncontainers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}], " +
+				"volumeMounts: [" + tokenMount + "]}]",
+		},
+		"a mode that the kubelet lets": {
+			keys{"file-mode": "0444"},
+			"volumes: [{name: oidc-token, projected: {defaultMode: 0444, sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\n" + mounted,
+		},
 		"Windows": {
 			keys{"mount-path": `C:\Tokens`},
-			"os: {name: windows}\nvolumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: 'c:/tokens'}]}]",
+			"os: {name: windows}\nvolumes: [" + tokenVolume +
+				"]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: 'c:/tokens'}]}]",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,13 +389,30 @@ func TestPartsThatAreThereAreNotAddedAgain(t *testing.T) {
 		spec  string
 		paths []string
 	}{
-		"the volume":               {"volumes: [" + tokenVolume + "]\ncontainers: [{name: app}]", []string{"/spec/containers/0/volumeMounts", "/spec/containers/0/env", status}},
-		"the volume and the mount": {"volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [" + tokenMount + "]}]", []string{"/spec/containers/0/env", status}},
-		"the variable":             {"containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]", []string{"/spec/volumes", "/spec/containers/0/volumeMounts", status}},
-		"other things":             {"volumes: [{name: a}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /a}], env: [{name: A}]}]", []string{"/spec/volumes/-", "/spec/containers/0/volumeMounts/-", "/spec/containers/0/env/-", status}},
-		"a mount of no volume":     {"containers: [{name: app, volumeMounts: [" + tokenMount + "]}]", []string{"/spec/containers/0/env", status}},
-		"one of two containers":    {"volumes: [" + tokenVolume + "]\ncontainers: [{name: app}, {name: b, volumeMounts: [" + tokenMount + "]}]", []string{"/spec/containers/0/volumeMounts", "/spec/containers/0/env", "/spec/containers/1/env", status}},
-		"a container that is null": {"containers: [null, {name: app}]", []string{"/spec/volumes", "/spec/containers/1/volumeMounts", "/spec/containers/1/env", status}},
+		"the volume": {
+			"volumes: [" + tokenVolume + "]\ncontainers: [{name: app}]",
+			[]string{"/spec/containers/0/volumeMounts", "/spec/containers/0/env", status},
+		},
+		"the volume and the mount": {
+			"volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [" + tokenMount + "]}]",
+			[]string{"/spec/containers/0/env", status},
+		},
+		"the variable": {
+			"containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]",
+			[]string{"/spec/volumes", "/spec/containers/0/volumeMounts", status},
+		},
+		"other things": {"volumes: [{name: a}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /a}], env: " +
+			"[{name: A}]}]", []string{"/spec/volumes/-", "/spec/containers/0/volumeMounts/-", "/spec/containers/0/env/-", status}},
+		"a mount of no volume": {
+			"containers: [{name: app, volumeMounts: [" + tokenMount + "]}]",
+			[]string{"/spec/containers/0/env", status},
+		},
+		"one of two containers": {"volumes: [" + tokenVolume + "]\ncontainers: [{name: app}, {name: b, volumeMounts: [" + tokenMount +
+			"]}]", []string{"/spec/containers/0/volumeMounts", "/spec/containers/0/env", "/spec/containers/1/env", status}},
+		"a container that is null": {
+			"containers: [null, {name: app}]",
+			[]string{"/spec/volumes", "/spec/containers/1/volumeMounts", "/spec/containers/1/env", status},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -312,9 +428,11 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	const noWorker = `oidc-injector.io/containers: the pod has no container "worker"`
 	inside := func(volume, mount string) string {
-		return "volumes: [{name: a, " + volume + "}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets" + mount + "}]}]"
+		return "volumes: [{name: a, " + volume + "}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets" +
+			mount + "}]}]"
 	}
-	cannotStart := []string{`container "app": /var/run/secrets/tokens of token "default" lies inside volume "a", which is mounted read-only at /var/run/secrets: ` +
+	cannotStart := []string{`container "app": /var/run/secrets/tokens of token "default" lies inside volume "a", which is mounted ` +
+		`read-only at /var/run/secrets: ` +
 		`the container cannot start unless the volume has that directory; choose another oidc-injector.io/mount-path`}
 	for name, test := range map[string]struct {
 		keys     keys
@@ -332,8 +450,16 @@ func TestWarnings(t *testing.T) {
 			"containers: [{name: app}]",
 			[]string{`oidc-injector.io/skip-containers.b: the pod has no container "worker"`},
 		},
-		"every container is skipped":     {keys{"skip-containers": "app"}, "containers: [{name: app}]", []string{`no container of the pod gets token "default"`}},
-		"init containers are containers": {keys{"containers": "worker"}, "initContainers: [{name: worker}]\ncontainers: [{name: app}]", nil},
+		"every container is skipped": {
+			keys{"skip-containers": "app"},
+			"containers: [{name: app}]",
+			[]string{`no container of the pod gets token "default"`},
+		},
+		"init containers are containers": {
+			keys{"containers": "worker"},
+			"initContainers: [{name: worker}]\ncontainers: [{name: app}]",
+			nil,
+		},
 		"a profile may name containers that most pods lack": {
 			keys{"profile": "vault"}, "containers: [{name: app}]", nil,
 		},
@@ -357,19 +483,23 @@ func TestWarnings(t *testing.T) {
 			nil, "containers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets, readOnly: true}]}]", nil,
 		},
 		"next to a read-only volume": {
-			nil, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets/tok}]}]", nil,
+			nil, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: " +
+				"/var/run/secrets/tok}]}]", nil,
 		},
 		"a hand-written volume that shuts the container out": {
 			nil,
-			"volumes: [{name: a, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
+			"volumes: [{name: a, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\n" +
 				"containers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets/tokens}]}]",
 			[]string{`container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, ` +
 				`and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
 		},
 		"a hand-written volume of a name that we would make": {
 			nil,
-			"volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}, " +
-				"{name: oidc-token--0644, projected: {defaultMode: 0440, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
+			"volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}, " +
+				"{name: oidc-token--0644, projected: {defaultMode: 0440, sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\n" +
 				"containers: [{name: app}]",
 			[]string{`container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, ` +
 				`and the file has mode 0440, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
@@ -403,10 +533,11 @@ func TestContainersAddedBetweenCalls(t *testing.T) {
 		},
 		// The volume of the first call is too narrow, and stays as it is.
 		"a user who may not read": {
-			first: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: root, securityContext: {runAsUser: 0}}, {name: other}]",
-			keys:  keys{"skip-containers": "other"},
-			late:  "{name: late, securityContext: {runAsUser: 1000}}",
-			want:  []string{"app: oidc-token (0400)", "root: oidc-token (0400)", "late: oidc-token--0644 (default)"},
+			first: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: root, securityContext: {runAsUser: 0}}, " +
+				"{name: other}]",
+			keys: keys{"skip-containers": "other"},
+			late: "{name: late, securityContext: {runAsUser: 1000}}",
+			want: []string{"app: oidc-token (0400)", "root: oidc-token (0400)", "late: oidc-token--0644 (default)"},
 		},
 		"the root group": {
 			first: "containers: [{name: app, securityContext: {runAsUser: 0}}, {name: other}]",
@@ -444,9 +575,10 @@ func TestContainersAddedBetweenCalls(t *testing.T) {
 				`and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
 		},
 		"Windows, where modes mean nothing": {
-			first: "os: {name: windows, future: 1}\nvolumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]",
-			late:  "{name: late}",
-			want:  []string{"app: oidc-token (0400)", "late: oidc-token (0400)"},
+			first: "os: {name: windows, future: 1}\nvolumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: " +
+				"[{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]",
+			late: "{name: late}",
+			want: []string{"app: oidc-token (0400)", "late: oidc-token (0400)"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -482,7 +614,10 @@ func mounts(pod *corev1.Pod) []string {
 
 func TestResultNamesTokensAndContainers(t *testing.T) {
 	t.Parallel()
-	got := create(t, keys{"audience.b": "b", "containers.b": "app", "audience.c": "c", "containers.c": "missing", "audience": "a", "skip-containers": "app"}.
+	got := create(t, keys{
+		"audience.b": "b", "containers.b": "app", "audience.c": "c", "containers.c": "missing", "audience": "a",
+		"skip-containers": "app",
+	}.
 		pod(t, "initContainers: [{name: init}]\ncontainers: [{name: worker}, {name: app}]"))
 	expect(t, "tokens", []string{"default", "b"}, got.result.Tokens)
 	expect(t, "containers", []string{"init", "worker", "app"}, got.result.Containers)
@@ -558,7 +693,8 @@ func TestListsThatAreTooLong(t *testing.T) {
 			return `"initContainers":[{"name":"i"}],"ephemeralContainers":[{"name":"e"}],"containers":[` + repeat(`{"name":"a"}`, n-2) + `]`
 		}, "spec.containers: Too many: 1001: must have at most 1000 items"},
 		"mounts": {10_000, func(n int) string {
-			return `"containers":[{"name":"a","volumeMounts":[` + repeat(`{"name":"v","mountPath":"/x"}`, n/2) + `],"volumeDevices":[` + repeat(`{}`, n-n/2) + `]}]`
+			return `"containers":[{"name":"a","volumeMounts":[` + repeat(`{"name":"v","mountPath":"/x"}`, n/2) + `],"volumeDevices":[` +
+				repeat(`{}`, n-n/2) + `]}]`
 		}, "spec.containers.volumeDevices: Too many: 10001: must have at most 10000 items"},
 		"variables": {50_000, func(n int) string {
 			return `"initContainers":[{"name":"a","env":[` + repeat(`{"name":"A"}`, n) + `]}]`
@@ -578,7 +714,10 @@ func TestListsThatAreTooLong(t *testing.T) {
 			pod := func(n int) []byte {
 				return []byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}},"spec":{` + test.spec(n) + `}}`)
 			}
-			spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.List{{Name: "oidc-injector.io/audience", Value: "vault"}}})
+			spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.List{{
+				Name:  "oidc-injector.io/audience",
+				Value: "vault",
+			}}})
 			if _, errs := mutate.Patch(parse(t, pod(test.most)), spec, options); len(errs) > 0 {
 				t.Errorf("a list of %d is denied: %v", test.most, errs)
 			}
@@ -603,7 +742,8 @@ func TestTooManyAnnotations(t *testing.T) {
 	t.Parallel()
 	spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.List{{Name: "oidc-injector.io/audience", Value: "vault"}}})
 	pod := func(size int) *mutate.Pod {
-		return parse(t, []byte(`{"metadata":{"annotations":{"a":"`+strings.Repeat("x", size-1)+`"}},"spec":{"containers":[{"name":"app"}]}}`))
+		return parse(t, []byte(`{"metadata":{"annotations":{"a":"`+strings.Repeat("x", size-1)+
+			`"}},"spec":{"containers":[{"name":"app"}]}}`))
 	}
 	if _, errs := mutate.Patch(pod(256<<10), spec, options); len(errs) > 0 {
 		t.Errorf("as many as the API server takes are denied: %v", errs)
@@ -640,8 +780,14 @@ func TestPodsThatCannotBeRead(t *testing.T) {
 		{`{"metadata":{"annotations":["SECRET"]}}`, "could not read the Pod: unexpected JSON value: unexpected [ before offset 37"},
 		{`{"metadata":{"annotations":{"SECRET":1}}}`, "could not read the Pod: unexpected JSON value: unexpected number before offset 38"},
 		{`{"spec":{"containers":{"SECRET":1}}}`, "could not read the Pod: unexpected JSON value: unexpected { before offset 34"},
-		{`{"spec":{"securityContext":{"runAsUser":"SECRET"}}}`, "could not read the Pod: unexpected JSON value: unexpected string before offset 48"},
-		{`{"spec":{"containers":[{"env":[{"name":"A","value":{"SECRET":1}}]}]}}`, "could not read the Pod: unexpected JSON value: unexpected { before offset 63"},
+		{
+			`{"spec":{"securityContext":{"runAsUser":"SECRET"}}}`,
+			"could not read the Pod: unexpected JSON value: unexpected string before offset 48",
+		},
+		{
+			`{"spec":{"containers":[{"env":[{"name":"A","value":{"SECRET":1}}]}]}}`,
+			"could not read the Pod: unexpected JSON value: unexpected { before offset 63",
+		},
 		{`{"spec":{}} "SECRET"`, "could not read the Pod: unexpected JSON value: trailing data"},
 	} {
 		_, err := mutate.ParsePod([]byte(test.pod))
@@ -660,7 +806,8 @@ func TestTheUserOfATokenIsNamed(t *testing.T) {
 	const (
 		a, b  = "{name: a, securityContext: {runAsUser: 1000}}", "{name: b, securityContext: {runAsUser: 2000}}"
 		mount = "volumeMounts: [" + tokenMount + "]"
-		owned = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: 1000}}]}}]\n"
+		owned = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: " +
+			"1000}}]}}]\n"
 	)
 	for name, test := range map[string]struct {
 		keys     keys
@@ -668,21 +815,50 @@ func TestTheUserOfATokenIsNamed(t *testing.T) {
 		volumes  []string // name and user of each with a token, and its mode where it has one
 		warnings int
 	}{
-		"one user":                    {spec: "containers: [" + a + "]", volumes: []string{"oidc-token 1000"}},
-		"root":                        {spec: "containers: [{name: a, securityContext: {runAsUser: 0}}]", volumes: []string{"oidc-token 0"}},
-		"the user of the pod":         {spec: "securityContext: {runAsUser: 7}\ncontainers: [{name: a}]", volumes: []string{"oidc-token 7"}},
-		"one reader of two":           {keys: keys{"containers": "a"}, spec: "containers: [" + a + ", " + b + "]", volumes: []string{"oidc-token 1000"}},
-		"root beside another":         {spec: "containers: [" + a + ", {name: b, securityContext: {runAsUser: 0}}]", volumes: []string{"oidc-token"}},
-		"two users":                   {spec: "containers: [" + a + ", " + b + "]", volumes: []string{"oidc-token"}},
-		"the user of an image":        {spec: "containers: [" + a + ", {name: b}]", volumes: []string{"oidc-token"}},
-		"a mode that an author wants": {keys: keys{"file-mode": "0440"}, spec: "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, {name: b, securityContext: {runAsUser: 0}}]", volumes: []string{"oidc-token 0440"}},
-		"Windows":                     {keys: keys{"mount-path": `C:\tokens`}, spec: "os: {name: windows}\ncontainers: [" + a + "]", volumes: []string{"oidc-token"}},
-		"another user came later":     {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, " + b + "]", volumes: []string{"oidc-token 1000", "oidc-token--u2000 2000"}},
-		"users came later":            {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, " + b + ", {name: c}]", volumes: []string{"oidc-token 1000", "oidc-token--0644"}},
-		"the same user came later":    {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, {name: b, securityContext: {runAsUser: 1000}}]", volumes: []string{"oidc-token 1000"}},
-		"named by hand for another":   {spec: owned + "containers: [{name: b, securityContext: {runAsUser: 2000}, " + mount + "}]", volumes: []string{"oidc-token 1000"}, warnings: 1},
+		"one user": {spec: "containers: [" + a + "]", volumes: []string{"oidc-token 1000"}},
+		"root": {
+			spec:    "containers: [{name: a, securityContext: {runAsUser: 0}}]",
+			volumes: []string{"oidc-token 0"},
+		},
+		"the user of the pod": {
+			spec:    "securityContext: {runAsUser: 7}\ncontainers: [{name: a}]",
+			volumes: []string{"oidc-token 7"},
+		},
+		"one reader of two": {
+			keys: keys{"containers": "a"}, spec: "containers: [" + a + ", " + b + "]",
+			volumes: []string{"oidc-token 1000"},
+		},
+		"root beside another": {
+			spec:    "containers: [" + a + ", {name: b, securityContext: {runAsUser: 0}}]",
+			volumes: []string{"oidc-token"},
+		},
+		"two users":            {spec: "containers: [" + a + ", " + b + "]", volumes: []string{"oidc-token"}},
+		"the user of an image": {spec: "containers: [" + a + ", {name: b}]", volumes: []string{"oidc-token"}},
+		"a mode that an author wants": {
+			keys: keys{"file-mode": "0440"},
+			spec: "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, {name: b, securityContext: " +
+				"{runAsUser: 0}}]",
+			volumes: []string{"oidc-token 0440"},
+		},
+		"Windows": {
+			keys: keys{"mount-path": `C:\tokens`}, spec: "os: {name: windows}\ncontainers: [" + a + "]",
+			volumes: []string{"oidc-token"},
+		},
+		"another user came later": {
+			spec:    owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, " + b + "]",
+			volumes: []string{"oidc-token 1000", "oidc-token--u2000 2000"},
+		},
+		"users came later": {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount + "}, " + b +
+			", {name: c}]", volumes: []string{"oidc-token 1000", "oidc-token--0644"}},
+		"the same user came later": {spec: owned + "containers: [{name: a, securityContext: {runAsUser: 1000}, " + mount +
+			"}, {name: b, securityContext: {runAsUser: 1000}}]", volumes: []string{"oidc-token 1000"}},
+		"named by hand for another": {
+			spec:    owned + "containers: [{name: b, securityContext: {runAsUser: 2000}, " + mount + "}]",
+			volumes: []string{"oidc-token 1000"}, warnings: 1,
+		},
 		"the volume's user": {
-			spec: "volumes: [{name: oidc-token, projected: {defaultUser: 1000, sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
+			spec: "volumes: [{name: oidc-token, projected: {defaultUser: 1000, sources: [{serviceAccountToken: {audience: vault, path: " +
+				"oidc-token}}]}}]\n" +
 				"containers: [{name: a, securityContext: {runAsUser: 1000}}, {name: b, securityContext: {runAsUser: 0}, " + mount + "}]",
 			volumes: []string{"oidc-token"},
 		},
@@ -732,7 +908,8 @@ func without(t *testing.T, raw []byte) []string {
 // A debug container of another user changes nothing where each volume names its user.
 func TestADebugContainerDoesNotTakeTokensFromTheirUsers(t *testing.T) {
 	t.Parallel()
-	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: 1000}}]}}, " +
+	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: " +
+		"1000}}]}}, " +
 		"{name: kube-api-access-x, projected: {sources: [{serviceAccountToken: {path: token}}]}}]\n" +
 		"containers: [{name: a, securityContext: {runAsUser: 1000}, volumeMounts: [" + tokenMount + "]}]\n"
 	k := keys{"audience": "vault", "containers": "a"}

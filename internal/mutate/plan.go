@@ -266,7 +266,8 @@ func (p *planner) settle() {
 	missed := make([]bool, len(p.views))
 	for _, h := range p.held {
 		if granted[h.view.index] {
-			p.f.warn("container %q is left without %s: it already mounts volume %q at %s; if that is right, name it in %s, and if not, in %s",
+			p.f.warn("container %q is left without %s: it already mounts volume %q at %s; if that is right, name it in %s, and if "+
+				"not, in %s",
 				h.container.name, h.view.what(), h.mount.volume, h.mount.path,
 				h.view.key(annotations.SkipContainers), h.view.key(annotations.Containers))
 			continue
@@ -378,7 +379,8 @@ func (p *planner) warnOutOfScope(c *container) {
 	named := func(v view) bool { return slices.Contains(v.scope.Only, c.target) }
 	switch {
 	case p.o.InjectedContainers.Has(c.target) && debugScope(c, p.views) == c.target && !slices.ContainsFunc(p.views, named):
-		p.f.warn("debug container %q gets no token: nor does container %q, which another injector adds and the annotations do not name", c.name, c.target)
+		p.f.warn("debug container %q gets no token: nor does container %q, which another injector adds and the annotations do not name",
+			c.name, c.target)
 	case c.target == "" && !slices.ContainsFunc(p.views, included):
 		p.f.warn("debug container %q gets no token: the annotations name other containers; "+
 			"kubectl debug --target=CONTAINER shows it what CONTAINER sees", c.name)

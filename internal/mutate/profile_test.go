@@ -20,7 +20,8 @@ func TestConflictsWithAProfileNameTheProfile(t *testing.T) {
 	}
 	pod, err := mutate.ParsePod([]byte(`{"metadata":{"annotations":{"oidc-injector.io/profile":"vault"}},"spec":{
 		"volumes":[{"name":"data","emptyDir":{}}],
-		"containers":[{"name":"app","env":[{"name":"TOKEN","value":"other"}],"volumeMounts":[{"name":"data","mountPath":"/var/run/secrets/tokens"}]}]}}`))
+		"containers":[{"name":"app","env":[{"name":"TOKEN","value":"other"}],"volumeMounts":[{"name":"data",
+		"mountPath":"/var/run/secrets/tokens"}]}]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +35,10 @@ func TestConflictsWithAProfileNameTheProfile(t *testing.T) {
 		got = append(got, err.Detail)
 	}
 	want := []string{
-		`container "app" already mounts volume "data" here` + strings.Replace(heldSuffix, "oidc-injector.io/audience", "oidc-injector.io/profile", 1),
-		`container "app" sets this variable itself, and annotation oidc-injector.io/profile wants it to be /var/run/secrets/tokens/oidc-token: remove one of them`,
+		`container "app" already mounts volume "data" here` +
+			strings.Replace(heldSuffix, "oidc-injector.io/audience", "oidc-injector.io/profile", 1),
+		`container "app" sets this variable itself, and annotation oidc-injector.io/profile wants it to be ` +
+			`/var/run/secrets/tokens/oidc-token: remove one of them`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

@@ -96,7 +96,8 @@ func checkShutOut(t *testing.T, before *corev1.Pod, logins map[string]asked, shu
 	t.Helper()
 	var warned []string
 	for _, warning := range got.Warnings {
-		if match := unreadableWarning.FindStringSubmatch(warning); match != nil && aboutResult(warning) && !slices.Contains(warned, match[1]) {
+		if match := unreadableWarning.FindStringSubmatch(warning); match != nil && aboutResult(warning) &&
+			!slices.Contains(warned, match[1]) {
 			warned = append(warned, match[1])
 		}
 	}
@@ -125,7 +126,8 @@ func checkResult(t *testing.T, pod *corev1.Pod, c corev1.Container, a asked) {
 		t.Errorf("container %q lacks the result of login %q: %v, %v", c.Name, a.Name, c.VolumeMounts, c.Env)
 	}
 	inMemory := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Name == a.volume() && v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory && v.EmptyDir.SizeLimit.Value() == 1<<20
+		return v.Name == a.volume() && v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory &&
+			v.EmptyDir.SizeLimit.Value() == 1<<20
 	})
 	if !inMemory {
 		t.Errorf("volume %q is not in memory", a.volume())
@@ -147,7 +149,8 @@ func checkLoginContainer(t *testing.T, pod *corev1.Pod, c corev1.Container, a as
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("securityContext of %q (-want +got):\n%s", c.Name, diff)
 	}
-	if !cmp.Equal(c.Resources, options.Login.Resources) || c.Image != options.Login.Image || c.ImagePullPolicy != options.Login.ImagePullPolicy {
+	if !cmp.Equal(c.Resources, options.Login.Resources) || c.Image != options.Login.Image ||
+		c.ImagePullPolicy != options.Login.ImagePullPolicy {
 		t.Errorf("container %q has image %s (%s) and resources %v", c.Name, c.Image, c.ImagePullPolicy, c.Resources)
 	}
 	always := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
@@ -223,7 +226,8 @@ func checkDebugResults(t *testing.T, pod *corev1.Pod, scope string, got outcome)
 	}
 	var want, has []string
 	for _, a := range results {
-		if slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == a.volume() }) && len(got.result.Containers) > 0 {
+		if slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == a.volume() }) &&
+			len(got.result.Containers) > 0 {
 			want = append(want, a.volume()+" at "+path.Clean(a.MountPath))
 		}
 	}

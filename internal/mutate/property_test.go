@@ -148,7 +148,8 @@ func (r random) takeAway(spec object) {
 						name, _ := item.(object)["name"].(string)
 						// Without its result a login container would not be one.
 						isResult, _ := item.(object)["readOnly"].(bool)
-						return isResult && strings.HasPrefix(name, "oidc-login") || strings.HasPrefix(name, "oidc-token") || strings.HasPrefix(name, "TOKEN_") || strings.HasPrefix(name, "VAULT_")
+						return isResult && strings.HasPrefix(name, "oidc-login") || strings.HasPrefix(name, "oidc-token") ||
+							strings.HasPrefix(name, "TOKEN_") || strings.HasPrefix(name, "VAULT_")
 					})
 				}
 			}
@@ -438,7 +439,8 @@ func checkReadable(t *testing.T, pod *corev1.Pod, got outcome) {
 		annotated = annotated || strings.HasPrefix(key, "oidc-injector.io/file-mode")
 	}
 	for _, warning := range got.Warnings {
-		if match := unreadableWarning.FindStringSubmatch(warning); match != nil && !aboutResult(warning) && !slices.Contains(warned, match[1]) {
+		if match := unreadableWarning.FindStringSubmatch(warning); match != nil && !aboutResult(warning) &&
+			!slices.Contains(warned, match[1]) {
 			warned = append(warned, match[1])
 		}
 	}
@@ -540,9 +542,11 @@ func FuzzPatch(f *testing.F) {
 		r := newRandom(seed)
 		f.Add(r.encode(r.pod()))
 	}
-	f.Add([]byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"a"}},"spec":{"containers":[null,{"name":"a","volumeMounts":null}]}}`))
+	f.Add([]byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"a"}},"spec":{"containers":[null,{"name":"a",` +
+		`"volumeMounts":null}]}}`))
 	f.Add([]byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"a"}},"spec":{"volumes":[` +
-		`{"name":"a","projected":{"sources":[{"serviceAccountToken":{"audience":"a","path":"oidc-token"}}]}}],"ephemeralContainers":[{"name":"b"}]}}`))
+		`{"name":"a","projected":{"sources":[{"serviceAccountToken":{"audience":"a","path":"oidc-token"}}]}}],` +
+		`"ephemeralContainers":[{"name":"b"}]}}`))
 	f.Add([]byte(`{"metadata":null,"spec":null}`))
 	f.Add([]byte(`{"spec":{"containers":[{"name":"SECRET`))
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -132,10 +132,16 @@ func (r random) container(name string) object {
 	}
 	mounts := []any{}
 	for range r.IntN(3) {
-		mounts = append(mounts, r.sprinkle(object{"name": pick(r, "data", "kube-api-access"), "mountPath": "/data/" + strconv.Itoa(len(mounts))}))
+		mounts = append(mounts, r.sprinkle(object{
+			"name":      pick(r, "data", "kube-api-access"),
+			"mountPath": "/data/" + strconv.Itoa(len(mounts)),
+		}))
 	}
 	if r.chance(30) {
-		mounts = append(mounts, r.sprinkle(object{"name": "data", "mountPath": pick(r, "/tokens0", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/var/run", "/login0/x")}))
+		mounts = append(mounts, r.sprinkle(object{
+			"name":      "data",
+			"mountPath": pick(r, "/tokens0", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/var/run", "/login0/x"),
+		}))
 	}
 	r.list(c, "volumeMounts", mounts)
 	env := []any{}
@@ -146,7 +152,10 @@ func (r random) container(name string) object {
 		env = append(env, r.sprinkle(object{"name": "TOKEN_0", pick(r, "value", "x-value"): "/x"}))
 	}
 	if r.chance(10) {
-		env = append(env, r.sprinkle(object{"name": pick(r, "VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_NAMESPACE", "VAULT_CACERT"), "value": "x"}))
+		env = append(env, r.sprinkle(object{
+			"name":  pick(r, "VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_NAMESPACE", "VAULT_CACERT"),
+			"value": "x",
+		}))
 	}
 	r.list(c, "env", env)
 	return r.sprinkle(c)

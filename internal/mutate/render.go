@@ -48,7 +48,10 @@ type note struct {
 }
 
 func newNote(key, value string) note {
-	return note{key: key, value: appendText(make([]byte, 0, 2*len(value)), value), pointer: strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")}
+	return note{
+		key: key, value: appendText(make([]byte, 0, 2*len(value)), value),
+		pointer: strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1"),
+	}
 }
 
 // render writes the operations of a plan. Those of containers come before the new
@@ -73,7 +76,8 @@ func render(pod *Pod, p plan, volumes []placement, r Result, o Options) ([]jsonp
 func overBudget(c output, prefix annotations.Prefix) *field.Error {
 	return &field.Error{
 		Type: field.ErrorTypeTooMany, Field: field.NewPath("metadata", "annotations").String(), BadValue: c.operations,
-		Detail: fmt.Sprintf("%s ask for %d changes with %d bytes, and a pod can take %d with %d bytes: ask for fewer tokens, or for fewer containers with %s",
+		Detail: fmt.Sprintf("%s ask for %d changes with %d bytes, and a pod can take %d with %d bytes: ask for fewer tokens, or for "+
+			"fewer containers with %s",
 			prefix.Key("*", ""), c.operations, c.bytes, maxOperations, maxPatchBytes, prefix.Key(annotations.Containers, "")),
 	}
 }
@@ -156,7 +160,8 @@ func (d *drawing) drawStatus(r Result, o Options) {
 		return
 	}
 	if s.Warnings = statusWarnings(r.Warnings); len(s.Warnings) > 0 {
-		if with := s.text(); d.pod.Annotations.Size()+d.filesSize+len(key)+len(with) <= maxAnnotations { // or else the API server would refuse the pod
+		// With longer annotations the API server would refuse the pod.
+		if with := s.text(); d.pod.Annotations.Size()+d.filesSize+len(key)+len(with) <= maxAnnotations {
 			value = with
 		}
 	}

@@ -55,7 +55,8 @@ func newViews(pod *Pod, spec annotations.Spec, o Options) []view {
 		}
 		v := view{
 			login: l, index: len(views), prefix: o.Prefix, path: l.MountPath, directory: l.Directory, scope: l.Containers,
-			volume: annotations.Name(names.LoginVolume, l.Name, ""), variables: []variable{loginVariable(l)}, clients: clientVariables(l, o.Login),
+			volume: annotations.Name(names.LoginVolume, l.Name, ""), variables: []variable{loginVariable(l)},
+			clients:   clientVariables(l, o.Login),
 			exchanged: &views[at], containerName: annotations.Name(names.LoginContainer, l.Name, ""),
 		}
 		for c := range pod.createdContainers() {

@@ -71,12 +71,14 @@ func (l Locations) Validate(path *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("apiGroup"), location.APIGroup, problems[0]))
 		}
 		if problems := validation.IsDNS1123Label(location.Resource); len(problems) > 0 {
-			errs = append(errs, field.Invalid(at.Child("resource"), location.Resource, "must be the plural of a resource, such as rollouts: "+problems[0]))
+			errs = append(errs, field.Invalid(at.Child("resource"), location.Resource,
+				"must be the plural of a resource, such as rollouts: "+problems[0]))
 		}
 		steps := strings.Split(location.Path, ".")
 		if len(steps) > maxPath || slices.ContainsFunc(steps, func(s string) bool { return !step.MatchString(s) }) {
 			errs = append(errs, field.Invalid(at.Child("path"), location.Path,
-				fmt.Sprintf("must be the path of the pod template, such as spec.template: at most %d names of fields with dots between them", maxPath)))
+				fmt.Sprintf("must be the path of the pod template, such as spec.template: at most %d names of fields with dots "+
+					"between them", maxPath)))
 		}
 		if seen.Find(location.APIGroup, location.Resource) != "" {
 			errs = append(errs, field.Duplicate(at, strings.Trim(location.Resource+"."+location.APIGroup, ".")))

@@ -50,7 +50,8 @@ func TestLocationsAreValidated(t *testing.T) {
 	want := []string{
 		"podTemplates[2] FieldValueDuplicate",
 		"podTemplates[3] FieldValueDuplicate",
-		"podTemplates[4].apiGroup FieldValueInvalid", "podTemplates[4].resource FieldValueInvalid", "podTemplates[4].path FieldValueInvalid",
+		"podTemplates[4].apiGroup FieldValueInvalid", "podTemplates[4].resource FieldValueInvalid",
+		"podTemplates[4].path FieldValueInvalid",
 		"podTemplates[5].path FieldValueInvalid",
 		"podTemplates[6].path FieldValueInvalid",
 		"podTemplates[7].path FieldValueInvalid",

@@ -23,24 +23,45 @@ func TestAddress(t *testing.T) {
 		{"empty lists", `{loginAddresses: {allowed: [], denied: []}}`, "https://anything", ""},
 
 		{"allowed literally", allowed("https://vault.example.com:8200"), "https://vault.example.com:8200", ""},
-		{"another port", allowed("https://vault.example.com:8200"), "https://vault.example.com:8201", allows("https://vault.example.com:8200")},
-		{"a port that begins alike", allowed("https://vault.example.com:820"), "https://vault.example.com:8200", allows("https://vault.example.com:820")},
-		{"the scheme's own port instead", allowed("https://vault.example.com:8200"), "https://vault.example.com", allows("https://vault.example.com:8200")},
+		{
+			"another port", allowed("https://vault.example.com:8200"), "https://vault.example.com:8201",
+			allows("https://vault.example.com:8200"),
+		},
+		{
+			"a port that begins alike", allowed("https://vault.example.com:820"), "https://vault.example.com:8200",
+			allows("https://vault.example.com:820"),
+		},
+		{
+			"the scheme's own port instead", allowed("https://vault.example.com:8200"), "https://vault.example.com",
+			allows("https://vault.example.com:8200"),
+		},
 		{"the scheme's own port is understood", allowed("https://vault.example.com"), "https://vault.example.com:443", ""},
 		{"the scheme's own port in the pattern", allowed("https://vault.example.com:443"), "https://vault.example.com", ""},
-		{"a port where the pattern names none", allowed("https://vault.example.com"), "https://vault.example.com:8200", allows("https://vault.example.com")},
+		{
+			"a port where the pattern names none", allowed("https://vault.example.com"), "https://vault.example.com:8200",
+			allows("https://vault.example.com"),
+		},
 		{"any port", allowed("https://vault.example.com:*"), "https://vault.example.com:8200", ""},
 		{"any port, the scheme's own", allowed("https://vault.example.com:*"), "https://vault.example.com", ""},
 		{"a port with wildcards", allowed("https://vault.example.com:82??"), "https://vault.example.com:8299", ""},
 		{"the case of a host does not count", allowed("https://Vault.example.com"), "HTTPS://vault.EXAMPLE.com", ""},
 		{"a dot behind a host does not count", allowed("https://vault.example.com"), "https://vault.example.com.:443", ""},
 		{"nor in the pattern", allowed("https://vault.example.com."), "https://vault.example.com", ""},
-		{"the ends of a host count", allowed("https://vault.example.com"), "https://vault.example.com.evil", allows("https://vault.example.com")},
-		{"so does its beginning", allowed("https://vault.example.com"), "https://evilvault.example.com", allows("https://vault.example.com")},
+		{
+			"the ends of a host count", allowed("https://vault.example.com"), "https://vault.example.com.evil",
+			allows("https://vault.example.com"),
+		},
+		{
+			"so does its beginning", allowed("https://vault.example.com"), "https://evilvault.example.com",
+			allows("https://vault.example.com"),
+		},
 		{"a dot is a dot", allowed("https://vault.example.com"), "https://vaultxexample.com", allows("https://vault.example.com")},
 
 		{"a wildcard for a host", allowed("https://*.example.com"), "https://a.b.example.com", ""},
-		{"a wildcard for a host is not met by a path", allowed("https://*.example.com"), "https://evil.net/.example.com", allows("https://*.example.com")},
+		{
+			"a wildcard for a host is not met by a path", allowed("https://*.example.com"), "https://evil.net/.example.com",
+			allows("https://*.example.com"),
+		},
 		{"nor by a port", allowed("https://*1"), "https://evil.net:1", allows("https://*1")},
 		{"nor by nothing", allowed("https://*.example.com"), "https://example.com", allows("https://*.example.com")},
 		{"a wildcard at a host's end", allowed("https://vault.*"), "https://vault.evil.net:443", ""},
@@ -101,16 +122,31 @@ func TestAddress(t *testing.T) {
 
 		{
 			"the lists of namespaces add up", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [` +
-				`{namespaces: ["pro*"], loginAddresses: {allowed: ["https://b"]}}, {namespaces: [prod], loginAddresses: {allowed: ["https://c:*"]}}]}`,
+				`{namespaces: ["pro*"], loginAddresses: {allowed: ["https://b"]}}, {namespaces: [prod], loginAddresses: {allowed: ` +
+				`["https://c:*"]}}]}`,
 			"https://d", allows("https://a, https://b, https://c:*"),
 		},
-		{"what a namespace allows", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [{namespaces: [prod], loginAddresses: {allowed: ["http://b"]}}]}`, "http://b", ""},
-		{"what all namespaces may", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [{namespaces: [prod], loginAddresses: {allowed: ["https://b"]}}]}`, "https://a", ""},
-		{"what another namespace allows", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [{namespaces: [test], loginAddresses: {allowed: ["https://b"]}}]}`, "https://b", allows("https://a")},
-		{"a rule limits its namespace only", `{namespaces: [{namespaces: [test], loginAddresses: {allowed: ["https://a"]}}]}`, "https://b", ""},
+		{"what a namespace allows", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [{namespaces: [prod], loginAddresses: ` +
+			`{allowed: ["http://b"]}}]}`, "http://b", ""},
+		{"what all namespaces may", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [{namespaces: [prod], loginAddresses: ` +
+			`{allowed: ["https://b"]}}]}`, "https://a", ""},
+		{"what another namespace allows", `{loginAddresses: {allowed: ["https://a"]}, namespaces: [{namespaces: [test], loginAddresses: ` +
+			`{allowed: ["https://b"]}}]}`, "https://b", allows("https://a")},
+		{
+			"a rule limits its namespace only", `{namespaces: [{namespaces: [test], loginAddresses: {allowed: ["https://a"]}}]}`,
+			"https://b",
+			"",
+		},
 		{"what a namespace denies", `{namespaces: [{namespaces: [prod], loginAddresses: {denied: ["https://a"]}}]}`, "https://a", denied},
-		{"what all are denied, a namespace cannot allow", `{loginAddresses: {denied: ["https://a"]}, namespaces: [{namespaces: [prod], loginAddresses: {allowed: ["https://a"]}}]}`, "https://a", denied},
-		{"a rule about audiences says nothing of addresses", `{namespaces: [{namespaces: [prod], audiences: {allowed: [vault]}}]}`, "https://a", ""},
+		{
+			"what all are denied, a namespace cannot allow",
+			`{loginAddresses: {denied: ["https://a"]}, namespaces: [{namespaces: [prod], loginAddresses: {allowed: ["https://a"]}}]}`,
+			"https://a", denied,
+		},
+		{
+			"a rule about audiences says nothing of addresses", `{namespaces: [{namespaces: [prod], audiences: {allowed: [vault]}}]}`,
+			"https://a", "",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +155,8 @@ func TestAddress(t *testing.T) {
 	}
 
 	// What a pod names itself has to be listed somewhere.
-	const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in a profile"
+	const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, " +
+		"or in a profile"
 	for _, tt := range []struct{ name, policy, address, want string }{
 		{"no lists", `{}`, "https://a", unlisted},
 		{"no lists, http", `{}`, "http://a", http},
@@ -130,7 +167,10 @@ func TestAddress(t *testing.T) {
 		{"listed", allowed("https://a"), "https://a", ""},
 		{"not listed", allowed("https://a"), "https://b", allows("https://a")},
 		{"listed for the namespace", `{namespaces: [{namespaces: [prod], loginAddresses: {allowed: ["https://a"]}}]}`, "https://a", ""},
-		{"listed for another namespace", `{namespaces: [{namespaces: [test], loginAddresses: {allowed: ["https://a"]}}]}`, "https://a", unlisted},
+		{
+			"listed for another namespace", `{namespaces: [{namespaces: [test], loginAddresses: {allowed: ["https://a"]}}]}`, "https://a",
+			unlisted,
+		},
 	} {
 		t.Run("by a pod: "+tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -34,7 +34,10 @@ func TestEnv(t *testing.T) {
 		{"its name does", `{env: {allowed: [BASH_ENV]}}`, "BASH_ENV", ""},
 		{"its name in another case does", `{env: {allowed: [bash_env]}}`, "BASH_ENV", ""},
 		{"one name allows no other", `{env: {allowed: [BASH_ENV, "*"]}}`, "HOME", home},
-		{"a name makes a list, as everywhere", `{env: {allowed: [BASH_ENV]}}`, "TOKEN", `the injector's policy allows in namespace "prod": BASH_ENV`},
+		{
+			"a name makes a list, as everywhere", `{env: {allowed: [BASH_ENV]}}`, "TOKEN",
+			`the injector's policy allows in namespace "prod": BASH_ENV`,
+		},
 		{"but not beside a star", `{env: {allowed: [BASH_ENV, "*"]}}`, "TOKEN", ""},
 
 		{"denied", `{env: {denied: ["*_TOKEN"]}}`, "A_TOKEN", denied},
@@ -46,8 +49,15 @@ func TestEnv(t *testing.T) {
 		{"another namespace does", `{namespaces: [{namespaces: [test], env: {allowed: [GIT_SSH]}}]}`, "GIT_SSH", gitSSH},
 		{"the lists add up", `{env: {allowed: [THIS]}, namespaces: [{namespaces: [prod], env: {allowed: [GIT_SSH]}}]}`, "THIS", ""},
 		{"a namespace denies", `{namespaces: [{namespaces: ["pr*"], env: {denied: [THIS]}}]}`, "THIS", denied},
-		{"what all are denied, a namespace cannot allow", `{env: {denied: [THIS]}, namespaces: [{namespaces: [prod], env: {allowed: [THIS]}}]}`, "THIS", denied},
-		{"a rule about audiences says nothing of variables", `{namespaces: [{namespaces: [prod], audiences: {allowed: [vault]}}]}`, "TOKEN", ""},
+		{
+			"what all are denied, a namespace cannot allow",
+			`{env: {denied: [THIS]}, namespaces: [{namespaces: [prod], env: {allowed: [THIS]}}]}`, "THIS", denied,
+		},
+		{
+			"a rule about audiences says nothing of variables", `{namespaces: [{namespaces: [prod], audiences: {allowed: [vault]}}]}`,
+			"TOKEN",
+			"",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +80,8 @@ func TestReservedVariables(t *testing.T) {
 		PYTHONPATH PYTHONSTARTUP PERL5LIB PERL5OPT RUBYOPT RUBYLIB NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS JAVA_TOOL_OPTIONS
 		_JAVA_OPTIONS JDK_JAVA_OPTIONS CLASSPATH CATALINA_OPTS PHP_INI_SCAN_DIR PHPRC LUA_PATH LUA_INIT GODEBUG GOFLAGS
 		DOTNET_STARTUP_HOOKS CORECLR_PROFILER_PATH COR_PROFILER npm_config_script_shell PIP_INDEX_URL
-		GTK_MODULES GIO_EXTRA_MODULES PKCS11_MODULE DJANGO_SETTINGS_MODULE CELERY_CONFIG_MODULE HELM_PLUGINS SPARK_CONF_DIR HADOOP_CONF_DIR SASL_PATH GNUPGHOME ODBCINI ODBCSYSINI
+		GTK_MODULES GIO_EXTRA_MODULES PKCS11_MODULE DJANGO_SETTINGS_MODULE CELERY_CONFIG_MODULE HELM_PLUGINS SPARK_CONF_DIR
+		HADOOP_CONF_DIR SASL_PATH GNUPGHOME ODBCINI ODBCSYSINI
 		PGSERVICEFILE PGSYSCONFDIR LDAPRC TNS_ADMIN
 		OPENSSL_CONF OPENSSL_MODULES SSL_CERT_FILE SSL_CERT_DIR SSLKEYLOGFILE REQUESTS_CA_BUNDLE AWS_CA_BUNDLE KRB5_CONFIG VAULT_CACERT
 		HTTP_PROXY https_proxy All_Proxy NO_PROXY KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT KUBERNETES_PORT_443_TCP_ADDR

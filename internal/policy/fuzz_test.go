@@ -31,7 +31,8 @@ func FuzzRules(f *testing.F) {
 		}
 		for _, namespace := range []string{"prod", namespaces} {
 			for what, err := range judgements(p.For(namespace), value) {
-				if err != nil && !errors.Is(err, policy.ErrDenied) && !errors.Is(err, policy.ErrReserved) && !errors.Is(err, policy.ErrNotListed) {
+				if err != nil && !errors.Is(err, policy.ErrDenied) && !errors.Is(err, policy.ErrReserved) &&
+					!errors.Is(err, policy.ErrNotListed) {
 					t.Errorf("%s %q is refused without a cause: %v", what, value, err)
 				}
 			}
@@ -40,7 +41,8 @@ func FuzzRules(f *testing.F) {
 		if (rules.Env(value) == nil) != (rules.Env(strings.ToUpper(value)) == nil) {
 			t.Errorf("the case of variable %q counts", value)
 		}
-		if below, found := strings.CutPrefix(value, "/run/"); found && (rules.MountPath(value, false) == nil) != (rules.MountPath("/var/run/"+below, false) == nil) {
+		if below, found := strings.CutPrefix(value, "/run/"); found &&
+			(rules.MountPath(value, false) == nil) != (rules.MountPath("/var/run/"+below, false) == nil) {
 			t.Errorf("%q is not what it is in /var/run", value)
 		}
 		checkDenied(t, value)
@@ -54,16 +56,19 @@ func checkDenied(t *testing.T, value string) {
 	address, err := endpoint.Parse(value)
 	for what, spec := range map[string]policy.Spec{
 		"audience": {Lists: policy.Lists{Audiences: rule}}, "address": {Lists: policy.Lists{LoginAddresses: rule}},
-		"secret": {Lists: policy.Lists{LoginSecrets: rule}}, "variable": {Lists: policy.Lists{Env: rule}}, "directory": {Lists: policy.Lists{MountPaths: rule}},
+		"secret": {Lists: policy.Lists{LoginSecrets: rule}}, "variable": {Lists: policy.Lists{Env: rule}},
+		"directory": {Lists: policy.Lists{MountPaths: rule}},
 	} {
-		if len(spec.Validate(field.NewPath("policy"))) > 0 || what == "address" && err != nil || what == "directory" && !strings.HasPrefix(value, "/") {
+		if len(spec.Validate(field.NewPath("policy"))) > 0 || what == "address" && err != nil || what == "directory" &&
+			!strings.HasPrefix(value, "/") {
 			continue
 		}
 		p := policy.New(spec, nil)
 		r := p.For("prod")
 		refusal := map[string]func() error{
 			"audience": func() error { return r.Audience(value) }, "address": func() error { return r.Address(address, true) },
-			"variable": func() error { return r.Env(value) }, "secret": func() error { return r.Secret(value) }, "directory": func() error { return r.MountPath(value, false) },
+			"variable": func() error { return r.Env(value) }, "secret": func() error { return r.Secret(value) },
+			"directory": func() error { return r.MountPath(value, false) },
 		}[what]()
 		if !errors.Is(refusal, policy.ErrDenied) {
 			t.Errorf("%s %q is denied by its name, and still: %v", what, value, refusal)

@@ -52,9 +52,13 @@ func TestMountPath(t *testing.T) {
 		{"a namespace adds to the built-in list", `{namespaces: [{namespaces: [prod], mountPaths: {allowed: [/apps]}}]}`, "/apps/a", ""},
 		{"and keeps it", `{namespaces: [{namespaces: [prod], mountPaths: {allowed: [/apps]}}]}`, "/mnt/a", ""},
 		{"another namespace adds nothing", `{namespaces: [{namespaces: [test], mountPaths: {allowed: [/apps]}}]}`, "/apps/a", builtIn},
-		{"a namespace adds to the overall list", `{mountPaths: {allowed: [/apps]}, namespaces: [{namespaces: [prod], mountPaths: {allowed: [/x]}}]}`, "/y", `the injector's policy allows in namespace "prod": /apps, /x`},
+		{"a namespace adds to the overall list", `{mountPaths: {allowed: [/apps]}, namespaces: [{namespaces: [prod], mountPaths: ` +
+			`{allowed: [/x]}}]}`, "/y", `the injector's policy allows in namespace "prod": /apps, /x`},
 		{"a namespace denies", `{namespaces: [{namespaces: [prod], mountPaths: {denied: [/mnt]}}]}`, "/mnt/a", denied},
-		{"what all are denied, a namespace cannot allow", `{mountPaths: {denied: [/apps]}, namespaces: [{namespaces: [prod], mountPaths: {allowed: [/apps]}}]}`, "/apps", denied},
+		{
+			"what all are denied, a namespace cannot allow",
+			`{mountPaths: {denied: [/apps]}, namespaces: [{namespaces: [prod], mountPaths: {allowed: [/apps]}}]}`, "/apps", denied,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -90,9 +90,12 @@ func newRuleset(l Lists) ruleset {
 		addresses: rule[addressPattern, address]{
 			allowed: newAllowedAddresses(l.LoginAddresses.Allowed), denied: newAddressPatterns(l.LoginAddresses.Denied),
 		},
-		secrets:    rule[glob, string]{allowed: newGlobs(l.LoginSecrets.Allowed), denied: newGlobs(l.LoginSecrets.Denied)},
-		env:        rule[glob, string]{allowed: newVariables(l.Env.Allowed), denied: newVariables(l.Env.Denied)},
-		mountPaths: rule[pathPattern, directory]{allowed: newPathPatterns(l.MountPaths.Allowed), denied: newPathPatterns(l.MountPaths.Denied)},
+		secrets: rule[glob, string]{allowed: newGlobs(l.LoginSecrets.Allowed), denied: newGlobs(l.LoginSecrets.Denied)},
+		env:     rule[glob, string]{allowed: newVariables(l.Env.Allowed), denied: newVariables(l.Env.Denied)},
+		mountPaths: rule[pathPattern, directory]{
+			allowed: newPathPatterns(l.MountPaths.Allowed),
+			denied:  newPathPatterns(l.MountPaths.Denied),
+		},
 	}
 }
 

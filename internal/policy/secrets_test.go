@@ -14,7 +14,8 @@ func TestSecret(t *testing.T) {
 		{"not listed", `{loginSecrets: {allowed: ["*-client"]}}`, "billing", `the injector's policy allows in namespace "prod": *-client`},
 		{"denied wins", `{loginSecrets: {allowed: ["*"], denied: [app]}}`, "app", denied},
 		{"a namespace adds", `{loginSecrets: {allowed: [a]}, namespaces: [{namespaces: [prod], loginSecrets: {allowed: [b]}}]}`, "b", ""},
-		{"another namespace adds nothing", `{loginSecrets: {allowed: [a]}, namespaces: [{namespaces: [test], loginSecrets: {allowed: [b]}}]}`, "b", `the injector's policy allows in namespace "prod": a`},
+		{"another namespace adds nothing", `{loginSecrets: {allowed: [a]}, namespaces: [{namespaces: [test], loginSecrets: ` +
+			`{allowed: [b]}}]}`, "b", `the injector's policy allows in namespace "prod": a`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

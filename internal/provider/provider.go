@@ -203,7 +203,8 @@ func (c *compiler) parameters() {
 		at := c.path.Child("parameters").Index(i)
 		compiled := parameter{Parameter: p, key: c.p.Name + "-" + p.Name}
 		if len(p.Name) > maxParameter || len(validation.IsDNS1123Label(p.Name)) > 0 {
-			c.invalid(at.Child("name"), p.Name, fmt.Sprintf("must be lower-case letters, digits and '-', at most %d characters", maxParameter))
+			c.invalid(at.Child("name"), p.Name, fmt.Sprintf("must be lower-case letters, digits and '-', at most %d characters",
+				maxParameter))
 		}
 		if p.Description == "" {
 			c.errs = append(c.errs, field.Required(at.Child("description"), "say what it is: errors quote it"))
@@ -253,7 +254,8 @@ func (c *compiler) fileContent() {
 	if f == nil {
 		return
 	}
-	if f.Name == "" || len(f.Name) > 100 || strings.ContainsAny(f.Name, `/\:$`) || strings.Contains(f.Name, "..") || len(validation.IsConfigMapKey(f.Name)) > 0 {
+	if f.Name == "" || len(f.Name) > 100 || strings.ContainsAny(f.Name, `/\:$`) || strings.Contains(f.Name, "..") ||
+		len(validation.IsConfigMapKey(f.Name)) > 0 {
 		c.invalid(at.Child("name"), f.Name, "must be the name of a file, such as credentials.json")
 	}
 	switch {
@@ -400,7 +402,8 @@ func newSet(base map[string]*Provider, added map[string]Spec, taken func(key str
 				if found {
 					what = "a parameter of provider " + other.Provider.Name
 				}
-				errs = append(errs, field.Invalid(path.Key(name).Child("parameters").Index(i).Child("name"), p.parameters[i].Name, key+" is "+what+" already"))
+				errs = append(errs, field.Invalid(path.Key(name).Child("parameters").Index(i).Child("name"), p.parameters[i].Name,
+					key+" is "+what+" already"))
 				continue
 			}
 			s.byKey[key] = Key{p, i}

@@ -84,7 +84,8 @@ func TestWhatAnSDKFinds(t *testing.T) {
 	if diff := cmp.Diff(want, v.Env()); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}
-	const wantContent = `{"depth":{"a":1,"b":true},"file":"/var/run/secrets/tokens-corp/oidc-token","free":["a\"b\\c","x"],"role":"reader","tenant":"acme"}`
+	const wantContent = `{"depth":{"a":1,"b":true},"file":"/var/run/secrets/tokens-corp/oidc-token","free":["a\"b\\c","x"],` +
+		`"role":"reader","tenant":"acme"}`
 	if content != wantContent {
 		t.Errorf("file %s", content)
 	}
@@ -110,8 +111,12 @@ func TestWhatHasNoValueIsLeftOut(t *testing.T) {
 
 func TestLinesThatHaveNoValueAreLeftOut(t *testing.T) {
 	t.Parallel()
-	s := set(t, "corp: {description: x, audience: a, parameters: [{name: p, description: x, pattern: '[a-z]+'}], file: {name: f, text: \"a='${p}'\\nb='${token.path}'\\n\"}}")
-	for given, want := range map[string]string{"": "b='/var/run/secrets/tokens-corp/oidc-token'\n", "x": "a='x'\nb='/var/run/secrets/tokens-corp/oidc-token'\n"} {
+	s := set(t, "corp: {description: x, audience: a, parameters: [{name: p, description: x, pattern: '[a-z]+'}], file: {name: f, text: "+
+		"\"a='${p}'\\nb='${token.path}'\\n\"}}")
+	for given, want := range map[string]string{
+		"":  "b='/var/run/secrets/tokens-corp/oidc-token'\n",
+		"x": "a='x'\nb='/var/run/secrets/tokens-corp/oidc-token'\n",
+	} {
 		all := map[string]string{}
 		if given != "" {
 			all["p"] = given
@@ -170,35 +175,51 @@ func TestValuesThatAreWrong(t *testing.T) {
 func TestProvidersThatAreWrong(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"Corp: {description: x, audience: a}":                                                                           `providers[Corp]: Invalid value: "Corp"`,
-		"default: {description: x, audience: a}":                                                                        `providers[default]: Invalid value: "default": this is what the token without a name is called`,
-		"corp: {audience: a}":                                                                                           "providers[corp].description: Required",
-		"corp: {description: x, audience: a, parameters: [{name: a}]}":                                                  "providers[corp].parameters[0].description: Required",
-		"corp: {description: x, audience: '${a}', parameters: [{name: a, description: x}]}":                             "parameter a must be required or have a default to be in it",
-		"corp: {description: x, audience: '${pod.name}'}":                                                               "providers[corp].audience: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x, address: path}]}":                   `providers[corp].parameters[0].address: Unsupported value: "path"`,
-		"corp: {description: x, audience: a, env: [{name: A, value: x}, {name: A, value: y}]}":                          "providers[corp].env[1].name: Duplicate",
-		"corp: {description: x, audience: a, env: [{name: A, value: x}], conflicts: [{env: A, reason: x}]}":             "providers[corp].conflicts[0].env: Invalid",
-		"corp: {description: x, audience: a, maxExpiration: 5m}":                                                        "providers[corp].maxExpiration: Invalid",
-		"corp: {description: x, audience: a, minExpiration: 2h, maxExpiration: 1h}":                                     "must not be longer than maxExpiration",
-		"corp: {description: x}":                                                                                        "providers[corp].audience: Required",
-		"corp: {description: x, audience: '${x}'}":                                                                      `providers[corp].audience: Invalid value: "${x": must name a parameter`,
-		"corp: {description: x, audience: '${token.path}'}":                                                             "providers[corp].audience: Invalid",
-		"corp: {description: x, audience: 'a${'}":                                                                       "providers[corp].audience: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: 'A b', description: x}]}":                              "providers[corp].parameters[0].name: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x}, {name: a, description: x}]}":       "providers[corp].parameters[1].name: Duplicate",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x, pattern: '('}]}":                    "providers[corp].parameters[0].pattern: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x, default: '${a}'}]}":                 "providers[corp].parameters[0].default: Invalid",
-		"corp: {description: x, audience: a, env: [{name: '1', value: x}]}":                                             "providers[corp].env[0].name: Invalid",
-		"corp: {description: x, audience: a, file: {name: a}}":                                                          "providers[corp].file: Required",
-		"corp: {description: x, audience: a, file: {name: a, text: x, json: {}}}":                                       "providers[corp].file: Required",
-		"corp: {description: x, audience: a, file: {name: ../a, text: x}}":                                              "providers[corp].file.name: Invalid",
-		"corp: {description: x, audience: a, file: {name: a, json: {a: ['${x}']}}}":                                     "providers[corp].file.json.a[0]: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x}], file: {name: a, text: 'x ${a}'}}": "providers[corp].file.text: Invalid",
-		"corp: {description: x, audience: a, conflicts: [{env: A}]}":                                                    "providers[corp].conflicts[0]: Required",
-		"corp: {description: x, audience: a, minExpiration: 1d}":                                                        "providers[corp].minExpiration: Invalid",
-		"login: {description: x, audience: a, parameters: [{name: role, description: x}]}":                              "providers[login].parameters[0].name: Invalid value: \"role\": login-role is an annotation already",
-		"terraform: {description: x, audience: a, parameters: [{name: azurerm-client-id, description: x}]}":             "is a parameter of provider terraform already",
+		"Corp: {description: x, audience: a}": `providers[Corp]: Invalid value: "Corp"`,
+		"default: {description: x, audience: a}": `providers[default]: Invalid value: "default": this is what the ` +
+			`token without a name is called`,
+		"corp: {audience: a}": "providers[corp].description: Required",
+		"corp: {description: x, audience: a, parameters: [{name: a}]}": "providers[corp].parameters[0].description: Required",
+		"corp: {description: x, audience: '${a}', parameters: [{name: a, description: x}]}": "parameter a " +
+			"must be required or have a default to be in it",
+		"corp: {description: x, audience: '${pod.name}'}": "providers[corp].audience: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x, " +
+			"address: path}]}": `providers[corp].parameters[0].address: Unsupported value: "path"`,
+		"corp: {description: x, audience: a, env: [{name: A, value: x}, {name: A, " +
+			"value: y}]}": "providers[corp].env[1].name: Duplicate",
+		"corp: {description: x, audience: a, env: [{name: A, value: x}], conflicts: [{env: A, " +
+			"reason: x}]}": "providers[corp].conflicts[0].env: Invalid",
+		"corp: {description: x, audience: a, maxExpiration: 5m}":                    "providers[corp].maxExpiration: Invalid",
+		"corp: {description: x, audience: a, minExpiration: 2h, maxExpiration: 1h}": "must not be longer than maxExpiration",
+		"corp: {description: x}":                            "providers[corp].audience: Required",
+		"corp: {description: x, audience: '${x}'}":          `providers[corp].audience: Invalid value: "${x": must name a parameter`,
+		"corp: {description: x, audience: '${token.path}'}": "providers[corp].audience: Invalid",
+		"corp: {description: x, audience: 'a${'}":           "providers[corp].audience: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: 'A b', " +
+			"description: x}]}": "providers[corp].parameters[0].name: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x}, {name: a, " +
+			"description: x}]}": "providers[corp].parameters[1].name: Duplicate",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x, " +
+			"pattern: '('}]}": "providers[corp].parameters[0].pattern: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x, default: " +
+			"'${a}'}]}": "providers[corp].parameters[0].default: Invalid",
+		"corp: {description: x, audience: a, env: [{name: '1', " +
+			"value: x}]}": "providers[corp].env[0].name: Invalid",
+		"corp: {description: x, audience: a, file: {name: a}}": "providers[corp].file: Required",
+		"corp: {description: x, audience: a, file: {name: a, text: x, " +
+			"json: {}}}": "providers[corp].file: Required",
+		"corp: {description: x, audience: a, file: {name: ../a, " +
+			"text: x}}": "providers[corp].file.name: Invalid",
+		"corp: {description: x, audience: a, file: {name: a, json: {a: " +
+			"['${x}']}}}": "providers[corp].file.json.a[0]: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x}], file: {name: a, text: " +
+			"'x ${a}'}}": "providers[corp].file.text: Invalid",
+		"corp: {description: x, audience: a, conflicts: [{env: A}]}": "providers[corp].conflicts[0]: Required",
+		"corp: {description: x, audience: a, minExpiration: 1d}":     "providers[corp].minExpiration: Invalid",
+		"login: {description: x, audience: a, parameters: [{name: role, " +
+			"description: x}]}": "providers[login].parameters[0].name: Invalid value: \"role\": login-role is an annotation already",
+		"terraform: {description: x, audience: a, parameters: [{name: azurerm-client-id, description: x}]}": "is a parameter of provider " +
+			"terraform already",
 	} {
 		_, errs := parse(t, text)
 		if err := errs.ToAggregate(); err == nil || !strings.Contains(err.Error(), want) {
@@ -254,7 +275,8 @@ func TestMistypedKeysAreComparedWithFew(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
 	for i := range 100 {
-		fmt.Fprintf(&text, "corp-%d: {description: x, audience: a, parameters: [{name: a, description: x}, {name: b, description: x}, {name: c, description: x}]}\n", i)
+		fmt.Fprintf(&text, "corp-%d: {description: x, audience: a, parameters: [{name: a, description: x}, {name: b, description: x}, "+
+			"{name: c, description: x}]}\n", i)
 	}
 	s := set(t, text.String())
 	if diff := cmp.Diff([]string{"corp-7-a", "corp-7-b", "corp-7-c"}, s.Candidates("corp-7-x")); diff != "" {

@@ -42,7 +42,8 @@ func (c *compiler) template(at *field.Path, text string) template {
 		}
 		name, rest, closed := strings.Cut(rest, "}")
 		if !closed || !c.known[name] {
-			c.invalid(at, "${"+name, "must name a parameter or one of "+strings.Join(slices.Concat(podValues, tokenValues), ", ")+" that is known here, as ${name}")
+			c.invalid(at, "${"+name, "must name a parameter or one of "+strings.Join(slices.Concat(podValues, tokenValues), ", ")+
+				" that is known here, as ${name}")
 			return t
 		}
 		t, text = append(t, name), rest

@@ -18,7 +18,9 @@ import (
 // controller-runtime, which leaves the pod unread (docs/design/reading-reviews.md). It stands here because
 // fuzzing internal/admission would else instrument all of controller-runtime.
 func BenchmarkRead(b *testing.B) {
-	general := &ctrladmission.Webhook{Handler: ctrladmission.HandlerFunc(func(context.Context, ctrladmission.Request) ctrladmission.Response {
+	general := &ctrladmission.Webhook{Handler: ctrladmission.HandlerFunc(func(context.Context,
+		ctrladmission.Request,
+	) ctrladmission.Response {
 		return ctrladmission.Allowed("")
 	})}
 	for _, size := range admissiontest.Sizes() {

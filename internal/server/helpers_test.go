@@ -252,7 +252,8 @@ func (w *webhook) client(change func(*tls.Config)) *http.Client {
 	}
 }
 
-const review = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"7f0a6c2e","kind":{"group":"","version":"v1","kind":"Pod"},` +
+const review = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"7f0a6c2e","kind":{"group":"",` +
+	`"version":"v1","kind":"Pod"},` +
 	`"resource":{"group":"","version":"v1","resource":"pods"},"name":"app","namespace":"default","operation":"CREATE",` +
 	`"object":{"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}},"spec":{"containers":[{"name":"app"}]}}}}`
 
@@ -286,7 +287,8 @@ func (w *webhook) send(t *testing.T, client *http.Client, body io.Reader) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{response.StatusCode, string(text), response.Proto, response.TLS.PeerCertificates[0].Subject.CommonName, response.Close}, nil
+	return answer{response.StatusCode, string(text), response.Proto, response.TLS.PeerCertificates[0].Subject.CommonName, response.Close},
+		nil
 }
 
 // expectAnswer posts a review and expects the patch.

@@ -61,15 +61,18 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Port, "port", 9443, "Port to serve admission reviews on, at the path /mutate.")
 	o.Certs.AddFlags(fs)
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", "",
-		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients need no certificate.")
+		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients "+
+			"need no certificate.")
 	fs.StringSliceVar(&o.ClientAllowedNames, "client-allowed-names", nil,
-		"Common names that clients' certificates may have, comma separated; with --client-ca-file. Empty allows every certificate of that CA.")
+		"Common names that clients' certificates may have, comma separated; with --client-ca-file. Empty allows every certificate of "+
+			"that CA.")
 	fs.StringVar(&o.CallerTokenAudience, "caller-token-audience", "",
 		"Audience, without its path, of the tokens by which API servers have to prove what they are (KEP-6060, alpha in Kubernetes 1.37), "+
 			"such as https://NAME.NAMESPACE.svc:443. Without it, callers need no token.")
 	fs.StringVar(&o.TLSMinVersion, "tls-min-version", "VersionTLS13", "Lowest TLS version to accept: VersionTLS12 or VersionTLS13.")
 	fs.BoolVar(&o.EnableHTTP2, "enable-http2", false, "Offer HTTP/2 to clients.")
-	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", `Address to serve /metrics on, over plain HTTP. "0" switches it off.`)
+	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080",
+		`Address to serve /metrics on, over plain HTTP. "0" switches it off.`)
 	fs.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", ":8081",
 		`Address to serve /healthz and /readyz on, over plain HTTP. "0" switches it off.`)
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", 0,
@@ -85,7 +88,10 @@ func (o *Options) Validate() error {
 	_, tlsVersion := tlsVersions[o.TLSMinVersion]
 	_, logLevel := logLevels[o.LogLevel]
 	checks := []flagcheck.Check{
-		{OK: o.BindAddress == "" || net.ParseIP(o.BindAddress) != nil, Flag: "bind-address", Value: o.BindAddress, Allowed: "an IP address"},
+		{
+			OK: o.BindAddress == "" || net.ParseIP(o.BindAddress) != nil, Flag: "bind-address", Value: o.BindAddress,
+			Allowed: "an IP address",
+		},
 		{OK: o.Port >= 1 && o.Port <= 65535, Flag: "port", Value: strconv.Itoa(o.Port), Allowed: "from 1 to 65535"},
 		{
 			OK:   len(o.ClientAllowedNames) == 0 || o.ClientCAFile != "",
@@ -97,8 +103,14 @@ func (o *Options) Validate() error {
 			Allowed: "https://HOST:PORT without a path, used together with --webhook-configuration-name",
 		},
 		{OK: tlsVersion, Flag: "tls-min-version", Value: o.TLSMinVersion, Allowed: "VersionTLS12 or VersionTLS13"},
-		{OK: isAddress(o.MetricsBindAddress), Flag: "metrics-bind-address", Value: o.MetricsBindAddress, Allowed: `host:port, :port or "0"`},
-		{OK: isAddress(o.HealthProbeBindAddress), Flag: "health-probe-bind-address", Value: o.HealthProbeBindAddress, Allowed: `host:port, :port or "0"`},
+		{
+			OK: isAddress(o.MetricsBindAddress), Flag: "metrics-bind-address", Value: o.MetricsBindAddress,
+			Allowed: `host:port, :port or "0"`,
+		},
+		{
+			OK: isAddress(o.HealthProbeBindAddress), Flag: "health-probe-bind-address", Value: o.HealthProbeBindAddress,
+			Allowed: `host:port, :port or "0"`,
+		},
 		{OK: o.ShutdownDelay >= 0, Flag: "shutdown-delay-duration", Value: o.ShutdownDelay.String(), Allowed: "zero or more"},
 		{OK: logLevel, Flag: "log-level", Value: o.LogLevel, Allowed: "debug, info, warn or error"},
 		{OK: slices.Contains(logFormats, o.LogFormat), Flag: "log-format", Value: o.LogFormat, Allowed: strings.Join(logFormats, " or ")},

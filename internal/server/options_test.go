@@ -23,9 +23,13 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 	}
 	want := server.Options{
 		Port: 9443, TLSMinVersion: "VersionTLS13",
-		Certs:              certs.Flags{Certificates: "files", Dir: "/var/run/oidc-injector/certs", CADuration: 8760 * time.Hour, CertificateDuration: 168 * time.Hour},
+		Certs: certs.Flags{
+			Certificates: "files", Dir: "/var/run/oidc-injector/certs", CADuration: 8760 * time.Hour,
+			CertificateDuration: 168 * time.Hour,
+		},
 		Audit:              audit.Flags{LeaseName: "oidc-injector-audit"},
-		MetricsBindAddress: ":8080", HealthProbeBindAddress: ":8081", LogLevel: "info", LogFormat: "json", AnnotationPrefix: "oidc-injector.io",
+		MetricsBindAddress: ":8080", HealthProbeBindAddress: ":8081", LogLevel: "info", LogFormat: "json",
+		AnnotationPrefix: "oidc-injector.io",
 	}
 	if diff := cmp.Diff(want, o); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
@@ -38,8 +42,9 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 func TestEveryInvalidFlagIsReported(t *testing.T) {
 	t.Parallel()
 	o := server.Options{
-		BindAddress: "localhost", Port: 65536, Certs: certs.Flags{Certificates: "files"}, TLSMinVersion: "1.2", MetricsBindAddress: "8080", HealthProbeBindAddress: "",
-		ShutdownDelay: -time.Second, LogLevel: "INFO", LogFormat: "xml", AnnotationPrefix: "Example.com/",
+		BindAddress: "localhost", Port: 65536, Certs: certs.Flags{Certificates: "files"}, TLSMinVersion: "1.2", MetricsBindAddress: "8080",
+		HealthProbeBindAddress: "",
+		ShutdownDelay:          -time.Second, LogLevel: "INFO", LogFormat: "xml", AnnotationPrefix: "Example.com/",
 	}
 	want := strings.TrimSuffix(`--bind-address: invalid value "localhost": must be an IP address
 --port: invalid value "65536": must be from 1 to 65535
@@ -87,7 +92,10 @@ func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
 		change func(*server.Options)
 		want   string
 	}{
-		{"another source", func(o *server.Options) { o.Certs.Certificates = "vault" }, `--certificates: invalid value "vault": must be files or managed`},
+		{
+			"another source", func(o *server.Options) { o.Certs.Certificates = "vault" },
+			`--certificates: invalid value "vault": must be files or managed`,
+		},
 		{"managed, and nothing else", func(o *server.Options) {
 			o.Certs = certs.Flags{Certificates: "managed", ExtraNames: []string{"a.example", "a b"}}
 		}, `--webhook-configuration-name: invalid value "": must be the name of a MutatingWebhookConfiguration
@@ -100,7 +108,10 @@ func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
 			o.Certs = managed()
 			o.Certs.CADuration = 20 * time.Hour
 		}, `--ca-duration: invalid value "20h0m0s": must be at least 3 times --certificate-duration`},
-		{"files, and no name", func(o *server.Options) { o.Certs.ConfigurationName = "a b" }, `--webhook-configuration-name: invalid value "a b": must be the name of a MutatingWebhookConfiguration`},
+		{
+			"files, and no name", func(o *server.Options) { o.Certs.ConfigurationName = "a b" },
+			`--webhook-configuration-name: invalid value "a b": must be the name of a MutatingWebhookConfiguration`,
+		},
 		{"all of it", func(o *server.Options) {
 			o.Certs = managed()
 		}, ""},
@@ -120,8 +131,10 @@ func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
 // managed are valid flags of managed certificates.
 func managed() certs.Flags {
 	return certs.Flags{
-		Certificates: "managed", ServiceName: "oidc-injector", Namespace: "security", CASecretName: "oidc-injector-ca", ConfigurationName: "oidc-injector",
-		ExtraNames: []string{"hooks.example.com", "192.0.2.1", "2001:db8::1"}, CADuration: 30 * time.Hour, CertificateDuration: 10 * time.Hour,
+		Certificates: "managed", ServiceName: "oidc-injector", Namespace: "security", CASecretName: "oidc-injector-ca",
+		ConfigurationName: "oidc-injector",
+		ExtraNames:        []string{"hooks.example.com", "192.0.2.1", "2001:db8::1"}, CADuration: 30 * time.Hour,
+		CertificateDuration: 10 * time.Hour,
 	}
 }
 

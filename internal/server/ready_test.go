@@ -15,7 +15,8 @@ func TestReadinessComesWithTheCertificate(t *testing.T) {
 		code, _ := w.probe(t, "/healthz")
 		return code == http.StatusOK
 	})
-	if code, text := w.probe(t, "/readyz"); code != http.StatusServiceUnavailable || text != "not ready: no serving certificate is loaded yet\n" {
+	if code, text := w.probe(t, "/readyz"); code != http.StatusServiceUnavailable ||
+		text != "not ready: no serving certificate is loaded yet\n" {
 		t.Errorf("readyz without a certificate: %d %q", code, text)
 	}
 

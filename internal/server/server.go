@@ -73,7 +73,8 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	hooks.Register(WorkloadsPath, handler)
 	gatherers := prometheus.Gatherers{registry, ctrlmetrics.Registry}
 
-	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates", o.Certs.Certificates)
+	log.Info("starting", "version", version.Version(), "annotationPrefix", o.AnnotationPrefix, "config", o.ConfigFile, "certificates",
+		o.Certs.Certificates)
 	run := runner{log: log}
 	run.background(store.Run, followAudiences(ownTokenFile, time.Minute, store, log))
 	run.background(source.tasks...)

@@ -30,9 +30,11 @@ func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
 		}
 	}
 	write(t, filepath.Join(w.Certs.Dir, "tls.key"), next.key)
-	testutil.Eventually(t, "new connections see the new certificate", func() bool { return w.expectAnswer(t, w.client(nil)).server == "rotated" })
+	testutil.Eventually(t, "new connections see the new certificate",
+		func() bool { return w.expectAnswer(t, w.client(nil)).server == "rotated" })
 	w.eventuallyReady(t)
-	if metrics := w.metrics(t); !strings.Contains(metrics, `oidc_injector_certificate_expiration_timestamp_seconds{certificate="serving"} 1`) {
+	if metrics := w.metrics(t); !strings.Contains(metrics,
+		`oidc_injector_certificate_expiration_timestamp_seconds{certificate="serving"} 1`) {
 		t.Errorf("the expiry is not in the metrics:\n%s", metrics)
 	}
 }
@@ -107,7 +109,8 @@ func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
 
 	write(t, o.ClientCAFile, []byte("garbage"))
 	testutil.Eventually(t, "the log says that the file is broken", func() bool {
-		return w.log.Has(`level=ERROR msg="client CA not reloaded, the previous one stays in force" path=` + o.ClientCAFile + ` error="contains no PEM certificates"`)
+		return w.log.Has(`level=ERROR msg="client CA not reloaded, the previous one stays in force" path=` + o.ClientCAFile +
+			` error="contains no PEM certificates"`)
 	})
 	w.expectAnswer(t, firstClient)
 	expectRefused("a client of another CA", secondClient)

@@ -249,7 +249,8 @@ func testRecord(t *testing.T, s *authserver.Server, form url.Values) {
 	if diff := cmp.Diff(form, got.Form); diff != "" {
 		t.Errorf("the form is different (-sent +remembered):\n%s", diff)
 	}
-	if got.Method != http.MethodPost || got.Path != authserver.TokenPath || len(got.Query) != 0 || got.Status != http.StatusOK || got.Refusal != "" {
+	if got.Method != http.MethodPost || got.Path != authserver.TokenPath || len(got.Query) != 0 || got.Status != http.StatusOK ||
+		got.Refusal != "" {
 		t.Errorf("got %+v", got)
 	}
 	if got.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
@@ -324,7 +325,10 @@ func TestRefusedRequests(t *testing.T) {
 		{"exchange of no type", with(exchange, "subject_token_type", ""), 400, "invalid_request"},
 		{"exchange of unknown type", with(exchange, "subject_token_type", "jwt"), 400, "invalid_request"},
 		{"exchange of an access token", with(exchange, "subject_token_type", accessTokenType), 400, "invalid_request"},
-		{"exchange of a refresh token", with(exchange, "subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token"), 400, "invalid_request"},
+		{
+			"exchange of a refresh token", with(exchange, "subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token"), 400,
+			"invalid_request",
+		},
 		{"exchange for a JWT", with(exchange, "requested_token_type", jwtType), 400, "invalid_request"},
 		{"exchange with actor", with(exchange, "actor_token", token, "actor_token_type", jwtType), 400, "invalid_request"},
 		{"exchange for another audience", with(exchange, "audience", "https://other.example.com"), 400, "invalid_target"},

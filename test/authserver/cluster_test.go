@@ -72,7 +72,10 @@ func podToken(t *testing.T, c *cluster.Cluster) string {
 		t.Fatal(err)
 	}
 	expiration := int64(600)
-	token, err := c.RequestToken(t.Context(), pod, &corev1.ServiceAccountTokenProjection{Audience: audience, ExpirationSeconds: &expiration})
+	token, err := c.RequestToken(t.Context(), pod, &corev1.ServiceAccountTokenProjection{
+		Audience:          audience,
+		ExpirationSeconds: &expiration,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

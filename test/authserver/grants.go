@@ -98,7 +98,8 @@ func invalidClient(err error) error {
 	if isServerError(err) {
 		return err
 	}
-	return op.NewStatusError(oidc.ErrInvalidClient().WithParent(err).WithDescription("client authentication failed"), http.StatusUnauthorized)
+	return op.NewStatusError(oidc.ErrInvalidClient().WithParent(err).WithDescription("client authentication failed"),
+		http.StatusUnauthorized)
 }
 
 func isServerError(err error) bool {

@@ -286,7 +286,9 @@ func (s *storage) VerifyExchangeSubjectToken(
 }
 
 // VerifyExchangeActorToken implements op.TokenExchangeTokensVerifierStorage.
-func (*storage) VerifyExchangeActorToken(context.Context, string, oidc.TokenType) (tokenIDOrToken, actor string, claims map[string]any, err error) {
+func (*storage) VerifyExchangeActorToken(context.Context, string, oidc.TokenType) (tokenIDOrToken, actor string, claims map[string]any,
+	err error,
+) {
 	return "", "", nil, errors.New("nobody acts for others here")
 }
 

@@ -28,13 +28,17 @@ var alertsTable = map[string]struct {
 	},
 	"OIDCInjectorUnreachable": {
 		fires: map[string][]string{
-			"pods":             {`apiserver_admission_webhook_rejection_count{name="pods.oidc-injector.io",error_type="calling_webhook_error"} 0x58 1x2`},
-			"debug containers": {`apiserver_admission_webhook_rejection_count{name="debugcontainers.oidc-injector.io",error_type="calling_webhook_error"} 0x58 1x2`},
+			"pods": {`apiserver_admission_webhook_rejection_count{name="pods.oidc-injector.io",` +
+				`error_type="calling_webhook_error"} 0x58 1x2`},
+			"debug containers": {`apiserver_admission_webhook_rejection_count{name="debugcontainers.oidc-injector.io",` +
+				`error_type="calling_webhook_error"} 0x58 1x2`},
 		},
 		silent: map[string][]string{
-			"denied":          {`apiserver_admission_webhook_rejection_count{name="pods.oidc-injector.io",error_type="no_error"} 0x58 1x2`},
-			"another webhook": {`apiserver_admission_webhook_rejection_count{name="pods.example.com",error_type="calling_webhook_error"} 0x58 1x2`},
-			"long ago":        {`apiserver_admission_webhook_rejection_count{name="pods.oidc-injector.io",error_type="calling_webhook_error"} 0x30 1x30`},
+			"denied": {`apiserver_admission_webhook_rejection_count{name="pods.oidc-injector.io",error_type="no_error"} 0x58 1x2`},
+			"another webhook": {`apiserver_admission_webhook_rejection_count{name="pods.example.com",error_type="calling_webhook_error"} ` +
+				`0x58 1x2`},
+			"long ago": {`apiserver_admission_webhook_rejection_count{name="pods.oidc-injector.io",error_type="calling_webhook_error"} ` +
+				`0x30 1x30`},
 		},
 	},
 	"OIDCInjectorFailedOpen": {
@@ -48,7 +52,9 @@ var alertsTable = map[string]struct {
 		},
 	},
 	"OIDCInjectorDebugFailedOpen": {
-		fires:  map[string][]string{"the first time": {`apiserver_admission_webhook_fail_open_count{name="debugcontainers.oidc-injector.io"} _x58 1x2`}},
+		fires: map[string][]string{
+			"the first time": {`apiserver_admission_webhook_fail_open_count{name="debugcontainers.oidc-injector.io"} _x58 1x2`},
+		},
 		silent: map[string][]string{"pods": {`apiserver_admission_webhook_fail_open_count{name="pods.oidc-injector.io"} _x58 1x2`}},
 	},
 	"OIDCInjectorErrors": {
@@ -77,21 +83,30 @@ var alertsTable = map[string]struct {
 	},
 	"OIDCInjectorDenialsSpread": {
 		fires: map[string][]string{"one in each of three": {
-			denials(ours, "a", "policy", "_x50 1x10"), denials(other, "b", "policy", "_x50 1x10"), denials(ours, "c", "conflict", "1x50 2x10"),
+			denials(ours, "a", "policy", "_x50 1x10"), denials(other, "b", "policy", "_x50 1x10"),
+			denials(ours, "c", "conflict", "1x50 2x10"),
 		}},
 		silent: map[string][]string{
-			"many in two": {denials(ours, "a", "policy", "_x50 99x10"), denials(ours, "b", "policy", "_x50 99x10"), denials(ours, "b", "conflict", "_x50 99x10")},
-			"not all now": {denials(ours, "a", "policy", "_x50 1x10"), denials(ours, "b", "policy", "_x50 1x10"), denials(ours, "c", "policy", "1x60")},
+			"many in two": {
+				denials(ours, "a", "policy", "_x50 99x10"), denials(ours, "b", "policy", "_x50 99x10"),
+				denials(ours, "b", "conflict", "_x50 99x10"),
+			},
+			"not all now": {
+				denials(ours, "a", "policy", "_x50 1x10"), denials(ours, "b", "policy", "_x50 1x10"),
+				denials(ours, "c", "policy", "1x60"),
+			},
 		},
 	},
 	"OIDCInjectorSlow": {
 		fires: map[string][]string{"one of ten": {
-			`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="0.1"} 0+9x60`, `oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="1"} 0+10x60`,
+			`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="0.1"} 0+9x60`,
+			`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="1"} 0+10x60`,
 			`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="+Inf"} 0+10x60`,
 		}},
 		silent: map[string][]string{
 			"none": {
-				`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="0.1"} 0+10x60`, `oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="1"} 0+10x60`,
+				`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="0.1"} 0+10x60`,
+				`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="1"} 0+10x60`,
 				`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="+Inf"} 0+10x60`,
 			},
 			"nothing to do": {`oidc_injector_admission_duration_seconds_bucket{` + ours + `,le="+Inf"} 0x60`},
@@ -99,10 +114,11 @@ var alertsTable = map[string]struct {
 	},
 	"OIDCInjectorCertificateExpiry": {
 		fires: map[string][]string{
-			"the last day of a week":           life("serving", 168*time.Hour, 23*time.Hour),
-			"the last sixth of a day":          life("serving", 24*time.Hour, 3*time.Hour),
-			"the last sixth of half a minute":  life("serving", 30*time.Second, 4*time.Second),
-			"the authority's, of two replicas": append(life("ca", 8760*time.Hour, 23*time.Hour), life("serving", 168*time.Hour, 100*time.Hour)...),
+			"the last day of a week":          life("serving", 168*time.Hour, 23*time.Hour),
+			"the last sixth of a day":         life("serving", 24*time.Hour, 3*time.Hour),
+			"the last sixth of half a minute": life("serving", 30*time.Second, 4*time.Second),
+			"the authority's, of two replicas": append(life("ca", 8760*time.Hour, 23*time.Hour),
+				life("serving", 168*time.Hour, 100*time.Hour)...),
 		},
 		silent: map[string][]string{
 			"a week's, to be replaced now":        life("serving", 168*time.Hour, 168*time.Hour/3),
@@ -112,20 +128,30 @@ var alertsTable = map[string]struct {
 		},
 	},
 	"OIDCInjectorSelfProbeFailing": {
-		fires:  map[string][]string{"one of two": {`oidc_injector_certificate_self_probe_success{` + ours + `} 0x60`, `oidc_injector_certificate_self_probe_success{` + other + `} 1x60`}},
-		silent: map[string][]string{"two": {`oidc_injector_certificate_self_probe_success{` + ours + `} 1x60`, `oidc_injector_certificate_self_probe_success{` + other + `} 1x60`}},
+		fires: map[string][]string{"one of two": {
+			`oidc_injector_certificate_self_probe_success{` + ours + `} 0x60`,
+			`oidc_injector_certificate_self_probe_success{` + other + `} 1x60`,
+		}},
+		silent: map[string][]string{"two": {
+			`oidc_injector_certificate_self_probe_success{` + ours + `} 1x60`,
+			`oidc_injector_certificate_self_probe_success{` + other + `} 1x60`,
+		}},
 	},
 	"OIDCInjectorCertificateSyncFailing": {
 		fires:  map[string][]string{"again and again": {`oidc_injector_certificate_sync_failures_total{` + ours + `} 0+1x60`}},
 		silent: map[string][]string{"once": {`oidc_injector_certificate_sync_failures_total{` + ours + `} 0x30 1x30`}},
 	},
 	"OIDCInjectorConfigInvalid": {
-		fires:  map[string][]string{"one of two": {`oidc_injector_config_last_reload_successful{` + ours + `} 0x60`, `oidc_injector_config_last_reload_successful{` + other + `} 1x60`}},
+		fires: map[string][]string{"one of two": {
+			`oidc_injector_config_last_reload_successful{` + ours + `} 0x60`,
+			`oidc_injector_config_last_reload_successful{` + other + `} 1x60`,
+		}},
 		silent: map[string][]string{"two": {`oidc_injector_config_last_reload_successful{` + ours + `} 1x60`}},
 	},
 	"OIDCInjectorLoginsFailing": {
 		fires: map[string][]string{"one of two": {
-			`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 1x60`, `oidc_login_last_error{` + logins + `,namespace="a",pod="a-2",class="denied"} 0x60`,
+			`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 1x60`,
+			`oidc_login_last_error{` + logins + `,namespace="a",pod="a-2",class="denied"} 0x60`,
 		}},
 		silent: map[string][]string{
 			"none":          {`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 0x60`},
@@ -134,7 +160,10 @@ var alertsTable = map[string]struct {
 		},
 	},
 	"OIDCInjectorMissedPods": {
-		fires:  map[string][]string{"with the leader": {`oidc_injector_missed_pods{` + ours + `,reason="not_injected"} 2x60`, `oidc_injector_missed_pods{` + other + `,reason="not_injected"} 0x60`}},
+		fires: map[string][]string{"with the leader": {
+			`oidc_injector_missed_pods{` + ours + `,reason="not_injected"} 2x60`,
+			`oidc_injector_missed_pods{` + other + `,reason="not_injected"} 0x60`,
+		}},
 		silent: map[string][]string{"none": {`oidc_injector_missed_pods{` + ours + `,reason="not_injected"} 0x60`}},
 	},
 	"OIDCInjectorAuditStopped": {
@@ -160,20 +189,24 @@ var now = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // denials are the series of a namespace's denied pods.
 func denials(of, namespace, reason, values string) string {
-	return fmt.Sprintf(`oidc_injector_findings_total{%s,resource_namespace=%q,kind="pod",outcome="denied",reason=%q} %s`, of, namespace, reason, values)
+	return fmt.Sprintf(`oidc_injector_findings_total{%s,resource_namespace=%q,kind="pod",outcome="denied",reason=%q} %s`, of, namespace,
+		reason, values)
 }
 
 // life are the series of a certificate that has been made for a time, some of which is left.
 func life(certificate string, whole, left time.Duration) []string {
 	return []string{
-		fmt.Sprintf(`oidc_injector_certificate_issued_timestamp_seconds{%s,certificate=%q} %dx60`, ours, certificate, now.Add(left-whole).Unix()),
-		fmt.Sprintf(`oidc_injector_certificate_expiration_timestamp_seconds{%s,certificate=%q} %dx60`, ours, certificate, now.Add(left).Unix()),
+		fmt.Sprintf(`oidc_injector_certificate_issued_timestamp_seconds{%s,certificate=%q} %dx60`, ours, certificate,
+			now.Add(left-whole).Unix()),
+		fmt.Sprintf(`oidc_injector_certificate_expiration_timestamp_seconds{%s,certificate=%q} %dx60`, ours, certificate,
+			now.Add(left).Unix()),
 	}
 }
 
 // TestAlerts has Prometheus' own engine evaluate the alerts.
 func TestAlerts(t *testing.T) {
-	all := render(t, "audit: {enabled: true}\nlogin: {metrics: {port: 9102, podMonitor: {enabled: true}}}\nmetrics: {prometheusRule: {enabled: true}}")
+	all := render(t, "audit: {enabled: true}\nlogin: {metrics: {port: 9102, podMonitor: {enabled: true}}}\nmetrics: {prometheusRule: "+
+		"{enabled: true}}")
 	groups, _, err := unstructured.NestedSlice(all["PrometheusRule/oidc-injector"].Object, "spec", "groups")
 	if err != nil {
 		t.Fatal(err)

@@ -26,13 +26,16 @@ func TestDeployIsTheChart(t *testing.T) {
 	}
 	// Its name is that of kustomize, and a comment stands before it.
 	const config = "ConfigMap/oidc-injector-config"
-	if got := deployed.at(t, configMap); !strings.HasSuffix(got, "\n"+want.at(t, configMap)) || deployed.at(t, config+" {.immutable}") != "true" {
+	if got := deployed.at(t, configMap); !strings.HasSuffix(got, "\n"+want.at(t, configMap)) ||
+		deployed.at(t, config+" {.immutable}") != "true" {
 		t.Errorf("deploy/ has the configuration\n%s", got)
 	}
-	if got, name := deployed.at(t, deployment+` {.spec.template.spec.volumes[?(@.name=="config")].configMap.name}`), deployed.at(t, configMapName); got != name {
+	if got, name := deployed.at(t, deployment+` {.spec.template.spec.volumes[?(@.name=="config")].configMap.name}`),
+		deployed.at(t, configMapName); got != name {
 		t.Errorf("the Deployment has the ConfigMap %s, and there is %s", got, name)
 	}
-	volumes := want["Deployment/oidc-injector"].Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["volumes"].([]any)
+	template := want["Deployment/oidc-injector"].Object["spec"].(map[string]any)["template"].(map[string]any)
+	volumes := template["spec"].(map[string]any)["volumes"].([]any)
 	volumes[0].(map[string]any)["configMap"].(map[string]any)["name"] = deployed[config].GetName()
 	delete(deployed, config)
 	delete(want, config)

@@ -20,7 +20,8 @@ func TestTheEmergencySwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := regexp.MustCompile(`(?m)^kubectl patch mutatingwebhookconfiguration oidc-injector --patch '(.*)'$`).FindAllSubmatch(text, -1)
+	commands := regexp.MustCompile(`(?m)^kubectl patch mutatingwebhookconfiguration oidc-injector --patch '(.*)'$`).FindAllSubmatch(text,
+		-1)
 	if len(commands) != 2 {
 		t.Fatalf("the runbook has %d such commands", len(commands))
 	}
@@ -52,7 +53,8 @@ func TestTheEmergencySwitch(t *testing.T) {
 		// And with a selector of the installation's own, which is not lost.
 		run([]byte(`{"webhooks":[{"name":"pods.oidc-injector.io","objectSelector":{"matchLabels":{"team":"a"}}}]}`))
 	}
-	configuration, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release, metav1.GetOptions{})
+	configuration, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release,
+		metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,8 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	if injected(t, webhook) == before {
 		t.Error("the test has passed without the webhook")
 	}
-	if said := kubelet.last(); !strings.Contains(said, `ok: a pod of namespace "`+testNamespace+`" gets a token for audience "oidc-injector-check"`) {
+	if said := kubelet.last(); !strings.Contains(said,
+		`ok: a pod of namespace "`+testNamespace+`" gets a token for audience "oidc-injector-check"`) {
 		t.Errorf("the test says %q", said)
 	}
 	h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
@@ -77,14 +78,16 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	if _, err := h.Run(t.Context(), "test", release, "--timeout=60s"); err == nil {
 		t.Error("without the webhook the test passes")
 	}
-	if said := kubelet.last(); !strings.Contains(said, "error: the webhook was not called: an annotated pod of namespace \""+unserved+"\"") {
+	if said := kubelet.last(); !strings.Contains(said, "error: the webhook was not called: an annotated pod of "+
+		"namespace \""+unserved+"\"") {
 		t.Errorf("without the webhook the test says %q", said)
 	}
 	// Its log is what people look at; its right is nothing that should stay.
 	if _, err := kube.Client().CoreV1().Pods(namespace).Get(t.Context(), "oidc-injector-test", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
-	if _, err := kube.Client().RbacV1().Roles(unserved).Get(t.Context(), "oidc-injector-test", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := kube.Client().RbacV1().Roles(unserved).Get(t.Context(), "oidc-injector-test",
+		metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the right of the test is still there: %v", err)
 	}
 }
@@ -194,7 +197,8 @@ func (k *testKubelet) run(ctx context.Context, t *testing.T, pod *corev1.Pod) {
 		t.Error(err)
 		return
 	}
-	out, err := exec.CommandContext(ctx, k.binary, append(pod.Spec.Containers[0].Args, "--timeout=5s", "--kubeconfig="+kubeconfig)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, k.binary, append(pod.Spec.Containers[0].Args, "--timeout=5s",
+		"--kubeconfig="+kubeconfig)...).CombinedOutput()
 	pod.Status.Phase = corev1.PodSucceeded
 	if err != nil {
 		pod.Status.Phase = corev1.PodFailed

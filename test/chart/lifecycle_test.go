@@ -49,7 +49,10 @@ func TestLifecycle(t *testing.T) {
 		{name: "helm 4", install: helm4, upgrade: helm4},
 		{name: "helm 4 client-side", install: helm4, upgrade: helm4, args: []string{"--server-side=false"}},
 		{name: "from helm 3 to helm 4", install: helm3, upgrade: helm4},
-		{name: "from helm 3 to helm 4 server-side", install: helm3, upgrade: helm4, args: []string{"--server-side=true", "--force-conflicts"}},
+		{
+			name: "from helm 3 to helm 4 server-side", install: helm3, upgrade: helm4,
+			args: []string{"--server-side=true", "--force-conflicts"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			withNamespace(t)
@@ -57,13 +60,19 @@ func TestLifecycle(t *testing.T) {
 			install(t, tt.install)
 			writeCertificates(t)
 
-			tt.upgrade.MustRun(t, append([]string{"upgrade", release, chartDir, noHooks, registry, "--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b"}, tt.args...)...)
+			tt.upgrade.MustRun(t, append([]string{
+				"upgrade", release, chartDir, noHooks, registry,
+				"--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b",
+			}, tt.args...)...)
 			certificatesAreKept(t, "the upgrade")
 			if got := replicas(t); got != 3 {
 				t.Errorf("after the upgrade there are %d replicas", got)
 			}
 			// Again, as whoever reconciles does.
-			tt.upgrade.MustRun(t, append([]string{"upgrade", release, chartDir, noHooks, registry, "--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b"}, tt.args...)...)
+			tt.upgrade.MustRun(t, append([]string{
+				"upgrade", release, chartDir, noHooks, registry,
+				"--set=replicas=3,webhook.timeoutSeconds=7,commonLabels.a=b",
+			}, tt.args...)...)
 			certificatesAreKept(t, "the second upgrade")
 
 			tt.upgrade.MustRun(t, "rollback", release, "1")
@@ -174,7 +183,8 @@ func TestAnotherModeOfCertificates(t *testing.T) {
 			writeCertificates(t)
 			upgrade := []string{"upgrade", release, chartDir, noHooks, registry, "--values=-"}
 			if h.Name == "helm4" {
-				if _, err := h.RunWithInput(t.Context(), variants["secret"], upgrade...); err == nil || !strings.Contains(err.Error(), "oidc-injector-certificates") {
+				if _, err := h.RunWithInput(t.Context(), variants["secret"], upgrade...); err == nil ||
+					!strings.Contains(err.Error(), "oidc-injector-certificates") {
 					t.Errorf("Helm takes what is the webhook's: %v", err)
 				}
 				upgrade = append(upgrade, "--force-conflicts")
@@ -182,7 +192,8 @@ func TestAnotherModeOfCertificates(t *testing.T) {
 			if _, err := h.RunWithInput(t.Context(), variants["secret"], upgrade...); err != nil {
 				t.Fatal(err)
 			}
-			configuration, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release, metav1.GetOptions{})
+			configuration, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release,
+				metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +219,8 @@ func TestConfigurationsThatPodsStartWithAreKept(t *testing.T) {
 			install(t, h)
 			configurations := func() []string {
 				t.Helper()
-				out, err := kube.Kubectl(t.Context(), "--namespace="+namespace, "get", "configmaps", "--selector=app.kubernetes.io/instance="+release, "--output=name")
+				out, err := kube.Kubectl(t.Context(), "--namespace="+namespace, "get", "configmaps",
+					"--selector=app.kubernetes.io/instance="+release, "--output=name")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -41,7 +41,8 @@ func TestManagedCertificates(t *testing.T) {
 			install(t, h, "--set=audit.enabled=true")
 			runWebhook(t, binary)
 			made := readCertificates(t)
-			if len(made.Data) == 0 || len(made.Bundles) != len(written().Bundles) || made.Bundles[0] == "" || len(slices.Compact(slices.Clone(made.Bundles))) != 1 {
+			if len(made.Data) == 0 || len(made.Bundles) != len(written().Bundles) || made.Bundles[0] == "" ||
+				len(slices.Compact(slices.Clone(made.Bundles))) != 1 {
 				t.Fatalf("the webhook is ready with the bundles %q", made.Bundles)
 			}
 			keeps := func(after string) {
@@ -56,7 +57,8 @@ func TestManagedCertificates(t *testing.T) {
 			keeps("the rollback")
 
 			// It makes a Secret that somebody has deleted, by the right that has its name.
-			if err := kube.Client().CoreV1().Secrets(namespace).Delete(t.Context(), "oidc-injector-ca", metav1.DeleteOptions{}); err != nil {
+			if err := kube.Client().CoreV1().Secrets(namespace).Delete(t.Context(), "oidc-injector-ca",
+				metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			podtest.Eventually(t, "the Secret", func(ctx context.Context) error {

@@ -75,7 +75,8 @@ func TestTheDashboardsQueries(t *testing.T) {
 	if err := json.Unmarshal(text, &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	variables := strings.NewReplacer("$__rate_interval", "5m", "$cluster", ".*", "$namespace", "oidc-injector", "$job", "oidc-injector-metrics")
+	variables := strings.NewReplacer("$__rate_interval", "5m", "$cluster", ".*", "$namespace", "oidc-injector", "$job",
+		"oidc-injector-metrics")
 	series := regexp.MustCompile(`\b((oidc_injector|oidc_login|apiserver|process|kube_deployment)_[a-z_]+|ALERTS)\b`)
 	queries := 0
 	for _, panel := range dashboard.Panels {

@@ -17,13 +17,15 @@ func TestNotes(t *testing.T) {
 	)
 	warnings := []string{ignore, single, discovery, host, audiences}
 	for set, want := range map[string][]string{
-		"global.imageRegistry=r.example.com,replicas=2":                                                  {"kubectl label namespace NAMESPACE oidc-injector.io/enabled=true", "helm test --namespace oidc-injector oidc-injector"},
-		"global.imageRegistry=r.example.com":                                                             nil,
-		"global.imageRegistry=r.example.com,webhook.failurePolicy=Ignore":                                {ignore},
-		"global.imageRegistry=r.example.com,replicas=1":                                                  {single},
-		"global.imageRegistry=r.example.com,issuerDiscovery.anonymous=true":                              {discovery},
-		"global.imageRegistry=r.example.com,hostNetwork=true":                                            {host},
-		"global.imageRegistry=r.example.com,webhook.namespaces.mode=OptOut":                              {"all namespaces but those with oidc-injector.io/enabled=false"},
+		"global.imageRegistry=r.example.com,replicas=2": {"kubectl label namespace " +
+			"NAMESPACE oidc-injector.io/enabled=true", "helm test --namespace oidc-injector oidc-injector"},
+		"global.imageRegistry=r.example.com":                                nil,
+		"global.imageRegistry=r.example.com,webhook.failurePolicy=Ignore":   {ignore},
+		"global.imageRegistry=r.example.com,replicas=1":                     {single},
+		"global.imageRegistry=r.example.com,issuerDiscovery.anonymous=true": {discovery},
+		"global.imageRegistry=r.example.com,hostNetwork=true":               {host},
+		"global.imageRegistry=r.example.com,webhook.namespaces.mode=OptOut": {"all namespaces but those " +
+			"with oidc-injector.io/enabled=false"},
 		"global.imageRegistry=r.example.com,certificates.mode=cert-manager,certificates.selfProbe=false": {audiences},
 	} {
 		for _, h := range helms {

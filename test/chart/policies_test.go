@@ -27,7 +27,8 @@ config:
       allowed: %s
       denied: ["*.denied.example.com", 'odd "one" \ & <two>', "exact?"]
     namespaces:
-    - {namespaces: ["policy-pay-*", policy-other], audiences: {allowed: [sts.amazonaws.com, "https://kubernetes.default.svc"], denied: [https://pay.example.com]}}
+    - {namespaces: ["policy-pay-*", policy-other], audiences: {allowed: [sts.amazonaws.com, "https://kubernetes.default.svc"],
+      denied: [https://pay.example.com]}}
     - {namespaces: ["policy-pay-1"], audiences: {allowed: ["*one"]}}
     apiServerAudiences: ["https://issuer.example.com", "api-*"]
 policies:
@@ -75,8 +76,10 @@ func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
 		}
 	}
 	audiences := []string{
-		"vault", "vault2", "https://a.example.com", "https://a.denied.example.com", `odd "one" \ & <two>`, "exact1", "exact12", "sts.amazonaws.com",
-		"https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://issuer.example.com", "api-1", "https://pay.example.com",
+		"vault", "vault2", "https://a.example.com", "https://a.denied.example.com", `odd "one" \ & <two>`, "exact1", "exact12",
+		"sts.amazonaws.com",
+		"https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://issuer.example.com", "api-1",
+		"https://pay.example.com",
 		"number one", "a\nb one", "https://kubernetes", "https://kubernetesX",
 	}
 	for _, allowed := range []string{`[]`, `[vault, "https://*.example.com"]`, `["*", "api-1"]`} {
@@ -106,7 +109,8 @@ func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
 					}
 					if err != nil {
 						denied++
-						if !strings.Contains(err.Error(), "oidc-injector-token-volumes") || !strings.HasSuffix(err.Error(), "volumes token") {
+						if !strings.Contains(err.Error(), "oidc-injector-token-volumes") ||
+							!strings.HasSuffix(err.Error(), "volumes token") {
 							t.Errorf("audience %q in %s: %v", audience, ns, err)
 						}
 					}
@@ -116,7 +120,10 @@ func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
 				t.Errorf("%d denials compare nothing", denied)
 			}
 			// Without an audience it is for the API server, which some namespaces allow by name.
-			for ns, allows := range map[string]bool{"policy-pay-1": true, "policy-other": true, "policy-plain": strings.Contains(allowed, "api-1")} {
+			for ns, allows := range map[string]bool{
+				"policy-pay-1": true, "policy-other": true,
+				"policy-plain": strings.Contains(allowed, "api-1"),
+			} {
 				if _, err := createToken(t.Context(), ns, ""); (err == nil) != allows {
 					t.Errorf("no audience in %s: %v", ns, err)
 				}
@@ -166,7 +173,8 @@ func TestTheAPIServersOwnVolume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(stored.Spec.Volumes); n != 1 || len(stored.Spec.Containers[0].VolumeMounts) != 1 || len(stored.Spec.InitContainers[0].VolumeMounts) != 1 {
+	if n := len(stored.Spec.Volumes); n != 1 || len(stored.Spec.Containers[0].VolumeMounts) != 1 ||
+		len(stored.Spec.InitContainers[0].VolumeMounts) != 1 {
 		t.Fatalf("the API server adds %d volumes, and mounts %v", n, stored.Spec.Containers[0].VolumeMounts)
 	}
 	type edit func(pod *corev1.Pod, volume *corev1.ProjectedVolumeSource, mount *corev1.VolumeMount)
@@ -181,7 +189,8 @@ func TestTheAPIServersOwnVolume(t *testing.T) {
 		"at another path": {edit: func(_ *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) { m.MountPath = "/token" }},
 		"a part of it":    {edit: func(_ *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) { m.SubPath = "token" }},
 		"at a second path in an init container": {edit: func(p *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) {
-			p.Spec.InitContainers[0].VolumeMounts = append(p.Spec.InitContainers[0].VolumeMounts, corev1.VolumeMount{Name: m.Name, MountPath: "/token"})
+			p.Spec.InitContainers[0].VolumeMounts = append(p.Spec.InitContainers[0].VolumeMounts,
+				corev1.VolumeMount{Name: m.Name, MountPath: "/token"})
 		}},
 		"writable": {edit: func(_ *corev1.Pod, _ *corev1.ProjectedVolumeSource, m *corev1.VolumeMount) { m.ReadOnly = false }},
 		"no token is mounted": {edit: func(p *corev1.Pod, _ *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
@@ -206,13 +215,18 @@ func TestTheAPIServersOwnVolume(t *testing.T) {
 		"one token more": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) {
 			v.Sources = append(v.Sources, corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "more"}})
 		}},
-		"one source less": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource, _ *corev1.VolumeMount) { v.Sources = v.Sources[:2] }},
+		"one source less": {edit: func(_ *corev1.Pod, v *corev1.ProjectedVolumeSource,
+			_ *corev1.VolumeMount,
+		) {
+			v.Sources = v.Sources[:2]
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := podtest.New("pod")
 			pod.Spec = *stored.Spec.DeepCopy()
 			tt.edit(pod, pod.Spec.Volumes[0].Projected, &pod.Spec.Containers[0].VolumeMounts[0])
-			if _, err := create(pod); (err == nil) != tt.allowed || err != nil && !strings.Contains(err.Error(), "oidc-injector-token-volumes") {
+			if _, err := create(pod); (err == nil) != tt.allowed || err != nil &&
+				!strings.Contains(err.Error(), "oidc-injector-token-volumes") {
 				t.Errorf("allowed %t, and: %v", tt.allowed, err)
 			}
 		})
@@ -221,7 +235,10 @@ func TestTheAPIServersOwnVolume(t *testing.T) {
 
 // TestUnlabelledNamespacesAreWarnedOf: pods and whatever makes pods.
 func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
-	for ns, labels := range map[string]map[string]string{"warn-plain": nil, "warn-on": {"oidc-injector.io/enabled": "true"}, "warn-off": {"oidc-injector.io/enabled": "false"}} {
+	for ns, labels := range map[string]map[string]string{
+		"warn-plain": nil, "warn-on": {"oidc-injector.io/enabled": "true"},
+		"warn-off": {"oidc-injector.io/enabled": "false"},
+	} {
 		if err := kube.Namespace(t.Context(), ns, labels); err != nil {
 			t.Fatal(err)
 		}
@@ -236,13 +253,17 @@ func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
 			checkLabelValues(t, mode)
 			for ns, warned := range want {
 				for _, manifest := range workloads {
-					for annotation, counts := range map[string]bool{"oidc-injector.io/audience: x": true, "oidc-injector.io/inject: 'false'": false, "other.io/audience: x": false} {
+					for annotation, counts := range map[string]bool{
+						"oidc-injector.io/audience: x":     true,
+						"oidc-injector.io/inject: 'false'": false, "other.io/audience: x": false,
+					} {
 						podtest.Eventually(t, "the right warnings", func(ctx context.Context) error {
 							got, err := warnings(ctx, ns, fmt.Sprintf(manifest, annotation))
 							if err != nil {
 								return err
 							}
-							if (len(got) > 0) != (warned && counts) || len(got) > 0 && !strings.Contains(got[0], "kubectl label namespace "+ns+" oidc-injector.io/enabled=true") {
+							if (len(got) > 0) != (warned && counts) || len(got) > 0 &&
+								!strings.Contains(got[0], "kubectl label namespace "+ns+" oidc-injector.io/enabled=true") {
 								return fmt.Errorf("in %s, %s is warned of by %q:\n%s", ns, annotation, got, manifest)
 							}
 							return nil
@@ -257,7 +278,10 @@ func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
 // checkLabelValues tries values of the namespace label.
 func checkLabelValues(t *testing.T, mode string) {
 	t.Helper()
-	odd := map[string]string{"OptIn": `does not have this namespace served: only =true does`, "OptOut": `does not leave this namespace out: only =false does`}[mode]
+	odd := map[string]string{
+		"OptIn":  `does not have this namespace served: only =true does`,
+		"OptOut": `does not leave this namespace out: only =false does`,
+	}[mode]
 	for _, value := range []string{"true", "false", "yes", "False", "", "none"} {
 		label, want := "oidc-injector.io/enabled: '"+value+"'", "label oidc-injector.io/enabled="+value+" "+odd
 		if value == "none" {
@@ -267,7 +291,8 @@ func checkLabelValues(t *testing.T, mode string) {
 			want = ""
 		}
 		podtest.Eventually(t, "the right warnings", func(ctx context.Context) error {
-			_, said, err := kube.KubectlSaying(ctx, strings.NewReader("{apiVersion: v1, kind: Namespace, metadata: {name: label-values, labels: {"+label+"}}}"),
+			_, said, err := kube.KubectlSaying(ctx, strings.NewReader("{apiVersion: v1, kind: Namespace, metadata: {name: label-values, "+
+				"labels: {"+label+"}}}"),
 				"create", "--dry-run=server", "--filename=-")
 			if err != nil || (said == "") != (want == "") || !strings.Contains(said, want) {
 				return fmt.Errorf("%s: %w, %s", label, err, said)
@@ -280,13 +305,19 @@ func checkLabelValues(t *testing.T, mode string) {
 // workloads are manifests of all kinds that the policy looks at.
 var workloads = []string{
 	// On the level above the pods' own, too.
-	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w, annotations: {%s}}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: a}]}}}}`,
-	`{apiVersion: batch/v1, kind: CronJob, metadata: {name: w}, spec: {schedule: "@daily", jobTemplate: {metadata: {annotations: {%s}}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}`,
-	`{apiVersion: v1, kind: ReplicationController, metadata: {name: w}, spec: {selector: {a: b}, template: {metadata: {labels: {a: b}, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w, annotations: {%s}}, spec: {selector: {matchLabels: {a: b}}, template: ` +
+		`{metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: batch/v1, kind: CronJob, metadata: {name: w}, spec: {schedule: "@daily", jobTemplate: {metadata: {annotations: {%s}}, ` +
+		`spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}`,
+	`{apiVersion: v1, kind: ReplicationController, metadata: {name: w}, spec: {selector: {a: b}, template: {metadata: {labels: {a: b}, ` +
+		`annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
 	`{apiVersion: v1, kind: Pod, metadata: {name: w, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}`,
-	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
-	`{apiVersion: batch/v1, kind: Job, metadata: {name: w}, spec: {template: {metadata: {annotations: {%s}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}`,
-	`{apiVersion: batch/v1, kind: CronJob, metadata: {name: w}, spec: {schedule: "@daily", jobTemplate: {spec: {template: {metadata: {annotations: {%s}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}`,
+	`{apiVersion: apps/v1, kind: Deployment, metadata: {name: w}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: ` +
+		`{a: b}, annotations: {%s}}, spec: {containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: batch/v1, kind: Job, metadata: {name: w}, spec: {template: {metadata: {annotations: {%s}}, spec: {restartPolicy: Never,` +
+		` containers: [{name: a, image: a}]}}}}`,
+	`{apiVersion: batch/v1, kind: CronJob, metadata: {name: w}, spec: {schedule: "@daily", jobTemplate: {spec: {template: {metadata: ` +
+		`{annotations: {%s}}, spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}`,
 }
 
 // warnings creates an object in a dry run and returns what the API server warns of.

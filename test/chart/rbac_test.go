@@ -21,12 +21,14 @@ import (
 const (
 	grantsOfSelfProbe = `
 ClusterRole/oidc-injector:
-- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get, watch]}
+- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get,
+  watch]}
 ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
 `
 	grantsOfManaged = `
 ClusterRole/oidc-injector:
-- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get, watch, patch]}
+- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get,
+  watch, patch]}
 ClusterRoleBinding/oidc-injector: ClusterRole/oidc-injector to ServiceAccount/oidc-injector
 Role/oidc-injector:
 - {apiGroups: [""], resources: [secrets], resourceNames: [oidc-injector-ca], verbs: [get, watch, create, update, patch]}
@@ -34,7 +36,8 @@ RoleBinding/oidc-injector: Role/oidc-injector to ServiceAccount/oidc-injector
 `
 	grantsOfAudit = `
 ClusterRole/oidc-injector:
-- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get, watch, patch]}
+- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingwebhookconfigurations], resourceNames: [oidc-injector], verbs: [get,
+  watch, patch]}
 - {apiGroups: [""], resources: [namespaces], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
@@ -151,7 +154,10 @@ func TestTheWebhooksRights(t *testing.T) {
 			_, err := secrets.Create(ctx, newSecret("new"), metav1.CreateOptions{})
 			return err
 		}, false},
-		{"read another Secret", func(ctx context.Context) error { _, err := secrets.Get(ctx, "other", metav1.GetOptions{}); return err }, false},
+		{
+			"read another Secret", func(ctx context.Context) error { _, err := secrets.Get(ctx, "other", metav1.GetOptions{}); return err },
+			false,
+		},
 		{"list Secrets", func(ctx context.Context) error { _, err := secrets.List(ctx, metav1.ListOptions{}); return err }, false},
 		{"watch all Secrets", func(ctx context.Context) error { return stopped(secrets.Watch(ctx, metav1.ListOptions{})) }, false},
 		{"delete its Secret", func(ctx context.Context) error { return secrets.Delete(ctx, secret, metav1.DeleteOptions{}) }, false},
@@ -159,8 +165,17 @@ func TestTheWebhooksRights(t *testing.T) {
 			_, err := client.CoreV1().Secrets("default").Get(ctx, secret, metav1.GetOptions{})
 			return err
 		}, false},
-		{"delete its configuration", func(ctx context.Context) error { return configurations.Delete(ctx, release, metav1.DeleteOptions{}) }, false},
-		{"watch all configurations", func(ctx context.Context) error { return stopped(configurations.Watch(ctx, metav1.ListOptions{})) }, false},
+		{
+			"delete its configuration", func(ctx context.Context) error {
+				return configurations.Delete(ctx, release,
+					metav1.DeleteOptions{})
+			},
+			false,
+		},
+		{
+			"watch all configurations", func(ctx context.Context) error { return stopped(configurations.Watch(ctx, metav1.ListOptions{})) },
+			false,
+		},
 		{"read pods", func(ctx context.Context) error {
 			_, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 			return err
@@ -226,7 +241,10 @@ func TestTheAuditsRights(t *testing.T) {
 			_, err := client.AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
 			return err
 		}, false},
-		{"read another Lease", func(ctx context.Context) error { _, err := leases.Get(ctx, "other", metav1.GetOptions{}); return err }, false},
+		{
+			"read another Lease", func(ctx context.Context) error { _, err := leases.Get(ctx, "other", metav1.GetOptions{}); return err },
+			false,
+		},
 		{"delete pods", func(ctx context.Context) error {
 			return client.CoreV1().Pods(namespace).Delete(ctx, "any", metav1.DeleteOptions{})
 		}, false},
@@ -244,7 +262,8 @@ func TestTheAuditsRights(t *testing.T) {
 func newEvent() *eventsv1.Event {
 	return &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}, EventTime: metav1.NowMicro(), ReportingController: "example.com/test",
-		ReportingInstance: "test", Action: "Test", Reason: "Test", Type: corev1.EventTypeNormal, Regarding: corev1.ObjectReference{Namespace: namespace},
+		ReportingInstance: "test", Action: "Test", Reason: "Test", Type: corev1.EventTypeNormal,
+		Regarding: corev1.ObjectReference{Namespace: namespace},
 	}
 }
 

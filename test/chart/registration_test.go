@@ -46,10 +46,16 @@ func TestTheRegistrationIsKeptByThePolicyOnDisk(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
 			Name: "a.example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
-			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Name: "a", Namespace: "a"}},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{
+				Name:      "a",
+				Namespace: "a",
+			}},
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-				Rule:       admissionregistrationv1.Rule{APIGroups: []string{"example.com"}, APIVersions: []string{"v1"}, Resources: []string{"none"}},
+				Rule: admissionregistrationv1.Rule{
+					APIGroups: []string{"example.com"}, APIVersions: []string{"v1"},
+					Resources: []string{"none"},
+				},
 			}},
 		}, {
 			Name: "b.example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
@@ -79,7 +85,8 @@ func TestTheRegistrationIsKeptByThePolicyOnDisk(t *testing.T) {
 		admin, webhook bool // who may
 	}{
 		{`{"metadata":{"labels":{"a":"b"}}}`, true, true},
-		{`{"webhooks":[{"name":"a.example.com","clientConfig":{"caBundle":"` + someCA + `"}},{"name":"b.example.com","clientConfig":{"caBundle":"` + someCA + `"}}]}`, false, true},
+		{`{"webhooks":[{"name":"a.example.com","clientConfig":{"caBundle":"` + someCA +
+			`"}},{"name":"b.example.com","clientConfig":{"caBundle":"` + someCA + `"}}]}`, false, true},
 		{`{"metadata":{"annotations":{"cert-manager.io/inject-ca-from":"mine/mine"}}}`, false, false},
 		{`{"webhooks":[{"name":"a.example.com","failurePolicy":"Ignore"}]}`, false, false},
 		{`{"webhooks":[{"name":"a.example.com","timeoutSeconds":1}]}`, false, false},
@@ -95,21 +102,30 @@ func TestTheRegistrationIsKeptByThePolicyOnDisk(t *testing.T) {
 		{`{"webhooks":[{"name":"b.example.com","clientConfig":{"url":"https://mine.example.com"}}]}`, false, false},
 		{`{"webhooks":[{"$patch":"delete","name":"a.example.com"}]}`, false, false},
 		{`{"webhooks":null}`, false, false},
-		{`{"webhooks":[{"name":"c.example.com","admissionReviewVersions":["v1"],"sideEffects":"None","clientConfig":{"url":"https://c.example.com"}}]}`, false, false},
+		{`{"webhooks":[{"name":"c.example.com","admissionReviewVersions":["v1"],"sideEffects":"None",` +
+			`"clientConfig":{"url":"https://c.example.com"}}]}`, false, false},
 	} {
 		for who, may := range map[string]bool{"admin": tt.admin, "webhook": tt.webhook, "installer": true} {
-			client := map[string]admissionregistrationclient.MutatingWebhookConfigurationInterface{"admin": admin, "webhook": webhook, "installer": installer}[who]
-			_, err := client.Patch(t.Context(), name, types.StrategicMergePatchType, []byte(tt.patch), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			client := map[string]admissionregistrationclient.MutatingWebhookConfigurationInterface{
+				"admin": admin, "webhook": webhook,
+				"installer": installer,
+			}[who]
+			_, err := client.Patch(t.Context(), name, types.StrategicMergePatchType, []byte(tt.patch),
+				metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 			if (err == nil) != may {
 				t.Errorf("%s patches with %s: %v", who, tt.patch, err)
 			}
 		}
 	}
-	for who, client := range map[string]admissionregistrationclient.MutatingWebhookConfigurationInterface{"admin": admin, "webhook": webhook} {
+	for who, client := range map[string]admissionregistrationclient.MutatingWebhookConfigurationInterface{
+		"admin":   admin,
+		"webhook": webhook,
+	} {
 		if err := client.Delete(t.Context(), name, metav1.DeleteOptions{}); err == nil {
 			t.Errorf("%s has deleted it", who)
 		}
-		if err := client.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + name}); err == nil {
+		if err := client.DeleteCollection(t.Context(), metav1.DeleteOptions{},
+			metav1.ListOptions{FieldSelector: "metadata.name=" + name}); err == nil {
 			t.Errorf("%s has deleted it with others", who)
 		}
 	}

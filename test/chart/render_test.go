@@ -32,7 +32,8 @@ func template(t *testing.T, h helm.Helm, values string, args ...string) (string,
 func TestLint(t *testing.T) {
 	for name, values := range variants {
 		for _, h := range helms {
-			if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, "--kube-version=1.30.0", "--values=-", registry); err != nil {
+			if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, "--kube-version=1.30.0", "--values=-",
+				registry); err != nil {
 				t.Errorf("%s: %v\n%s", name, err, out)
 			}
 		}

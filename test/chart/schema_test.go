@@ -51,23 +51,27 @@ func TestTyposAreErrors(t *testing.T) {
 // What has a default that matters has to be there; lists and maps may go.
 func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
 	for _, key := range []string{
-		"webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts", "policies.tokenVolumes.actions",
+		"webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts",
+		"policies.tokenVolumes.actions",
 		"image.repository", "ports.webhook", "test", "certificates.managed.caDuration",
 	} {
 		section, last := cutLast(key)
 		for _, h := range helms {
 			_, err := template(t, h, "", "--set="+key+"=null")
-			if want := "missing property '" + last + "'"; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), strings.ReplaceAll(section, ".", "/")) {
+			if want := "missing property '" + last + "'"; err == nil || !strings.Contains(err.Error(), want) ||
+				!strings.Contains(err.Error(), strings.ReplaceAll(section, ".", "/")) {
 				t.Errorf("%s --set %s=null: %v", h.Name, key, err)
 			}
 		}
 	}
 	const all = "--set=audit.enabled=true,policies.tokenVolumes.enabled=true,metrics.dashboard.enabled=true,networkPolicy.enabled=true"
 	for _, key := range []string{
-		"webhook.objectSelector", "webhook.namespaces.exclude", "imagePullSecrets", "global.imagePullSecrets", "image.registry", "nodeSelector", "resources",
+		"webhook.objectSelector", "webhook.namespaces.exclude", "imagePullSecrets", "global.imagePullSecrets", "image.registry",
+		"nodeSelector", "resources",
 		"podSecurityContext", "tolerations", "commonLabels", "podLabels", "extraArgs", "login.resources", "config.profiles",
 		"config.policy.apiServerAudiences", "policies.tokenVolumes.namespaceSelector", "metrics.dashboard.labels", "image.tag",
-		"startupProbe", "commonAnnotations", "extraObjects", "service.ipFamilies", "service.ipFamilyPolicy", "namespaceOverride", "runtimeClassName",
+		"startupProbe", "commonAnnotations", "extraObjects", "service.ipFamilies", "service.ipFamilyPolicy", "namespaceOverride",
+		"runtimeClassName",
 	} {
 		if all := render(t, "", all, "--set="+key+"=null"); all[deployment] == nil {
 			t.Errorf("without %s there is no Deployment", key)
@@ -185,7 +189,10 @@ func TestTheChartKnowsTheAnnotations(t *testing.T) {
 			}
 		}
 	}
-	for _, key := range []string{annotations.Profile, annotations.Inject, annotations.Status, "audience.", "login-", "audience.A", "mount-paht", "nimbus-role"} {
+	for _, key := range []string{
+		annotations.Profile, annotations.Inject, annotations.Status, "audience.", "login-", "audience.A",
+		"mount-paht", "nimbus-role",
+	} {
 		if _, err := template(t, helms[0], profiles(key)); err == nil {
 			t.Errorf("the chart takes %q", key)
 		}

@@ -86,7 +86,10 @@ func TestPodsAreRestricted(t *testing.T) {
 	if err := kube.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"default": true, "cert-manager": true, "secret": true, "everything": true, "private-control-plane": false} {
+	for name, want := range map[string]bool{
+		"default": true, "cert-manager": true, "secret": true, "everything": true,
+		"private-control-plane": false,
+	} {
 		t.Run(name, func(t *testing.T) {
 			all := render(t, variants[name])
 			template, found, err := unstructured.NestedMap(all["Deployment/oidc-injector"].Object, "spec", "template", "spec")
@@ -116,7 +119,8 @@ func createDryRun(t *testing.T, object map[string]any) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = kube.KubectlWithInput(t.Context(), strings.NewReader(string(text)), "create", "--dry-run=server", "--validate=strict", "--filename=-")
+	_, err = kube.KubectlWithInput(t.Context(), strings.NewReader(string(text)), "create", "--dry-run=server", "--validate=strict",
+		"--filename=-")
 	return err
 }
 

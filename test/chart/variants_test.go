@@ -93,7 +93,8 @@ tlsMinVersion: VersionTLS12
 namespaceOverride: oidc-injector
 commonAnnotations: {example.com/owner: identity}
 extraObjects:
-- {apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ include "oidc-injector.fullname" . }}-extra', namespace: '{{ .Release.Namespace }}'}, data: {a: b}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ include "oidc-injector.fullname" . }}-extra',
+  namespace: '{{ .Release.Namespace }}'}, data: {a: b}}
 hostUsers: false
 startupProbe: {periodSeconds: 2, failureThreshold: 90}
 extraArgs: [--enable-http2]
@@ -108,8 +109,10 @@ networkPolicy:
   metricsFrom: [{namespaceSelector: {matchLabels: {name: monitoring}}}]
   apiServerTo: [{ipBlock: {cidr: 192.0.2.0/24}}]
 metrics:
-  serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 15s, scrapeTimeout: 10s, relabelings: [{action: labeldrop, regex: pod_ip}]}
-  prometheusRule: {enabled: true, labels: {release: prometheus}, alertLabels: {team: identity}, runbookURL: "https://runbooks.example.com/", disabled: [OIDCInjectorSlow]}
+  serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 15s, scrapeTimeout: 10s, relabelings: [{action: labeldrop,
+    regex: pod_ip}]}
+  prometheusRule: {enabled: true, labels: {release: prometheus}, alertLabels: {team: identity},
+    runbookURL: "https://runbooks.example.com/", disabled: [OIDCInjectorSlow]}
   dashboard: {enabled: true, annotations: {folder: Identity}}
 audit: {enabled: true}
 issuerDiscovery: {anonymous: true}

@@ -59,7 +59,8 @@ func writeCertificates(t *testing.T) {
 			return err
 		}
 		secret.Data = want.Data
-		if _, err := client.CoreV1().Secrets(namespace).Update(ctx, secret, metav1.UpdateOptions{FieldManager: "oidc-injector-certificates"}); err != nil {
+		if _, err := client.CoreV1().Secrets(namespace).Update(ctx, secret,
+			metav1.UpdateOptions{FieldManager: "oidc-injector-certificates"}); err != nil {
 			return err
 		}
 		return applyBundles(ctx, client, want.Bundles)
@@ -91,7 +92,8 @@ func readCertificates(t *testing.T) certificates {
 	if err != nil {
 		t.Fatal(err)
 	}
-	configuration, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), "oidc-injector", metav1.GetOptions{})
+	configuration, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), "oidc-injector",
+		metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

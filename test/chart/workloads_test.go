@@ -36,7 +36,10 @@ func newTemplated(apiVersion, kind, path, spec string) templated {
 		restart = "Never"
 	}
 	spec = strings.ReplaceAll(spec, "POD", strings.ReplaceAll(pod, "RESTART", restart))
-	return templated{strings.ToLower(kind) + "s", path, `{apiVersion: ` + apiVersion + `, kind: ` + kind + `, metadata: {name: app, annotations: {%s}}, spec: ` + spec + `}`}
+	return templated{
+		strings.ToLower(kind) + "s", path,
+		`{apiVersion: ` + apiVersion + `, kind: ` + kind + `, metadata: {name: app, annotations: {%s}}, spec: ` + spec + `}`,
+	}
 }
 
 var templatedKinds = []templated{
@@ -54,14 +57,18 @@ var templatedKinds = []templated{
 // PATH is that of the template.
 var mistakes = []struct{ what, own, pods, said string }{
 	{"nothing wrong", "a/b: c", "oidc-injector.io/audience: vault", ""},
-	{"a mistyped key", "", "oidc-injector.io/audiense: vault", `Warning: PATH: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience?` + "\n"},
+	{
+		"a mistyped key", "", "oidc-injector.io/audiense: vault",
+		`Warning: PATH: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience?` + "\n",
+	},
 	{
 		"a mistyped key beside another", "", "oidc-injector.io/audience: vault, oidc-injector.io/expiraton: 2h",
 		`Warning: PATH: unknown annotation "oidc-injector.io/expiraton": did you mean oidc-injector.io/expiration?` + "\n",
 	},
 	{
 		"a mistyped container", "", "oidc-injector.io/audience: vault, oidc-injector.io/containers: ap",
-		`Warning: PATH: no container of the pod gets token "default"` + "\n" + `Warning: PATH: oidc-injector.io/containers: the pod has no container "ap"` + "\n",
+		`Warning: PATH: no container of the pod gets token "default"` + "\n" +
+			`Warning: PATH: oidc-injector.io/containers: the pod has no container "ap"` + "\n",
 	},
 	{
 		"what the webhook denies", "", "oidc-injector.io/audience: vault, oidc-injector.io/expiration: 5m",
@@ -70,7 +77,8 @@ var mistakes = []struct{ what, own, pods, said string }{
 	},
 	{
 		"the wrong level", "oidc-injector.io/audience: vault", "",
-		"Warning: metadata.annotations[oidc-injector.io/audience] has no effect: annotations of pods belong into PATH.metadata.annotations\n",
+		"Warning: metadata.annotations[oidc-injector.io/audience] has no effect: annotations of pods belong into " +
+			"PATH.metadata.annotations\n",
 	},
 }
 
@@ -148,11 +156,13 @@ func startBeside(t *testing.T, text string) *injector.Injector {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := kube.Kubectl(context.WithoutCancel(t.Context()), "delete", "customresourcedefinition", "rollouts.example.com"); err != nil {
+		if _, err := kube.Kubectl(context.WithoutCancel(t.Context()), "delete", "customresourcedefinition",
+			"rollouts.example.com"); err != nil {
 			t.Error(err)
 		}
 	})
-	install(t, helms[0], "--set=config.podTemplates[0].apiGroup=example.com,config.podTemplates[0].resource=rollouts,config.podTemplates[0].path=spec.run.template")
+	install(t, helms[0], "--set=config.podTemplates[0].apiGroup=example.com,config.podTemplates[0].resource=rollouts,"+
+		"config.podTemplates[0].path=spec.run.template")
 	sendTo(t, webhook)
 	podtest.Eventually(t, "the API server to know the other kind", func(ctx context.Context) error {
 		_, err := kube.Kubectl(ctx, "get", "rollouts.example.com")
@@ -193,7 +203,10 @@ func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
 		calls float64
 	}{
 		{"a workload without our annotations", func() error { _, err := applyDeployment(t.Context(), ns, "a/b: c"); return err }, 0},
-		{"the first annotation", func() error { _, err := applyDeployment(t.Context(), ns, "oidc-injector.io/audiense: x"); return err }, 1},
+		{
+			"the first annotation", func() error { _, err := applyDeployment(t.Context(), ns, "oidc-injector.io/audiense: x"); return err },
+			1,
+		},
 		{"a scale", kubectl("scale", "deployment", "app", "--replicas=0"), 0},
 		{"a change beside the template", kubectl("patch", "deployment", "app", "--patch={\"spec\":{\"paused\":true}}"), 0},
 		{"a label", kubectl("label", "deployment", "app", "x=y"), 0},
@@ -201,9 +214,11 @@ func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
 		{"an image", kubectl("set", "image", "deployment/app", "app=other"), 1},
 		{"an annotation", kubectl("annotate", "deployment", "app", "oidc-injector.io/audience=x"), 1},
 		{"an object of a controller", func() error {
-			manifest := strings.Replace(fmt.Sprintf(templatedKinds[1].manifest, "", "oidc-injector.io/audiense: x"), "metadata: {name: app,",
+			manifest := strings.Replace(fmt.Sprintf(templatedKinds[1].manifest, "", "oidc-injector.io/audiense: x"),
+				"metadata: {name: app,",
 				"metadata: {name: app, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: app, uid: x, controller: true}],", 1)
-			_, err := kube.KubectlWithInput(t.Context(), strings.NewReader(manifest), "create", "--dry-run=server", "--namespace="+ns, "--filename=-")
+			_, err := kube.KubectlWithInput(t.Context(), strings.NewReader(manifest), "create", "--dry-run=server", "--namespace="+ns,
+				"--filename=-")
 			return err
 		}, 0},
 		{"a deletion", kubectl("delete", "deployment", "app"), 0},
@@ -224,7 +239,9 @@ func measureCost(t *testing.T, ns string) {
 	t.Helper()
 	const rounds = 100
 	kinds := []struct{ name, annotations string }{
-		{"not checked", "a/b: c"}, {"checked, nothing to say", "oidc-injector.io/audience: x"}, {"checked, a warning", "oidc-injector.io/audiense: x"},
+		{"not checked", "a/b: c"},
+		{"checked, nothing to say", "oidc-injector.io/audience: x"},
+		{"checked, a warning", "oidc-injector.io/audiense: x"},
 	}
 	took := make([][]time.Duration, len(kinds))
 	for range rounds {
@@ -245,7 +262,8 @@ func measureCost(t *testing.T, ns string) {
 
 func deleteDeployment(t *testing.T, ns string) {
 	t.Helper()
-	if _, err := kube.Kubectl(context.WithoutCancel(t.Context()), "delete", "deployment", "app", "--namespace="+ns, "--ignore-not-found"); err != nil {
+	if _, err := kube.Kubectl(context.WithoutCancel(t.Context()), "delete", "deployment", "app", "--namespace="+ns,
+		"--ignore-not-found"); err != nil {
 		t.Error(err)
 	}
 }
@@ -255,9 +273,11 @@ func checkFile(t *testing.T, webhook *injector.Injector, ns string) {
 	t.Helper()
 	var manifests strings.Builder
 	for i, kind := range templatedKinds[:2] {
-		fmt.Fprintf(&manifests, "---\n"+kind.manifest+"\n", "", []string{"oidc-injector.io/audience: vault, oidc-injector.io/expiraton: 2h", "oidc-injector.io/audiense: vault"}[i])
+		fmt.Fprintf(&manifests, "---\n"+kind.manifest+"\n", "",
+			[]string{"oidc-injector.io/audience: vault, oidc-injector.io/expiraton: 2h", "oidc-injector.io/audiense: vault"}[i])
 	}
-	program := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns, "--filename=-")
+	program := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns,
+		"--filename=-")
 	var stdout, stderr strings.Builder
 	program.Stdin, program.Stdout, program.Stderr = strings.NewReader(manifests.String()), &stdout, &stderr
 	if err := program.Run(); program.ProcessState.ExitCode() != 1 {
@@ -304,7 +324,9 @@ func checkDenials(t *testing.T, webhook *injector.Injector, ns string) {
 	})
 	// What was wrong before does not stand in the way of other changes, nor of the cure.
 	for _, args := range [][]string{
-		{"set", "image", "deployment/app", "app=other"}, {"annotate", "deployment", "app", "a/b=c"}, {"scale", "deployment", "app", "--replicas=0"},
+		{"set", "image", "deployment/app", "app=other"},
+		{"annotate", "deployment", "app", "a/b=c"},
+		{"scale", "deployment", "app", "--replicas=0"},
 	} {
 		if _, err := kube.Kubectl(t.Context(), append(args, "--namespace="+ns)...); err != nil {
 			t.Error(err)

@@ -234,7 +234,8 @@ func testPod(t *testing.T, c *cluster.Cluster) {
 	}
 	in := func(args ...string) string { return kubectl(t, c, append([]string{"--namespace=apps"}, args...)...) }
 	in("wait", "--for=jsonpath={.status.containerStatuses[?(@.name=='app')].ready}=true", "pod/app", "--timeout=60s")
-	in("wait", "--for=jsonpath={.status.containerStatuses[?(@.name=='once')].state.terminated.reason}=Completed", "pod/app", "--timeout=60s")
+	in("wait", "--for=jsonpath={.status.containerStatuses[?(@.name=='once')].state.terminated.reason}=Completed", "pod/app",
+		"--timeout=60s")
 	checkToken(t, c, in("logs", "app", "--container=once"), "system:serviceaccount:apps:default")
 	checkToken(t, c, in("exec", "app", "--container=app", "--", "/toolbox", "cat", tokenPath), "system:serviceaccount:apps:default")
 	if got, want := in("exec", "app", "--container=app", "--", "/toolbox", "stat", tokenPath), "0640 0 2000 "+tokenPath+"\n"; got != want {
@@ -266,7 +267,8 @@ func testJob(t *testing.T, c *cluster.Cluster) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	if err := c.LoadImage(t.Context(), image, map[string]string{"/bin/hello": out}, cluster.Image{Env: []string{"WHOM=world"}}); err != nil {
+	if err := c.LoadImage(t.Context(), image, map[string]string{"/bin/hello": out},
+		cluster.Image{Env: []string{"WHOM=world"}}); err != nil {
 		t.Fatal(err)
 	}
 	kubectl(t, c, "--namespace=apps", "create", "job", "once", "--image="+image)

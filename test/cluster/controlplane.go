@@ -228,7 +228,8 @@ const rootCAConfigMap = "kube-root-ca.crt"
 // pods can be created in it, which takes a ServiceAccount.
 func (c *Cluster) Namespace(ctx context.Context, name string, labels map[string]string) error {
 	namespace := applycorev1.Namespace(name).WithLabels(labels)
-	if _, err := c.client.CoreV1().Namespaces().Apply(ctx, namespace, metav1.ApplyOptions{FieldManager: "cluster", Force: true}); err != nil {
+	if _, err := c.client.CoreV1().Namespaces().Apply(ctx, namespace,
+		metav1.ApplyOptions{FieldManager: "cluster", Force: true}); err != nil {
 		return fmt.Errorf("could not create namespace %s: %w", name, err)
 	}
 	return c.waitForNamespace(ctx, name)

@@ -52,7 +52,8 @@ func resolveModule(ctx context.Context, dir, version string) error {
 	if err != nil {
 		return err
 	}
-	return buildcache.ResolveModule(ctx, dir, kubernetes.dependent(version), buildcache.ImportPrograms(slices.Sorted(maps.Values(packages))))
+	return buildcache.ResolveModule(ctx, dir, kubernetes.dependent(version),
+		buildcache.ImportPrograms(slices.Sorted(maps.Values(packages))))
 }
 
 // goMod is the part of `go mod edit -json` that is of interest here.

@@ -118,7 +118,8 @@ func checkMasks(used ...string) error {
 	for _, dir := range used {
 		for _, mask := range masked {
 			if strings.HasPrefix(dir+"/", mask+"/") {
-				return fmt.Errorf("could not use %s for a node, where %s is private: move it, by OIDC_INJECTOR_CACHE or Options.StateDir", dir, mask)
+				return fmt.Errorf("could not use %s for a node, where %s is private: move it, by OIDC_INJECTOR_CACHE or Options.StateDir",
+					dir, mask)
 			}
 		}
 	}

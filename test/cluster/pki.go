@@ -59,9 +59,12 @@ func newPKI(dir string, serverIPs []net.IP, nodeName string, nodeIP net.IP) (*ce
 func (p *certificates) issueServers(files map[string][]byte, serverIPs []net.IP, nodeName string, nodeIP net.IP) error {
 	for name, id := range map[string]pki.Identity{
 		"apiserver": {
-			User:  "kube-apiserver",
-			Names: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-			IPs:   serverIPs,
+			User: "kube-apiserver",
+			Names: []string{
+				"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+				"kubernetes.default.svc.cluster.local",
+			},
+			IPs: serverIPs,
 		},
 		"kubelet":        {User: "kubelet", Names: []string{nodeName}, IPs: []net.IP{nodeIP}},
 		"kubelet-client": {User: ClientName, Groups: []string{"system:masters"}},

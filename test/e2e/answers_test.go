@@ -32,7 +32,8 @@ func TestDenialNamesEverythingThatIsWrong(t *testing.T) {
 	}
 	want := []string{
 		`audience] Invalid value: "": the audience must not be empty`,
-		`env] Invalid value: "1ST": must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as VAULT_TOKEN_FILE`,
+		`env] Invalid value: "1ST": must be the name of an environment variable: letters, digits and '_', not starting with a digit, ` +
+			`such as VAULT_TOKEN_FILE`,
 		`expiration] Invalid value: "5m": must be whole seconds (7200) or a Go duration (2h), from 600 to 172800 seconds`,
 		`file-mode] Invalid value: "0888": must be an octal mode from 0004 to 0777 that lets somebody read, such as 0440`,
 		`mount-path] Invalid value: "secrets": must be an absolute path, such as /var/run/secrets/tokens`,
@@ -70,7 +71,10 @@ func TestConflictNamesBothSides(t *testing.T) {
 	pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "cache", MountPath: "/var/run/secrets/tokens"}}
 	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "TOKEN", Value: "other"}}
 	got := createError(t, ns, pod)
-	for _, want := range []string{`volume "cache"`, "oidc-injector.io/audience", "spec.containers[0].volumeMounts[0].mountPath", "spec.containers[0].env[0].name", "oidc-injector.io/env"} {
+	for _, want := range []string{
+		`volume "cache"`, "oidc-injector.io/audience", "spec.containers[0].volumeMounts[0].mountPath",
+		"spec.containers[0].env[0].name", "oidc-injector.io/env",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in: %s", want, got)
 		}
@@ -103,8 +107,10 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		`unknown annotation "oidc-injector.io/expiraton": did you mean oidc-injector.io/expiration?`,
-		`container "app" may not be able to read /var/run/secrets/tokens: it runs as user 1000, and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`,
-		`container "proxy" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`,
+		`container "app" may not be able to read /var/run/secrets/tokens: it runs as user 1000, and the file has mode 0400, user 0 and ` +
+			`group 0; set fsGroup or oidc-injector.io/file-mode`,
+		`container "proxy" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, and the file has mode 0400,` +
+			` user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`,
 		`oidc-injector.io/skip-containers: the pod has no container "porxy"`,
 	}
 	slices.Sort(want)
@@ -161,6 +167,7 @@ func waitForConfig(t *testing.T, successful float64, behaves func(context.Contex
 // allowed tells, by a dry run, whether an audience is allowed.
 func allowed(t *testing.T, ns, audience string) error {
 	t.Helper()
-	_, err := kube.Client().CoreV1().Pods(ns).Create(context.WithoutCancel(t.Context()), newPod("dry", "audience="+audience), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, err := kube.Client().CoreV1().Pods(ns).Create(context.WithoutCancel(t.Context()), newPod("dry", "audience="+audience),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }

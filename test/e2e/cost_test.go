@@ -33,7 +33,8 @@ func TestWhatTheWebhookCosts(t *testing.T) {
 		for i, kind := range kinds {
 			pod := newPod(fmt.Sprintf("cost-%d-%d", round, i), kind.pairs...)
 			start := time.Now()
-			created, err := kube.Client().CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			created, err := kube.Client().CoreV1().Pods(ns).Create(t.Context(), pod,
+				metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			took[i] = append(took[i], time.Since(start))
 			if err != nil {
 				t.Fatal(err)
@@ -51,7 +52,8 @@ func TestWhatTheWebhookCosts(t *testing.T) {
 			first = median
 		}
 		t.Logf("%-26s median %6.2f ms, quartiles %.2f to %.2f ms, %+.2f ms", kind.name,
-			milliseconds(median), milliseconds(took[i][len(took[i])/4]), milliseconds(took[i][len(took[i])*3/4]), milliseconds(median-first))
+			milliseconds(median), milliseconds(took[i][len(took[i])/4]), milliseconds(took[i][len(took[i])*3/4]),
+			milliseconds(median-first))
 	}
 }
 

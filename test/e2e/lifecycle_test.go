@@ -44,7 +44,8 @@ func TestReinvocation(t *testing.T) {
 // TestDebugContainer adds ephemeral containers as kubectl debug does.
 func TestDebugContainer(t *testing.T) {
 	ns := namespace(t, "debug")
-	template := newPod("app", "audience=vault", "env=TOKEN_FILE", "audience.db=database", "mount-path.db=/var/run/db", "containers.db=worker")
+	template := newPod("app", "audience=vault", "env=TOKEN_FILE", "audience.db=database", "mount-path.db=/var/run/db",
+		"containers.db=worker")
 	template.Spec.Containers = append(template.Spec.Containers, corev1.Container{Name: "worker", Image: "worker"})
 	pod := create(t, ns, template)
 	for _, test := range []struct {
@@ -81,13 +82,18 @@ func TestDebugContainerOfAPodWithoutTokens(t *testing.T) {
 	}
 	pod := create(t, "late", newPod("app", "audience=vault"))
 	label := []byte(`{"metadata":{"labels":{"oidc-injector.io/enabled":"true"}}}`)
-	if _, err := kube.Client().CoreV1().Namespaces().Patch(t.Context(), "late", "application/merge-patch+json", label, metav1.PatchOptions{}); err != nil {
+	if _, err := kube.Client().CoreV1().Namespaces().Patch(t.Context(), "late", "application/merge-patch+json", label,
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	client, seen := podtest.ClientWithWarnings(t, kube)
-	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "busybox"}}}
+	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name:  "debug",
+		Image: "busybox",
+	}}}
 	eventually(t, "the label in force", func(ctx context.Context) error {
-		_, err := client.CoreV1().Pods("late").UpdateEphemeralContainers(ctx, pod.Name, pod, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := client.CoreV1().Pods("late").UpdateEphemeralContainers(ctx, pod.Name, pod,
+			metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +102,8 @@ func TestDebugContainerOfAPodWithoutTokens(t *testing.T) {
 		}
 		return nil
 	})
-	want := `debug container "debug" gets no token: the pod was created without a volume for it, and the volumes of a running pod cannot change`
+	want := `debug container "debug" gets no token: the pod was created without a volume for it, and the volumes of a running pod ` +
+		`cannot change`
 	if seen.Texts()[0] != want {
 		t.Errorf("warning is %q, want %q", seen.Texts()[0], want)
 	}

@@ -30,7 +30,8 @@ type attack struct {
 }
 
 func header(length int) string {
-	return fmt.Sprintf("POST /mutate?timeout=30s HTTP/1.1\r\nHost: webhook\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
+	return fmt.Sprintf("POST /mutate?timeout=30s HTTP/1.1\r\nHost: webhook\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+		length)
 }
 
 // overTLS does something on a connection after its handshake.
@@ -78,7 +79,11 @@ func attacks(t *testing.T) []attack {
 		{"a header that does not end", 600, false, overTLS(dripping("POST /mutate HTTP/1.1\r\nX: "))},
 		{"a header that does not end, at the probes", 600, true, dripping("GET /healthz HTTP/1.1\r\nX: ")},
 		{"a handshake that does not begin", 600, false, sending("\x16\x03\x01")},
-		{"a handshake that does not end", 600, false, sending("\x16\x03\x01\x40\x00\x01\x00\xff\xff"+strings.Repeat("\x00", 16_000), "\x16\x03\x01\x40\x00"+strings.Repeat("\x00", 16_000))},
+		{
+			"a handshake that does not end", 600, false,
+			sending("\x16\x03\x01\x40\x00\x01\x00\xff\xff"+strings.Repeat("\x00", 16_000),
+				"\x16\x03\x01\x40\x00"+strings.Repeat("\x00", 16_000)),
+		},
 		{"a body that is promised", 600, false, overTLS(sending(header(large)))},
 		{"a small body, half sent", 600, false, overTLS(sending(header(60_000), strings.Repeat(" ", 30_000)))},
 		{"a large body, half sent", 64, false, overTLS(sending(header(large), strings.Repeat(" ", half)))},

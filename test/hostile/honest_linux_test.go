@@ -41,12 +41,14 @@ func (p *program) beHonest(t *testing.T) *honest {
 	vault := map[string]string{"oidc-injector.io/audience": "vault"}
 	for name, containers := range map[string]int{"a review of 3 kB": 1, "a review of 77 kB": 50} {
 		body := admissiontest.Review("CREATE", "", admissiontest.Pod(containers, vault), "null")
-		h.repeat(ctx, name, 50*time.Millisecond, h.client(false), func(ctx context.Context, c *http.Client) error { return h.review(ctx, c, body) })
+		h.repeat(ctx, name, 50*time.Millisecond, h.client(false),
+			func(ctx context.Context, c *http.Client) error { return h.review(ctx, c, body) })
 		h.repeat(ctx, name+" on a new connection", 200*time.Millisecond, h.client(true),
 			func(ctx context.Context, c *http.Client) error { return h.review(ctx, c, body) })
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
-		h.repeat(ctx, path, 200*time.Millisecond, h.client(true), func(ctx context.Context, c *http.Client) error { return h.probe(ctx, c, path) })
+		h.repeat(ctx, path, 200*time.Millisecond, h.client(true),
+			func(ctx context.Context, c *http.Client) error { return h.probe(ctx, c, path) })
 	}
 	return h
 }
@@ -56,7 +58,9 @@ func (h *honest) client(anew bool) *http.Client {
 }
 
 // repeat does something again and again, and notes how long it took.
-func (h *honest) repeat(ctx context.Context, name string, interval time.Duration, client *http.Client, do func(context.Context, *http.Client) error) {
+func (h *honest) repeat(ctx context.Context, name string, interval time.Duration, client *http.Client,
+	do func(context.Context, *http.Client) error,
+) {
 	h.wg.Go(func() {
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
@@ -138,7 +142,8 @@ func (h *honest) expectAnswers(t *testing.T) {
 	h.wg.Wait()
 	for name, all := range h.answered {
 		slices.Sort(all)
-		t.Logf("%s: %d times, median %v, slowest %v", name, len(all), all[len(all)/2].Round(time.Microsecond), all[len(all)-1].Round(time.Millisecond))
+		t.Logf("%s: %d times, median %v, slowest %v", name, len(all), all[len(all)/2].Round(time.Microsecond),
+			all[len(all)-1].Round(time.Millisecond))
 	}
 	if len(h.answered) != 6 {
 		t.Errorf("of six kinds of requests were sent %d", len(h.answered))

@@ -143,7 +143,10 @@ func TestLargePodsAtTheSameTime(t *testing.T) {
 	h := p.beHonest(t)
 	const atOnce = 16
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: p.tls, MaxIdleConnsPerHost: atOnce}}
-	for _, name := range []string{"many members", "env: distinct names, 3.1 MB", "containers: empty objects, 3.1 MB", "volumes that look like ours"} {
+	for _, name := range []string{
+		"many members", "env: distinct names, 3.1 MB", "containers: empty objects, 3.1 MB",
+		"volumes that look like ours",
+	} {
 		i := slices.IndexFunc(admissiontest.HostileCorpus(), func(h admissiontest.Hostile) bool { return h.Name == name })
 		if i < 0 {
 			t.Fatalf("there is no %q", name)

@@ -139,7 +139,8 @@ func Build(ctx context.Context, program, dir string) (string, error) {
 	}
 	path := filepath.Join(dir, program)
 	const version = "github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test"
-	args := slices.Concat([]string{"build", "-trimpath", "-ldflags=-s -w -X " + version}, flags[program], []string{"-o", path, "./cmd/" + program})
+	args := slices.Concat([]string{"build", "-trimpath", "-ldflags=-s -w -X " + version}, flags[program],
+		[]string{"-o", path, "./cmd/" + program})
 	build := exec.CommandContext(ctx, "go", args...)
 	build.Dir = strings.TrimSpace(string(root))
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

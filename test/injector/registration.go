@@ -84,8 +84,11 @@ func (in *Injector) waitRegistered(ctx context.Context) error {
 		return err
 	}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "probe", Annotations: map[string]string{in.options.Prefix + "/" + annotations.Audience: "probe"}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "probe",
+			Annotations: map[string]string{in.options.Prefix + "/" + annotations.Audience: "probe"},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
 	}
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {

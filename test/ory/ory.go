@@ -130,7 +130,10 @@ func (s *Server) start(t testing.TB, program, address string, options Options) e
 		return err
 	}
 	log := filepath.Join(dir, "server.log")
-	p, err := process.Host{}.Start(process.Command{Name: source.Name, Path: program, Args: []string{filepath.Join(dir, "config.json")}, Log: log})
+	p, err := process.Host{}.Start(process.Command{
+		Name: source.Name, Path: program, Args: []string{filepath.Join(dir, "config.json")},
+		Log: log,
+	})
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,15 @@ func testAlibaba(t *testing.T) {
 	}{
 		{"everywhere", "sts.aliyuncs.com", nil},
 		{"region", "sts.eu-central-1.aliyuncs.com", map[string]string{"alibaba-sts-region": "eu-central-1"}},
-		{"vpc", "sts-vpc.eu-central-1.aliyuncs.com", map[string]string{"alibaba-sts-region": "eu-central-1", "alibaba-vpc-endpoint": "true"}},
+		{
+			"vpc", "sts-vpc.eu-central-1.aliyuncs.com",
+			map[string]string{"alibaba-sts-region": "eu-central-1", "alibaba-vpc-endpoint": "true"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := inject(t, "sts.aliyuncs.com", test.asked, map[string]string{
-				"alibaba-role-arn": "acs:ram::1234567890123456:role/app", "alibaba-oidc-provider-arn": "acs:ram::1234567890123456:oidc-provider/cluster",
+				"alibaba-role-arn":          "acs:ram::1234567890123456:role/app",
+				"alibaba-oidc-provider-arn": "acs:ram::1234567890123456:oidc-provider/cluster",
 			})
 			internet.serve(t, test.host, assumeRoleWithOIDC(t, c))
 			credential, err := credentials.NewCredential(nil)
@@ -53,7 +57,8 @@ func assumeRoleWithOIDC(t *testing.T, c *container) http.HandlerFunc {
 				"RoleSessionName": anything, // this SDK makes one up
 			},
 		}).check(t, r)
-		reply(w, "application/json", `{"RequestId":"1","Credentials":{"AccessKeyId":"STS.example","AccessKeySecret":"secret","SecurityToken":"session","Expiration":"`+
+		reply(w, "application/json", `{"RequestId":"1","Credentials":{"AccessKeyId":"STS.example","AccessKeySecret":"secret",`+
+			`"SecurityToken":"session","Expiration":"`+
 			time.Now().UTC().Format(time.RFC3339)+`"}}`)
 	}
 }

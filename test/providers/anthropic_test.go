@@ -10,14 +10,16 @@ import (
 
 func testAnthropic(t *testing.T) {
 	t.Run("required", func(t *testing.T) {
-		c := inject(t, "https://api.anthropic.com", map[string]string{"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example"})
+		c := inject(t, "https://api.anthropic.com",
+			map[string]string{"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example"})
 		internet.serve(t, "api.anthropic.com", claude(t, c, nil))
 		listModels(t, c)
 	})
 	t.Run("all", func(t *testing.T) {
 		c := inject(t, "https://api.anthropic.com", map[string]string{
 			"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example",
-			"anthropic-service-account-id": "svac_app", "anthropic-workspace-id": "wrkspc_team", "anthropic-base-url": "https://claude.example",
+			"anthropic-service-account-id": "svac_app", "anthropic-workspace-id": "wrkspc_team",
+			"anthropic-base-url": "https://claude.example",
 		})
 		internet.serve(t, "claude.example", claude(t, c, map[string]any{"service_account_id": "svac_app", "workspace_id": "wrkspc_team"}))
 		listModels(t, c)

@@ -24,8 +24,10 @@ func assumeRole(t *testing.T, c *container, role, session string) http.HandlerFu
 		if r.Header.Get("Authorization") != "" {
 			t.Error("the request is signed: there are other credentials")
 		}
-		reply(w, "text/xml", fmt.Sprintf(`<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
-<Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>%s</Expiration></Credentials>
+		reply(w, "text/xml", fmt.Sprintf(`<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult>
+<Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken>
+<Expiration>%s</Expiration></Credentials>
 </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
 	}
 }
@@ -85,7 +87,8 @@ func testStorage(t *testing.T, name, role string) {
 		listBuckets(t, awsCredentials(t, c))
 	})
 	t.Run("without TLS", func(t *testing.T) {
-		c := inject(t, "storage", required("http://storage.example:7480"), map[string]string{name + "-region": "default", name + "-session-name": "app"})
+		c := inject(t, "storage", required("http://storage.example:7480"),
+			map[string]string{name + "-region": "default", name + "-session-name": "app"})
 		unset(t, "AWS_DEFAULT_REGION")
 		internet.serve(t, "storage.example:7480", storage(t, "default", assumeRole(t, c, role, "app")))
 		listBuckets(t, awsCredentials(t, c))
@@ -108,7 +111,8 @@ func storage(t *testing.T, region string, sts http.HandlerFunc) http.HandlerFunc
 		if got := r.Header.Get("Authorization"); !strings.Contains(got, scope) {
 			t.Errorf("the request is signed by %q: want %s", got, scope)
 		}
-		reply(w, "application/xml", `<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Buckets><Bucket><Name>data</Name></Bucket></Buckets></ListAllMyBucketsResult>`)
+		reply(w, "application/xml", `<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`+
+			`<Buckets><Bucket><Name>data</Name></Bucket></Buckets></ListAllMyBucketsResult>`)
 	}
 }
 

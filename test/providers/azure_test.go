@@ -24,7 +24,8 @@ func testAzure(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := inject(t, "api://AzureADTokenExchange", test.asked, map[string]string{"azure-client-id": azureClient, "azure-tenant-id": azureTenant})
+			c := inject(t, "api://AzureADTokenExchange", test.asked,
+				map[string]string{"azure-client-id": azureClient, "azure-tenant-id": azureTenant})
 			if test.asked["azure-token-credentials"] != "" {
 				// What would come first otherwise is left out.
 				t.Setenv("AZURE_CLIENT_SECRET", "secret")
@@ -45,7 +46,8 @@ func testAzure(t *testing.T) {
 	}
 }
 
-// https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential
+// https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow, third case:
+// a federated credential.
 func entra(t *testing.T, c *container, authority string) http.HandlerFunc {
 	t.Helper()
 	issuer := "https://" + authority + "/" + azureTenant
@@ -55,7 +57,8 @@ func entra(t *testing.T, c *container, authority string) http.HandlerFunc {
 			reply(w, "application/json", `{"tenant_discovery_endpoint":"`+issuer+`/v2.0/.well-known/openid-configuration","metadata":[]}`)
 			return
 		case "/" + azureTenant + "/v2.0/.well-known/openid-configuration":
-			reply(w, "application/json", `{"issuer":"`+issuer+`/v2.0","authorization_endpoint":"`+issuer+`/oauth2/v2.0/authorize","token_endpoint":"`+issuer+`/oauth2/v2.0/token"}`)
+			reply(w, "application/json", `{"issuer":"`+issuer+`/v2.0","authorization_endpoint":"`+issuer+
+				`/oauth2/v2.0/authorize","token_endpoint":"`+issuer+`/oauth2/v2.0/token"}`)
 			return
 		}
 		(&request{method: http.MethodPost, path: "/" + azureTenant + "/oauth2/v2.0/token", form: map[string]string{

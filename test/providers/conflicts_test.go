@@ -102,7 +102,10 @@ func testTokenGoesToAWS(t *testing.T, env []corev1.EnvVar) {
 	if strings.Contains(t.Name(), "ceph") {
 		name = "ceph"
 	}
-	c := injectBeside(t, env, "storage", map[string]string{name + "-audience": "storage", name + "-role-arn": "arn:aws:iam:::role/app", name + "-endpoint": "https://storage.example"})
+	c := injectBeside(t, env, "storage", map[string]string{
+		name + "-audience": "storage", name + "-role-arn": "arn:aws:iam:::role/app",
+		name + "-endpoint": "https://storage.example",
+	})
 	internet.serve(t, "sts.us-east-1.amazonaws.com", assumeRole(t, c, "arn:aws:iam:::role/app", "team.app-0"))
 	awsCredentials(t, c)
 }
@@ -123,7 +126,8 @@ func testSecretWins(t *testing.T, env []corev1.EnvVar) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}); err != nil || asked != "other" {
+	scopes := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
+	if _, err := credential.GetToken(t.Context(), scopes); err != nil || asked != "other" {
 		t.Errorf("%q was sent, %v", asked, err)
 	}
 }
@@ -144,7 +148,8 @@ func alibabaCredentials(t *testing.T) *credentials.CredentialModel {
 func alibabaContainer(t *testing.T, env []corev1.EnvVar) *container {
 	t.Helper()
 	return injectBeside(t, env, "sts.aliyuncs.com", map[string]string{
-		"alibaba-role-arn": "acs:ram::1234567890123456:role/app", "alibaba-oidc-provider-arn": "acs:ram::1234567890123456:oidc-provider/cluster",
+		"alibaba-role-arn":          "acs:ram::1234567890123456:role/app",
+		"alibaba-oidc-provider-arn": "acs:ram::1234567890123456:oidc-provider/cluster",
 	})
 }
 
@@ -164,13 +169,15 @@ func testOtherTokenWins(t *testing.T, env []corev1.EnvVar) {
 
 func anthropicContainer(t *testing.T, env []corev1.EnvVar) {
 	t.Helper()
-	injectBeside(t, env, "https://api.anthropic.com", map[string]string{"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example"})
+	injectBeside(t, env, "https://api.anthropic.com",
+		map[string]string{"anthropic-federation-rule-id": "fdrl_rule", "anthropic-organization-id": "org_example"})
 }
 
 func testAPIKeyWins(t *testing.T, env []corev1.EnvVar) {
 	anthropicContainer(t, env)
 	internet.serve(t, "api.anthropic.com", func(w http.ResponseWriter, r *http.Request) {
-		if got := r.Header.Get("X-Api-Key") + r.Header.Get("Authorization"); r.URL.Path != "/v1/models" || got != "other" && got != "Bearer other" {
+		if got := r.Header.Get("X-Api-Key") + r.Header.Get("Authorization"); r.URL.Path != "/v1/models" || got != "other" &&
+			got != "Bearer other" {
 			t.Errorf("%s %s is asked for with %q", r.Method, r.URL.Path, got)
 		}
 		reply(w, "application/json", `{"data":[],"has_more":false}`)
@@ -184,7 +191,8 @@ func testAPIKeyWins(t *testing.T, env []corev1.EnvVar) {
 func testProfileWins(t *testing.T, env []corev1.EnvVar) {
 	anthropicContainer(t, env)
 	client := anthropic.NewClient(option.WithMaxRetries(0))
-	if _, err := client.Models.List(t.Context(), anthropic.ModelListParams{}); err == nil || !strings.Contains(err.Error(), "ANTHROPIC_PROFILE") {
+	if _, err := client.Models.List(t.Context(), anthropic.ModelListParams{}); err == nil ||
+		!strings.Contains(err.Error(), "ANTHROPIC_PROFILE") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -74,7 +74,8 @@ func play(t *testing.T, pod *corev1.Pod) *container {
 	t.Helper()
 	app := pod.Spec.Containers[0]
 	if len(pod.Spec.Volumes) != 1 || len(app.VolumeMounts) != 1 {
-		t.Fatalf("the pod has %d volumes and its container mounts %d: one of each is expected", len(pod.Spec.Volumes), len(app.VolumeMounts))
+		t.Fatalf("the pod has %d volumes and its container mounts %d: one of each is expected", len(pod.Spec.Volumes),
+			len(app.VolumeMounts))
 	}
 	directory := t.TempDir()
 	// The container's own paths are of no use here.
@@ -119,7 +120,10 @@ func annotation(t *testing.T, pod *corev1.Pod, fieldPath string) string {
 func forget(t *testing.T) {
 	t.Helper()
 	// The rest is what the program itself needs.
-	kept := map[string]bool{"HTTPS_PROXY": true, "HTTP_PROXY": true, "TMPDIR": true, "TMP": true, "TEMP": true, "SystemRoot": true, "GOCOVERDIR": true}
+	kept := map[string]bool{
+		"HTTPS_PROXY": true, "HTTP_PROXY": true, "TMPDIR": true, "TMP": true, "TEMP": true, "SystemRoot": true,
+		"GOCOVERDIR": true,
+	}
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		if name == "" || kept[name] {

@@ -18,7 +18,10 @@ const (
 
 func testGCP(t *testing.T) {
 	t.Run("principal", func(t *testing.T) {
-		c := inject(t, gcpAudience, map[string]string{"gcp-provider": gcpProvider, "gcp-project": "my-project", "gcp-quota-project": "other-project"})
+		c := inject(t, gcpAudience, map[string]string{
+			"gcp-provider": gcpProvider, "gcp-project": "my-project",
+			"gcp-quota-project": "other-project",
+		})
 		internet.serve(t, "sts.googleapis.com", tokenExchange(t, c, gcpScope))
 		got := googleCredentials(t)
 		googleToken(t, got, "federated")
@@ -74,14 +77,16 @@ func tokenExchange(t *testing.T, c *container, scope string) http.HandlerFunc {
 	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) {
 		(&request{method: http.MethodPost, path: "/v1/token", form: map[string]string{
-			"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": "//iam.googleapis.com/" + gcpProvider, "scope": scope,
+			"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": "//iam.googleapis.com/" + gcpProvider,
+			"scope":                scope,
 			"requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
 			"subject_token_type":   "urn:ietf:params:oauth:token-type:jwt", "subject_token": c.token,
 		}}).check(t, r)
 		if r.Header.Get("Authorization") != "" {
 			t.Error("the client authenticates itself")
 		}
-		reply(w, "application/json", `{"access_token":"federated","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":3600}`)
+		reply(w, "application/json", `{"access_token":"federated","issued_token_type":"urn:ietf:params:oauth:token-type:access_token",`+
+			`"token_type":"Bearer","expires_in":3600}`)
 	}
 }
 
@@ -94,6 +99,7 @@ func impersonation(t *testing.T, account string) http.HandlerFunc {
 			header: map[string]string{"Authorization": "Bearer federated"},
 			json:   map[string]any{"lifetime": "3600s", "scope": []any{gcpScope}},
 		}).check(t, r)
-		reply(w, "application/json", `{"accessToken":"impersonated","expireTime":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`"}`)
+		reply(w, "application/json", `{"accessToken":"impersonated","expireTime":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+
+			`"}`)
 	}
 }

@@ -32,7 +32,8 @@ func testKubernetes(t *testing.T) {
 				}
 				// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#putting-a-bearer-token-in-a-request
 				(&request{
-					method: http.MethodGet, path: "/api/v1/namespaces/" + test.namespace + "/pods", header: map[string]string{"Authorization": "Bearer " + c.token},
+					method: http.MethodGet, path: "/api/v1/namespaces/" + test.namespace + "/pods",
+					header: map[string]string{"Authorization": "Bearer " + c.token},
 				}).check(t, r)
 				reply(w, "application/json", `{}`)
 			})

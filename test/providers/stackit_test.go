@@ -19,7 +19,8 @@ func testSTACKIT(t *testing.T) {
 		{"endpoint", "accounts.example:8443", "/token", map[string]string{"stackit-token-endpoint": "https://accounts.example:8443/token"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := inject(t, "sts.accounts.stackit.cloud", test.asked, map[string]string{"stackit-service-account-email": "app@sa.stackit.cloud"})
+			c := inject(t, "sts.accounts.stackit.cloud", test.asked,
+				map[string]string{"stackit-service-account-email": "app@sa.stackit.cloud"})
 			// The access token has expired as soon as it is there: each request needs another one.
 			access := unsigned(fmt.Sprintf(`{"exp":%d}`, time.Now().Unix()))
 			internet.serve(t, test.host, func(w http.ResponseWriter, r *http.Request) {

@@ -122,7 +122,10 @@ func testLoopback(t *testing.T, s *vault.Server) {
 func testJWT(t *testing.T, s *vault.Server) {
 	ctx := t.Context()
 	key, public := newKey(t)
-	if err := s.EnableJWT(ctx, "kubernetes", vault.JWTConfig{Issuer: issuer, PublicKeys: []string{public}, DefaultRole: "app"}); err != nil {
+	if err := s.EnableJWT(ctx, "kubernetes", vault.JWTConfig{
+		Issuer: issuer, PublicKeys: []string{public},
+		DefaultRole: "app",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	role := map[string]any{

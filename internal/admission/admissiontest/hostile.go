@@ -40,7 +40,8 @@ func hostilePod(annotations map[string]string, spec string) []byte {
 	if err != nil {
 		panic(err) // a map of strings always marshals
 	}
-	return Review("CREATE", "", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","namespace":"default","annotations":`+string(encoded)+`},"spec":{`+spec+`}}`, "null")
+	return Review("CREATE", "", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","namespace":"default","annotations":`+
+		string(encoded)+`},"spec":{`+spec+`}}`, "null")
 }
 
 const (
@@ -95,10 +96,12 @@ var specLists = []struct{ name, spec string }{
 	{"env of an init container", `"containers":[{"name":"app"}],"initContainers":[{"name":"init","env":%}]`},
 	{"sources of a volume", `"containers":[{"name":"app"}],"volumes":[{"name":"oidc-token","projected":{"sources":%}}]`},
 	{"items of a volume", `"containers":[{"name":"app"}],"volumes":[{"name":"v","secret":{"items":%}}]`},
-	{"items of a source", `"containers":[{"name":"app"}],"volumes":[{"name":"oidc-token","projected":{"sources":[{"secret":{"items":%}}]}}]`},
+	{"items of a source", `"containers":[{"name":"app"}],"volumes":[{"name":"oidc-token",` +
+		`"projected":{"sources":[{"secret":{"items":%}}]}}]`},
 	{"imagePullSecrets", `"containers":[{"name":"app"}],"imagePullSecrets":%`},
 	{"tolerations", `"containers":[{"name":"app"}],"tolerations":%`},
-	{"affinity terms", `"containers":[{"name":"app"}],"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":%}}}`},
+	{"affinity terms", `"containers":[{"name":"app"}],
+	"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":%}}}`},
 	{"affinity expressions", `"containers":[{"name":"app"}],"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":` +
 		`{"nodeSelectorTerms":[{"matchExpressions":%}]}}}`},
 }
@@ -177,7 +180,8 @@ func lists() []Hostile {
 	}
 	return append(all, Hostile{
 		Name: "supplementalGroups, 7.3 MB", TooLarge: true, Review: func() []byte {
-			return hostilePod(login, `"securityContext":{"supplementalGroups":`+filled(wholeRoom, same("1"))+`},"containers":[{"name":"app"}]`)
+			return hostilePod(login, `"securityContext":{"supplementalGroups":`+filled(wholeRoom, same("1"))+
+				`},"containers":[{"name":"app"}]`)
 		},
 	}, Hostile{
 		Name: "supplementalGroups, 3.1 MB", Review: func() []byte {
@@ -197,7 +201,8 @@ func annotated() []Hostile {
 	var all []Hostile
 	for _, key := range inputKeys {
 		for name, value := range map[string]string{
-			"one word": strings.Repeat("a", most), "a list": strings.Repeat("a,", most/2), "quotes": strings.Repeat(`"`, most/2), "dashes": strings.Repeat("-/", most/2),
+			"one word": strings.Repeat("a", most), "a list": strings.Repeat("a,", most/2), "quotes": strings.Repeat(`"`, most/2),
+			"dashes": strings.Repeat("-/", most/2),
 		} {
 			all = append(all, Hostile{Name: "annotation " + key + ": " + name, Review: func() []byte {
 				a := maps.Clone(login)
@@ -238,8 +243,14 @@ func documents() []Hostile {
 	}
 	return []Hostile{
 		{Name: "deep nesting of lists", Review: spec(func() string { return strings.Repeat("[", 9000) + strings.Repeat("]", 9000) })},
-		{Name: "deep nesting of objects", Review: spec(func() string { return strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000) })},
-		{Name: "deeper nesting than allowed", Review: spec(func() string { return strings.Repeat("[", room/2) + strings.Repeat("]", room/2) })},
+		{Name: "deep nesting of objects", Review: spec(func() string {
+			return strings.Repeat(`{"a":`, 9000) + "1" +
+				strings.Repeat("}", 9000)
+		})},
+		{Name: "deeper nesting than allowed", Review: spec(func() string {
+			return strings.Repeat("[", room/2) +
+				strings.Repeat("]", room/2)
+		})},
 		{Name: "wide lists, deeply nested", Review: spec(func() string {
 			return strings.Repeat("[", 5000) + filled(room-20_000, same("[[]]")) + strings.Repeat("]", 5000)
 		})},
@@ -261,7 +272,8 @@ func documents() []Hostile {
 		})},
 		{Name: "escapes", Review: spec(func() string { return `"` + strings.Repeat(`\u00e4`, room/6) + `"` })},
 		{Name: "escapes in an annotation", Review: func() []byte {
-			return []byte(strings.ReplaceAll(string(hostilePod(map[string]string{prefix + "env": strings.Repeat("a", 200_000)}, app+"1")), "aaaa", `a\u0061a\n`))
+			return []byte(strings.ReplaceAll(string(hostilePod(map[string]string{prefix + "env": strings.Repeat("a", 200_000)}, app+"1")),
+				"aaaa", `a\u0061a\n`))
 		}},
 		{Name: "escaped names", Review: spec(func() string {
 			list := filled(room, numbered(`"\u006e\u0061\u006d\u0065#":0`))
@@ -273,12 +285,14 @@ func documents() []Hostile {
 		{Name: "white space", Review: spec(func() string { return strings.Repeat(" ", room) + "1" })},
 		{Name: "a long name of the pod and a long uid", Review: func() []byte {
 			long := strings.Repeat("n", 1<<20)
-			review := strings.Replace(string(hostilePod(map[string]string{prefix + "expiration": "x"}, `"containers":[{"name":"app"}]`)), `"uid":"`, `"uid":"`+long, 1)
+			review := strings.Replace(string(hostilePod(map[string]string{prefix + "expiration": "x"}, `"containers":[{"name":"app"}]`)),
+				`"uid":"`, `"uid":"`+long, 1)
 			return []byte(strings.ReplaceAll(review, `"name":"app"`, `"name":"`+long+`"`))
 		}},
 		{Name: "the object before the resource", Review: func() []byte {
 			object := `{"metadata":{"annotations":{"` + prefix + `audience":"x"}},"spec":{"containers":` + filled(room, same("{}")) + `}}`
-			return []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"1","operation":"CREATE","object":` +
+			return []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"1","operation":"CREATE",` +
+				`"object":` +
 				object + `,"resource":{"group":"","version":"v1","resource":"pods"}}}`)
 		}},
 		{Name: "cut off", Review: func() []byte {
@@ -350,7 +364,8 @@ func Products() []Hostile {
 			return hostilePod(tokens(31, deep), `"volumes":[{"name":"s","emptyDir":{}}],"containers":`+mounts(1000, 40, deep))
 		}},
 		{Name: "one container × 40 000 mounts at the same path", Review: func() []byte {
-			return hostilePod(tokens(31, deep), `"containers":[{"name":"c","volumeMounts":`+filled(room-8000, same(`{"name":"s","mountPath":"/var/run/secrets/t/1"}`))+`}]`)
+			return hostilePod(tokens(31, deep), `"containers":[{"name":"c","volumeMounts":`+
+				filled(room-8000, same(`{"name":"s","mountPath":"/var/run/secrets/t/1"}`))+`}]`)
 		}},
 		{Name: "1000 containers × many variables", Review: func() []byte {
 			env := filled(2400, numbered(`{"name":"VAULT_ADDR","value":"#"}`))
@@ -362,16 +377,21 @@ func Products() []Hostile {
 		}},
 		{Name: "a debug container in a pod of 3 MB, twice", TooLarge: false, Review: func() []byte {
 			pod := func(extra string) string {
-				return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","annotations":{"` + prefix + `audience":"vault"}},"spec":{"containers":` +
-					filled(room, numbered(`{"name":"c#","volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]}`)) + extra + `}}`
+				return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","annotations":{"` + prefix +
+					`audience":"vault"}},"spec":{"containers":` +
+					filled(room, numbered(`{"name":"c#","volumeMounts":[{"name":"oidc-token","mountPath":"/var/run/secrets/tokens"}]}`)) +
+					extra + `}}`
 			}
-			return Review("UPDATE", "ephemeralcontainers", pod(`,"ephemeralContainers":[{"name":"debug","targetContainerName":"c1"}]`), pod(""))
+			return Review("UPDATE", "ephemeralcontainers", pod(`,"ephemeralContainers":[{"name":"debug","targetContainerName":"c1"}]`),
+				pod(""))
 		}},
 		{Name: "many debug containers", Review: func() []byte {
 			pod := func(extra string) string {
-				return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","annotations":{"` + prefix + `audience":"vault"}},"spec":{"containers":[{"name":"app"}]` + extra + `}}`
+				return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app","annotations":{"` + prefix +
+					`audience":"vault"}},"spec":{"containers":[{"name":"app"}]` + extra + `}}`
 			}
-			return Review("UPDATE", "ephemeralcontainers", pod(`,"ephemeralContainers":`+filled(room, numbered(`{"name":"d#","targetContainerName":"app"}`))), pod(""))
+			return Review("UPDATE", "ephemeralcontainers",
+				pod(`,"ephemeralContainers":`+filled(room, numbered(`{"name":"d#","targetContainerName":"app"}`))), pod(""))
 		}},
 	}
 }

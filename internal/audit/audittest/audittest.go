@@ -252,7 +252,8 @@ func (q *selection) has(o *object) bool {
 		return false
 	}
 	finished := o.phase == corev1.PodSucceeded || o.phase == corev1.PodFailed
-	return (q.namespace == "" || q.namespace == o.meta.Namespace) && q.labels.Matches(labels.Set(o.meta.Labels)) && (!q.unfinished || !finished)
+	return (q.namespace == "" || q.namespace == o.meta.Namespace) && q.labels.Matches(labels.Set(o.meta.Labels)) &&
+		(!q.unfinished || !finished)
 }
 
 func (s *Server) list(resource string) http.HandlerFunc {

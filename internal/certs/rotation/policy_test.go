@@ -103,7 +103,11 @@ func TestWhatIsToBeDone(t *testing.T) {
 	}{
 		{"a fresh install", View{}, outline{Step: Created, Stored: "new//"}},
 		{"a fresh install into an empty Secret", View{Exists: true, Bundles: [][]byte{nil}}, outline{Step: Created, Stored: "new//"}},
-		{"a fresh install where something else made certificates before", View{Exists: true, Bundles: bundle(only(c))}, outline{Step: Created, Stored: "new//c"}},
+		{
+			"a fresh install where something else made certificates before",
+			View{Exists: true, Bundles: bundle(only(c))},
+			outline{Step: Created, Stored: "new//c"},
+		},
 		{
 			"the CA is there, the rest is not",
 			View{Exists: true, Stored: stored(only(a)), Bundles: [][]byte{nil}},
@@ -121,7 +125,10 @@ func TestWhatIsToBeDone(t *testing.T) {
 		},
 		{
 			"the serving certificate is due",
-			View{Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(a)), Serving: serving(t, a, now.Add(-113*time.Hour))},
+			View{
+				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(a)),
+				Serving: serving(t, a, now.Add(-113*time.Hour)),
+			},
 			outline{Issue: "a"},
 		},
 		{
@@ -131,33 +138,49 @@ func TestWhatIsToBeDone(t *testing.T) {
 		},
 		{
 			"another CA is asked for",
-			View{Exists: true, Requested: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(a)), Serving: serving(t, a, now)},
+			View{
+				Exists: true, Requested: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(a)),
+				Serving: serving(t, a, now),
+			},
 			outline{Step: Started, Stored: "a/new/"},
 		},
 		{
 			"another CA is asked for while one is on its way",
-			View{Exists: true, Requested: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(rotating), Serving: serving(t, a, now)},
+			View{
+				Exists: true, Requested: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(rotating),
+				Serving: serving(t, a, now),
+			},
 			outline{Stored: "a/b/"},
 		},
 		{
 			"the next CA is not published",
-			View{Exists: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(only(a)), InPlace: only(a).Bundle(), Serving: serving(t, a, now)},
+			View{
+				Exists: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(only(a)), InPlace: only(a).Bundle(),
+				Serving: serving(t, a, now),
+			},
 			outline{Bundle: true},
 		},
 		{
 			"the next CA is not known everywhere",
-			View{Exists: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(rotating), Seen: seen(long.Add(time.Second), a, b), Serving: serving(t, a, now)},
+			View{
+				Exists: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(rotating),
+				Seen: seen(long.Add(time.Second), a, b), Serving: serving(t, a, now),
+			},
 			outline{},
 		},
 		{
 			"the next CA is known everywhere",
-			View{Exists: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(rotating), Seen: seen(long, a, b), Serving: serving(t, a, now)},
+			View{
+				Exists: true, Stored: stored(rotating), Memory: rotating, Bundles: bundle(rotating), Seen: seen(long, a, b),
+				Serving: serving(t, a, now),
+			},
 			outline{Step: Finished, Stored: "b//a"},
 		},
 		{
 			"the new CA signs", View{
 				Exists: true, Stored: stored(State{Current: b, Retired: []Retired{retired(a, day)}}), Memory: rotating,
-				Bundles: bundle(State{Current: b, Retired: []Retired{retired(a, day)}}), Seen: seen(long, a, b), Serving: serving(t, a, now),
+				Bundles: bundle(State{Current: b, Retired: []Retired{retired(a, day)}}), Seen: seen(long, a, b),
+				Serving: serving(t, a, now),
 			}, outline{Issue: "b"},
 		},
 		{
@@ -169,12 +192,14 @@ func TestWhatIsToBeDone(t *testing.T) {
 		{
 			"the same, but the certificate is about to end", View{
 				Exists: true, Stored: stored(State{Current: b, Retired: []Retired{retired(a, day)}}), Memory: rotating,
-				Bundles: bundle(State{Current: b, Retired: []Retired{retired(a, day)}}), Seen: seen(now, a, b), Serving: serving(t, a, now.Add(-160*time.Hour)),
+				Bundles: bundle(State{Current: b, Retired: []Retired{retired(a, day)}}), Seen: seen(now, a, b),
+				Serving: serving(t, a, now.Add(-160*time.Hour)),
 			}, outline{Issue: "b"},
 		},
 		{
 			"the old CA leaves", View{
-				Exists: true, Stored: stored(State{Current: b, Retired: []Retired{retired(a, 0)}}), Memory: only(b), Bundles: bundle(only(b)),
+				Exists: true, Stored: stored(State{Current: b, Retired: []Retired{retired(a, 0)}}), Memory: only(b),
+				Bundles: bundle(only(b)),
 				Serving: serving(t, b, now),
 			}, outline{Stored: "b//"},
 		},
@@ -200,7 +225,10 @@ func TestWhatIsToBeDone(t *testing.T) {
 		},
 		{
 			"the same, with the next one intact",
-			View{Exists: true, Stored: Content{State: State{Next: b}, Strays: broken(a).Strays, Problems: broken().Problems}, Bundles: bundle(rotating)},
+			View{
+				Exists: true, Stored: Content{State: State{Next: b}, Strays: broken(a).Strays, Problems: broken().Problems},
+				Bundles: bundle(rotating),
+			},
 			outline{Step: Finished, Repairs: []Repair{SecretCorrupted}, Stored: "b//a"},
 		},
 		{
@@ -216,7 +244,8 @@ func TestWhatIsToBeDone(t *testing.T) {
 		},
 		{
 			"an older Secret was restored, and the bundle has more than it", View{
-				Exists: true, Stored: stored(only(c)), Memory: only(a), Bundles: bundle(State{Current: a, Retired: []Retired{retired(b, day)}}), Serving: serving(t, a, now),
+				Exists: true, Stored: stored(only(c)), Memory: only(a),
+				Bundles: bundle(State{Current: a, Retired: []Retired{retired(b, day)}}), Serving: serving(t, a, now),
 			}, outline{Repairs: []Repair{CAForgotten}, Stored: "c//ab"},
 		},
 		{
@@ -231,12 +260,14 @@ func TestWhatIsToBeDone(t *testing.T) {
 		},
 		{
 			"the bundle was overwritten", View{
-				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(c)), InPlace: only(a).Bundle(), Serving: serving(t, a, now),
+				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: bundle(only(c)), InPlace: only(a).Bundle(),
+				Serving: serving(t, a, now),
 			}, outline{Repairs: []Repair{BundleOverwritten}, Bundle: true},
 		},
 		{
 			"one of two bundles was emptied", View{
-				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: [][]byte{only(a).Bundle(), nil}, InPlace: only(a).Bundle(), Serving: serving(t, a, now),
+				Exists: true, Stored: stored(only(a)), Memory: only(a), Bundles: [][]byte{only(a).Bundle(), nil}, InPlace: only(a).Bundle(),
+				Serving: serving(t, a, now),
 			}, outline{Repairs: []Repair{BundleOverwritten}, Bundle: true},
 		},
 	} {
@@ -256,7 +287,8 @@ func TestARetiredCAIsTrustedLongerThanWhatItSigned(t *testing.T) {
 	a, b := mustCA(t, start, policy.CADuration), mustCA(t, start, policy.CADuration)
 	now := start.Add(time.Hour)
 	plan, err := policy.Decide(View{
-		Now: now, Exists: true, Stored: Content{State: State{Current: a, Next: b}}, Seen: seen(start, a, b), Bundles: [][]byte{State{Current: a, Next: b}.Bundle()},
+		Now: now, Exists: true, Stored: Content{State: State{Current: a, Next: b}}, Seen: seen(start, a, b),
+		Bundles: [][]byte{State{Current: a, Next: b}.Bundle()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +302,10 @@ func TestTheBundleHasABound(t *testing.T) {
 	t.Parallel()
 	s := State{Current: mustCA(t, start, policy.CADuration)}
 	for i := range 40 {
-		s.Retired = append(s.Retired, Retired{Certificate: mustCA(t, start, policy.CADuration).Certificate, Until: start.Add(time.Duration(i+1) * time.Hour)})
+		s.Retired = append(s.Retired, Retired{
+			Certificate: mustCA(t, start, policy.CADuration).Certificate,
+			Until:       start.Add(time.Duration(i+1) * time.Hour),
+		})
 	}
 	view := View{Now: start, Exists: true, Stored: Content{State: s}, Memory: s}
 	plan, err := policy.Decide(view)
@@ -300,7 +335,10 @@ func TestWhatIsInEveryBundleHasBeenSeen(t *testing.T) {
 		{nil, Sightings{}},
 		{[][]byte{both, one}, seen(start.Add(time.Second), a)},
 		{[][]byte{both, both}, Sightings{IDOf(a.Certificate): start.Add(time.Second), IDOf(b.Certificate): start.Add(2 * time.Second)}},
-		{[][]byte{append([]byte("garbage\n"), both...)}, Sightings{IDOf(a.Certificate): start.Add(time.Second), IDOf(b.Certificate): start.Add(2 * time.Second)}},
+		{
+			[][]byte{append([]byte("garbage\n"), both...)},
+			Sightings{IDOf(a.Certificate): start.Add(time.Second), IDOf(b.Certificate): start.Add(2 * time.Second)},
+		},
 		{[][]byte{one, []byte("garbage")}, Sightings{}},
 		{[][]byte{one}, seen(start.Add(5*time.Second), a)},
 	} {

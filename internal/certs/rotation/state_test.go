@@ -80,7 +80,10 @@ func TestAnEmptySecretIsNotBroken(t *testing.T) {
 func TestWhatOthersKeepInTheSecretStays(t *testing.T) {
 	t.Parallel()
 	all := full(t)
-	data := mustData(t, all, map[string][]byte{"theirs": []byte("x"), "next.crt": []byte("ours"), "retired-until-20200101T000000Z.crt": []byte("ours")})
+	data := mustData(t, all, map[string][]byte{
+		"theirs": []byte("x"), "next.crt": []byte("ours"),
+		"retired-until-20200101T000000Z.crt": []byte("ours"),
+	})
 	want := mustData(t, all, nil)
 	want["theirs"] = []byte("x")
 	if diff := cmp.Diff(want, data); diff != "" {
@@ -100,7 +103,8 @@ func TestTheBundleIsAlwaysInTheSameOrder(t *testing.T) {
 	if !bytes.Equal(s.Bundle(), turned.Bundle()) {
 		t.Error("the order of the retired shows")
 	}
-	if got := s.Certificates(); !got[0].Equal(s.Current.Certificate) || !got[1].Equal(s.Next.Certificate) || !got[4].Equal(s.Retired[0].Certificate) {
+	if got := s.Certificates(); !got[0].Equal(s.Current.Certificate) || !got[1].Equal(s.Next.Certificate) ||
+		!got[4].Equal(s.Retired[0].Certificate) {
 		t.Error("the order is another one: current, next, retired, the longest first")
 	}
 }
@@ -231,7 +235,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"), []byte{}, []byte{}, []byte{}, []byte{}, "")
 	f.Fuzz(func(t *testing.T, crt, key, nextCrt, nextKey, bundle []byte, until string) {
 		in := map[string][]byte{
-			"tls.crt": crt, "tls.key": key, "next.crt": nextCrt, "next.key": nextKey, "ca.crt": bundle, "retired-until-" + until + ".crt": bundle,
+			"tls.crt": crt, "tls.key": key, "next.crt": nextCrt, "next.key": nextKey, "ca.crt": bundle,
+			"retired-until-" + until + ".crt": bundle,
 		}
 		before := maps.Clone(in)
 		c := Parse(in)

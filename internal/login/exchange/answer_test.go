@@ -35,7 +35,11 @@ func TestAnAnswerThatIsNoneIsShown(t *testing.T) {
 	}{
 		{"nothing", Response{Status: 502}, `502: "Bad Gateway"`},
 		{"text", Response{Status: 503, Body: []byte(" no\n  upstream ")}, `503: "no upstream"`},
-		{"a page", Response{Status: 502, Header: html, Body: []byte("<html><head><title>502 Bad Gateway</title>…")}, `502: "HTML page: 502 Bad Gateway"`},
+		{
+			"a page",
+			Response{Status: 502, Header: html, Body: []byte("<html><head><title>502 Bad Gateway</title>…")},
+			`502: "HTML page: 502 Bad Gateway"`,
+		},
 		{"a page without a title", Response{Status: 502, Body: []byte("<h1>Sorry</h1><p>Not now</p>")}, `502: "HTML page: Sorry Not now"`},
 		{"a page with an echo", Response{Status: 400, Header: html, Body: []byte("<p>" + jwt + "</p>")}, `400: "HTML page: [redacted]"`},
 		{"a long text", Response{Status: 500, Body: []byte(strings.Repeat("x", 2000))}, `500: "` + strings.Repeat("x", 1000) + `…"`},
@@ -54,7 +58,10 @@ func TestAnAnswerThatIsNoneIsShown(t *testing.T) {
 func TestAnAnswerOfSuccessIsNotShown(t *testing.T) {
 	for _, tt := range []struct{ name, kind, body, want string }{
 		{"another type of a field", "application/json", `{"access_token":"opaque","a":"x"}`, `"application/json, 33 bytes"`},
-		{"a form", "application/x-www-form-urlencoded; charset=utf-8", "access_token=opaque", `"application/x-www-form-urlencoded, 19 bytes"`},
+		{
+			"a form", "application/x-www-form-urlencoded; charset=utf-8", "access_token=opaque",
+			`"application/x-www-form-urlencoded, 19 bytes"`,
+		},
 		{"half an answer", "", `{"access_token":"opaque"`, `"no media type, 24 bytes"`},
 		{"what calls itself a page", "text/html", `{"access_token":"opaque","x":"<title>opaque</title>"`, `"text/html, 52 bytes"`},
 		{"a page without a title", "text/html", `<p>opaque</p>`, `"text/html, 13 bytes"`},
@@ -88,12 +95,21 @@ func TestAServersClockCountsForItsWishes(t *testing.T) {
 		header http.Header
 		want   failure.Error
 	}{
-		{"a moment", http.Header{"Date": {stamp(answered)}, "Retry-After": {stamp(answered.Add(time.Minute))}}, failure.Error{Answered: answered, RetryAfter: time.Minute}},
-		{"seconds", http.Header{"Date": {stamp(answered)}, "Retry-After": {"7"}}, failure.Error{Answered: answered, RetryAfter: 7 * time.Second}},
+		{
+			"a moment",
+			http.Header{"Date": {stamp(answered)}, "Retry-After": {stamp(answered.Add(time.Minute))}},
+			failure.Error{Answered: answered, RetryAfter: time.Minute},
+		},
+		{
+			"seconds",
+			http.Header{"Date": {stamp(answered)}, "Retry-After": {"7"}},
+			failure.Error{Answered: answered, RetryAfter: 7 * time.Second},
+		},
 		{"no date", http.Header{"Retry-After": {stamp(answered)}}, failure.Error{}},
 		{"no date that is one", http.Header{"Date": {"today"}}, failure.Error{}},
 	} {
-		e, ok := errors.AsType[*failure.Error](Request{Doing: "test"}.Refused(Response{Status: 429, Header: tt.header}, failure.RateLimited))
+		e, ok := errors.AsType[*failure.Error](Request{Doing: "test"}.Refused(Response{Status: 429, Header: tt.header},
+			failure.RateLimited))
 		if !ok || !e.Answered.Equal(tt.want.Answered) || e.RetryAfter != tt.want.RetryAfter {
 			t.Errorf("%s: %+v", tt.name, e)
 		}
@@ -147,7 +163,8 @@ func FuzzExcerpt(f *testing.F) {
 			if err == nil {
 				continue
 			}
-			if text := err.Error(); len(text) > 6000 || strings.Contains(text, jwt) || strings.Contains(text, jwt[21:]) || strings.Contains(text, "\n") {
+			if text := err.Error(); len(text) > 6000 || strings.Contains(text, jwt) || strings.Contains(text, jwt[21:]) ||
+				strings.Contains(text, "\n") {
 				t.Errorf("%q", text)
 			}
 		}

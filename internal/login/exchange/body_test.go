@@ -74,12 +74,25 @@ func TestABodyIsDecoded(t *testing.T) {
 
 		{"half of gzip", []string{"gzip"}, gzipped(t, text)[:20], "could not read the answer: it is not decompressed: unexpected EOF"},
 		{"broken gzip", nil, gzipMagic + "rubbish rubbish", "could not read the answer: it is not decompressed: "},
-		{"gzip with something behind", nil, gzipped(t, text) + "rubbish rubbish", "could not read the answer: it is not decompressed: gzip: invalid header"},
-		{"deflate", []string{"deflate"}, deflated(t, text), `could not read the answer: it is not decompressed, as its Content-Encoding is "deflate"`},
+		{
+			"gzip with something behind", nil, gzipped(t, text) + "rubbish rubbish",
+			"could not read the answer: it is not decompressed: gzip: invalid header",
+		},
+		{
+			"deflate",
+			[]string{"deflate"},
+			deflated(t, text),
+			`could not read the answer: it is not decompressed, as its Content-Encoding is "deflate"`,
+		},
 		{"brotli", []string{"br"}, brotli, `Content-Encoding is "br"`},
 		{"zstd", []string{"zstd"}, "\x28\xb5\x2f\xfd\x04\x00", `Content-Encoding is "zstd"`},
 		{"several", []string{"br", "zstd"}, brotli, `Content-Encoding is "br, zstd"`},
-		{"a bomb", []string{"gzip"}, gzipped(t, strings.Repeat("x", maxBody+1)), "could not read the answer: it is not decompressed: it is larger than 1 MiB"},
+		{
+			"a bomb",
+			[]string{"gzip"},
+			gzipped(t, strings.Repeat("x", maxBody+1)),
+			"could not read the answer: it is not decompressed: it is larger than 1 MiB",
+		},
 		{"a large answer", nil, strings.Repeat("x", maxBody+1), "could not read the answer: it is larger than 1 MiB"},
 	} {
 		codings, body, status = tt.codings, tt.body, http.StatusOK

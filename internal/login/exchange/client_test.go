@@ -147,12 +147,24 @@ func TestWhyThereIsNoAnswer(t *testing.T) {
 		{"nobody listens", to(closed.URL), failure.Network, "connection refused"},
 		{"plain HTTP", to(strings.Replace(plain.URL, "http:", "https:", 1)), failure.TLS, "is it https at this port?"},
 		{"old TLS", to(old.URL), failure.TLS, "protocol version"},
-		{"another CA", func(c *Client, _ *Request) { c.TLS.CA = NewCA("", otherCA(t)) }, failure.TLS, "is its CA given by ca-file or ca-bundle?"},
+		{
+			"another CA", func(c *Client, _ *Request) { c.TLS.CA = NewCA("", otherCA(t)) }, failure.TLS,
+			"is its CA given by ca-file or ca-bundle?",
+		},
 		{"system CAs", func(c *Client, _ *Request) { c.TLS.CA = nil }, failure.TLS, "certificate signed by unknown authority"},
 		{"another name", func(c *Client, _ *Request) { c.TLS.ServerName = "vault.example.net" }, failure.TLS, "not vault.example.net"},
-		{"no CA file", func(c *Client, _ *Request) { c.TLS.CA = NewCA("/no/such/file", "") }, failure.TLS, "open /no/such/file: no such file"},
-		{"no client certificate", func(c *Client, _ *Request) { c.TLS.CertFile = "/no/such/cert" }, failure.TLS, "could not read the client certificate"},
-		{"no end of waiting", func(c *Client, r *Request) { path("/hang")(c, r); c.Timeout = 50 * time.Millisecond }, failure.Timeout, "no answer within 50ms"},
+		{
+			"no CA file", func(c *Client, _ *Request) { c.TLS.CA = NewCA("/no/such/file", "") }, failure.TLS,
+			"open /no/such/file: no such file",
+		},
+		{
+			"no client certificate", func(c *Client, _ *Request) { c.TLS.CertFile = "/no/such/cert" }, failure.TLS,
+			"could not read the client certificate",
+		},
+		{
+			"no end of waiting", func(c *Client, r *Request) { path("/hang")(c, r); c.Timeout = 50 * time.Millisecond }, failure.Timeout,
+			"no answer within 50ms",
+		},
 		{"half an answer", path("/half"), failure.Network, "could not read the answer: unexpected EOF"},
 		{"a large answer", path("/large"), failure.Protocol, "larger than 1 MiB"},
 		{"a large header", path("/header"), failure.Network, "header"},
@@ -341,7 +353,10 @@ func BenchmarkRequest(b *testing.B) {
 	u, _ := url.Parse(server.URL)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := client.Do(b.Context(), Request{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(jwt)}); err != nil {
+		if _, err := client.Do(b.Context(), Request{
+			Method: http.MethodPost, URL: u, Header: http.Header{},
+			Body: []byte(jwt),
+		}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -41,7 +41,8 @@ func (p *progress) traced(ctx context.Context) context.Context {
 // explain adds to an error what it means where the request had come to. That one side
 // speaks TLS and the other does not shows in many ways.
 func (p *progress) explain(scheme string, err error) error {
-	isCut := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	isCut := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 	ask := ""
 	if scheme == "http" {
 		ask = ": is it http at this port, and not https?"

@@ -69,15 +69,27 @@ func TestTheWrongProtocolAtAPort(t *testing.T) {
 	}{
 		{"http, and TLS closes", "http://" + listener(t, answering("")), failure.Network, "closed without an answer (EOF): " + notHTTP},
 		{"http, and TLS resets", "http://" + listener(t, reset), failure.Network, "connection reset by peer): " + notHTTP},
-		{"http, and TLS alerts", "http://" + listener(t, answering(alert)), failure.Network, "the answer has no header of HTTP/1.1, or one of more than 64 KiB: " + notHTTP},
+		{
+			"http, and TLS alerts", "http://" + listener(t, answering(alert)), failure.Network,
+			"the answer has no header of HTTP/1.1, or one of more than 64 KiB: " + notHTTP,
+		},
 		{"http, and the server closes at once", "http://" + listener(t, func(net.Conn) {}), failure.Network, notHTTP},
-		{"https, and it closes", "https://" + listener(t, answering("")), failure.Network, "closed during the TLS handshake (EOF): " + notHTTPS},
+		{
+			"https, and it closes", "https://" + listener(t, answering("")), failure.Network,
+			"closed during the TLS handshake (EOF): " + notHTTPS,
+		},
 		{"https, and it resets", "https://" + listener(t, reset), failure.Network, "connection reset by peer): " + notHTTPS},
 		{"https, and it answers", "https://" + strings.TrimPrefix(plain.URL, "http://"), failure.TLS, notHTTPS},
 		{"https, and it says what it is", "https://" + listener(t, answering("220 mail.example ESMTP\r\n")), failure.TLS, notHTTPS},
 		{"half a header", "http://" + listener(t, answering("HTTP/1.1 200 OK\r\nX: ")), failure.Network, "unexpected EOF"},
-		{"another protocol", "http://" + listener(t, answering("SSH-2.0-x eyJhbGciOiJub25lIn0.eyJh\r\n")), failure.Network, "no header of HTTP/1.1"},
-		{"a broken header", "http://" + listener(t, answering("HTTP/1.1 200 OK\r\n"+jwt+"\x1b\r\n\r\n")), failure.Network, "no header of HTTP/1.1"},
+		{
+			"another protocol", "http://" + listener(t, answering("SSH-2.0-x eyJhbGciOiJub25lIn0.eyJh\r\n")), failure.Network,
+			"no header of HTTP/1.1",
+		},
+		{
+			"a broken header", "http://" + listener(t, answering("HTTP/1.1 200 OK\r\n"+jwt+"\x1b\r\n\r\n")), failure.Network,
+			"no header of HTTP/1.1",
+		},
 	} {
 		r.URL, _ = url.Parse(tt.url)
 		_, err := client.Do(t.Context(), r)
@@ -91,7 +103,8 @@ func TestTheWrongProtocolAtAPort(t *testing.T) {
 	// The same by TLS is nothing that http would do.
 	certificates := server.TLS.Certificates
 	for name, serve := range map[string]func(net.Conn){
-		"closed without an answer (": func(net.Conn) {}, "no header of HTTP/1.1, or one of more than 64 KiB": func(c net.Conn) { _, _ = io.WriteString(c, alert) },
+		"closed without an answer (": func(net.Conn) {}, "no header of HTTP/1.1, or one of more " +
+			"than 64 KiB": func(c net.Conn) { _, _ = io.WriteString(c, alert) },
 	} {
 		r.URL = &url.URL{Scheme: "https", Host: listener(t, func(c net.Conn) {
 			over := tls.Server(c, &tls.Config{Certificates: certificates})

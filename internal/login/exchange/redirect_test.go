@@ -62,15 +62,39 @@ func TestRedirects(t *testing.T) {
 		{"to another host", "POST", "307 https://example.com/there", nil, `307: a redirect to "https://example.com/there"` + notFollowed +
 			` If so, --redirect-hosts (annotation login-redirect-hosts) allows the host "example.com"`},
 		{"to an allowed host", "POST", "307 https://example.com/there", []string{"x", "example.com"}, "example.com /there"},
-		{"to an allowed host in another case", "POST", "307 https://EXAMPLE.com:443/there", []string{"Example.Com"}, "EXAMPLE.com:443 /there"},
+		{
+			"to an allowed host in another case", "POST", "307 https://EXAMPLE.com:443/there",
+			[]string{"Example.Com"},
+			"EXAMPLE.com:443 /there",
+		},
 		{"to an allowed port", "POST", "307 https://example.com:8200/there", []string{"example.com:8200"}, "example.com:8200 /there"},
 		{"to the default port, with that", "POST", "307 https://example.com/there", []string{"example.com:443"}, "example.com /there"},
-		{"to a port that is not allowed", "POST", "307 https://example.com:8200/there", []string{"example.com", "example.com:8201"}, notFollowed + ` If so, --redirect-hosts (annotation login-redirect-hosts) allows the host "example.com:8200"`},
+		{
+			"to a port that is not allowed", "POST", "307 https://example.com:8200/there",
+			[]string{"example.com", "example.com:8201"},
+			notFollowed + ` If so, --redirect-hosts (annotation login-redirect-hosts) allows the host "example.com:8200"`,
+		},
 		{"to the default port, with another", "POST", "307 https://example.com/there", []string{"example.com:8200"}, notFollowed},
-		{"to a part of an allowed host", "POST", "307 https://example.com/there", []string{"www.example.com", "ample.com", "com"}, notFollowed},
-		{"back from an allowed host", "POST", "307 https://example.com/a?to=307+https://127.0.0.1:PORT/there", []string{"example.com"}, "OWN /there"},
-		{"from an allowed host to another", "POST", "307 https://example.com/a?to=307+https://example.net/", []string{"example.com"}, `allows the host "example.net"`},
-		{"to a host before a user", "POST", "307 https://127.0.0.1:PORT@example.com/", []string{"example.com"}, `a redirect to "https://example.com/" with a user, which is not safe`},
+		{
+			"to a part of an allowed host", "POST", "307 https://example.com/there",
+			[]string{"www.example.com", "ample.com", "com"},
+			notFollowed,
+		},
+		{
+			"back from an allowed host", "POST", "307 https://example.com/a?to=307+https://127.0.0.1:PORT/there",
+			[]string{"example.com"},
+			"OWN /there",
+		},
+		{
+			"from an allowed host to another", "POST", "307 https://example.com/a?to=307+https://example.net/",
+			[]string{"example.com"},
+			`allows the host "example.net"`,
+		},
+		{
+			"to a host before a user", "POST", "307 https://127.0.0.1:PORT@example.com/",
+			[]string{"example.com"},
+			`a redirect to "https://example.com/" with a user, which is not safe`,
+		},
 		{"with a user", "POST", "307 https://user:password@127.0.0.1:PORT/", nil, "with a user, which is not safe"},
 
 		{"to a page", "POST", "302 /login?next=x", nil, `302: a redirect to "https://OWN/login"` + notProgram},
@@ -85,7 +109,11 @@ func TestRedirects(t *testing.T) {
 		{"a GET out of TLS", "GET", "302 http://127.0.0.1:PORT/", nil, "which is not safe"},
 
 		{"out of TLS", "POST", "307 http://127.0.0.1:PORT/", nil, `307: a redirect from https to "http://OWN/", which is not safe`},
-		{"out of TLS to an allowed host", "POST", "307 http://example.com/", []string{"example.com", "example.com:80"}, "which is not safe"},
+		{
+			"out of TLS to an allowed host", "POST", "307 http://example.com/",
+			[]string{"example.com", "example.com:80"},
+			"which is not safe",
+		},
 		{"to something else", "POST", "307 ftp://127.0.0.1/", nil, "which is not safe"},
 		{"to nowhere", "POST", "307 ", nil, "307: a redirect without a valid Location"},
 		{"to rubbish", "POST", "307 https://[::1", nil, "307: a redirect without a valid Location"},
@@ -154,7 +182,8 @@ func TestAFailureBehindARedirectSaysWhere(t *testing.T) {
 // out of TLS.
 func FuzzRedirection(f *testing.F) {
 	for _, location := range []string{
-		"/x", "//example.net/", "https://a.example:8200", "https://b.example", "https://a.example@c.example/", "http://a.example/", "https://a.example.c.example",
+		"/x", "//example.net/", "https://a.example:8200", "https://b.example", "https://a.example@c.example/", "http://a.example/",
+		"https://a.example.c.example",
 		"https:a.example", "https://A.EXAMPLE./", "https://[::1]:8200/", "https://a.example%00.c.example/", `https://a.example\.c.example/`,
 	} {
 		f.Add(location, 307, "POST")

@@ -38,8 +38,10 @@ func TestACAIsCertificatesAndNothingElse(t *testing.T) {
 		{"a key behind", a + key, a},
 		{"a key in front", key + a, a},
 		{"a key between", a + key + b, a + b},
-		{"an encrypted key", block("RSA PRIVATE KEY", "hidden", map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}) + a, a},
-		{"keys by other names", block("EC PRIVATE KEY", "hidden", nil) + block("ENCRYPTED PRIVATE KEY", "hidden", nil) + block("EC PARAMETERS", "x", nil) + a, a},
+		{"an encrypted key", block("RSA PRIVATE KEY", "hidden",
+			map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}) + a, a},
+		{"keys by other names", block("EC PRIVATE KEY", "hidden", nil) + block("ENCRYPTED PRIVATE KEY", "hidden", nil) +
+			block("EC PARAMETERS", "x", nil) + a, a},
 		{"a key that calls itself a certificate", block("CERTIFICATE", string(keyDER.Bytes), nil) + a, a},
 		{"a certificate with more in it", block("CERTIFICATE", string(der.Bytes)+string(keyDER.Bytes), nil) + b, b},
 		{"text of openssl", "Certificate:\n    Data: hidden\n" + a + "hidden\n" + b + "hidden", a + b},

@@ -41,7 +41,8 @@ func (p *Party) Login(ctx context.Context, jwt secret.Text) (exchange.Credential
 func (p *Party) request(jwt secret.Text) (exchange.Request, error) {
 	target := p.options.URL(loginspec.Address)
 	request := exchange.Request{
-		Doing: "log in at " + target.Redacted(), Method: p.options[loginspec.HTTPMethod], URL: target, Header: http.Header{}, Secrets: []secret.Text{jwt},
+		Doing: "log in at " + target.Redacted(), Method: p.options[loginspec.HTTPMethod], URL: target, Header: http.Header{},
+		Secrets: []secret.Text{jwt},
 	}
 	fields := p.options.Parameters(loginspec.Parameters)
 	if field := p.options[loginspec.JWTField]; field != "" {

@@ -112,13 +112,20 @@ func TestAnswer(t *testing.T) {
 		answer  string
 		want    exchange.Credential
 	}{
-		"a token":                    {nil, `{"token":"x"}`, unknown()},
-		"a token deep inside":        {loginspec.Values{"token-pointer": "/data/1/a~1b"}, `{"data":[0,{"a/b":"x"}]}`, unknown()},
-		"the whole body":             {loginspec.Values{"token-pointer": "body"}, " x\n", unknown()},
-		"a string as a body":         {loginspec.Values{"token-pointer": "body"}, `"x"`, unknown()},
-		"an object as a body":        {loginspec.Values{"token-pointer": "body"}, "{\n \"a\": \"b\"\n}\n", exchange.Credential{Token: `{"a":"b"}`, Lease: 5 * time.Minute, Assumed: true}},
-		"a lifetime of the user":     {loginspec.Values{"lifetime": "8m"}, `{"token":"x"}`, known(8 * time.Minute)},
-		"the end of a JWT":           {nil, `{"token":"` + tokenUntil(hour) + `"}`, exchange.Credential{Token: secret.Text(tokenUntil(hour)), Lease: time.Hour}},
+		"a token":             {nil, `{"token":"x"}`, unknown()},
+		"a token deep inside": {loginspec.Values{"token-pointer": "/data/1/a~1b"}, `{"data":[0,{"a/b":"x"}]}`, unknown()},
+		"the whole body":      {loginspec.Values{"token-pointer": "body"}, " x\n", unknown()},
+		"a string as a body":  {loginspec.Values{"token-pointer": "body"}, `"x"`, unknown()},
+		"an object as a body": {
+			loginspec.Values{"token-pointer": "body"},
+			"{\n \"a\": \"b\"\n}\n",
+			exchange.Credential{Token: `{"a":"b"}`, Lease: 5 * time.Minute, Assumed: true},
+		},
+		"a lifetime of the user": {loginspec.Values{"lifetime": "8m"}, `{"token":"x"}`, known(8 * time.Minute)},
+		"the end of a JWT": {
+			nil, `{"token":"` + tokenUntil(hour) + `"}`,
+			exchange.Credential{Token: secret.Text(tokenUntil(hour)), Lease: time.Hour},
+		},
 		"seconds":                    {timed, answer("90"), known(90 * time.Second)},
 		"seconds in quotes":          {timed, answer(`"90"`), known(90 * time.Second)},
 		"seconds between blanks":     {timed, answer(`" 90 "`), known(90 * time.Second)},
@@ -155,18 +162,27 @@ func TestRefusal(t *testing.T) {
 		want    failure.Class
 		text    string
 	}{
-		"a text":              {nil, 403, "Permission denied", failure.Denied, `403: "Permission denied"`},
-		"a message":           {nil, 401, `{"statusCode":401,"message":"no such identity","error":"Unauthorized"}`, failure.Denied, `401: "Unauthorized"; "no such identity"`},
-		"messages":            {nil, 400, `{"errors":[{"message":"a","code":"b"},"c"]}`, failure.Denied, `400: "a"; "b"; "c"`},
-		"an object":           {nil, 500, `{"error":{"message":"a"}}`, failure.Server, `500: "a"`},
-		"too often":           {nil, 429, `{}`, failure.RateLimited, `429: "{}"`},
-		"a used JWT":          {nil, 403, `{"message":"the JWT has already been used"}`, failure.JWT, `403: "the JWT has already been used"`},
+		"a text": {nil, 403, "Permission denied", failure.Denied, `403: "Permission denied"`},
+		"a message": {
+			nil, 401, `{"statusCode":401,"message":"no such identity","error":"Unauthorized"}`, failure.Denied,
+			`401: "Unauthorized"; "no such identity"`,
+		},
+		"messages":  {nil, 400, `{"errors":[{"message":"a","code":"b"},"c"]}`, failure.Denied, `400: "a"; "b"; "c"`},
+		"an object": {nil, 500, `{"error":{"message":"a"}}`, failure.Server, `500: "a"`},
+		"too often": {nil, 429, `{}`, failure.RateLimited, `429: "{}"`},
+		"a used JWT": {
+			nil, 403, `{"message":"the JWT has already been used"}`, failure.JWT,
+			`403: "the JWT has already been used"`,
+		},
 		"an echo":             {nil, 400, `{"message":"bad token ` + jwt.Reveal() + `"}`, failure.Denied, `400: "bad token [redacted]"`},
 		"no JSON":             {nil, 200, `<title>Welcome</title>`, failure.Protocol, `the answer is not the expected JSON`},
 		"no token":            {nil, 200, `{"Token":"hidden"}`, failure.Protocol, "200: the answer has no token at /token"},
 		"a token of a number": {nil, 200, `{"token":1}`, failure.Protocol, "200: the answer has no token at /token"},
 		"a token with blanks": {nil, 200, `{"token":"hidden and seek"}`, failure.Protocol, "the token has characters that cannot be sent"},
-		"a token that ended":  {timed, 200, `{"token":"hidden","end":"2001-01-01T00:00:00Z"}`, failure.Protocol, "the token has ended already"},
+		"a token that ended": {
+			timed, 200, `{"token":"hidden","end":"2001-01-01T00:00:00Z"}`, failure.Protocol,
+			"the token has ended already",
+		},
 	} {
 		p, _ := party(t, tt.status, tt.answer, tt.options)
 		_, err := p.Login(t.Context(), jwt)
@@ -190,9 +206,11 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		p := New(nil, loginspec.Values{loginspec.TokenPointer: token, loginspec.LifetimePointer: end})
-		credential, err := p.read(exchange.Request{Doing: "test", Secrets: []secret.Text{jwt}}, exchange.Response{Status: status, Body: []byte(text)})
+		credential, err := p.read(exchange.Request{Doing: "test", Secrets: []secret.Text{jwt}},
+			exchange.Response{Status: status, Body: []byte(text)})
 		if err == nil {
-			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 || status > 299 {
+			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 ||
+				status > 299 {
 				t.Errorf("credential %+v", credential)
 			}
 			if !json.Valid([]byte(text)) && token != loginspec.WholeBody {

@@ -61,7 +61,10 @@ func TestWhatIsNoJWT(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", "", "the file is empty"},
 		{"blanks", " \n", "the file is empty"},
-		{"a Vault token", "hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY", "it is not a JWT, which is three parts in base64url with dots between them"},
+		{
+			"a Vault token", "hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY",
+			"it is not a JWT, which is three parts in base64url with dots between them",
+		},
 		{"two parts", encode("{}") + "." + encode("{}"), "it is not a JWT, which"},
 		{"encrypted", strings.Repeat("a.", 4) + "a", "it is not a JWT, which"},
 		{"an empty part", encode("{}") + "." + encode("{}") + ".", "it is not a JWT, which"},

@@ -95,7 +95,8 @@ func (s *Server) exchange(ctx context.Context, endpoint *url.URL, jwt secret.Tex
 
 func (s *Server) request(endpoint *url.URL, jwt secret.Text) (exchange.Request, error) {
 	request := exchange.Request{
-		Doing: "get a token at " + endpoint.String(), Method: http.MethodPost, URL: endpoint, Header: http.Header{}, Secrets: []secret.Text{jwt},
+		Doing: "get a token at " + endpoint.String(), Method: http.MethodPost, URL: endpoint, Header: http.Header{},
+		Secrets: []secret.Text{jwt},
 	}
 	form := s.form(jwt)
 	if err := s.authenticate(&request, form, jwt); err != nil {

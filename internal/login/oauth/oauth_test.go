@@ -77,7 +77,8 @@ func (p *party) client(tb testing.TB, method, path string) *Server {
 }
 
 var methods = map[string]func(*exchange.Client, loginspec.Values) *Server{
-	loginspec.MethodTokenExchange: NewTokenExchange, loginspec.MethodJWTBearer: NewJWTBearer, loginspec.MethodClientAssertion: NewClientAssertion,
+	loginspec.MethodTokenExchange: NewTokenExchange, loginspec.MethodJWTBearer: NewJWTBearer,
+	loginspec.MethodClientAssertion: NewClientAssertion,
 }
 
 // discovering makes a server be found by its issuer.
@@ -168,7 +169,8 @@ func TestOptionsOnTheWire(t *testing.T) {
 			loginspec.MethodTokenExchange,
 			loginspec.Values{"subject-token-type": "id_token", "requested-token-type": "https://a/b"},
 			url.Values{
-				"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"JWT"}, "subject_token_type": {typed + "id_token"},
+				"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"JWT"},
+				"subject_token_type":   {typed + "id_token"},
 				"requested_token_type": {"https://a/b"},
 			},
 			"",
@@ -179,11 +181,19 @@ func TestOptionsOnTheWire(t *testing.T) {
 			url.Values{"connector_id": {"k8s"}, "x": {"a=b c&d"}},
 			"",
 		},
-		"none":      {loginspec.MethodJWTBearer, with("none"), url.Values{"client_id": {"my app"}}, ""},
-		"assertion": {loginspec.MethodJWTBearer, with("assertion"), url.Values{"client_id": {"my app"}, "client_assertion_type": {asserted}, "client_assertion": {"JWT"}}, ""},
-		"post":      {loginspec.MethodJWTBearer, with("post"), url.Values{"client_id": {"my app"}, "client_secret": {"s e:c/ret+ü"}}, ""},
-		"basic":     {loginspec.MethodJWTBearer, with("basic"), url.Values{}, "Basic " + base64.StdEncoding.EncodeToString([]byte("my+app:s+e%3Ac%2Fret%2B%C3%BC"))},
-		"tls":       {loginspec.MethodJWTBearer, with("tls"), url.Values{"client_id": {"my app"}}, ""},
+		"none": {loginspec.MethodJWTBearer, with("none"), url.Values{"client_id": {"my app"}}, ""},
+		"assertion": {
+			loginspec.MethodJWTBearer, with("assertion"),
+			url.Values{"client_id": {"my app"}, "client_assertion_type": {asserted}, "client_assertion": {"JWT"}},
+			"",
+		},
+		"post": {loginspec.MethodJWTBearer, with("post"), url.Values{"client_id": {"my app"}, "client_secret": {"s e:c/ret+ü"}}, ""},
+		"basic": {
+			loginspec.MethodJWTBearer, with("basic"),
+			url.Values{},
+			"Basic " + base64.StdEncoding.EncodeToString([]byte("my+app:s+e%3Ac%2Fret%2B%C3%BC")),
+		},
+		"tls": {loginspec.MethodJWTBearer, with("tls"), url.Values{"client_id": {"my app"}}, ""},
 	} {
 		p := serve(t, map[string]string{"/": "200 " + good})
 		server := p.client(t, tt.method, "/")
@@ -207,13 +217,15 @@ func TestOptionsOnTheWire(t *testing.T) {
 // A parameter that is repeated is a list in JSON.
 func TestABodyInJSON(t *testing.T) {
 	s := NewTokenExchange(nil, loginspec.Values{
-		"subject-token-type": "jwt", "body": "json", "resource": "https://a https://b", "target-audience": "x", "parameters": "provider_name=k8s",
+		"subject-token-type": "jwt", "body": "json", "resource": "https://a https://b", "target-audience": "x",
+		"parameters": "provider_name=k8s",
 	})
 	request, err := s.request(&url.URL{}, "JWT")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"audience":"x","grant_type":"urn:ietf:params:oauth:grant-type:token-exchange","provider_name":"k8s","resource":["https://a","https://b"],` +
+	want := `{"audience":"x","grant_type":"urn:ietf:params:oauth:grant-type:token-exchange","provider_name":"k8s",` +
+		`"resource":["https://a","https://b"],` +
 		`"subject_token":"JWT","subject_token_type":"urn:ietf:params:oauth:token-type:jwt"}`
 	if got := string(request.Body); got != want || request.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s: %s", request.Header.Get("Content-Type"), got)
@@ -231,7 +243,10 @@ func TestTheSecretOfAClient(t *testing.T) {
 	}{
 		{"\n", "200 " + good, "it is empty", failure.Denied},
 		{strings.Repeat("x", 64<<10+1), "200 " + good, "it is larger than 65536 bytes", failure.Denied},
-		{hidden, `401 {"error":"invalid_client","error_description":"` + hidden + ` is wrong"}`, `401: "invalid_client"; "[redacted] is wrong"`, failure.Denied},
+		{
+			hidden, `401 {"error":"invalid_client","error_description":"` + hidden + ` is wrong"}`,
+			`401: "invalid_client"; "[redacted] is wrong"`, failure.Denied,
+		},
 	} {
 		if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
 			t.Fatal(err)
@@ -288,7 +303,10 @@ func TestWhatTheServerGives(t *testing.T) {
 			"a type of another type", `"Bearer"`, `false`, func(*exchange.Credential) {},
 			"token_type" + ignored + "; token_type is not given, and Bearer is assumed",
 		},
-		{"no issued type", `"issued_token_type"`, `"x"`, func(c *exchange.Credential) { c.IssuedTokenType = "" }, "issued_token_type is not given"},
+		{
+			"no issued type", `"issued_token_type"`, `"x"`, func(c *exchange.Credential) { c.IssuedTokenType = "" },
+			"issued_token_type is not given",
+		},
 		{"an empty error", `{`, `{"error":"",`, func(*exchange.Credential) {}, ""},
 		{"no error", `{`, `{"error":false,"error_description":null,`, func(*exchange.Credential) {}, ""},
 		{"a name in another case", `"access_token"`, `"Access_Token"`, func(*exchange.Credential) {}, ""},
@@ -341,7 +359,8 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	}{
 		{"a code", `400 {"error":"invalid_grant"}`, failure.Denied, `400: "invalid_grant"`},
 		{
-			"all fields", `401 {"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity","error_uri":"https://e/7"}`, failure.Denied,
+			"all fields", `401 {"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity",` +
+				`"error_uri":"https://e/7"}`, failure.Denied,
 			`401: "invalid_client"; "AADSTS700213: No matching federated identity"; "https://e/7"`,
 		},
 		{"an echo", `400 {"error":"invalid_grant","error_description":"bad ` + jwt.Reveal() + `"}`, failure.Denied, `"bad [redacted]"`},
@@ -351,7 +370,8 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"an error of success", `200 {"error":"bad_verification_code"}`, failure.Denied, `200: "bad_verification_code"`},
 		{"another format", `400 {"message":"no"}`, failure.Denied, `400: "no"`},
 		{"a broken server", `500 `, failure.Server, `500: "Internal Server Error"`},
-		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address right? If so, --redirect-hosts`},
+		{"a redirect", `307 `, failure.Protocol, `307: a redirect to "https://elsewhere.example/", which is not followed: is the address ` +
+			`right? If so, --redirect-hosts`},
 		{"no JSON", `200 access_token=at`, failure.Protocol, "the answer is not the expected JSON"},
 		{"an error and a token that is none", `200 {"error":"x","access_token":""}`, failure.Denied, `200: "x"`},
 		{"an object of an error", `403 {"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}`, failure.Denied, `403: "no"`},
@@ -363,7 +383,10 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{"a token of null", `200 {"access_token":null,"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
 		{"no token", `200 {"token_type":"Bearer"}`, failure.Protocol, "the answer has no access_token"},
 		{"a broken token", `200 {"access_token":"a\nb","token_type":"Bearer"}`, failure.Protocol, "access_token is not a token"},
-		{"expired", `200 ` + strings.Replace(good, "3600", "0", 1), failure.Protocol, "the token has ended already, as expires_in or its exp says"},
+		{
+			"expired", `200 ` + strings.Replace(good, "3600", "0", 1), failure.Protocol,
+			"the token has ended already, as expires_in or its exp says",
+		},
 	} {
 		p := serve(t, map[string]string{"/token": tt.answer})
 		_, err := p.client(t, loginspec.MethodTokenExchange, "/token").Login(t.Context(), jwt)
@@ -374,14 +397,18 @@ func TestWhatTheServerRefuses(t *testing.T) {
 // Entra ID has the ids that its support asks for at the end of a long text. A message
 // with all that a server can say fits into a termination message.
 func TestLongWordsAreShown(t *testing.T) {
-	const ids = "Trace ID: 007fc931-d337-4638-8760-8f5c9c231e00 Correlation ID: bc6ac312-88fd-4b97-8d37-6566985045b9 Timestamp: 2025-07-07 10:30:48Z"
+	const ids = "Trace ID: 007fc931-d337-4638-8760-8f5c9c231e00 Correlation ID: bc6ac312-88fd-4b97-8d37-6566985045b9 Timestamp: " +
+		"2025-07-07 10:30:48Z"
 	subject := "system:serviceaccount:" + strings.Repeat("n", 63) + ":" + strings.Repeat("s", 253)
-	entra := "AADSTS7002138: No matching federated identity record found for presented assertion subject '" + subject + "'. The subject matches with " +
-		"case-insensitive comparison, but not with case-sensitive comparison. Check your federated identity credential Subject, Audience and Issuer " +
+	entra := "AADSTS7002138: No matching federated identity record found for presented assertion subject '" + subject +
+		"'. The subject matches with " +
+		"case-insensitive comparison, but not with case-sensitive comparison. Check your federated identity credential Subject, Audience " +
+		"and Issuer " +
 		"against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation " + ids
 	long := strings.Repeat("word ", 1000)
 	for _, tt := range []struct{ description, want string }{{entra, ids + `"; "https://e/7002138"`}, {long, "word …"}} {
-		p := serve(t, map[string]string{"/": `401 {"error":"invalid_client","error_description":"` + tt.description + `","error_uri":"https://e/7002138"}`})
+		p := serve(t, map[string]string{"/": `401 {"error":"invalid_client","error_description":"` + tt.description +
+			`","error_uri":"https://e/7002138"}`})
 		_, err := p.client(t, loginspec.MethodClientAssertion, "/").Login(t.Context(), jwt)
 		check(t, tt.want, err, failure.Denied, `401: "invalid_client"; "`+tt.description[:800], tt.want)
 	}
@@ -400,17 +427,28 @@ func TestAJWTThatIsAcceptedOnce(t *testing.T) {
 	}{
 		{"Hydra, a grant", `400 {"error":"jti_known","error_description":"The jti was already used."}`, usedJWT},
 		{
-			"Hydra, a client", `400 {"error":"jti_known","error_description":"The jti was already used. Claim 'jti' from 'client_assertion' MUST only be used once."}`, usedJWT,
+			"Hydra, a client", `400 {"error":"jti_known","error_description":"The jti was already used. Claim 'jti' from ` +
+				`'client_assertion' MUST only be used once."}`, usedJWT,
 		},
-		{"Hydra, before version 2", `400 {"error":"invalid_client","error_hint":"Claim \"jti\" from \"client_assertion\" MUST only be used once."}`, usedJWT},
+		{"Hydra, before version 2", `400 {"error":"invalid_client","error_hint":"Claim \"jti\" from \"client_assertion\" MUST only be ` +
+			`used once."}`, usedJWT},
 		{"Keycloak, a client", `400 {"error":"invalid_client","error_description":"Token reuse detected"}`, usedJWT},
 		{"Keycloak, a grant", `400 {"error":"invalid_grant","error_description":"Token reuse detected"}`, usedJWT},
 		{"Okta", `401 {"error":"invalid_client","error_description":"The client_assertion token has already been used."}`, usedJWT},
-		{"node-oidc-provider", `401 {"error":"invalid_client","error_description":"client assertion tokens must only be used once"}`, usedJWT},
+		{
+			"node-oidc-provider", `401 {"error":"invalid_client","error_description":"client assertion tokens must only be used once"}`,
+			usedJWT,
+		},
 		{"others", `400 {"error":"invalid_grant","error_description":"jti has already been used"}`, usedJWT},
 		{"a replay", `400 {"error":"invalid_grant","error_description":"Assertion replay detected"}`, usedJWT},
-		{"another refusal", `400 {"error":"invalid_grant","error_description":"Token is not active"}`, failure.Facts{Class: failure.Denied}},
-		{"no jti", `400 {"error":"invalid_client","error_description":"Token jti claim is required"}`, failure.Facts{Class: failure.Denied}},
+		{
+			"another refusal", `400 {"error":"invalid_grant","error_description":"Token is not active"}`,
+			failure.Facts{Class: failure.Denied},
+		},
+		{
+			"no jti", `400 {"error":"invalid_client","error_description":"Token jti claim is required"}`,
+			failure.Facts{Class: failure.Denied},
+		},
 		{"a busy server", `503 {"error":"server_error","error_description":"port already used"}`, failure.Facts{Class: failure.Server}},
 	} {
 		p := serve(t, map[string]string{"/token": tt.answer})
@@ -533,7 +571,10 @@ func TestTheEndpointOfACertificate(t *testing.T) {
 }
 
 func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
-	p := serve(t, map[string]string{oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good, "/new": "200 " + good})
+	p := serve(t, map[string]string{
+		oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good,
+		"/new": "200 " + good,
+	})
 	server := p.client(t, loginspec.MethodTokenExchange, "")
 	server.discovering(p.URL)
 	if _, err := server.Login(t.Context(), jwt); err != nil {
@@ -579,7 +620,12 @@ func TestMetadataThatAreNotTrusted(t *testing.T) {
 			failure.Protocol,
 			[]string{"could not read the metadata of the issuer at ", `it names the issuer "ISSUER/", which has to be exactly "ISSUER"`},
 		},
-		{"no issuer", map[string]string{oidc: `200 {"token_endpoint":"ISSUER/token"}`}, failure.Protocol, []string{`it names the issuer ""`}},
+		{
+			"no issuer",
+			map[string]string{oidc: `200 {"token_endpoint":"ISSUER/token"}`},
+			failure.Protocol,
+			[]string{`it names the issuer ""`},
+		},
 		{"no endpoint", map[string]string{oidc: `200 {"issuer":"ISSUER"}`}, failure.Protocol, []string{"it has no token_endpoint"}},
 		{
 			"an endpoint without TLS",
@@ -605,7 +651,8 @@ func TestMetadataThatAreNotTrusted(t *testing.T) {
 			"nowhere",
 			map[string]string{},
 			failure.Denied,
-			[]string{"could not find the token endpoint of the issuer ISSUER: could not read the metadata of the issuer at ISSUER" + oidc + `: 404: "Not Found"; could not read`, rfc8414},
+			[]string{"could not find the token endpoint of the issuer ISSUER: could not read the metadata of the issuer at ISSUER" + oidc +
+				`: 404: "Not Found"; could not read`, rfc8414},
 		},
 		{
 			"nowhere for the moment",
@@ -640,7 +687,8 @@ func FuzzAnswer(f *testing.F) {
 		server := NewTokenExchange(nil, loginspec.Values{loginspec.MethodName: loginspec.MethodTokenExchange})
 		credential, err := server.read(r, exchange.Response{Status: status, Body: []byte(text)})
 		if err == nil {
-			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 || status > 299 {
+			if !credential.Token.Usable() || credential.Lease <= 0 || credential.Lease > 11*365*24*time.Hour || status < 200 ||
+				status > 299 {
 				t.Errorf("credential %+v", credential)
 			}
 			return

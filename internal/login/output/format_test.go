@@ -45,7 +45,11 @@ func TestFormats(t *testing.T) {
 			"json", ofOAuth,
 			`{"token":"eyJ.a.b","token_type":"Bearer","expiry":"2026-01-02T02:04:05Z","scope":"a b","issued_token_type":"urn:x"}` + "\n",
 		},
-		{"json", Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: "t", TokenType: "batch"}}, `{"token":"t","token_type":"batch"}` + "\n"},
+		{
+			"json",
+			Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: "t", TokenType: "batch"}},
+			`{"token":"t","token_type":"batch"}` + "\n",
+		},
 		{"env", ofVault, "VAULT_TOKEN=hvs.CAES\nVAULT_TOKEN_EXPIRES=2026-01-02T02:04:05Z\n"},
 		{"env", ofOAuth, "ACCESS_TOKEN=eyJ.a.b\nACCESS_TOKEN_EXPIRES=2026-01-02T02:04:05Z\n"},
 		{"env", Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: "a'$(b)"}}, `VAULT_TOKEN='a'\''$(b)'` + "\n"},
@@ -63,7 +67,10 @@ func TestAShellReadsWhatIsMeantForIt(t *testing.T) {
 	}
 	for _, token := range []secret.Text{"hvs.CAES-_", "eyJ.a.b", `a'b''c$(touch x)` + "`touch x`" + `"\!#*?~&;|<>()[]{}=%^`} {
 		path := filepath.Join(t.TempDir(), "env")
-		content := Format(loginspec.FormatEnv, Content{Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: token}, Expires: expires})
+		content := Format(loginspec.FormatEnv, Content{
+			Variable: "VAULT_TOKEN", Credential: exchange.Credential{Token: token},
+			Expires: expires,
+		})
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,10 @@ func TestWhatComesNext(t *testing.T) {
 		{"a token for ever", held(0, true), at(1000 * hour), Plan{Do: Renew, In: never}},
 		{"but a new JWT", held(0, true).JWTChanged(start), at(hour), Plan{Do: Login, Why: Rotated}},
 		{"a renewal is written", held(hour, true).Renewed(at(hour/2), lasting(hour, true)), at(hour / 2), Plan{Do: Write}},
-		{"and renewed", held(hour, true).Renewed(at(hour/2), lasting(hour, true)).Written(), at(hour / 2), Plan{Do: Renew, In: 40 * time.Minute}},
+		{
+			"and renewed", held(hour, true).Renewed(at(hour/2), lasting(hour, true)).Written(), at(hour / 2),
+			Plan{Do: Renew, In: 40 * time.Minute},
+		},
 		{
 			"a lease a little shorter grows",
 			held(hour, true).Renewed(at(hour/2), lasting(55*time.Minute, true)).Written(), at(hour / 2),
@@ -58,7 +61,10 @@ func TestWhatComesNext(t *testing.T) {
 			"a little shorter each time", held(hour, true).Renewed(at(hour/2), lasting(55*time.Minute, true)).Written().
 				Renewed(at(hour), lasting(50*time.Minute, true)).Written(), at(hour + time.Second), Plan{Do: Login, Why: MaxTTL},
 		},
-		{"a lease from for ever to an hour", held(0, true).Renewed(start, lasting(hour, true)).Written(), at(time.Second), Plan{Do: Login, Why: MaxTTL}},
+		{
+			"a lease from for ever to an hour", held(0, true).Renewed(start, lasting(hour, true)).Written(), at(time.Second),
+			Plan{Do: Login, Why: MaxTTL},
+		},
 		{
 			"a renewal that was the last", held(hour, true).Renewed(at(hour/2), lasting(hour, false)).Written(),
 			at(hour / 2),
@@ -96,7 +102,8 @@ func TestWhatComesNext(t *testing.T) {
 			Plan{Do: Login, In: 40 * time.Minute, Why: Due},
 		},
 		{
-			"and has no end", New(middle).LoggedIn(start, Lease{For: hour, Assumed: true}).Written().LoginFailed(at(40*time.Minute), because(failure.Network, 0)),
+			"and has no end", New(middle).LoggedIn(start, Lease{For: hour, Assumed: true}).Written().LoginFailed(at(40*time.Minute),
+				because(failure.Network, 0)),
 			at(1000 * hour),
 			Plan{Do: Login, Why: Due},
 		},
@@ -127,13 +134,19 @@ func TestWhatComesNext(t *testing.T) {
 			Plan{Do: Login, In: pause * 3 / 2, Why: Due},
 		},
 		{
-			"the same token, ended long before its time", held(hour, false).SameTokenEnded(at(40 * time.Minute)).SameTokenEnded(at(40 * time.Minute)),
+			"the same token, ended long before its time",
+			held(hour, false).SameTokenEnded(at(40 * time.Minute)).SameTokenEnded(at(40 * time.Minute)),
 			at(40 * time.Minute),
 			Plan{Do: Login, In: 2 * time.Second, Why: Due},
 		},
-		{"another token after that", held(hour, false).SameTokenEnded(at(hour)).LoggedIn(at(hour), lasting(hour, false)).Written(), at(2 * hour), Plan{Do: Expire}},
 		{
-			"a token that has ended already", New(middle).LoginFailed(start, failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken}), start,
+			"another token after that", held(hour, false).SameTokenEnded(at(hour)).LoggedIn(at(hour), lasting(hour, false)).Written(),
+			at(2 * hour),
+			Plan{Do: Expire},
+		},
+		{
+			"a token that has ended already", New(middle).LoginFailed(start,
+				failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken}), start,
 			Plan{Do: Login, In: 800 * time.Millisecond, Why: Start},
 		},
 		{"a clock that was set back", held(hour, true), at(-time.Minute), Plan{Do: Renew, In: 41 * time.Minute}},
@@ -171,7 +184,10 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		{"the JWT is missing", New(middle), failure.JWT, 0, []string{"1s", "2s", "4s"}},
 		{"denied at the start", New(middle), failure.Denied, 0, []string{"5s", "10s", "20s", "40s", "1m20s", "2m40s", "4m0s", "4m0s"}},
 		{"garbled at the start", New(middle), failure.Protocol, 0, []string{"5s", "10s"}},
-		{"denied with a token", held(24*time.Hour, true).JWTChanged(start), failure.Denied, 0, []string{"30s", "1m0s", "2m0s", "4m0s", "4m0s"}},
+		{
+			"denied with a token", held(24*time.Hour, true).JWTChanged(start), failure.Denied, 0,
+			[]string{"30s", "1m0s", "2m0s", "4m0s", "4m0s"},
+		},
 		{"denied for ever", held(0, true).JWTChanged(start), failure.Denied, 0, []string{"30s", "1m0s"}},
 		{
 			"with a token", held(24*time.Hour, true).JWTChanged(start), failure.Network, 0,
@@ -179,18 +195,23 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 		},
 		{"asked to wait for an hour, without a token", New(middle), failure.RateLimited, time.Hour, []string{"45s", "45s"}},
 		{"asked to wait for an hour, refused", New(middle), failure.Denied, time.Hour, []string{"45s"}},
-		{"asked to wait for an hour, with a token", held(24*time.Hour, true).JWTChanged(start), failure.Server, time.Hour, []string{"1h7m30s"}},
+		{
+			"asked to wait for an hour, with a token", held(24*time.Hour, true).JWTChanged(start), failure.Server, time.Hour,
+			[]string{"1h7m30s"},
+		},
 		{"asked to wait", New(middle), failure.RateLimited, 7 * time.Second, []string{"7.875s", "7.875s", "7.875s", "8s"}},
 		{
 			"after an assumed end", New(middle).LoggedIn(start.Add(-time.Hour), Lease{For: time.Minute, Assumed: true}), failure.Network, 0,
 			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "45s"},
 		},
 		{
-			"asked to wait beyond an assumed end", New(middle).LoggedIn(start, Lease{For: time.Minute, Assumed: true}), failure.Server, time.Hour,
+			"asked to wait beyond an assumed end", New(middle).LoggedIn(start, Lease{For: time.Minute, Assumed: true}), failure.Server,
+			time.Hour,
 			[]string{"1m45s"},
 		},
 		{
-			"in an outage, beyond an assumed end", New(middle).LoggedIn(start, Lease{For: 4 * time.Minute, Assumed: true}).JWTChanged(start), failure.Network, 0,
+			"in an outage, beyond an assumed end", New(middle).LoggedIn(start,
+				Lease{For: 4 * time.Minute, Assumed: true}).JWTChanged(start), failure.Network, 0,
 			[]string{"1s", "2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "45s", "45s"},
 		},
 		{"near the end", held(20*time.Second, true).JWTChanged(start), failure.Network, 0, []string{"1s", "2s", "4s", "6.5s", "5s"}},
@@ -265,24 +286,35 @@ func TestAJWTThatIsAcceptedOnce(t *testing.T) {
 		now   time.Time
 		want  Plan
 	}{
-		{"refused: the next one is waited for", New(middle).LoginFailed(start, used(48*time.Minute)), start, Plan{Do: Login, In: 51 * time.Minute, Why: Start}},
+		{
+			"refused: the next one is waited for", New(middle).LoginFailed(start, used(48*time.Minute)), start,
+			Plan{Do: Login, In: 51 * time.Minute, Why: Start},
+		},
 		{"it comes", New(middle).LoginFailed(start, used(48*time.Minute)).JWTChanged(at(hour)), at(hour), Plan{Do: Login, Why: Start}},
 		{"nobody knows when", New(middle).LoginFailed(start, used(0)), start, Plan{Do: Login, In: 4 * time.Minute, Why: Start}},
 		{
-			"the end of the token changes nothing", held(time.Minute, false).LoginFailed(start, used(48*time.Minute)).Ended(at(time.Minute)),
+			"the end of the token changes nothing",
+			held(time.Minute, false).LoginFailed(start, used(48*time.Minute)).Ended(at(time.Minute)),
 			at(time.Minute),
 			Plan{Do: Login, In: 50 * time.Minute, Why: Expired},
 		},
 		{
-			"an outage after it begins anew", held(time.Minute, false).LoginFailed(start, used(0)).LoginFailed(start, because(failure.Network, 0)).
+			"an outage after it begins anew", held(time.Minute, false).LoginFailed(start, used(0)).LoginFailed(start,
+				because(failure.Network, 0)).
 				Ended(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Expired},
 		},
-		{"a new file of certificate authorities", New(middle).LoginFailed(start, used(hour)).Retry(), at(pause), Plan{Do: Login, Why: Start}},
+		{
+			"a new file of certificate authorities", New(middle).LoginFailed(start, used(hour)).Retry(), at(pause),
+			Plan{Do: Login, Why: Start},
+		},
 		{"once: no second login", held(hour, false).With(once), at(hour / 2), Plan{Do: Expire, In: hour / 2}},
 		{"once: nor after the end", held(hour, false).With(once).Ended(at(hour)), at(hour), Plan{Do: Login, In: never, Why: Expired}},
 		{"once: a token found is kept", Found(middle, start, hour).With(once).JWTUsed(), start, Plan{Do: Expire, In: hour}},
 		{"once: but renewals", held(hour, true).With(once), start, Plan{Do: Renew, In: 40 * time.Minute}},
-		{"once: a failure is repeated", New(middle).With(once).LoginFailed(start, because(failure.Network, 0)), start, Plan{Do: Login, In: time.Second, Why: Start}},
+		{
+			"once: a failure is repeated", New(middle).With(once).LoginFailed(start, because(failure.Network, 0)), start,
+			Plan{Do: Login, In: time.Second, Why: Start},
+		},
 		{
 			"once: who has a token lets others go first", held(hour, false).With(once).JWTChanged(at(hour / 2)), at(hour / 2),
 			Plan{Do: Login, In: 22500 * time.Millisecond, Why: Rotated},
@@ -291,9 +323,13 @@ func TestAJWTThatIsAcceptedOnce(t *testing.T) {
 			"once: but not to the end", held(hour, false).With(once).JWTChanged(at(hour - 20*time.Second)), at(hour - 20*time.Second),
 			Plan{Do: Login, In: 10 * time.Second, Why: Rotated},
 		},
-		{"once: who has none goes first", held(hour, false).With(once).Ended(at(hour)).JWTChanged(at(hour)), at(hour), Plan{Do: Login, Why: Expired}},
 		{
-			"learned: who has a token lets others go first", held(2*hour, false).LoginFailed(at(hour), used(0)).JWTChanged(at(hour)), at(hour),
+			"once: who has none goes first", held(hour, false).With(once).Ended(at(hour)).JWTChanged(at(hour)), at(hour),
+			Plan{Do: Login, Why: Expired},
+		},
+		{
+			"learned: who has a token lets others go first", held(2*hour, false).LoginFailed(at(hour), used(0)).JWTChanged(at(hour)),
+			at(hour),
 			Plan{Do: Login, In: 22500 * time.Millisecond, Why: Rotated},
 		},
 	} {
@@ -319,12 +355,17 @@ func TestATokenIsLookedAt(t *testing.T) {
 		{"and again", token(lasting(hour, true)).Checked(at(5 * time.Minute)), at(5 * time.Minute), Plan{Do: Check, In: 5 * time.Minute}},
 		{"one that lasts for ever", token(Lease{}), start, Plan{Do: Check, In: 5 * time.Minute}},
 		{"not where a renewal says the same", token(lasting(6*time.Minute, true)), start, Plan{Do: Renew, In: 4 * time.Minute}},
-		{"nor while a login is due", token(lasting(hour, true)).JWTChanged(at(1)).LoginFailed(at(1), because(failure.Denied, 0)), at(30 * time.Minute), Plan{Do: Login, Why: Rotated}},
+		{
+			"nor while a login is due", token(lasting(hour, true)).JWTChanged(at(1)).LoginFailed(at(1), because(failure.Denied, 0)),
+			at(30 * time.Minute),
+			Plan{Do: Login, Why: Rotated},
+		},
 		{"nor where it may not look", token(lasting(hour, true)).CheckRefused(start), start, Plan{Do: Renew, In: 40 * time.Minute}},
 		{"nor where it is off", token(lasting(hour, true)).With(Options{}).Checked(start), start, Plan{Do: Renew, In: 40 * time.Minute}},
 		{"a dead one is replaced", token(lasting(hour, true)).TokenDied(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Dead}},
 		{
-			"and soon", token(lasting(hour, true)).TokenDied(at(time.Minute)).LoginFailed(at(time.Minute), because(failure.RateLimited, hour)), at(time.Minute),
+			"and soon", token(lasting(hour, true)).TokenDied(at(time.Minute)).LoginFailed(at(time.Minute),
+				because(failure.RateLimited, hour)), at(time.Minute),
 			Plan{Do: Login, In: 45 * time.Second, Why: Dead},
 		},
 		{
@@ -333,15 +374,26 @@ func TestATokenIsLookedAt(t *testing.T) {
 		},
 		{"asked for: a look", token(lasting(hour, true)).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Check}},
 		{
-			"asked for where it turns out that there are no looks: a login", token(lasting(hour, true)).Ask(at(time.Minute)).CheckRefused(at(time.Minute)),
+			"asked for where it turns out that there are no looks: a login",
+			token(lasting(hour, true)).Ask(at(time.Minute)).CheckRefused(at(time.Minute)),
 			at(time.Minute),
 			Plan{Do: Login, Why: Asked},
 		},
-		{"asked for at once: a look after a while", token(lasting(hour, true)).Ask(at(time.Second)), at(time.Second), Plan{Do: Check, In: 9 * time.Second}},
-		{"asked for where there are no looks: a login", held(hour, true).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Login, Why: Asked}},
-		{"asked for at once: a login after a while", held(hour, true).Ask(at(time.Second)), at(time.Second), Plan{Do: Login, In: 9 * time.Second, Why: Asked}},
 		{
-			"asked for after a failure", held(hour, true).JWTChanged(start).LoginFailed(start, because(failure.Denied, 0)).Ask(at(4 * time.Second)),
+			"asked for at once: a look after a while", token(lasting(hour, true)).Ask(at(time.Second)), at(time.Second),
+			Plan{Do: Check, In: 9 * time.Second},
+		},
+		{
+			"asked for where there are no looks: a login", held(hour, true).Ask(at(time.Minute)), at(time.Minute),
+			Plan{Do: Login, Why: Asked},
+		},
+		{
+			"asked for at once: a login after a while", held(hour, true).Ask(at(time.Second)), at(time.Second),
+			Plan{Do: Login, In: 9 * time.Second, Why: Asked},
+		},
+		{
+			"asked for after a failure", held(hour, true).JWTChanged(start).LoginFailed(start,
+				because(failure.Denied, 0)).Ask(at(4 * time.Second)),
 			at(4 * time.Second),
 			Plan{Do: Login, In: 6 * time.Second, Why: Rotated},
 		},
@@ -350,7 +402,10 @@ func TestATokenIsLookedAt(t *testing.T) {
 			held(hour, true).JWTChanged(start).LoginFailed(start, because(failure.Server, time.Minute)).Ask(at(time.Second)), start,
 			Plan{Do: Login, In: 67500 * time.Millisecond, Why: Rotated},
 		},
-		{"nor with a JWT that is used up", held(hour, false).With(Options{Once: true}).Ask(at(time.Minute)), at(time.Minute), Plan{Do: Expire, In: 59 * time.Minute}},
+		{
+			"nor with a JWT that is used up", held(hour, false).With(Options{Once: true}).Ask(at(time.Minute)), at(time.Minute),
+			Plan{Do: Expire, In: 59 * time.Minute},
+		},
 	} {
 		if diff := cmp.Diff(tt.want, tt.state.Next(tt.now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
@@ -429,7 +484,8 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 // and none comes sooner.
 func TestWhoWasAskedToWaitComesBackAtATimeOfItsOwn(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: time.Minute, 0.4: 66 * time.Second, 1: 75 * time.Second} {
-		state := New(func() float64 { return random }).LoggedIn(start, lasting(time.Hour, true)).JWTChanged(start).LoginFailed(start, because(failure.RateLimited, time.Minute))
+		state := New(func() float64 { return random }).LoggedIn(start, lasting(time.Hour, true)).JWTChanged(start).LoginFailed(start,
+			because(failure.RateLimited, time.Minute))
 		if _, wait := state.Retries(start); wait.Round(time.Millisecond) != want {
 			t.Errorf("with %v: %s instead of %s", random, wait, want)
 		}

@@ -78,28 +78,39 @@ const (
 func gramsOfWords(words string) iter.Seq2[gram, span] {
 	return func(yield func(gram, span) bool) {
 		for _, read := range []func(string, int) (byte, int){char, literal} {
-			for g, at := range gramsOf(letters(words, read)) {
-				if !yield(g, at) {
-					return
-				}
+			if !all(gramsOf(letters(words, read)), yield) {
+				return
 			}
 		}
 	}
 }
 
-// gramsOfSecrets are those of the secrets in each form.
+// gramsOfSecrets are those of the secrets in each form, and of the secrets whose own
+// letters look like escapes, as they are read where they are echoed.
 func gramsOfSecrets(secrets []Text) iter.Seq2[gram, span] {
 	return func(yield func(gram, span) bool) {
 		for _, s := range secrets {
-			for text := range written(string(s)) {
-				for g, at := range gramsOf(letters(text, literal)) {
-					if !yield(g, at) {
-						return
-					}
+			secret := string(s)
+			for text := range written(secret) {
+				if !all(gramsOf(letters(text, literal)), yield) {
+					return
 				}
+			}
+			if strings.ContainsAny(secret, `%\&`) && !all(gramsOf(letters(secret, char)), yield) {
+				return
 			}
 		}
 	}
+}
+
+// all yields the grams, and reports whether more are wanted.
+func all(grams iter.Seq2[gram, span], yield func(gram, span) bool) bool {
+	for g, at := range grams {
+		if !yield(g, at) {
+			return false
+		}
+	}
+	return true
 }
 
 // gramsOf makes grams of letters.
@@ -159,7 +170,8 @@ func char(text string, i int) (c byte, n int) {
 		return reference(text, i)
 	case '0':
 		// The prefix of a number in hex.
-		if len(text) > i+3 && text[i+1]|0x20 == 'x' && digit(text[i+2]) < 16 && digit(text[i+3]) < 16 && (i == 0 || digit(text[i-1]) >= base) {
+		if len(text) > i+3 && text[i+1]|0x20 == 'x' && digit(text[i+2]) < 16 && digit(text[i+3]) < 16 &&
+			(i == 0 || digit(text[i-1]) >= base) {
 			return separator, 2
 		}
 	}

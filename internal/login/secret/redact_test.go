@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html"
+	"maps"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -23,7 +25,10 @@ func TestWordsOfOthersAreShownWithoutTokens(t *testing.T) {
 		{"payload eyJzdWIiOiJzeXN0ZW0ifQ", `"payload [redacted]"`},
 		{"another eyJhbGciOiJub25lIn0.eyJhIjoiYiJ9.", `"another [redacted]"`},
 		{"cut eyJhbGciOiJub25lIn0.eyJh", `"cut [redacted]"`},
-		{"token hvs.CAESIJ1234abcd, b.AAAAAQKr7g8hQ2ZkLmNvbQ.ns and hvb.AAAAAQJ_x-1234567", `"token [redacted], [redacted] and [redacted]"`},
+		{
+			"token hvs.CAESIJ1234abcd, b.AAAAAQKr7g8hQ2ZkLmNvbQ.ns and hvb.AAAAAQJ_x-1234567",
+			`"token [redacted], [redacted] and [redacted]"`,
+		},
 		{"s.abcdefghijklmnopqrstuvwx", `"[redacted]"`},
 		{"host vaults.example.com, eyJ, hvs., s.short", `"host vaults.example.com, eyJ, hvs., s.short"`},
 		{"svc.clusters.abcdefghijklmnopqrstuvwxyz.example", `"svc.clusters.abcdefghijklmnopqrstuvwxyz.example"`},
@@ -155,8 +160,10 @@ func TestAnEchoOfASecretIsCutOut(t *testing.T) {
 		"of odd letters":  "p%41-w0rd=" + randomText(random, alphanumeric, 24),
 		"basic auth pair": base64.StdEncoding.EncodeToString([]byte("billing:" + randomText(random, alphanumeric, 24))),
 	}
-	for kind, whole := range secrets {
-		for name, echo := range echoes {
+	for _, kind := range slices.Sorted(maps.Keys(secrets)) {
+		whole := secrets[kind]
+		for _, name := range slices.Sorted(maps.Keys(echoes)) {
+			echo := echoes[name]
 			for range 8 {
 				from, length := 0, len(whole)
 				if length > 16 && random.IntN(2) == 0 {
@@ -172,7 +179,8 @@ func TestAnEchoOfASecretIsCutOut(t *testing.T) {
 					t.Errorf("%s, %s: too much is hidden: %q", kind, name, got)
 				}
 				// At both ends there may be less than a whole letter of a form.
-				if visible := count(strings.ReplaceAll(got, redacted, "")) - count("the token is not known"); visible > 8 || !strings.Contains(got, redacted) {
+				if visible := count(strings.ReplaceAll(got, redacted, "")) - count("the token is not known"); visible > 8 ||
+					!strings.Contains(got, redacted) {
 					t.Errorf("%s, %s: of %d characters, shown as %.200q, there stays %.200q", kind, name, length, shown, got)
 				}
 			}
@@ -196,9 +204,12 @@ func TestWhatIsNoSecretIsShown(t *testing.T) {
 		"",
 		"permission denied",
 		"AADSTS700213: No matching federated identity record found for presented assertion subject 'system:serviceaccount:demo:app'. " +
-			"Trace ID: 2b4a8a5e-6a3c-4f51-9a4d-0f7c9a1b2c3d Correlation ID: 7d1f0b6e-2c3d-4e5f-8a9b-0c1d2e3f4a5b Timestamp: 2026-11-26 12:34:56Z",
-		"error validating claims: claim \"iss\" does not match: got https://kubernetes.default.svc.cluster.local, want https://oidc.example.com/id/0123456789ABCDEF0123456789ABCDEF",
-		"x509: certificate signed by unknown authority (serial number 4096-1234567890-abcdef, SHA-256 " + strings.Repeat("0123456789abcdef", 4) + ")",
+			"Trace ID: 2b4a8a5e-6a3c-4f51-9a4d-0f7c9a1b2c3d Correlation ID: 7d1f0b6e-2c3d-4e5f-8a9b-0c1d2e3f4a5b Timestamp: 2026-11-26 " +
+			"12:34:56Z",
+		"error validating claims: claim \"iss\" does not match: got https://kubernetes.default.svc.cluster.local, want " +
+			"https://oidc.example.com/id/0123456789ABCDEF0123456789ABCDEF",
+		"x509: certificate signed by unknown authority (serial number 4096-1234567890-abcdef, SHA-256 " +
+			strings.Repeat("0123456789abcdef", 4) + ")",
 		strings.Repeat("100 ", 200),
 	} {
 		if got := Redact(words, token, "hvs.CAESIabcdefgh", "correct horse battery staple"); got != words {

@@ -16,7 +16,8 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func failing(next time.Duration) *Failing {
 	return &Failing{
-		Class: failure.Denied, Text: `could not log in to Vault at https://v: 400: "role \"x\" could not be found"`, Attempt: 7, NextTime: now.Add(next),
+		Class: failure.Denied, Text: `could not log in to Vault at https://v: 400: "role \"x\" could not be found"`, Attempt: 7,
+		NextTime: now.Add(next),
 	}
 }
 

@@ -101,7 +101,8 @@ func (v *Vault) self(ctx context.Context, verb, name string, token secret.Text) 
 		if strings.Contains(string(response.Body), "invalid token") {
 			e.Verdict = failure.DeadToken
 		} else {
-			e.Cause = fmt.Errorf("%w: the token's policies do not allow %s on %s, as the policy default does", e.Cause, rightTo[request.Method], path)
+			e.Cause = fmt.Errorf("%w: the token's policies do not allow %s on %s, as the policy default does", e.Cause,
+				rightTo[request.Method], path)
 		}
 	}
 	return request, response, err

@@ -55,7 +55,10 @@ func serve(tb testing.TB, status int, answer string) (*Vault, *[]request) {
 
 func clientOf(server *httptest.Server) *exchange.Client {
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	return &exchange.Client{TLS: exchange.TLS{CA: exchange.NewCA("", string(bundle))}, Timeout: 10 * time.Second, UserAgent: "oidc-login/test"}
+	return &exchange.Client{
+		TLS: exchange.TLS{CA: exchange.NewCA("", string(bundle))}, Timeout: 10 * time.Second,
+		UserAgent: "oidc-login/test",
+	}
 }
 
 func parse(tb testing.TB, address string) *url.URL {
@@ -75,8 +78,9 @@ const good = `{"request_id":"6b3c","lease_id":"","renewable":false,"lease_durati
 
 func TestTheLoginOnTheWire(t *testing.T) {
 	headers := map[string]string{
-		"User-Agent": "oidc-login/test", "Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json", "X-Vault-Request": "true",
-		"Connection": "close",
+		"User-Agent": "oidc-login/test", "Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json",
+		"X-Vault-Request": "true",
+		"Connection":      "close",
 	}
 	with := func(more ...string) map[string]string {
 		all := map[string]string{}
@@ -166,7 +170,10 @@ func TestWhatVaultGives(t *testing.T) {
 		{"a batch token that does not say so", `hvs.CAESIJ`, `hvb.CAESIJ","token_type":"","x":"`, with(func(c *exchange.Credential) {
 			c.Token = "hvb.CAESIJ"
 		})},
-		{"a token with counted uses", `"num_uses":0`, `"num_uses":3`, with(func(c *exchange.Credential) { c.Renewable, c.Checkable = false, false })},
+		{
+			"a token with counted uses", `"num_uses":0`, `"num_uses":3`,
+			with(func(c *exchange.Credential) { c.Renewable, c.Checkable = false, false }),
+		},
 		{"one that is not renewable", `"renewable":true`, `"renewable":false`, with(func(c *exchange.Credential) { c.Renewable = false })},
 		{"one for ever", `"lease_duration":2764800`, `"lease_duration":0`, with(func(c *exchange.Credential) { c.Lease = 0 })},
 		{"no policies of its own", `"token_policies":["default"],`, ``, with(func(c *exchange.Credential) {
@@ -179,17 +186,29 @@ func TestWhatVaultGives(t *testing.T) {
 		{"more around the token", `"wrap_info":null`, `"wrap_info":{}`, full},
 		{"a lease in quotes", `2764800`, `"2764800"`, full},
 		{"a truth in quotes", `"renewable":true`, `"renewable":"true"`, full},
-		{"uses in quotes", `"num_uses":0`, `"num_uses":"3"`, with(func(c *exchange.Credential) { c.Renewable, c.Checkable = false, false })},
+		{
+			"uses in quotes", `"num_uses":0`, `"num_uses":"3"`,
+			with(func(c *exchange.Credential) { c.Renewable, c.Checkable = false, false }),
+		},
 		{"a policy", `["default"]`, `"default"`, full},
 		{"policies of null", `["default"]`, `null`, with(func(c *exchange.Credential) { c.Policies = []string{"default", "extra"} })},
-		{"a number among the metadata", `{"role":"demo"}`, `{"Role":7}`, with(func(c *exchange.Credential) { c.Metadata = map[string]string{"Role": "7"} })},
+		{
+			"a number among the metadata", `{"role":"demo"}`, `{"Role":7}`,
+			with(func(c *exchange.Credential) { c.Metadata = map[string]string{"Role": "7"} }),
+		},
 		{"an object among the metadata", `"metadata":{`, `"metadata":{"a":{},`, unusual(full, "auth.metadata"+ignored)},
-		{"a warning that is no list", `"warnings":null`, `"warnings":"w"`, with(func(c *exchange.Credential) { c.Warnings = []string{"w"} })},
+		{
+			"a warning that is no list", `"warnings":null`, `"warnings":"w"`,
+			with(func(c *exchange.Credential) { c.Warnings = []string{"w"} }),
+		},
 		{"no lease", `"lease_duration":2764800,`, ``, unusual(unknown, untold)},
 		{"a negative lease", `2764800`, `-1`, unusual(unknown, "auth.lease_duration is ignored, as it is not a number from 0 on; "+untold)},
-		{"another type of everything", `"accessor":"AbC"`, `"accessor":{},"num_uses":[],"renewable":{}`, unusual(with(func(c *exchange.Credential) {
-			c.Accessor = ""
-		}), "auth.accessor"+ignored)},
+		{
+			"another type of everything", `"accessor":"AbC"`, `"accessor":{},"num_uses":[],"renewable":{}`,
+			unusual(with(func(c *exchange.Credential) {
+				c.Accessor = ""
+			}), "auth.accessor"+ignored),
+		},
 	} {
 		vault, _ := serve(t, http.StatusOK, strings.Replace(good, tt.from, tt.to, 1))
 		got, err := vault.Login(t.Context(), jwt)
@@ -220,7 +239,8 @@ func TestWhatVaultRefuses(t *testing.T) {
 	}{
 		{"no such role", 400, errs(`role "x" could not be found`), failure.Denied, `400: "role \"x\" could not be found"`},
 		{
-			"wrong audience", 400, errs("error validating token: invalid audience (aud) claim: audience claim does not match any bound audience"), failure.Denied,
+			"wrong audience", 400, errs("error validating token: invalid audience (aud) claim: audience claim does not match any bound " +
+				"audience"), failure.Denied,
 			`400: "error validating token: invalid audience (aud) claim: audience claim does not match any bound audience"`,
 		},
 		{"denied", 403, errs("permission denied"), failure.Denied, `403: "permission denied"`},
@@ -232,22 +252,38 @@ func TestWhatVaultRefuses(t *testing.T) {
 			"standby", 500, errs("local node not active but active cluster node not found"), failure.Sealed,
 			`500: "local node not active but active cluster node not found"`,
 		},
-		{"rate limited", 429, errs("request path \"auth/jwt/login\": rate limit quota exceeded"), failure.RateLimited, `429: "request path \"auth/jwt/login\": rate limit`},
-		{"past the max TTL", 500, errs("1 error occurred:\n\t* past the max TTL, cannot renew\n\n"), failure.Denied, "past the max TTL, cannot renew"},
+		{
+			"rate limited", 429, errs("request path \"auth/jwt/login\": rate limit quota exceeded"), failure.RateLimited,
+			`429: "request path \"auth/jwt/login\": rate limit`,
+		},
+		{
+			"past the max TTL", 500, errs("1 error occurred:\n\t* past the max TTL, cannot renew\n\n"), failure.Denied,
+			"past the max TTL, cannot renew",
+		},
 		{"internal error", 500, errs("internal error"), failure.Server, `500: "internal error"`},
 		{"not by Vault", 503, "<html><title>503 Service Unavailable</title>", failure.Server, `503: "HTML page: 503 Service Unavailable"`},
-		{"an echo", 400, errs("bad jwt " + jwt.Reveal() + " for " + token.Reveal()), failure.Denied, `400: "bad jwt [redacted] for [redacted]"`},
+		{
+			"an echo", 400, errs("bad jwt " + jwt.Reveal() + " for " + token.Reveal()), failure.Denied,
+			`400: "bad jwt [redacted] for [redacted]"`,
+		},
 		{"no content", 204, "", failure.Protocol, `204: "No Content"`},
 
-		{"wrapped", 200, `{"auth":null,"wrap_info":{"token":"hvs.wrappingtoken","ttl":300}}`, failure.Protocol, "the answer is a wrapped token"},
 		{
-			"second factor", 200, `{"auth":{"client_token":"","mfa_requirement":{"mfa_request_id":"d0c9","mfa_constraints":{}}}}`, failure.Protocol,
+			"wrapped", 200, `{"auth":null,"wrap_info":{"token":"hvs.wrappingtoken","ttl":300}}`, failure.Protocol,
+			"the answer is a wrapped token",
+		},
+		{
+			"second factor", 200, `{"auth":{"client_token":"","mfa_requirement":{"mfa_request_id":"d0c9","mfa_constraints":{}}}}`,
+			failure.Protocol,
 			"a second factor (MFA) is required, which a workload does not have",
 		},
 		{"no auth", 200, `{"data":{}}`, failure.Protocol, "the answer has no auth: is this the address of Vault?"},
 		{"no token", 200, `{"auth":{}}`, failure.Protocol, "the answer has no auth.client_token"},
 		{"a broken token", 200, `{"auth":{"client_token":"a b"}}`, failure.Protocol, "auth.client_token is not a token"},
-		{"a page", 200, "<html><title>Welcome</title>", failure.Protocol, `200: the answer is not the expected JSON: invalid character '<' looking for beginning of value: "HTML page: Welcome"`},
+		{
+			"a page", 200, "<html><title>Welcome</title>", failure.Protocol,
+			`200: the answer is not the expected JSON: invalid character '<' looking for beginning of value: "HTML page: Welcome"`,
+		},
 		{"other types", 200, `{"auth":{"client_token":7}}`, failure.Protocol, "the answer has no auth.client_token"},
 		{"a list", 200, `[]`, failure.Protocol, "the answer is not the expected JSON"},
 		{"a text for an object", 200, `{"auth":"x"}`, failure.Protocol, "the answer has no auth"},
@@ -276,7 +312,8 @@ func TestALookAtATokenOnTheWire(t *testing.T) {
 	want := []request{{
 		Line: "GET /v1/auth/token/lookup-self",
 		Header: map[string]string{
-			"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json", "User-Agent": "oidc-login/test", "X-Vault-Request": "true",
+			"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json",
+			"User-Agent": "oidc-login/test", "X-Vault-Request": "true",
 			"X-Vault-Token": token.Reveal(), "Connection": "close",
 		},
 	}}
@@ -297,7 +334,10 @@ func TestWhatATokenMayNotDo(t *testing.T) {
 	}{
 		{"no right", noRight, 403, failure.NoRight, "the token's policies do not allow "},
 		{"an older server", `{"errors":["permission denied"]}`, 403, failure.NoRight, "the token's policies do not allow "},
-		{"a dead token", `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`, 403, failure.DeadToken, "invalid token"},
+		{
+			"a dead token", `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`, 403, failure.DeadToken,
+			"invalid token",
+		},
 		{"a proxy", `<html><title>Forbidden</title>`, 403, failure.NoRight, "HTML page: Forbidden"},
 		{"another refusal", `{"errors":["lease is not renewable"]}`, 400, failure.NoVerdict, "lease is not renewable"},
 	} {
@@ -311,7 +351,8 @@ func TestWhatATokenMayNotDo(t *testing.T) {
 			check(t, tt.name, err, failure.Denied, "could not "+verb+" the token of Vault at ", tt.words)
 			if tt.verdict == failure.NoRight {
 				want := map[string]string{
-					"renew": "update on auth/token/renew-self", "revoke": "update on auth/token/revoke-self", "look up": "read on auth/token/lookup-self",
+					"renew": "update on auth/token/renew-self", "revoke": "update on auth/token/revoke-self",
+					"look up": "read on auth/token/lookup-self",
 				}
 				check(t, tt.name, err, failure.Denied, want[verb])
 			}
@@ -351,7 +392,8 @@ func TestAStandbyRedirectsToTheActiveNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := (*seen)[0]
-	if got.Line != "POST /v1/auth/token/renew-self" || got.Header["X-Vault-Token"] != token.Reveal() || got.Header["X-Vault-Namespace"] != "ns" || got.Body != "{}" {
+	if got.Line != "POST /v1/auth/token/renew-self" || got.Header["X-Vault-Token"] != token.Reveal() ||
+		got.Header["X-Vault-Namespace"] != "ns" || got.Body != "{}" {
 		t.Errorf("the active node sees %+v", got)
 	}
 }
@@ -395,7 +437,8 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil {
 			return
 		}
-		if text := err.Error(); len(text) > 13000 || strings.Contains(text, jwt.Reveal()) || strings.Contains(text, token.Reveal()) || strings.ContainsAny(text, "\n\x1b") {
+		if text := err.Error(); len(text) > 13000 || strings.Contains(text, jwt.Reveal()) || strings.Contains(text, token.Reveal()) ||
+			strings.ContainsAny(text, "\n\x1b") {
 			t.Errorf("%q", text)
 		}
 	})

@@ -98,7 +98,8 @@ func (r *rule) evaluate(ctx context.Context, metrics promdb.Database, now time.T
 
 // variables are the dashboard's, for this release. Of a rate Grafana makes the interval at
 // least four scrapes.
-var variables = strings.NewReplacer("$__rate_interval", (4 * interval).String(), "$cluster", ".*", "$namespace", release, "$job", release+"-metrics")
+var variables = strings.NewReplacer("$__rate_interval", (4 * interval).String(), "$cluster", ".*", "$namespace", release, "$job",
+	release+"-metrics")
 
 // evaluate has each panel's queries evaluated, from start on.
 func evaluate(ctx context.Context, panels []dashboard.Panel, rules []rule, s *scraper, start time.Time) (*dashboard.Recording, error) {

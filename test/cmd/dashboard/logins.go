@@ -90,7 +90,10 @@ func (w *world) startLogin(ctx context.Context, namespace, name string) error {
 	}
 	// The pods would have addresses of their own.
 	args := []string{"--listen-address=" + l.metrics}
-	if l.Login, err = loginrun.New(ctx, loginrun.Options{Cluster: w.kube, Program: w.login, Dir: dir, Pod: created, Args: args}); err != nil {
+	if l.Login, err = loginrun.New(ctx, loginrun.Options{
+		Cluster: w.kube, Program: w.login, Dir: dir, Pod: created,
+		Args: args,
+	}); err != nil {
 		return err
 	}
 	w.mu.Lock()

@@ -40,7 +40,10 @@ func (w *world) targets() []target {
 		all = append(all, target{map[string]string{"namespace": release, "job": release + "-metrics", "pod": r.pod}, at(r.metrics)})
 	}
 	for _, l := range w.logins {
-		all = append(all, target{map[string]string{"namespace": l.namespace, "job": release + "/" + release + "-logins", "pod": l.pod}, at(l.metrics)})
+		all = append(all, target{
+			map[string]string{"namespace": l.namespace, "job": release + "/" + release + "-logins", "pod": l.pod},
+			at(l.metrics),
+		})
 	}
 	return all
 }
@@ -85,7 +88,8 @@ func (s *scraper) scrape(ctx context.Context, targets []target) error {
 			return err
 		}
 		// There may be an error for a kind that this format does not have.
-		samples, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{Timestamp: model.TimeFromUnixNano(now.UnixNano())}, slices.Collect(maps.Values(families))...)
+		samples, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{Timestamp: model.TimeFromUnixNano(now.UnixNano())},
+			slices.Collect(maps.Values(families))...)
 		if err != nil {
 			return err
 		}

@@ -228,10 +228,14 @@ func (w *world) startReplica(ctx context.Context) error {
 	}
 	// Of a flag that is there twice the last one counts.
 	args := slices.Concat(deployment.Spec.Template.Spec.Containers[0].Args, []string{
-		"--config=" + w.configPath(), "--kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1", "--port=" + r.webhook[strings.LastIndex(r.webhook, ":")+1:],
+		"--config=" + w.configPath(), "--kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1",
+		"--port=" + r.webhook[strings.LastIndex(r.webhook, ":")+1:],
 		"--metrics-bind-address=" + r.metrics, "--health-probe-bind-address=" + r.probe,
 	})
-	r.program, err = process.Host{}.Start(process.Command{Name: r.pod, Path: w.webhook, Args: args, Log: filepath.Join(w.dir, r.pod+".log")})
+	r.program, err = process.Host{}.Start(process.Command{
+		Name: r.pod, Path: w.webhook, Args: args,
+		Log: filepath.Join(w.dir, r.pod+".log"),
+	})
 	if err != nil {
 		return err
 	}

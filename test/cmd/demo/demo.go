@@ -105,7 +105,8 @@ func (d *demo) startCluster(ctx context.Context) (err error) {
 	if d.kube, err = cluster.Start(ctx, options); err != nil {
 		return err
 	}
-	d.out.line("Kubernetes %s is ready after %s. Its issuer is %s", d.kube.Version(), time.Since(start).Round(100*time.Millisecond), d.kube.Issuer())
+	d.out.line("Kubernetes %s is ready after %s. Its issuer is %s", d.kube.Version(), time.Since(start).Round(100*time.Millisecond),
+		d.kube.Issuer())
 	return nil
 }
 
@@ -169,7 +170,10 @@ func essence(pod *corev1.Pod) map[string]any {
 			annotations[key] = value
 		}
 	}
-	container := map[string]any{"name": pod.Spec.Containers[0].Name, "image": pod.Spec.Containers[0].Image, "args": pod.Spec.Containers[0].Args}
+	container := map[string]any{
+		"name": pod.Spec.Containers[0].Name, "image": pod.Spec.Containers[0].Image,
+		"args": pod.Spec.Containers[0].Args,
+	}
 	spec := map[string]any{"containers": []any{container}}
 	if len(mounts) > 0 {
 		container["volumeMounts"] = mounts
@@ -177,7 +181,10 @@ func essence(pod *corev1.Pod) map[string]any {
 	if len(volumes) > 0 {
 		spec["volumes"] = volumes
 	}
-	return map[string]any{"metadata": map[string]any{"name": pod.Name, "namespace": pod.Namespace, "annotations": annotations}, "spec": spec}
+	return map[string]any{
+		"metadata": map[string]any{"name": pod.Name, "namespace": pod.Namespace, "annotations": annotations},
+		"spec":     spec,
+	}
 }
 
 // showToken reads the token and verifies it.
@@ -204,7 +211,8 @@ func (d *demo) showToken(ctx context.Context) error {
 		return err
 	}
 	d.out.line("%s signature, issuer, audience %q and lifetime are good", d.out.paint(green, "✓"), claims.Audience[0])
-	d.out.line("%s it speaks for %s, in pod %s/%s", d.out.paint(green, "✓"), claims.Subject, claims.Kubernetes.Namespace, claims.Kubernetes.Pod.Name)
+	d.out.line("%s it speaks for %s, in pod %s/%s", d.out.paint(green, "✓"), claims.Subject, claims.Kubernetes.Namespace,
+		claims.Kubernetes.Pod.Name)
 	return nil
 }
 

@@ -77,7 +77,8 @@ func drawDashboard(text string) (string, error) {
 		}
 		c.WriteString("</g>\n")
 	}
-	return c.svg(2*gap+columns*column, bottom+gap, "dashboard", "The Grafana dashboard of oidc-injector, with two minutes of real metrics"), nil
+	return c.svg(2*gap+columns*column, bottom+gap, "dashboard", "The Grafana dashboard of oidc-injector, with two minutes of real metrics"),
+		nil
 }
 
 // frame is a part of the picture.
@@ -154,7 +155,14 @@ func scale(unit string, most float64) (divisor float64, name string) {
 	}
 	const minute, hour, day = 60, 3600, 86400
 	steps := map[string][]step{
-		"s":     {{0, 1e-6, "µs"}, {1e-3, 1e-3, "ms"}, {1, 1, "s"}, {3 * minute, minute, "min"}, {3 * hour, hour, "h"}, {2 * day, day, "days"}},
+		"s": {
+			{0, 1e-6, "µs"},
+			{1e-3, 1e-3, "ms"},
+			{1, 1, "s"},
+			{3 * minute, minute, "min"},
+			{3 * hour, hour, "h"},
+			{2 * day, day, "days"},
+		},
 		"bytes": {{0, 1, "B"}, {1 << 10, 1 << 10, "KiB"}, {1 << 20, 1 << 20, "MiB"}, {1 << 30, 1 << 30, "GiB"}},
 		"reqps": {{0, 1, "req/s"}},
 	}[unit]

@@ -63,17 +63,20 @@ type canvas struct{ strings.Builder }
 // style has the colours, light first. Fonts are those of the reader.
 const style = `<style>
 svg{--back:#fff;--fore:#1f2328;--soft:#818b98;--line:#d1d9e0;--box:#f6f8fa;--blue:#0969da;--green:#1a7f37;--red:#cf222e}
-@media(prefers-color-scheme:dark){svg{--back:#0d1117;--fore:#f0f6fc;--soft:#9198a1;--line:#3d444d;--box:#151b23;--blue:#4493f8;--green:#3fb950;--red:#f85149}}
+@media(prefers-color-scheme:dark){svg{--back:#0d1117;--fore:#f0f6fc;--soft:#9198a1;--line:#3d444d;--box:#151b23;
+--blue:#4493f8;--green:#3fb950;--red:#f85149}}
 text{font:13px -apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:var(--fore)}
 .mono text{font:12px ui-monospace,SFMono-Regular,Menlo,'DejaVu Sans Mono',monospace;white-space:pre}
 .bold{font-weight:600}.blue{fill:var(--blue)}.green{fill:var(--green)}.red{fill:var(--red)}
-.box{fill:var(--box);stroke:var(--line)}.lane{stroke:var(--line);stroke-dasharray:3 4}.arrow{stroke:var(--blue);stroke-width:1.5}.head{fill:var(--blue)}
+.box{fill:var(--box);stroke:var(--line)}.lane{stroke:var(--line);stroke-dasharray:3 4}
+.arrow{stroke:var(--blue);stroke-width:1.5}.head{fill:var(--blue)}
 .label{fill:var(--back)}
 </style>
 `
 
 func (c *canvas) svg(width, height int, class, title string) string {
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" class="%[3]s" role="img">
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d"
+width="%[1]d" height="%[2]d" class="%[3]s" role="img">
 <title>%[4]s</title>
 %[5]s<rect width="100%%" height="100%%" rx="8" fill="var(--back)"/>
 %[6]s</svg>
@@ -119,7 +122,8 @@ func drawWay(text string) (string, error) {
 	for _, lane := range lanes {
 		x := at(lane)
 		fmt.Fprintf(&all, `<line class="lane" x1="%d" y1="%d" x2="%d" y2="%d"/>`+"\n", x, boxTop+boxHeight, x, height-12)
-		fmt.Fprintf(&all, `<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", x-laneWidth/2+3, boxTop, laneWidth-6, boxHeight)
+		fmt.Fprintf(&all, `<rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", x-laneWidth/2+3, boxTop, laneWidth-6,
+			boxHeight)
 		fmt.Fprintf(&all, `<text class="bold" x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", x, boxTop+20, html.EscapeString(lane))
 	}
 	all.WriteString(c.String())

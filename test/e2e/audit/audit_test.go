@@ -81,14 +81,16 @@ func ownedByOthers(t *testing.T, namespace string) {
 	if job, err = kube.Client().BatchV1().Jobs(namespace).Create(t.Context(), job, options); err != nil {
 		t.Fatal(err)
 	}
-	podtest.Create(t, kube, namespace, owned(podtest.New("of-daemons", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("DaemonSet"), ds))
+	podtest.Create(t, kube, namespace, owned(podtest.New("of-daemons", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("DaemonSet"),
+		ds))
 	podtest.Create(t, kube, namespace, owned(podtest.New("of-work", "audience=vault"), batchv1.SchemeGroupVersion.WithKind("Job"), job))
 }
 
 func remove(t *testing.T, namespace string, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if err := kube.Client().CoreV1().Pods(namespace).Delete(t.Context(), name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
+		if err := kube.Client().CoreV1().Pods(namespace).Delete(t.Context(), name,
+			metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -155,7 +157,8 @@ func TestPodsThatWereMissed(t *testing.T) {
 	claims := owned(podtest.New("claims", "audience=vault"), appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), api)
 	claims.Labels = nil // whoever creates a pod may claim any owner
 	claims = podtest.Create(t, kube, shop, claims)
-	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault", `status={"version":"v1","tokens":["default"],"containers":["app"]}`))
+	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault",
+		`status={"version":"v1","tokens":["default"],"containers":["app"]}`))
 	podtest.Create(t, kube, shop, podtest.New("done", "audience=vault"))
 	finish(t, shop, "done")
 	podtest.Create(t, kube, shop, mirror("static"))
@@ -204,7 +207,8 @@ func TestPodsThatWereMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault", `status={"version":"v1","tokens":["default"],"containers":["app"]}`))
+	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault",
+		`status={"version":"v1","tokens":["default"],"containers":["app"]}`))
 	a.awaitMissed(t, counts{})
 	if n := a.mustMetric(t, "oidc_injector_audit_checks_total", "result", "not_missed"); n != 1 {
 		t.Errorf("%v pods were read and found in order", n)
@@ -230,7 +234,8 @@ func mirror(name string) *corev1.Pod {
 func finish(t *testing.T, namespace, name string) {
 	t.Helper()
 	patch := []byte(`{"status":{"phase":"Succeeded"}}`)
-	if _, err := kube.Client().CoreV1().Pods(namespace).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+	if _, err := kube.Client().CoreV1().Pods(namespace).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{},
+		"status"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -241,7 +246,8 @@ func relabel(t *testing.T, namespace, label string, value *string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kube.Client().CoreV1().Namespaces().Patch(t.Context(), namespace, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := kube.Client().CoreV1().Namespaces().Patch(t.Context(), namespace, types.MergePatchType, patch,
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -321,7 +327,8 @@ func TestEachRightIsNeeded(t *testing.T) {
 	} {
 		t.Run(right, func(t *testing.T) {
 			verb, resource, _ := strings.Cut(right, " ")
-			in := install(t, strings.ReplaceAll(right, " ", "-"), without(clusterRules(), verb, resource), without(namespaceRules(), verb, resource))
+			in := install(t, strings.ReplaceAll(right, " ", "-"), without(clusterRules(), verb, resource),
+				without(namespaceRules(), verb, resource))
 			shop := in.served(t, "shop", true)
 			replicaSet(t, shop, "set", 1)
 			ownedByOthers(t, shop)

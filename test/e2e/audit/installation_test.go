@@ -42,7 +42,10 @@ func clusterRules() []rbacv1.PolicyRule {
 
 func namespaceRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{lease}, Verbs: []string{"get", "create", "update", "patch"}},
+		{
+			APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{lease},
+			Verbs: []string{"get", "create", "update", "patch"},
+		},
 	}
 }
 
@@ -107,7 +110,8 @@ func (in *installation) allow(t *testing.T, cluster, namespace []rbacv1.PolicyRu
 	t.Helper()
 	client, ctx, meta := kube.Client().RbacV1(), t.Context(), metav1.ObjectMeta{Name: in.namespace}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: in.namespace}}
-	if _, err := client.Roles(in.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: namespace}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.Roles(in.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: namespace},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.RoleBindings(in.namespace).Create(ctx, &rbacv1.RoleBinding{
@@ -115,7 +119,8 @@ func (in *installation) allow(t *testing.T, cluster, namespace []rbacv1.PolicyRu
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: cluster}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: cluster},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
@@ -133,7 +138,8 @@ func (in *installation) writeKubeconfig(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writeKubeconfig(t, &api.Cluster{Server: kube.RESTConfig().Host, CertificateAuthorityData: kube.CA()}, &api.AuthInfo{Token: token.Status.Token})
+	return writeKubeconfig(t, &api.Cluster{Server: kube.RESTConfig().Host, CertificateAuthorityData: kube.CA()},
+		&api.AuthInfo{Token: token.Status.Token})
 }
 
 func writeKubeconfig(t *testing.T, server *api.Cluster, user *api.AuthInfo) string {
@@ -160,7 +166,10 @@ func (in *installation) register(t *testing.T, ca []byte) {
 			Name: injector.WebhookName, ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: ca},
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}, Scope: &scope},
+				Rule: admissionregistrationv1.Rule{
+					APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"},
+					Scope: &scope,
+				},
 			}},
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{in.label(): "true"}},
 			FailurePolicy:     new(admissionregistrationv1.Ignore), SideEffects: new(admissionregistrationv1.SideEffectClassNone),

@@ -29,7 +29,8 @@ const many = 50_000
 
 // managed is what the fields' managers of a common pod take.
 var managed = `{"f:metadata":{"f:annotations":{".":{},"f:oidc-injector.io/audience":{}}},"f:spec":{` +
-	strings.Repeat(`"f:containers":{"k:{\"name\":\"app\"}":{".":{},"f:image":{},"f:imagePullPolicy":{},"f:name":{},"f:resources":{}}},`, 12) + `"f:x":{}}}`
+	strings.Repeat(`"f:containers":{"k:{\"name\":\"app\"}":{".":{},"f:image":{},"f:imagePullPolicy":{},"f:name":{},"f:resources":{}}},`,
+		12) + `"f:x":{}}}`
 
 // common is a pod of a large cluster; its status says that it was injected, or
 // there is none.
@@ -45,11 +46,13 @@ func common(i int, status string) *corev1.Pod {
 	}
 	controls := true
 	pod.OwnerReferences = []metav1.OwnerReference{{
-		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: fmt.Sprintf("web-%d-6f7d8c9b5", i/10), UID: types.UID(fmt.Sprintf("owner-%d", i/10)), Controller: &controls,
+		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: fmt.Sprintf("web-%d-6f7d8c9b5", i/10),
+		UID: types.UID(fmt.Sprintf("owner-%d", i/10)), Controller: &controls,
 	}}
 	for _, manager := range []string{"kube-controller-manager", "kubelet"} {
 		pod.ManagedFields = append(pod.ManagedFields, metav1.ManagedFieldsEntry{
-			Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(managed),
+			Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1",
+			FieldsV1: metav1.NewFieldsV1(managed),
 		})
 	}
 	return pod
@@ -93,7 +96,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	base := measure(t, "without the audit", load{})
 	small := measure(t, "1 000 pods in order", load{pods: 1_000, of: func(i int) *corev1.Pod { return common(i, fine) }})
 	large := measure(t, "50 000 pods in order", load{pods: many, of: func(i int) *corev1.Pod { return common(i, fine) }})
-	worst := measure(t, "50 000 pods that were not injected", load{pods: many, of: func(i int) *corev1.Pod { return common(i, "") }, missed: 10_000})
+	worst := measure(t, "50 000 pods that were not injected",
+		load{pods: many, of: func(i int) *corev1.Pod { return common(i, "") }, missed: 10_000})
 	heavy := measure(t, "500 pods with an annotation of 60 kB", load{pods: 500, of: annotated(60_000), missed: 500})
 	heaviest := measure(t, "500 pods with an annotation of 250 kB", load{pods: 500, of: annotated(250_000), missed: 500})
 	for name, limit := range map[string]struct{ got, most float64 }{

@@ -143,16 +143,19 @@ func TestRotationLosesNoPod(t *testing.T) {
 	in := install(t, "rotation")
 	in.startTogether(t, 2, "--ca-duration=45s", "--certificate-duration=15s")
 	l := startLoad(t, in)
-	eventuallyWithin(t, 3*time.Minute, "the CA was rotated three times", func() bool { return in.total(t, rotations, "certificate", "ca") >= 3 })
+	eventuallyWithin(t, 3*time.Minute, "the CA was rotated three times",
+		func() bool { return in.total(t, rotations, "certificate", "ca") >= 3 })
 	// One more, that somebody asks for, once both replicas have seen the last one: a
 	// bundle that one of them writes late would count as damage to the other.
 	time.Sleep(3 * time.Second)
 	before := in.total(t, rotations, "certificate", "ca")
 	annotation := []byte(`{"metadata":{"annotations":{"oidc-injector.io/rotate-ca":"now"}}}`)
-	if _, err := kube.Client().CoreV1().Secrets(in.namespace).Patch(t.Context(), secretName, types.MergePatchType, annotation, metav1.PatchOptions{}); err != nil {
+	if _, err := kube.Client().CoreV1().Secrets(in.namespace).Patch(t.Context(), secretName, types.MergePatchType, annotation,
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	took := eventually(t, "the CA was rotated because of the annotation", func() bool { return in.total(t, rotations, "certificate", "ca") > before })
+	took := eventually(t, "the CA was rotated because of the annotation",
+		func() bool { return in.total(t, rotations, "certificate", "ca") > before })
 	t.Logf("rotated by the annotation after %v", took)
 	if _, there := in.secret(t).Annotations["oidc-injector.io/rotate-ca"]; there {
 		t.Error("the annotation is still there")
@@ -361,7 +364,8 @@ func TestTheRightsAreForTheTwoObjectsOnly(t *testing.T) {
 	_, watchErr := secrets.Watch(ctx, metav1.ListOptions{})
 	_, createErr := secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}}, metav1.CreateOptions{})
 	_, ownErr := secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secretName}}, metav1.CreateOptions{})
-	_, applyErr := secrets.Patch(ctx, "other", types.ApplyPatchType, []byte(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"other"}}`),
+	_, applyErr := secrets.Patch(ctx, "other", types.ApplyPatchType,
+		[]byte(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"other"}}`),
 		metav1.PatchOptions{FieldManager: "test"})
 	_, elsewhereErr := client.CoreV1().Secrets("default").Get(ctx, secretName, metav1.GetOptions{})
 	configurations := client.AdmissionregistrationV1().MutatingWebhookConfigurations()
@@ -400,8 +404,10 @@ func TestEachRightIsNeeded(t *testing.T) {
 	in.setVerbs(t, []string{"get", "update", "watch", "patch"}, []string{"get"})
 	says(`cannot create resource \"secrets\"`)
 	in.setVerbs(t, []string{"get", "update", "watch", "patch", "create"}, []string{"get"})
-	says(`could not write the CA bundle into the webhook configuration: mutatingwebhookconfigurations.admissionregistration.k8s.io \"certs-no-right\" is forbidden`)
-	if why := r.readiness(t.Context()); !strings.Contains(why, "self-probe of MutatingWebhookConfiguration certs-no-right: webhook pods.oidc-injector.io: its caBundle is empty") {
+	says(`could not write the CA bundle into the webhook configuration: mutatingwebhookconfigurations.admissionregistration.k8s.io ` +
+		`\"certs-no-right\" is forbidden`)
+	if why := r.readiness(t.Context()); !strings.Contains(why,
+		"self-probe of MutatingWebhookConfiguration certs-no-right: webhook pods.oidc-injector.io: its caBundle is empty") {
 		t.Errorf("readiness: %q", why)
 	}
 	in.setVerbs(t, []string{"get", "update", "watch", "patch", "create"}, []string{"get", "patch"})
@@ -410,7 +416,8 @@ func TestEachRightIsNeeded(t *testing.T) {
 	in.setVerbs(t, nil, []string{"watch"})
 	second := in.start(t)
 	eventually(t, "the log says what is missing", func() bool {
-		return second.log.Has(`could not read the webhook configuration: mutatingwebhookconfigurations.admissionregistration.k8s.io \"certs-no-right\" is forbidden`)
+		return second.log.Has(`could not read the webhook configuration: mutatingwebhookconfigurations.admissionregistration.k8s.io ` +
+			`\"certs-no-right\" is forbidden`)
 	})
 	in.setVerbs(t, []string{"watch"}, []string{"get", "watch", "patch"})
 	eventually(t, "the log says what is missing", func() bool {
@@ -440,7 +447,8 @@ func TestFilesAreProbedAgainstTheBundle(t *testing.T) {
 		t.Errorf("not ready at once: %s", why)
 	}
 	eventually(t, "it is not ready", func() bool {
-		return strings.Contains(r.readiness(t.Context()), "its caBundle does not verify the serving certificate for injector.certs-files.svc: x509: ")
+		return strings.Contains(r.readiness(t.Context()), "its caBundle does not verify the serving certificate for "+
+			"injector.certs-files.svc: x509: ")
 	})
 }
 
@@ -451,11 +459,13 @@ func TestAnInstallationByURL(t *testing.T) {
 	r.awaitReady(t)
 	c := in.registered(t)
 	c.Webhooks[0].ClientConfig.Service, c.Webhooks[0].ClientConfig.URL = nil, new("https://"+r.webhook+"/mutate")
-	if _, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Update(t.Context(), c, metav1.UpdateOptions{}); err != nil {
+	if _, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Update(t.Context(), c,
+		metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a pod is injected", func() bool {
-		pod, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		pod, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && injected(pod)
 	})
 	if r.metric(t, selfProbe) != 1 {
@@ -472,7 +482,8 @@ func TestCallersProveToBeAnAPIServer(t *testing.T) {
 		Resources: []string{authenticationv1.AttestationAdmissionReviewAPIGroups}, ResourceNames: []string{"*"},
 	}}
 	meta := metav1.ObjectMeta{Name: "attest"}
-	if _, err := kube.Client().RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{}); err != nil {
+	if _, err := kube.Client().RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := kube.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
@@ -487,13 +498,17 @@ func TestCallersProveToBeAnAPIServer(t *testing.T) {
 		if len(groups) > 0 {
 			spec.Attestations = map[string]authenticationv1.AttestationValue{authenticationv1.AttestationAdmissionReviewAPIGroups: groups}
 		}
-		made, err := kube.Client().CoreV1().ServiceAccounts(in.pods).CreateToken(t.Context(), "default", &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
+		made, err := kube.Client().CoreV1().ServiceAccounts(in.pods).CreateToken(t.Context(), "default",
+			&authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
 		if err != nil {
 			return "", err
 		}
 		return made.Status.Token, nil
 	}
-	ours := &authenticationv1.BoundObjectReference{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration", Name: in.namespace}
+	ours := &authenticationv1.BoundObjectReference{
+		APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration",
+		Name: in.namespace,
+	}
 	var token string
 	eventually(t, "the API server issues a token", func() (issued bool) {
 		var err error
@@ -508,7 +523,8 @@ func TestCallersProveToBeAnAPIServer(t *testing.T) {
 	r := in.start(t, "--caller-token-audience="+base)
 	r.awaitReady(t)
 	eventually(t, "a pod is injected", func() bool {
-		pod, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		pod, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && injected(pod)
 	})
 
@@ -519,7 +535,8 @@ func TestCallersProveToBeAnAPIServer(t *testing.T) {
 	other := *ours
 	other.Name = in.namespace + "-other"
 	if _, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(),
-		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: other.Name}}, metav1.CreateOptions{}); err != nil {
+		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: other.Name}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere, err := issue(base+"/mutate", &other, "*")

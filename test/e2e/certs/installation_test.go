@@ -91,11 +91,13 @@ func (in *installation) awaitInForce(t *testing.T) {
 	client := in.client(t)
 	eventually(t, "the rights are in force", func() bool {
 		_, secretErr := client.CoreV1().Secrets(in.namespace).Get(t.Context(), secretName, metav1.GetOptions{})
-		_, configurationErr := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), in.namespace, metav1.GetOptions{})
+		_, configurationErr := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), in.namespace,
+			metav1.GetOptions{})
 		return secretErr == nil && configurationErr == nil
 	})
 	eventually(t, "the webhook is called", func() bool {
-		_, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := kube.Client().CoreV1().Pods(in.pods).Create(t.Context(), newPod(),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err != nil && strings.Contains(err.Error(), "failed calling webhook")
 	})
 }
@@ -104,7 +106,10 @@ func (in *installation) awaitInForce(t *testing.T) {
 // the chart goes.
 func (in *installation) createSecret(t *testing.T) {
 	t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secretName, Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Name:   secretName,
+		Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"},
+	}}
 	if _, err := kube.Client().CoreV1().Secrets(in.namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +129,10 @@ func (in *installation) configuration() *admissionregistrationv1.MutatingWebhook
 			},
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}, Scope: &scope},
+				Rule: admissionregistrationv1.Rule{
+					APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"},
+					Scope: &scope,
+				},
 			}},
 			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{"certs-test": in.pods}},
 			FailurePolicy:           new(admissionregistrationv1.Fail),
@@ -157,7 +165,8 @@ func (in *installation) allow(t *testing.T) {
 	client, ctx := kube.Client().RbacV1(), t.Context()
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: in.namespace}}
 	meta := metav1.ObjectMeta{Name: in.namespace}
-	if _, err := client.Roles(in.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{in.secretRule}}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.Roles(in.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{in.secretRule}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.RoleBindings(in.namespace).Create(ctx, &rbacv1.RoleBinding{
@@ -165,7 +174,8 @@ func (in *installation) allow(t *testing.T) {
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{in.configurationRule}}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{in.configurationRule}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
@@ -228,7 +238,8 @@ func (in *installation) patchBundle(t *testing.T, bundle string) {
 		t.Fatal(err)
 	}
 	webhooks := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
-	if _, err := webhooks.Patch(t.Context(), in.namespace, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
+	if _, err := webhooks.Patch(t.Context(), in.namespace, types.JSONPatchType, patch,
+		metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -39,9 +39,11 @@ func options(dir string) (cluster.Options, error) {
 	callers.tokenFile = filepath.Join(dir, "caller-token")
 	kubeconfig, admission := filepath.Join(dir, "webhooks.kubeconfig"), filepath.Join(dir, "admission.yaml")
 	for file, content := range map[string]string{
-		kubeconfig: "{apiVersion: v1, kind: Config, users: [{name: '" + serviceName + ".certs-callers.svc:" + callers.port + "', user: {tokenFile: " + callers.tokenFile + "}}]}",
+		kubeconfig: "{apiVersion: v1, kind: Config, users: [{name: '" + serviceName + ".certs-callers.svc:" + callers.port +
+			"', user: {tokenFile: " + callers.tokenFile + "}}]}",
 		admission: "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n- name: MutatingAdmissionWebhook\n" +
-			"  configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile: " + kubeconfig + "}\n",
+			"  configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile: " + kubeconfig +
+			"}\n",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			return cluster.Options{}, err

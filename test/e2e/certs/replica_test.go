@@ -41,7 +41,10 @@ func (in *installation) start(t *testing.T, flags ...string) *replica {
 
 func (in *installation) startWith(t *testing.T, flags ...string) *replica {
 	t.Helper()
-	r := &replica{log: &testutil.Log{}, webhook: ports.ForTest(t), metrics: ports.ForTest(t), probe: ports.ForTest(t), ended: make(chan struct{})}
+	r := &replica{
+		log: &testutil.Log{}, webhook: ports.ForTest(t), metrics: ports.ForTest(t), probe: ports.ForTest(t),
+		ended: make(chan struct{}),
+	}
 	_, port, err := net.SplitHostPort(r.webhook)
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,8 @@ func (n *node) testRenewed(t *testing.T) {
 			before[pods[i].Name] = n.certificate(t, &pods[i])
 		}
 		n.kubectl(t, "patch", "certificate", release, "--subresource=status", "--type=json", fmt.Sprintf(
-			`--patch=[{"op":"add","path":"/status/conditions/-","value":{"type":"Issuing","status":"True","reason":"ManuallyTriggered","lastTransitionTime":%q}}]`,
+			`--patch=[{"op":"add","path":"/status/conditions/-","value":{"type":"Issuing","status":"True","reason":"ManuallyTriggered",`+
+				`"lastTransitionTime":%q}}]`,
 			time.Now().UTC().Format(time.RFC3339)))
 		n.kubectl(t, "wait", "certificate", release, "--for=jsonpath={.status.revision}=2", "--timeout=60s")
 		for i := range pods {

@@ -64,7 +64,8 @@ func (n *node) installPrevious(t *testing.T) {
 // upgrade upgrades to the chart by Helm 4 and waits until the webhook has settled.
 func (n *node) upgrade(t *testing.T, args ...string) {
 	t.Helper()
-	n.helm4.MustRun(t, append(append([]string{"upgrade", release, chart, "--wait", "--timeout=3m", shortCertificates}, images...), args...)...)
+	n.helm4.MustRun(t, append(append([]string{"upgrade", release, chart, "--wait", "--timeout=3m", shortCertificates}, images...),
+		args...)...)
 	n.settle(t)
 }
 
@@ -89,7 +90,8 @@ func (n *node) testRollback(t *testing.T) {
 // timeout is how long the API server waits for the webhook, in seconds.
 func (n *node) timeout(t *testing.T) int32 {
 	t.Helper()
-	configuration, err := n.kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release, metav1.GetOptions{})
+	configuration, err := n.kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release,
+		metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +297,8 @@ func (n *node) caSecret(t *testing.T) *corev1.Secret {
 
 func (n *node) bundle(t *testing.T) []byte {
 	t.Helper()
-	configuration, err := n.kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release, metav1.GetOptions{})
+	configuration, err := n.kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), release,
+		metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +356,8 @@ const badConfiguration = "--set=config.policy.audiences.denied={forbidden},confi
 func (n *node) refuseConfiguration(t *testing.T) {
 	t.Helper()
 	before := n.kubectl(t, "get", "deployments,replicasets,configmaps", "--output=name")
-	out, err := n.helm4.Run(t.Context(), append([]string{"upgrade", release, chart, "--timeout=2m", shortCertificates, badConfiguration}, images...)...)
+	out, err := n.helm4.Run(t.Context(), append([]string{"upgrade", release, chart, "--timeout=2m", shortCertificates, badConfiguration},
+		images...)...)
 	if err == nil {
 		t.Fatal("a bad configuration was installed")
 	}
@@ -374,7 +378,8 @@ func (n *node) refuseConfiguration(t *testing.T) {
 func (n *node) surviveConfiguration(t *testing.T) {
 	t.Helper()
 	good := n.webhooks(t)
-	n.helm4.MustRun(t, append([]string{"upgrade", release, chart, shortCertificates, badConfiguration, "--set=configCheck.enabled=false"}, images...)...)
+	n.helm4.MustRun(t, append([]string{"upgrade", release, chart, shortCertificates, badConfiguration, "--set=configCheck.enabled=false"},
+		images...)...)
 	podtest.EventuallyWithin(t, time.Minute, "a pod that does not start", func(context.Context) error {
 		for _, pod := range n.webhooks(t) {
 			if len(pod.Status.ContainerStatuses) > 0 && pod.Status.ContainerStatuses[0].RestartCount > 0 {
@@ -431,7 +436,8 @@ func (n *node) testMemory(t *testing.T) {
 		process := contained.Find(t, pod.Status.ContainerStatuses[0])
 		resident, peak := process.Memory(t, "VmRSS"), process.Memory(t, "VmHWM")
 		charged, chargedPeak := process.Cgroup(t)
-		t.Logf("%s, after %v admissions and %v serving certificates: resident %.1f MiB, at most %.1f MiB; charged to the control group %.1f MiB, at most %.1f MiB",
+		t.Logf("%s, after %v admissions and %v serving certificates: resident %.1f MiB, at most %.1f MiB; charged to the control group "+
+			"%.1f MiB, at most %.1f MiB",
 			pod.Name, n.metric(t, pod.Name, "oidc_injector_admissions_total"),
 			1+n.metric(t, pod.Name, "oidc_injector_certificate_rotations_total", "certificate", "serving"),
 			mebibytes(resident), mebibytes(peak), mebibytes(charged), mebibytes(chargedPeak))

@@ -39,7 +39,8 @@ var chart = filepath.Join(repository, "charts", "oidc-injector")
 // there already.
 var images = []string{
 	"--set=image.registry=localhost,image.repository=oidc-injector/webhook,image.tag=test,image.pullPolicy=Never",
-	"--set=login.image.registry=localhost,login.image.repository=oidc-injector/oidc-login,login.image.tag=test,login.image.pullPolicy=Never",
+	"--set=login.image.registry=localhost,login.image.repository=oidc-injector/oidc-login,login.image.tag=test," +
+		"login.image.pullPolicy=Never",
 }
 
 // node is a cluster with a node that has our images.
@@ -211,7 +212,8 @@ func (n *node) waitReady(t *testing.T, in, name string) (pod *corev1.Pod) {
 
 func (n *node) deletePod(t *testing.T, in, name string) {
 	t.Helper()
-	err := n.kube.Client().CoreV1().Pods(in).Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+	err := n.kube.Client().CoreV1().Pods(in).Delete(context.WithoutCancel(t.Context()), name,
+		metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 	if err != nil && !apierrors.IsNotFound(err) {
 		t.Error(err)
 	}

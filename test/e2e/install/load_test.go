@@ -123,7 +123,10 @@ func (n *node) handshake(ctx context.Context, pod *corev1.Pod, bundle []byte) (*
 	defer connection.Close()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
-	client := tls.Client(connection, &tls.Config{RootCAs: roots, ServerName: release + "." + namespace + ".svc", MinVersion: tls.VersionTLS12})
+	client := tls.Client(connection, &tls.Config{
+		RootCAs: roots, ServerName: release + "." + namespace + ".svc",
+		MinVersion: tls.VersionTLS12,
+	})
 	if err := client.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
@@ -131,7 +134,8 @@ func (n *node) handshake(ctx context.Context, pod *corev1.Pod, bundle []byte) (*
 }
 
 func (l *load) create(ctx context.Context, client kubernetes.Interface) {
-	pod, err := client.CoreV1().Pods(apps).Create(ctx, newPod("load", "audience=vault"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	pod, err := client.CoreV1().Pods(apps).Create(ctx, newPod("load", "audience=vault"),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if ctx.Err() == nil {
 		l.count(pod, err)
 	}

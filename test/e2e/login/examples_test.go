@@ -119,7 +119,8 @@ func newExamples(t *testing.T) *examples {
 	namespace(t, exampleNamespace, e.vault.CA())
 	t.Cleanup(func() {
 		// Other tests have another Vault.
-		err := kube.Client().CoreV1().ConfigMaps(exampleNamespace).Delete(context.WithoutCancel(t.Context()), "vault-ca", metav1.DeleteOptions{})
+		err := kube.Client().CoreV1().ConfigMaps(exampleNamespace).Delete(context.WithoutCancel(t.Context()), "vault-ca",
+			metav1.DeleteOptions{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -146,7 +147,8 @@ func profileLeadsTo(address string) func(context.Context) error {
 // there twice.
 func (e *examples) apply(t *testing.T, ns, manifest string) {
 	t.Helper()
-	if _, err := kube.KubectlWithInput(t.Context(), strings.NewReader(manifest), "--namespace="+ns, "apply", "--validate=strict", "--filename=-"); err != nil {
+	if _, err := kube.KubectlWithInput(t.Context(), strings.NewReader(manifest), "--namespace="+ns, "apply", "--validate=strict",
+		"--filename=-"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -239,7 +241,8 @@ func testExampleConfig(t *testing.T, e *examples, _ string) {
 	}
 	e.login(t, pod)
 	denied := podtest.New("denied", "profile=vault", "login-address=https://vault.attacker.example")
-	if _, err := dryRun(t.Context(), exampleNamespace, denied); err == nil || !strings.Contains(err.Error(), "the injector's policy allows") {
+	if _, err := dryRun(t.Context(), exampleNamespace, denied); err == nil ||
+		!strings.Contains(err.Error(), "the injector's policy allows") {
 		t.Errorf("got error %v for another address", err)
 	}
 }
@@ -273,7 +276,8 @@ func testExampleJob(t *testing.T, e *examples, manifest string) {
 
 func testExampleCronJob(t *testing.T, e *examples, manifest string) {
 	e.apply(t, exampleNamespace, manifest)
-	if _, err := kube.Kubectl(t.Context(), "--namespace="+exampleNamespace, "create", "job", "nightly-now", "--from=cronjob/nightly"); err != nil {
+	if _, err := kube.Kubectl(t.Context(), "--namespace="+exampleNamespace, "create", "job", "nightly-now",
+		"--from=cronjob/nightly"); err != nil {
 		t.Fatal(err)
 	}
 	pod := podOfJob(t, "nightly-now")
@@ -287,7 +291,8 @@ func testExampleCronJob(t *testing.T, e *examples, manifest string) {
 func podOfJob(t *testing.T, job string) (pod *corev1.Pod) {
 	t.Helper()
 	podtest.Eventually(t, "the pod of job "+job, func(ctx context.Context) error {
-		pods, err := kube.Client().CoreV1().Pods(exampleNamespace).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + job})
+		pods, err := kube.Client().CoreV1().Pods(exampleNamespace).List(ctx,
+			metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + job})
 		if err != nil || len(pods.Items) != 1 || len(pods.Items[0].Spec.InitContainers) != 1 {
 			return fmt.Errorf("%d pods, or not injected, error %w", len(pods.Items), err)
 		}

@@ -155,12 +155,15 @@ func TestUnusableJWT(t *testing.T) {
 		text string
 		sent bool
 	}{
-		"expired":          {func(good string) string { return sign(t, key, good, -20*time.Second) }, "token is expired", true},
-		"expired long ago": {func(good string) string { return sign(t, key, good, -time.Hour) }, "and the kubelet has not replaced it", true},
-		"empty":            {func(string) string { return "" }, "the file is empty", false},
-		"half":             {func(good string) string { return good[:len(good)/2] }, "it is not a JWT", false},
-		"another thing":    {func(string) string { return "s.123456789012345678901234" }, "it is not a JWT", false},
-		"forged":           {func(good string) string { return sign(t, key, good, time.Hour) + "AAAA" }, "error verifying token", true},
+		"expired": {func(good string) string { return sign(t, key, good, -20*time.Second) }, "token is expired", true},
+		"expired long ago": {
+			func(good string) string { return sign(t, key, good, -time.Hour) }, "and the kubelet has not replaced it",
+			true,
+		},
+		"empty":         {func(string) string { return "" }, "the file is empty", false},
+		"half":          {func(good string) string { return good[:len(good)/2] }, "it is not a JWT", false},
+		"another thing": {func(string) string { return "s.123456789012345678901234" }, "it is not a JWT", false},
+		"forged":        {func(good string) string { return sign(t, key, good, time.Hour) + "AAAA" }, "error verifying token", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,14 +205,19 @@ func TestAnswersOfNoUse(t *testing.T) {
 			faults.Answer(http.StatusOK, json, `{"auth":null,"wrap_info":{"token":"hvs.wrapping-token-of-some-length","ttl":300}}`),
 			"the answer is a wrapped token",
 		},
-		"no token":  {faults.Answer(http.StatusOK, json, `{"auth":{"client_token":""}}`), "the answer has no auth.client_token"},
-		"no auth":   {faults.Answer(http.StatusOK, json, `{"data":{"keys":[]}}`), "the answer has no auth"},
-		"injection": {faults.Answer(http.StatusOK, json, `{"auth":{"client_token":"a\nVAULT_ADDR=https://evil.example.com"}}`), "is not a token"},
+		"no token": {faults.Answer(http.StatusOK, json, `{"auth":{"client_token":""}}`), "the answer has no auth.client_token"},
+		"no auth":  {faults.Answer(http.StatusOK, json, `{"data":{"keys":[]}}`), "the answer has no auth"},
+		"injection": {
+			faults.Answer(http.StatusOK, json, `{"auth":{"client_token":"a\nVAULT_ADDR=https://evil.example.com"}}`),
+			"is not a token",
+		},
 		"redirect": {
-			faults.Answer(http.StatusFound, http.Header{"Location": {"https://127.0.0.1/sign-in"}}, ""), `a redirect to "https://127.0.0.1/sign-in"`,
+			faults.Answer(http.StatusFound, http.Header{"Location": {"https://127.0.0.1/sign-in"}}, ""),
+			`a redirect to "https://127.0.0.1/sign-in"`,
 		},
 		"huge page": {faults.Answer(http.StatusOK, nil, strings.Repeat("x", 2<<20)), "larger than 1 MiB"},
-		"404":       {faults.Answer(http.StatusNotFound, json, `{"errors":["no handler for route \"auth/jwt/login\". route entry not found."]}`), "no handler for route"},
+		"404": {faults.Answer(http.StatusNotFound, json,
+			`{"errors":["no handler for route \"auth/jwt/login\". route entry not found."]}`), "no handler for route"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

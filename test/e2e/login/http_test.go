@@ -13,7 +13,8 @@ func TestHTTP(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t, "http", server.CA())
 	if err := server.WriteRole(t.Context(), jwtMount, "http", map[string]any{
-		"role_type": "jwt", "bound_audiences": "vault", "bound_subject": subject(ns), "user_claim": "sub", "policies": "default", "token_ttl": "6s",
+		"role_type": "jwt", "bound_audiences": "vault", "bound_subject": subject(ns), "user_claim": "sub", "policies": "default",
+		"token_ttl": "6s",
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,8 @@ func TestHTTP(t *testing.T) {
 	l := newLogin(t, pod, "")
 	startLogin(t, l)
 	first := loggedIn(t, l)
-	if data, err := server.LookupSelf(t.Context(), first); err != nil || data["display_name"] != jwtMount+"-system:serviceaccount:http:default" {
+	if data, err := server.LookupSelf(t.Context(), first); err != nil || data["display_name"] != jwtMount+
+		"-system:serviceaccount:http:default" {
 		t.Errorf("%v: %v", err, data)
 	}
 	if got := podtest.Env(pod, "app", "ACCESS_TOKEN_FILE"); got != "/var/run/secrets/login/token" {

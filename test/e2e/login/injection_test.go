@@ -25,7 +25,10 @@ import (
 
 // loginKeys are what a pod says that logs in at the shared Vault.
 func loginKeys(more ...string) []string {
-	return append([]string{"audience=vault", "login=vault", "login-address=" + server.Address(), "login-role=demo", "login-ca-configmap=vault-ca"}, more...)
+	return append([]string{
+		"audience=vault", "login=vault", "login-address=" + server.Address(), "login-role=demo",
+		"login-ca-configmap=vault-ca",
+	}, more...)
 }
 
 func TestPolicyOfAddresses(t *testing.T) {
@@ -35,8 +38,14 @@ func TestPolicyOfAddresses(t *testing.T) {
 		return podtest.New("app", "audience=vault", "login=vault", "login-address="+address)
 	}
 	for name, test := range map[string]struct{ namespace, address, want string }{
-		"not listed":           {free, "https://vault.attacker.example", `the injector's policy allows in namespace "free": https://127.0.0.1:*, https://*.example.com`},
-		"http":                 {free, "http://127.0.0.1:8200", "the injector's policy allows http:// only for the addresses that it lists with it"},
+		"not listed": {
+			free, "https://vault.attacker.example",
+			`the injector's policy allows in namespace "free": https://127.0.0.1:*, https://*.example.com`,
+		},
+		"http": {
+			free, "http://127.0.0.1:8200",
+			"the injector's policy allows http:// only for the addresses that it lists with it",
+		},
 		"denied in namespace":  {locked, "https://127.0.0.1:8200", `the injector's policy denies this address in namespace "locked"`},
 		"a name in the path":   {free, "https://vault.attacker.example/127.0.0.1:8200", "the injector's policy allows"},
 		"a name before the @":  {free, "https://127.0.0.1:8200@vault.attacker.example", "must not hold a user or a password"},
@@ -52,7 +61,8 @@ func TestPolicyOfAddresses(t *testing.T) {
 		})
 	}
 	for _, address := range []string{"http://127.0.0.1:8200", "https://a.example.com"} {
-		created, err := kube.Client().CoreV1().Pods(plain).Create(t.Context(), at(address), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		created, err := kube.Client().CoreV1().Pods(plain).Create(t.Context(), at(address),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err != nil || created.Spec.InitContainers[0].Name != loginspec.Container {
 			t.Errorf("%s is not allowed: %v", address, err)
 		}
@@ -79,7 +89,8 @@ func TestSeveralErrors(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"audience]", "login-address]", "login-file]", "login-format]", "login-issuer]", "login-mount]", "spec.containers[0].volumeMounts[0].mountPath",
+		"audience]", "login-address]", "login-file]", "login-format]", "login-issuer]", "login-mount]",
+		"spec.containers[0].volumeMounts[0].mountPath",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("causes (-want +got):\n%s\n%v", diff, err)
@@ -95,7 +106,8 @@ func TestWarnings(t *testing.T) {
 	if _, err := client.CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{`unknown annotation "oidc-injector.io/login-rol": did you mean oidc-injector.io/login-role?`}, seen.Texts()); diff != "" {
+	if diff := cmp.Diff([]string{`unknown annotation "oidc-injector.io/login-rol": did you mean oidc-injector.io/login-role?`},
+		seen.Texts()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
@@ -108,9 +120,13 @@ func TestQuotas(t *testing.T) {
 	list := func(cpu, memory string) corev1.ResourceList {
 		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
 	}
-	limits := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Name: "limits"}, Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
-		Type: corev1.LimitTypeContainer, Default: list("200m", "64Mi"), DefaultRequest: list("100m", "64Mi"), Min: list("1m", "8Mi"), Max: list("1", "1Gi"),
-	}}}}
+	limits := &corev1.LimitRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "limits"},
+		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+			Type: corev1.LimitTypeContainer, Default: list("200m", "64Mi"), DefaultRequest: list("100m", "64Mi"), Min: list("1m", "8Mi"),
+			Max: list("1", "1Gi"),
+		}}},
+	}
 	if _, err := kube.Client().CoreV1().LimitRanges(ns).Create(t.Context(), limits, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +301,8 @@ func TestInjectedAgain(t *testing.T) {
 			t.Parallel()
 			first := podtest.Create(t, kube, ns, podtest.New(name, keys...))
 			second := podtest.Create(t, kube, ns, &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Name: name + "-again", Annotations: maps.Clone(first.Annotations)}, Spec: *first.Spec.DeepCopy(),
+				ObjectMeta: metav1.ObjectMeta{Name: name + "-again", Annotations: maps.Clone(first.Annotations)},
+				Spec:       *first.Spec.DeepCopy(),
 			})
 			if diff := cmp.Diff(first.Spec, second.Spec); diff != "" {
 				t.Errorf("the spec (-first +second):\n%s", diff)
@@ -367,14 +384,18 @@ func TestControllers(t *testing.T) {
 			return err
 		},
 		"job": func(ctx context.Context, ns string) error {
-			_, err := kube.Client().BatchV1().Jobs(ns).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{Template: never}}, strict)
+			_, err := kube.Client().BatchV1().Jobs(ns).Create(ctx, &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{Template: never}},
+				strict)
 			return err
 		},
 		"cronjob": func(ctx context.Context, ns string) error {
 			_, err := kube.Client().BatchV1().CronJobs(ns).Create(ctx, &batchv1.CronJob{
 				ObjectMeta: meta,
 				// The next full minute is waited for.
-				Spec: batchv1.CronJobSpec{Schedule: "* * * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: never}}},
+				Spec: batchv1.CronJobSpec{
+					Schedule:    "* * * * *",
+					JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: never}},
+				},
 			}, strict)
 			return err
 		},

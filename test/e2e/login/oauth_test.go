@@ -69,7 +69,10 @@ func TestOAuth(t *testing.T) {
 		want authserver.AccessToken
 	}{
 		loginspec.MethodTokenExchange: {
-			keys: []string{"login-client-id=billing", "login-target-audience=" + audience, "login-scope=pay refund", "login-resource=https://a.example.com/x https://b.example.com"},
+			keys: []string{
+				"login-client-id=billing", "login-target-audience=" + audience, "login-scope=pay refund",
+				"login-resource=https://a.example.com/x https://b.example.com",
+			},
 			form: url.Values{
 				"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 				"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
@@ -98,8 +101,11 @@ func TestOAuth(t *testing.T) {
 				"client_id":             {oauthClientID},
 				"scope":                 {"pay"},
 			},
-			jwt:  "client_assertion",
-			want: authserver.AccessToken{Subject: oauthClientID, ClientID: oauthClientID, Scopes: []string{"pay"}, Audience: []string{oauthClientID}},
+			jwt: "client_assertion",
+			want: authserver.AccessToken{
+				Subject: oauthClientID, ClientID: oauthClientID, Scopes: []string{"pay"},
+				Audience: []string{oauthClientID},
+			},
 		},
 	} {
 		for by, where := range map[string]string{"issuer": "login-issuer=ISSUER", "endpoint": "login-address=ENDPOINT"} {
@@ -142,7 +148,10 @@ func (s *oauth) checkRequest(t *testing.T, form url.Values) {
 	if got.Method != http.MethodPost || len(got.Query) > 0 || got.Status != http.StatusOK {
 		t.Errorf("the request is a %s with the query %q, status %d", got.Method, got.Query.Encode(), got.Status)
 	}
-	for name, want := range map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json", "Authorization": ""} {
+	for name, want := range map[string]string{
+		"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json",
+		"Authorization": "",
+	} {
 		if value := got.Header.Get(name); value != want {
 			t.Errorf("%s is %q, want %q", name, value, want)
 		}
@@ -191,7 +200,8 @@ func (s *oauth) checkToken(t *testing.T, token string, want authserver.AccessTok
 // RFC 8414 alone.
 func TestOAuthMetadata(t *testing.T) {
 	t.Parallel()
-	s := newOAuth(t, "rfc8414", authserver.Options{MetadataPaths: []string{authserver.OAuthMetadataPath}}, "login=jwt-bearer", "login-issuer=ISSUER")
+	s := newOAuth(t, "rfc8414", authserver.Options{MetadataPaths: []string{authserver.OAuthMetadataPath}}, "login=jwt-bearer",
+		"login-issuer=ISSUER")
 	startLogin(t, s.Login)
 	s.checkToken(t, loggedIn(t, s.Login), authserver.AccessToken{Audience: []string{oauthAudience}})
 }
@@ -280,8 +290,11 @@ func TestOAuthRefusals(t *testing.T) {
 		},
 		"target": {
 			options: authserver.Options{Targets: []string{"https://a.example.com"}},
-			keys:    []string{"login=token-exchange", "login-address=ENDPOINT", "login-client-id=billing", "login-target-audience=https://b.example.com"},
-			text:    "invalid_target",
+			keys: []string{
+				"login=token-exchange", "login-address=ENDPOINT", "login-client-id=billing",
+				"login-target-audience=https://b.example.com",
+			},
+			text: "invalid_target",
 		},
 		"client": {
 			keys:  []string{"login=client-assertion", "login-address=ENDPOINT"},

@@ -98,7 +98,10 @@ func TestOry(t *testing.T) {
 		"another audience": {append(by("by-post", "post"), "audience=https://other.example.com"), "MUST contain an 'aud' (audience) claim"},
 		// A ServiceAccount is its JWT's subject and not its issuer, and the client has to
 		// be both.
-		"an assertion": {[]string{"login-client-id=by-assertion", "login-client-auth=assertion"}, "Claim 'iss' from 'client_assertion' must match the 'client_id'"},
+		"an assertion": {
+			[]string{"login-client-id=by-assertion", "login-client-auth=assertion"},
+			"Claim 'iss' from 'client_assertion' must match the 'client_id'",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

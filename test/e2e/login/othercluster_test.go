@@ -38,7 +38,8 @@ func TestAnotherCluster(t *testing.T) {
 	// The API server fetches the keys of the issuer when it starts, and again and
 	// again until it has them.
 	podtest.Eventually(t, "the token is accepted", func(ctx context.Context) (err error) {
-		review, err = client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+		review, err = client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{},
+			metav1.CreateOptions{})
 		return err
 	})
 	if got := review.Status.UserInfo.Username; got != user {
@@ -76,7 +77,10 @@ jwt:
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	other, err := cluster.Start(t.Context(), cluster.Options{APIServerArgs: []string{"--authentication-config=" + config}, Progress: os.Stderr})
+	other, err := cluster.Start(t.Context(), cluster.Options{
+		APIServerArgs: []string{"--authentication-config=" + config},
+		Progress:      os.Stderr,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +96,10 @@ jwt:
 func allowReading(t *testing.T, other *cluster.Cluster, user string) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Name: "reader"}
-	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list"}}}}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"configmaps"},
+		Verbs: []string{"list"},
+	}}}
 	if _, err := other.Client().RbacV1().Roles("default").Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -330,7 +330,8 @@ func TestCAReplaced(t *testing.T) {
 	setCA := func(pem []byte) {
 		t.Helper()
 		patch := fmt.Sprintf(`{"data":{"ca.crt":%q}}`, pem)
-		if _, err := client.Patch(t.Context(), "vault-ca", "application/merge-patch+json", []byte(patch), metav1.PatchOptions{}); err != nil {
+		if _, err := client.Patch(t.Context(), "vault-ca", "application/merge-patch+json", []byte(patch),
+			metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Refresh(t.Context()); err != nil {

@@ -108,7 +108,8 @@ func TestFormats(t *testing.T) {
 			content := c.token()
 			token := check(t, c, content)
 			c.lookup(token)
-			if info, err := os.Stat(c.OutputFile()); err != nil || fmt.Sprintf("%04o", info.Mode().Perm()) != c.Value(loginspec.OutputMode) {
+			if info, err := os.Stat(c.OutputFile()); err != nil ||
+				fmt.Sprintf("%04o", info.Mode().Perm()) != c.Value(loginspec.OutputMode) {
 				t.Errorf("the file's mode is %v, error %v, want %s", info.Mode(), err, c.Value(loginspec.OutputMode))
 			}
 			if !strings.HasSuffix(c.OutputFile(), "/result") {
@@ -197,15 +198,18 @@ func TestNamedLogins(t *testing.T) {
 		}
 	}
 	pod := podtest.New("app", "audience=vault",
-		"login.reader=vault", "login-address.reader="+server.Address(), "login-role.reader=named-reader", "login-ca-configmap.reader=vault-ca",
+		"login.reader=vault", "login-address.reader="+server.Address(), "login-role.reader=named-reader",
+		"login-ca-configmap.reader=vault-ca",
 		"containers.reader=app",
-		"login.writer=vault", "login-address.writer="+server.Address(), "login-role.writer=named-writer", "login-ca-configmap.writer=vault-ca",
+		"login.writer=vault", "login-address.writer="+server.Address(), "login-role.writer=named-writer",
+		"login-ca-configmap.writer=vault-ca",
 		"containers.writer=worker", "login-env.writer=TOKEN_OF_WRITER")
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "worker", Image: "worker"})
 	pod = podtest.Create(t, kube, ns, pod)
 	env := map[string]string{
-		"app VAULT_TOKEN_FILE_READER": "/var/run/secrets/login-reader/token", "worker TOKEN_OF_WRITER": "/var/run/secrets/login-writer/token",
-		"app TOKEN_OF_WRITER": "", "worker VAULT_TOKEN_FILE_READER": "",
+		"app VAULT_TOKEN_FILE_READER": "/var/run/secrets/login-reader/token",
+		"worker TOKEN_OF_WRITER":      "/var/run/secrets/login-writer/token",
+		"app TOKEN_OF_WRITER":         "", "worker VAULT_TOKEN_FILE_READER": "",
 	}
 	for key, want := range env {
 		container, name, _ := strings.Cut(key, " ")

@@ -37,7 +37,8 @@ func searchForSecrets(ctx context.Context) error {
 	}
 	for name, text := range places {
 		if at := tokenShapes.FindIndex(text); at != nil {
-			errs = append(errs, fmt.Errorf("there is a token, or what looks like one, in %s, behind: %s", name, text[max(0, at[0]-100):at[0]]))
+			errs = append(errs, fmt.Errorf("there is a token, or what looks like one, in %s, behind: %s", name,
+				text[max(0, at[0]-100):at[0]]))
 		}
 		for _, token := range known {
 			if contains(text, token) {

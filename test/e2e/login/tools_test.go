@@ -87,7 +87,8 @@ func dryRun(ctx context.Context, ns string, pod *corev1.Pod) (*corev1.Pod, error
 func setConfig(t *testing.T, content string, inForce func(context.Context) error) {
 	t.Helper()
 	usual := func(ctx context.Context) error {
-		pod, err := dryRun(ctx, "oidc-injector-probe", podtest.New("app", "audience=vault", "login=vault", "login-address="+server.Address()))
+		pod, err := dryRun(ctx, "oidc-injector-probe",
+			podtest.New("app", "audience=vault", "login=vault", "login-address="+server.Address()))
 		if err == nil && podtest.Env(pod, loginspec.Container, loginspec.CABundle.Env()) != "" {
 			err = errors.New("it is still that of the test")
 		}

@@ -43,7 +43,10 @@ func (n *node) testTrustBundles(t *testing.T) {
 func (n *node) trust(t *testing.T, name, signer string) (served bool) {
 	t.Helper()
 	bundle := &certificatesv1.ClusterTrustBundle{
-		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: string(n.vault.CA())},
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: certificatesv1.ClusterTrustBundleSpec{
+			SignerName:  signer,
+			TrustBundle: string(n.vault.CA()),
+		},
 	}
 	_, err := n.kube.Client().CertificatesV1().ClusterTrustBundles().Create(t.Context(), bundle, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -38,7 +38,8 @@ func (n *node) testGuide(t *testing.T) {
 	script.Dir = dir
 	script.Env = append(os.Environ(),
 		"PATH="+programs+":"+os.Getenv("PATH"), "HOME="+dir, "KUBECONFIG="+n.kube.Kubeconfig(),
-		"VAULT_ADDR="+n.vault.Address(), "VAULT_TOKEN="+n.vault.Client().Token(), "VAULT_CACERT="+n.vault.CAFile(), "POD_VAULT_ADDR="+n.address,
+		"VAULT_ADDR="+n.vault.Address(), "VAULT_TOKEN="+n.vault.Client().Token(), "VAULT_CACERT="+n.vault.CAFile(),
+		"POD_VAULT_ADDR="+n.address,
 	)
 	out, err := script.CombinedOutput()
 	if err != nil {

@@ -153,7 +153,8 @@ func (n *node) exec(t *testing.T, pod, container string, args ...string) string 
 
 func (n *node) tryExec(t *testing.T, pod, container string, args ...string) (string, error) {
 	t.Helper()
-	return n.kube.Kubectl(t.Context(), append([]string{"--namespace=" + n.ns, "exec", pod, "--container=" + container, "--", "/toolbox"}, args...)...)
+	return n.kube.Kubectl(t.Context(), append([]string{"--namespace=" + n.ns, "exec", pod, "--container=" + container, "--", "/toolbox"},
+		args...)...)
 }
 
 func (n *node) kubectl(t *testing.T, args ...string) string {
@@ -168,7 +169,8 @@ func (n *node) kubectl(t *testing.T, args ...string) string {
 // delete may come after the test's own context.
 func (n *node) delete(t *testing.T, pod string, grace int64) {
 	t.Helper()
-	err := n.kube.Client().CoreV1().Pods(n.ns).Delete(context.WithoutCancel(t.Context()), pod, metav1.DeleteOptions{GracePeriodSeconds: &grace})
+	err := n.kube.Client().CoreV1().Pods(n.ns).Delete(context.WithoutCancel(t.Context()), pod,
+		metav1.DeleteOptions{GracePeriodSeconds: &grace})
 	if err != nil && !apierrors.IsNotFound(err) {
 		t.Error(err)
 	}

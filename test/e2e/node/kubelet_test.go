@@ -145,7 +145,8 @@ func (n *node) writeVolume(t *testing.T, pod *corev1.Pod, jwt string) {
 	t.Helper()
 	volume := ""
 	for _, v := range pod.Spec.Volumes {
-		if v.Projected != nil && v.Projected.Sources[0].ServiceAccountToken != nil && v.Projected.Sources[0].ServiceAccountToken.Audience == "vault" {
+		if v.Projected != nil && v.Projected.Sources[0].ServiceAccountToken != nil &&
+			v.Projected.Sources[0].ServiceAccountToken.Audience == "vault" {
 			volume = v.Name
 		}
 	}

@@ -86,7 +86,8 @@ func (n *node) checkOrder(t *testing.T, pod *corev1.Pod) {
 		t.Fatalf("the containers are %v, %v and %v", login.State, migrate.State, first.State)
 	}
 	if login.Started == nil || !*login.Started || login.RestartCount+migrate.RestartCount+first.RestartCount > 0 {
-		t.Errorf("the login container has not started for the kubelet, or a container was started again: %+v %+v %+v", login, migrate, first)
+		t.Errorf("the login container has not started for the kubelet, or a container was started again: %+v %+v %+v", login, migrate,
+			first)
 	}
 	begin, then, last := login.State.Running.StartedAt, migrate.State.Terminated.StartedAt, first.State.Terminated.StartedAt
 	if waited := then.Sub(begin.Time); waited < 3*time.Second {
@@ -109,10 +110,12 @@ func (n *node) checkWorkload(t *testing.T, pod, address string) {
 	if ca := n.exec(t, pod, "app", "cat", caPath); !bytes.Equal([]byte(ca), n.vault.CA()) {
 		t.Errorf("the app finds another CA than that of Vault:\n%s", ca)
 	}
-	if _, err := n.tryExec(t, pod, "app", "touch", "/var/run/secrets/login/new"); err == nil || !strings.Contains(err.Error(), "read-only file system") {
+	if _, err := n.tryExec(t, pod, "app", "touch", "/var/run/secrets/login/new"); err == nil ||
+		!strings.Contains(err.Error(), "read-only file system") {
 		t.Errorf("the app writes beside the token: error %v", err)
 	}
-	if _, err := n.tryExec(t, pod, "other", "stat", "/var/run/secrets/login"); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := n.tryExec(t, pod, "other", "stat", "/var/run/secrets/login"); err == nil ||
+		!strings.Contains(err.Error(), "no such file") {
 		t.Errorf("a container that was not chosen has the result: error %v", err)
 	}
 	if env := n.exec(t, pod, "other", "env"); strings.Contains(env, "VAULT_") {
@@ -206,7 +209,8 @@ func (n *node) testWrongRoleInit(t *testing.T) {
 func (n *node) testRestricted(t *testing.T) {
 	t.Parallel()
 	n = n.in(t, "restricted", map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
-	if _, err := n.kube.Client().CoreV1().Pods(n.ns).Create(t.Context(), newPod("loose", container("app")), metav1.CreateOptions{}); err == nil ||
+	if _, err := n.kube.Client().CoreV1().Pods(n.ns).Create(t.Context(), newPod("loose", container("app")),
+		metav1.CreateOptions{}); err == nil ||
 		!strings.Contains(err.Error(), "violates PodSecurity") {
 		t.Fatalf("the namespace enforces nothing: error %v", err)
 	}
@@ -294,7 +298,8 @@ func (n *node) testJobs(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			job := &batchv1.Job{
-				ObjectMeta: metav1.ObjectMeta{Name: test.name}, Spec: batchv1.JobSpec{Template: n.jobTemplate(test.restart, "login-mode="+test.mode)},
+				ObjectMeta: metav1.ObjectMeta{Name: test.name},
+				Spec:       batchv1.JobSpec{Template: n.jobTemplate(test.restart, "login-mode="+test.mode)},
 			}
 			if _, err := n.kube.Client().BatchV1().Jobs(n.ns).Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
@@ -362,7 +367,9 @@ func (n *node) testCronJob(t *testing.T) {
 		}
 		return err
 	})
-	if err := cronJobs.Delete(t.Context(), name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}); err != nil {
+	if err := cronJobs.Delete(t.Context(), name, metav1.DeleteOptions{
+		PropagationPolicy: new(metav1.DeletePropagationBackground),
+	}); err != nil {
 		t.Error(err)
 	}
 }

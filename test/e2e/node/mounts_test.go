@@ -47,10 +47,12 @@ func (n *node) inMounts(t *testing.T) *node {
 	t.Helper()
 	n = n.in(t, mountsNamespace, nil)
 	meta, data := metav1.ObjectMeta{Name: secretName}, map[string]string{"key": secretValue}
-	if _, err := n.kube.Client().CoreV1().Secrets(n.ns).Create(t.Context(), &corev1.Secret{ObjectMeta: meta, StringData: data}, metav1.CreateOptions{}); err != nil {
+	if _, err := n.kube.Client().CoreV1().Secrets(n.ns).Create(t.Context(), &corev1.Secret{ObjectMeta: meta, StringData: data},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.kube.Client().CoreV1().ConfigMaps(n.ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: meta, Data: data}, metav1.CreateOptions{}); err != nil {
+	if _, err := n.kube.Client().CoreV1().ConfigMaps(n.ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: meta, Data: data},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -72,7 +72,8 @@ func removeOurs(pod, without *corev1.Pod) {
 func removeFromContainers(containers, without []corev1.Container) {
 	for i := range min(len(containers), len(without)) {
 		c, before := &containers[i], &without[i]
-		c.VolumeMounts = remove(c.VolumeMounts, before.VolumeMounts, func(m corev1.VolumeMount) (string, bool) { return m.MountPath, ours(m.Name) })
+		c.VolumeMounts = remove(c.VolumeMounts, before.VolumeMounts,
+			func(m corev1.VolumeMount) (string, bool) { return m.MountPath, ours(m.Name) })
 		c.Env = remove(c.Env, before.Env, func(e corev1.EnvVar) (string, bool) { return e.Name, slices.Contains(added, e.Name) })
 	}
 }

@@ -125,7 +125,10 @@ func limitedNamespace(t *testing.T, name string, limits *corev1.LimitRangeItem, 
 	if limits != nil {
 		item := *limits
 		item.Type = corev1.LimitTypeContainer
-		limits := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{item}}}
+		limits := &corev1.LimitRange{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{item}},
+		}
 		if _, err := client.CoreV1().LimitRanges(name).Create(ctx, limits, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +142,10 @@ func limitedNamespace(t *testing.T, name string, limits *corev1.LimitRangeItem, 
 	podtest.Eventually(t, "the limits are in force", func(ctx context.Context) error {
 		for _, request := range []string{"cpu=1m", "cpu=1"} { // less than the minimum, more than the quota
 			spec := corev1.PodSpec{Containers: []corev1.Container{{
-				Name: "app", Image: "app", Resources: corev1.ResourceRequirements{Requests: resources(request), Limits: resources("cpu=10")},
+				Name: "app", Image: "app", Resources: corev1.ResourceRequirements{
+					Requests: resources(request),
+					Limits:   resources("cpu=10"),
+				},
 			}}}
 			if _, err := dryRun(ctx, name, spec, nil); err != nil {
 				return nil //nolint:nilerr // which is what is waited for

@@ -42,7 +42,8 @@ func TestExamplesOfProviders(t *testing.T) {
 				t.Errorf("sources %v", sources)
 			}
 			for _, v := range p.Env {
-				if !slices.ContainsFunc(p.Parameters, func(q provider.Parameter) bool { return v.Value == "${"+q.Name+"}" }) && podtest.Env(got, "app", v.Name) == "" {
+				if !slices.ContainsFunc(p.Parameters, func(q provider.Parameter) bool { return v.Value == "${"+q.Name+"}" }) &&
+					podtest.Env(got, "app", v.Name) == "" {
 					t.Errorf("the app has no %s", v.Name)
 				}
 			}

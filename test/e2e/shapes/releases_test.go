@@ -40,7 +40,10 @@ func TestTwoReleasesServeOnePod(t *testing.T) {
 		}
 	}
 	first, other := []string{"oidc-token /var/run/secrets/tokens", "oidc-login /var/run/secrets/login"},
-		[]string{"tokens-d94d-oidc-token /var/run/secrets/tokens.example.com/tokens", "tokens-d94d-oidc-login /var/run/secrets/tokens.example.com/login"}
+		[]string{
+			"tokens-d94d-oidc-token /var/run/secrets/tokens.example.com/tokens",
+			"tokens-d94d-oidc-login /var/run/secrets/tokens.example.com/login",
+		}
 	for _, list := range mounts {
 		slices.Sort(list)
 	}

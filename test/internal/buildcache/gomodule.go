@@ -89,7 +89,8 @@ func (p Programs) Build(ctx context.Context, out io.Writer, dir string) (err err
 	progress := StartProgress(out, "building "+p.What)
 	defer func() { progress.Stop(err) }()
 	command := GoCommand{Dir: p.Module, Output: progress}
-	stale, err := command.Stdout(ctx, append(append([]string{"list", "-deps", "-f={{if .Stale}}{{.ImportPath}}{{end}}"}, p.Flags...), p.Packages...)...)
+	stale, err := command.Stdout(ctx, append(append([]string{"list", "-deps", "-f={{if .Stale}}{{.ImportPath}}{{end}}"}, p.Flags...),
+		p.Packages...)...)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ const module = "github.com/cert-manager/cert-manager"
 // repository pins defines them. Root is the repository.
 func Define(t *testing.T, root string, kube *cluster.Cluster) {
 	t.Helper()
-	download := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(root, "hack", "tools", "cert-manager"), "mod", "download", "-json", module)
+	download := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(root, "hack", "tools", "cert-manager"), "mod", "download",
+		"-json", module)
 	out, err := download.Output()
 	if err != nil {
 		t.Fatalf("could not download cert-manager: %v: %s", err, out)

@@ -96,7 +96,8 @@ func (p Process) Cgroup(t *testing.T) (now, peak int) {
 		switch controllers {
 		case "memory":
 			dir := filepath.Join(root, "memory", path)
-			return readNumber(t, filepath.Join(dir, "memory.usage_in_bytes")), readNumber(t, filepath.Join(dir, "memory.max_usage_in_bytes"))
+			return readNumber(t, filepath.Join(dir, "memory.usage_in_bytes")),
+				readNumber(t, filepath.Join(dir, "memory.max_usage_in_bytes"))
 		case "":
 			unified = filepath.Join(root, path)
 		}

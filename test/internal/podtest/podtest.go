@@ -91,10 +91,11 @@ func EventuallyWithin(t *testing.T, most time.Duration, what string, condition f
 	t.Helper()
 	var last error
 	// Not the test's own context, which is over when its cleanups run.
-	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), 100*time.Millisecond, most, true, func(ctx context.Context) (bool, error) {
-		last = condition(ctx)
-		return last == nil, nil
-	})
+	err := wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), 100*time.Millisecond, most, true,
+		func(ctx context.Context) (bool, error) {
+			last = condition(ctx)
+			return last == nil, nil
+		})
 	if err != nil {
 		t.Fatalf("%s: %v: %v", what, err, last)
 	}
