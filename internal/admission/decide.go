@@ -109,6 +109,8 @@ type Decision struct {
 	Tokens     []annotations.Token
 	Logins     []annotations.Login
 	Containers []string
+	// Bindings are the names of the bindings that gave the pod something.
+	Bindings []string
 }
 
 // mirrorAnnotation marks the API server's copy of a static pod, which may not
@@ -138,12 +140,12 @@ func (q *Request) supported() bool {
 }
 
 func decideCreate(cfg *config.Config, version string, q *Request) Decision {
-	spec, warnings, invalid := cfg.Parser.Parse(q.input())
+	spec, warnings, invalid := cfg.Parser.Parse(q.input(cfg))
 	forbidden := checkPolicy(cfg, q, spec, invalid)
 	_, mirror := q.Pod.Annotations.Get(mirrorAnnotation)
 	if d, done := nothingToInject(spec, warnings, len(invalid)); done {
 		if !mirror {
-			d.Operations = mutate.Record(q.Pod, mutateOptions(cfg, version, q, d.Warnings))
+			d.Operations = mutate.Record(q.Pod, mutateOptions(cfg, version, q, spec, d.Warnings))
 		}
 		return d
 	}
@@ -151,7 +153,7 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 		warnings = append(warnings, "a static pod cannot have ServiceAccount tokens: none was injected")
 		return Decision{Outcome: Unchanged, Reason: Unsupported, Warnings: warnings}
 	}
-	options := mutateOptions(cfg, version, q, warnings)
+	options := mutateOptions(cfg, version, q, spec, warnings)
 	if len(invalid)+len(forbidden) > 0 { // what else is wrong is said, too
 		more, conflicts := mutate.Check(q.Pod, spec, options)
 		return denied(invalid, slices.Concat(invalid, forbidden, conflicts), more)
@@ -204,7 +206,7 @@ func denialReason(invalid, all field.ErrorList) Reason {
 // is wrong with the pod's annotations is not the fault of the person who debugs
 // and must not stand in the way: it is a warning here.
 func decideDebug(cfg *config.Config, version string, q *Request) Decision {
-	spec, warnings, problems := cfg.Parser.Parse(q.input())
+	spec, warnings, problems := cfg.Parser.Parse(q.input(cfg))
 	problems = append(problems, checkPolicy(cfg, q, spec, problems)...)
 	if d, done := nothingToInject(spec, warnings, len(problems)); done {
 		return d
@@ -215,7 +217,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 		}
 		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
 	}
-	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version, q, warnings))
+	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version, q, spec, warnings))
 	if len(conflicts) > 0 {
 		return denied(nil, conflicts, result.Warnings)
 	}
@@ -226,18 +228,20 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	return d
 }
 
-func mutateOptions(cfg *config.Config, version string, q *Request, warnings []string) mutate.Options {
+func mutateOptions(cfg *config.Config, version string, q *Request, spec annotations.Spec, warnings []string) mutate.Options {
 	return mutate.Options{
 		Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers,
-		SetTokenUser: cfg.SetTokenUser, Warnings: warnings, Template: q.Template != "",
+		SetTokenUser: cfg.SetTokenUser, Bindings: spec.Bindings, Warnings: warnings, Template: q.Template != "",
 	}
 }
 
 // input is what the parser may know of the pod.
-func (q *Request) input() annotations.Input {
-	return annotations.Input{Annotations: q.Pod.Annotations, OS: q.Pod.OS, Pod: provider.Pod{
-		Namespace: q.Namespace, Name: cmp.Or(q.Pod.Name, q.name()), ServiceAccountName: cmp.Or(q.Pod.ServiceAccountName, "default"),
-	}}
+func (q *Request) input(cfg *config.Config) annotations.Input {
+	serviceAccount := cmp.Or(q.Pod.ServiceAccountName, "default")
+	return annotations.Input{
+		Annotations: q.Pod.Annotations, OS: q.Pod.OS, Bound: cfg.Bindings.For(q.Namespace, serviceAccount, q.Pod.Labels),
+		Pod: provider.Pod{Namespace: q.Namespace, Name: cmp.Or(q.Pod.Name, q.name()), ServiceAccountName: serviceAccount},
+	}
 }
 
 // checkPolicy reports what the policy of the namespace does not allow. Audiences
@@ -344,8 +348,9 @@ func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, nou
 func decision(result mutate.Result, spec annotations.Spec) Decision {
 	d := Decision{
 		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: result.Warnings, Containers: result.Containers,
-		Tokens: slices.DeleteFunc(spec.Tokens, func(t annotations.Token) bool { return !slices.Contains(result.Tokens, t.DisplayName()) }),
-		Logins: slices.DeleteFunc(spec.Logins, func(l annotations.Login) bool { return !slices.Contains(result.Logins, l.DisplayName()) }),
+		Bindings: spec.Bindings,
+		Tokens:   slices.DeleteFunc(spec.Tokens, func(t annotations.Token) bool { return !slices.Contains(result.Tokens, t.DisplayName()) }),
+		Logins:   slices.DeleteFunc(spec.Logins, func(l annotations.Login) bool { return !slices.Contains(result.Logins, l.DisplayName()) }),
 	}
 	switch {
 	case len(result.Containers) == 0:

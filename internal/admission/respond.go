@@ -166,6 +166,9 @@ func appendAudit(b []byte, d *Decision) []byte {
 		l := &d.Logins[i]
 		add("login.", l.DisplayName(), "method=", l.Method, " address=", l.URL())
 	}
+	for _, name := range d.Bindings {
+		add("binding.", name, "given")
+	}
 	switch {
 	case d.Outcome == Denied:
 		add("denied", "", string(d.Reason))

@@ -93,9 +93,8 @@ func (l *Login) Path() string { return path.Join(l.MountPath, l.File) }
 // the workload can use.
 func (l *Login) CAPath() string { return path.Join(l.MountPath, loginspec.CAFileName) }
 
-// Annotation names the annotation that a value of the login came from, as
-// [Token.Annotation] does.
-func (l *Login) Annotation(key string) string { return l.settings.or(key, LoginMethod).annotation }
+// Origin names what a value of the login came from, as [Token.Origin] does.
+func (l *Login) Origin(key string) string { return l.settings.or(key, LoginMethod).origin() }
 
 // KeyPath is where that annotation stands.
 func (l *Login) KeyPath(key string) *field.Path { return l.settings.or(key, LoginMethod).path() }

@@ -742,11 +742,12 @@ func TestWhatALoginKnowsOfItself(t *testing.T) {
 	expect(t, "what they know", []string{
 		"default", "x", "/var/run/secrets/login/token", "/x/token", "/x/ca.crt", "https://i", "https://vault.example.com",
 		at("login-issuer").String(), at("profile.x").String(),
-		"oidc-injector.io/login", "oidc-injector.io/profile.x", "oidc-injector.io/login-env.x", "oidc-injector.io/profile.x",
+		"annotation oidc-injector.io/login", "annotation oidc-injector.io/profile.x", "annotation oidc-injector.io/login-env.x",
+		"annotation oidc-injector.io/profile.x",
 	}, []string{
 		oauth.DisplayName(), vault.DisplayName(), oauth.Path(), vault.Path(), vault.CAPath(), oauth.URL(), vault.URL(),
 		oauth.KeyPath(oauth.Endpoints()[0].Key).String(), vault.KeyPath(vault.Endpoints()[0].Key).String(),
-		oauth.Annotation("login-file"), vault.Annotation("login-role"), vault.Annotation("login-env"), vault.Annotation("login-file"),
+		oauth.Origin("login-file"), vault.Origin("login-role"), vault.Origin("login-env"), vault.Origin("login-file"),
 	})
 	if oauth.Has("login-env") || !vault.Has("login-env") || !vault.Has("login-role") {
 		t.Error("Has is wrong")

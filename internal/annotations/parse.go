@@ -91,6 +91,8 @@ type Input struct {
 	OS OS
 	// Pod is what providers may know of it.
 	Pod provider.Pod
+	// Bound are what the bindings give that select the pod.
+	Bound []*Bound
 }
 
 // Parse reads the annotations. The errors are all that can be said of them,
@@ -102,7 +104,7 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	if size > maxSize {
 		return Spec{}, nil, field.ErrorList{field.TooLong(annotationsPath, "", maxSize)}
 	}
-	if len(ours) == 0 {
+	if len(ours)+len(in.Bound) == 0 {
 		return Spec{}, nil, nil
 	}
 	w := parsing{Parser: p, os: in.OS, pod: in.Pod, request: newRequest()}
@@ -112,12 +114,12 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 		return Spec{OptedOut: true}, nil, nil
 	}
 	w.applyProfiles()
+	spec := Spec{Bindings: w.applyBindings(in.Bound)}
 	if w.tooMany {
 		w.fail(field.Forbidden(annotationsPath,
 			fmt.Sprintf("asks for more than %d tokens by %s.NAME: a pod may have at most %d", MaxTokens, w.Prefix.Key(Audience, ""),
 				MaxTokens)))
 	}
-	var spec Spec
 	w.build(&spec)
 	w.errs = append(w.errs, conflicts(spec)...)
 	w.explainMissing()
@@ -294,8 +296,7 @@ func (w *parsing) applyProfiles() {
 func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 	if token != "" && profile.severalTokens() {
 		w.profileMissing = true
-		w.fail(field.Invalid(named.path(), named.value,
-			"this profile describes several tokens, so it goes without a suffix: "+w.Prefix.Key(Profile, "")))
+		w.fail(severalTokens(named, w.Prefix.Key(Profile, "")))
 		return
 	}
 	added := make([]string, 0, len(profile)) // set only then: the profile's own keys replace none of each other
@@ -314,10 +315,10 @@ func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 
 // profileSetting takes a profile's key apart. One without a suffix is about the token
 // that the profile was named for, or else about that of its provider.
-func (w *parsing) profileSetting(full, value, token string) (name string, s setting) {
+func (p *Parser) profileSetting(full, value, token string) (name string, s setting) {
 	key, name, suffixed := strings.Cut(full, ".")
 	s = setting{key: key, value: value}
-	s.parameter, _ = w.Providers.Key(key)
+	s.parameter, _ = p.Providers.Key(key)
 	switch {
 	case suffixed:
 	case token != "":
@@ -371,11 +372,11 @@ func (w *parsing) decided(name, key string) bool {
 
 func isScope(key string) bool { return key == Containers || key == SkipContainers }
 
-func (w *parsing) unknownProfile(named setting) *field.Error {
-	if len(w.Profiles) == 0 {
+func (p *Parser) unknownProfile(named setting) *field.Error {
+	if len(p.Profiles) == 0 {
 		return field.Invalid(named.path(), Shorten(named.value), "the injector's configuration has no profiles")
 	}
-	return field.NotSupported(named.path(), Shorten(named.value), slices.Sorted(maps.Keys(w.Profiles)))
+	return field.NotSupported(named.path(), Shorten(named.value), slices.Sorted(maps.Keys(p.Profiles)))
 }
 
 // build fills in the tokens and logins that the request holds.

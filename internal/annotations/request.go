@@ -17,8 +17,11 @@ type setting struct {
 	// annotation is the full name of the annotation that supplied the value,
 	// itself or by the profile that it names.
 	annotation string
-	// at is where the value stands in the configuration; nil for a pod's.
+	// at is where the value stands in the configuration; nil for a pod's, and for a
+	// profile's, which the annotation names.
 	at *field.Path
+	// binding is the name of the one that gave the value, or empty.
+	binding string
 	// own is true where the pod wrote it, rather than a profile or the defaults.
 	own bool
 	// parameter is what the key sets where it is one of a provider.
@@ -31,6 +34,14 @@ func (s *setting) path() *field.Path {
 		return s.at
 	}
 	return annotationsPath.Key(Shorten(s.annotation))
+}
+
+// origin names what the value came from, in a sentence.
+func (s *setting) origin() string {
+	if s.binding != "" {
+		return "binding " + s.binding
+	}
+	return "annotation " + s.annotation
 }
 
 // settings are the values of one token and its login, each key once.

@@ -16,6 +16,8 @@ import (
 type Spec struct {
 	// OptedOut is true where `inject: "false"` was said; the lists are empty then.
 	OptedOut bool
+	// Bindings are the names of the bindings that gave the pod something.
+	Bindings []string
 	// Tokens are the projected tokens, the default one first, then by name.
 	// There are at most MaxTokens.
 	Tokens []Token
@@ -89,10 +91,10 @@ type ProvidedFile struct {
 	Annotation string
 }
 
-// Annotation names the annotation that a value of the token came from: the one
-// of that key, the profile that supplied it, or, for a default, the one that
-// asked for the token.
-func (t *Token) Annotation(key string) string { return t.settings.or(key, Audience).annotation }
+// Origin names the annotation that a value of the token came from: the one of that
+// key, the one of the profile that supplied it, or, for a default, the one that asked
+// for the token; or else the binding that gave it.
+func (t *Token) Origin(key string) string { return t.settings.or(key, Audience).origin() }
 
 // KeyPath is where that annotation stands.
 func (t *Token) KeyPath(key string) *field.Path { return t.settings.or(key, Audience).path() }

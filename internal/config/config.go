@@ -44,6 +44,9 @@ type InjectorConfig struct {
 	// Profiles are named sets of annotations without their prefix, which a pod
 	// takes over with the one annotation `profile`.
 	Profiles map[string]annotations.Preset `json:"profiles,omitempty"`
+	// Bindings give pods what these profiles and annotations say, by namespace and
+	// ServiceAccount, without an annotation of the pods.
+	Bindings []Binding `json:"bindings,omitempty"`
 	// Providers are added to the built-in ones, or stand in their place.
 	Providers map[string]provider.Spec `json:"providers,omitempty"`
 	// InjectedContainers are the names of containers that other injectors add to
@@ -68,6 +71,8 @@ type InjectorConfig struct {
 type Config struct {
 	// Parser reads annotations by the configuration's defaults and profiles.
 	Parser annotations.Parser
+	// Bindings are what pods get without asking for it.
+	Bindings Bindings
 	// InjectedContainers are the containers that other injectors add.
 	InjectedContainers nameset.Set
 	// SetTokenUser has volumes name the user that reads a token.
@@ -95,7 +100,8 @@ type Environment struct {
 
 // Default returns the built-in configuration, which serves without a file.
 func Default(env Environment) *Config {
-	return compile(&InjectorConfig{}, annotations.DefaultMaxExpiration, provider.BuiltIn(), env)
+	file := &InjectorConfig{}
+	return compile(file, file.parser(annotations.DefaultMaxExpiration, provider.BuiltIn(), env), Bindings{}, env)
 }
 
 // Parse reads a configuration file. The error names everything that is wrong; it is an
@@ -106,22 +112,32 @@ func Parse(data []byte, env Environment) (*Config, error) {
 		return nil, fmt.Errorf("could not decode the configuration: %w", err)
 	}
 	maxExpiration, providers, errs := file.validate()
+	parser := file.parser(maxExpiration, providers, env)
+	var bindings Bindings
+	if len(errs) == 0 { // of which the bindings would have more
+		bindings, errs = file.compileBindings(&parser)
+	}
 	if len(undecodable)+len(errs) > 0 {
 		return nil, newInvalidError(undecodable, errs)
 	}
-	return compile(file, maxExpiration, providers, env), nil
+	return compile(file, parser, bindings, env), nil
 }
 
-func compile(file *InjectorConfig, maxExpiration time.Duration, providers *provider.Set, env Environment) *Config {
+func (c *InjectorConfig) parser(maxExpiration time.Duration, providers *provider.Set, env Environment) annotations.Parser {
+	return annotations.Parser{
+		Prefix:        env.Prefix,
+		Defaults:      c.Defaults,
+		Profiles:      c.Profiles,
+		Providers:     providers,
+		MaxExpiration: maxExpiration,
+		DenyUnknown:   c.Policy.UnknownAnnotations == policy.Deny,
+	}
+}
+
+func compile(file *InjectorConfig, parser annotations.Parser, bindings Bindings, env Environment) *Config {
 	return &Config{
-		Parser: annotations.Parser{
-			Prefix:        env.Prefix,
-			Defaults:      file.Defaults,
-			Profiles:      file.Profiles,
-			Providers:     providers,
-			MaxExpiration: maxExpiration,
-			DenyUnknown:   file.Policy.UnknownAnnotations == policy.Deny,
-		},
+		Parser:             parser,
+		Bindings:           bindings,
 		InjectedContainers: nameset.New(file.injectedContainers(env.Prefix)),
 		SetTokenUser:       file.SetTokenUser,
 		Login:              file.Login.compile(),

@@ -59,6 +59,7 @@ var rules = map[string]rule{
 		"internal/truncate",
 	}},
 	"internal/audit/audittest": {}, // only for tests
+	"internal/binding":         {imports: []string{"internal/glob"}, outOfReach: valuesOnly},
 	"internal/caller":          {imports: []string{"internal/repeat"}},
 	"internal/certs":           {imports: []string{"internal/certs/rotation", "internal/flagcheck", "internal/repeat"}},
 	// Values in, values out: that every order of events can be tried rests on it.
@@ -68,13 +69,15 @@ var rules = map[string]rule{
 		"internal/mutate", "internal/podtemplate", "internal/repeat",
 	}},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate", "internal/policy",
+		"internal/annotations", "internal/binding", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate",
+		"internal/policy",
 		"internal/provider",
 	}},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/filewatch":  {imports: []string{"internal/repeat"}},
 	"internal/flagcheck":  {},
+	"internal/glob":       {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/issuer":     {},
 	"internal/jsonread":   {outOfReach: valuesOnly},
 	"internal/kubeclient": {},
@@ -113,7 +116,7 @@ var rules = map[string]rule{
 	},
 	"internal/nameset":     {outOfReach: valuesOnly},
 	"internal/podtemplate": {outOfReach: valuesOnly},
-	"internal/policy":      {imports: []string{"internal/endpoint"}, outOfReach: valuesOnly},
+	"internal/policy":      {imports: []string{"internal/endpoint", "internal/glob"}, outOfReach: valuesOnly},
 	"internal/provider":    {outOfReach: valuesOnly},
 	"internal/repeat":      {inEveryPod: true},
 	"internal/server": {imports: []string{

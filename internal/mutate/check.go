@@ -116,7 +116,7 @@ func checkMode(pod *Pod, v *volume, t *annotations.Token, f *findings) bool {
 	}
 	f.fail(func() *field.Error {
 		return field.Invalid(v.field().Child("projected", "defaultMode"), message("%04o", v.mode), message(
-			"volume %q holds the token already, but annotation %s wants mode %04o", v.name, t.Annotation(annotations.FileMode), *want))
+			"volume %q holds the token already, but %s wants mode %04o", v.name, t.Origin(annotations.FileMode), *want))
 	})
 	return false
 }
@@ -162,7 +162,7 @@ func (k checker) scopes(views []view) {
 		v := &views[i]
 		k.scope(views, v)
 		if v.token != nil && v.token.FileMode != nil && k.pod.OS == annotations.Windows {
-			k.warn("%s: file modes have no effect on Windows", v.token.Annotation(annotations.FileMode))
+			k.warn("%s: file modes have no effect on Windows", v.token.Origin(annotations.FileMode))
 		}
 	}
 }

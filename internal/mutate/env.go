@@ -13,8 +13,8 @@ import (
 // variable is an environment variable that a container is to have.
 type variable struct {
 	name, value string
-	// annotation is the one that asks for it.
-	annotation string
+	// origin names what asks for it.
+	origin string
 	// yields is true where a variable that the pod sets itself is kept, whatever
 	// its value. Without it, another value is a contradiction.
 	yields bool
@@ -38,13 +38,13 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 	}
 	variables := make([]variable, 0, 1+len(t.Variables))
 	if t.Env != "" {
-		variables = append(variables, newVariable(variable{name: t.Env, value: t.Path(os), annotation: t.Annotation(annotations.Env)}))
+		variables = append(variables, newVariable(variable{name: t.Env, value: t.Path(os), origin: t.Origin(annotations.Env)}))
 	}
 	for _, v := range t.Variables {
 		if v.Name != t.Env {
 			variables = append(variables, newVariable(variable{
 				name: v.Name, value: literal(v.Value),
-				annotation: t.Annotation(annotations.Audience), yields: true,
+				origin: t.Origin(annotations.Audience), yields: true,
 			}))
 		}
 	}
@@ -54,7 +54,7 @@ func tokenVariables(t *annotations.Token, os annotations.OS) []variable {
 // loginVariable is the variable that holds a result's path.
 func loginVariable(l *annotations.Login) variable {
 	return newVariable(variable{
-		name: l.Env, value: l.Path(), annotation: l.Annotation(annotations.LoginEnv),
+		name: l.Env, value: l.Path(), origin: l.Origin(annotations.LoginEnv),
 		yields: !l.Has(annotations.LoginEnv),
 	})
 }
@@ -79,7 +79,7 @@ func clientVariables(l *annotations.Login, settings LoginContainer) []variable {
 		}
 		if value != "" {
 			variables = append(variables, newVariable(variable{
-				name: c.Name, value: literal(value), annotation: l.Annotation(key),
+				name: c.Name, value: literal(value), origin: l.Origin(key),
 				yields: true,
 			}))
 		}
@@ -173,11 +173,11 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 	kept = e.computed || e.value != v.value
 	switch {
 	case kept && v.yields:
-		p.f.warn("container %q sets %s itself, so it keeps another value than that of annotation %s", c.name, v.name, v.annotation)
+		p.f.warn("container %q sets %s itself, so it keeps another value than that of %s", c.name, v.name, v.origin)
 	case kept:
 		p.f.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("env").Index(last).Child("name"), annotations.Shorten(e.name), message(
-				"container %q sets this variable itself, and annotation %s wants it to be %s: remove one of them", c.name, v.annotation,
+				"container %q sets this variable itself, and %s wants it to be %s: remove one of them", c.name, v.origin,
 				v.value))
 		})
 	}

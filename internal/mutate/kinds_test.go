@@ -90,7 +90,7 @@ func TestHeldPaths(t *testing.T) {
 // TestMountPoints has what lies in our directory, and what it lies in.
 func TestMountPoints(t *testing.T) {
 	t.Parallel()
-	const inner = `container "app" mounts volume "v" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only ` +
+	const inner = `container "app" mounts volume "v" inside /var/run/secrets/tokens, which annotation oidc-injector.io/audience makes a read-only ` +
 		`directory: the container could not start`
 	pod := func(volume, mount string) string {
 		return "volumes: [{name: v, " + volume + "}]\ncontainers: [{name: app, " + mount + "}]"
@@ -173,7 +173,7 @@ func at(mount int, path string) string {
 func termination(path string) string {
 	return fmt.Sprintf("spec.containers[0].terminationMessagePath: Invalid value: %q: is a file that cannot lie in "+
 		"/var/run/secrets/tokens, "+
-		`which oidc-injector.io/audience makes a read-only directory, nor around it: container "app" could not start`, path)
+		`which annotation oidc-injector.io/audience makes a read-only directory, nor around it: container "app" could not start`, path)
 }
 
 // TestWindowsPods are those that only Windows nodes can run, however they say it.

@@ -255,14 +255,14 @@ func (k checker) loginContainer(p *plan, l login) {
 	if c.list != initContainers {
 		k.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("name"), c.name, message(
-				"this name belongs to the login container that annotation %s asks for: rename the container", wanted))
+				"this name belongs to the login container that %s asks for: rename the container", wanted))
 		})
 		return
 	}
 	if child, value, how := k.difference(l); how != "" {
 		k.fail(func() *field.Error {
 			return field.Invalid(c.field().Child(child), annotations.Shorten(value), message(
-				"container %q is not the login container that annotation %s asks for: %s; rename or remove the container", c.name, wanted,
+				"container %q is not the login container that %s asks for: %s; rename or remove the container", c.name, wanted,
 				how))
 		})
 		return

@@ -34,7 +34,7 @@ func checkMountPoint(pod *Pod, c *container, v *view, f *findings) {
 		f.fail(func() *field.Error {
 			return field.Invalid(c.field().Child("terminationMessagePath"), annotations.Shorten(c.terminationPath), message(
 				"is a file that cannot lie in %s, which %s makes a read-only directory, nor around it: container %q could not start",
-				v.path, v.pathAnnotation(), c.name))
+				v.path, v.pathOrigin(), c.name))
 		})
 	}
 }
@@ -80,7 +80,7 @@ func nested(pod *Pod, inner, outer string) bool {
 func innerError(c *container, m *mount, v *view) *field.Error {
 	return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
 		"container %q mounts volume %q inside %s, which %s makes a read-only directory: the container could not start",
-		c.name, m.volume, v.path, v.pathAnnotation()))
+		c.name, m.volume, v.path, v.pathOrigin()))
 }
 
 // heldError is about a container that uses a view's directory for something else.
@@ -90,7 +90,7 @@ func heldError(v *view, c *container, m *mount) *field.Error {
 		wanted += " (" + describe(v.token) + ")"
 	}
 	return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
-		"container %q already mounts volume %q here, but annotation %s wants %s here: choose another %s, or leave the container out with "+
+		"container %q already mounts volume %q here, but %s wants %s here: choose another %s, or leave the container out with "+
 			"%s or %s",
 		c.name, m.volume, v.askedBy(), wanted, v.pathKey(), v.key(annotations.Containers), v.key(annotations.SkipContainers)))
 }

@@ -34,6 +34,8 @@ type Options struct {
 	// SetTokenUser has volumes of tokens name the user that may read them, where all that
 	// mount one run as one user (core/v1 ServiceAccountTokenProjection.user).
 	SetTokenUser bool
+	// Bindings are the names of those that gave the pod something, for the status.
+	Bindings []string
 	// Warnings are those that there are already. The status annotation repeats them.
 	Warnings []string
 	// Template is true for the pod of a template, to which other injectors have added

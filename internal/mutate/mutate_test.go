@@ -135,7 +135,7 @@ func TestFileMode(t *testing.T) {
 			app("{runAsUser: 0}"), mode: "0400"},
 		"an annotation on Windows": {
 			spec: "os: {name: windows}\n" + app("{}"), annotation: "0400", mode: "default",
-			warnings: []string{"oidc-injector.io/file-mode: file modes have no effect on Windows"},
+			warnings: []string{"annotation oidc-injector.io/file-mode: file modes have no effect on Windows"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestConflicts(t *testing.T) {
 		mountAt  = "spec.containers[0].volumeMounts[0].mountPath: Invalid value: "
 		variable = `container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be ` +
 			`/var/run/secrets/tokens/oidc-token: remove one of them`
-		hidden = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which oidc-injector.io/audience makes a read-only ` +
+		hidden = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which annotation oidc-injector.io/audience makes a read-only ` +
 			`directory: the container could not start`
 	)
 	source := func(source string) string {

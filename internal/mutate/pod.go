@@ -18,6 +18,8 @@ type Pod struct {
 	// Annotations are all of metadata.annotations; nil where the field is absent
 	// or null.
 	Annotations annotations.List
+	// Labels are metadata.labels.
+	Labels annotations.List
 	// Name is the pod's, or the beginning of the name that it will get.
 	Name string
 	// Owner is the object that controls the pod, such as a ReplicaSet.
@@ -258,6 +260,8 @@ func (r *podReader) metadata() {
 			r.pod.Name = r.String()
 		case "generateName":
 			generated = r.String()
+		case "labels":
+			r.pod.Labels, _ = ReadAnnotations(r.Reader)
 		case "annotations":
 			r.annotations()
 		case "ownerReferences":
@@ -278,7 +282,7 @@ func (r *podReader) annotations() {
 	}
 }
 
-// ReadAnnotations reads metadata.annotations, nil where it is null; not the whole,
+// ReadAnnotations reads metadata.annotations, or labels, nil where it is null; not the whole,
 // where it is larger than the API server takes.
 func ReadAnnotations(r *jsonread.Reader) (list annotations.List, whole bool) {
 	if r.Null() {

@@ -152,7 +152,7 @@ func (d *drawing) together() json.RawMessage {
 // drawStatus encodes the status annotation.
 func (d *drawing) drawStatus(r Result, o Options) {
 	key := o.Prefix.Key(annotations.Status, "")
-	s := Status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Containers: r.Containers}
+	s := Status{Version: o.Version, Tokens: r.Tokens, Logins: r.Logins, Bindings: o.Bindings, Containers: r.Containers}
 	value := s.text()
 	written, _ := d.pod.Annotations.Get(key)
 	// Some warnings are about what is added, and so come but once.

@@ -5,7 +5,7 @@ import "github.com/oidc-injector/oidc-injector/internal/truncate"
 // Status is the status annotation in JSON: a record for people, and for tools that
 // look for pods which were not injected. The webhook itself never reads it.
 //
-//	{"version":"v1.2.3","tokens":["default"],"logins":["vault"],"containers":["app"],
+//	{"version":"v1.2.3","tokens":["default"],"logins":["vault"],"bindings":["reports"],"containers":["app"],
 //	 "warnings":["unknown annotation …"]}
 type Status struct {
 	// Version is that of the webhook.
@@ -13,6 +13,8 @@ type Status struct {
 	// Tokens and Logins are the names of what was injected.
 	Tokens []string `json:"tokens"`
 	Logins []string `json:"logins,omitempty"`
+	// Bindings are the names of the bindings that gave the pod something.
+	Bindings []string `json:"bindings,omitempty"`
 	// Containers are those that got something.
 	Containers []string `json:"containers"`
 	// Warnings say what was ignored, and why nothing was injected where nothing was.
@@ -39,7 +41,7 @@ func statusWarnings(warnings []string) []string {
 // text is what encoding/json makes of it, in one allocation.
 func (s Status) text() string {
 	size := 64 + len(s.Version)
-	for _, names := range [][]string{s.Tokens, s.Logins, s.Containers, s.Warnings} {
+	for _, names := range [][]string{s.Tokens, s.Logins, s.Bindings, s.Containers, s.Warnings} {
 		for _, name := range names {
 			size += 4 + len(name)
 		}
@@ -48,6 +50,9 @@ func (s Status) text() string {
 	b = appendTexts(append(b, `,"tokens":`...), s.Tokens)
 	if len(s.Logins) > 0 {
 		b = appendTexts(append(b, `,"logins":`...), s.Logins)
+	}
+	if len(s.Bindings) > 0 {
+		b = appendTexts(append(b, `,"bindings":`...), s.Bindings)
 	}
 	b = appendTexts(append(b, `,"containers":`...), s.Containers)
 	if len(s.Warnings) > 0 {

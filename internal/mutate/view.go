@@ -98,12 +98,12 @@ func (v *view) what() string {
 	return fmt.Sprintf("the result of login %q", v.login.DisplayName())
 }
 
-// askedBy names the annotation that asks for the view.
+// askedBy names what asks for the view.
 func (v *view) askedBy() string {
 	if v.token != nil {
-		return v.token.Annotation(annotations.Audience)
+		return v.token.Origin(annotations.Audience)
 	}
-	return v.login.Annotation(annotations.LoginMethod)
+	return v.login.Origin(annotations.LoginMethod)
 }
 
 // key names an annotation about the view.
@@ -122,10 +122,10 @@ func (v *view) pathKey() string {
 	return v.key(annotations.LoginMountPath)
 }
 
-// pathAnnotation names the annotation that sets the directory, or asks for it.
-func (v *view) pathAnnotation() string {
+// pathOrigin names what sets the directory, or asks for it.
+func (v *view) pathOrigin() string {
 	if v.token != nil {
-		return v.token.Annotation(annotations.MountPath)
+		return v.token.Origin(annotations.MountPath)
 	}
-	return v.login.Annotation(annotations.LoginMountPath)
+	return v.login.Origin(annotations.LoginMountPath)
 }

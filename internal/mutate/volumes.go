@@ -104,8 +104,8 @@ func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volum
 	if !existing.shows(t, false) || !existing.holdsOnly(t) {
 		f.fail(func() *field.Error {
 			return field.Invalid(existing.field().Child("name"), name, message(
-				"this name belongs to the volume that annotation %s asks for (%s), but the pod has another volume of this name: rename it",
-				t.Annotation(annotations.Audience), describe(t)))
+				"this name belongs to the volume that %s asks for (%s), but the pod has another volume of this name: rename it",
+				t.Origin(annotations.Audience), describe(t)))
 		})
 		return nil, false
 	}
@@ -191,7 +191,7 @@ func placeLogin(pod *Pod, l login, f *findings) placement {
 		case !same(existing):
 			f.fail(func() *field.Error {
 				return field.Invalid(existing.field().Child("name"), v.Name, message(
-					"this name belongs to a volume of the login that annotation %s asks for, but the pod has another volume of this "+
+					"this name belongs to a volume of the login that %s asks for, but the pod has another volume of this "+
 						"name: rename it",
 					l.askedBy()))
 			})

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oidc-injector/oidc-injector/internal/endpoint"
+	"github.com/oidc-injector/oidc-injector/internal/glob"
 )
 
 // address is a URL in parts, which are compared one by one: no wildcard for a
@@ -51,7 +52,7 @@ func canonicalHost(host string) (canonical string, ipv4 bool) {
 type addressPattern struct {
 	text string
 	// Each part is nil where anything will do.
-	scheme, host, port, path *glob
+	scheme, host, port, path *glob.Pattern
 	// ipv4 is true where the pattern is one of IPv4 addresses: what is made of
 	// digits must not be met by the beginning of a name.
 	ipv4 bool
@@ -59,12 +60,12 @@ type addressPattern struct {
 
 func (p addressPattern) String() string { return p.text }
 
-func (p addressPattern) matches(a address) bool {
+func (p addressPattern) Matches(a address) bool {
 	return (a.ipv4 || !p.ipv4) &&
 		matchesPart(p.scheme, a.scheme) && matchesPart(p.host, a.host) && matchesPart(p.port, a.port) && matchesPart(p.path, a.path)
 }
 
-func matchesPart(p *glob, part string) bool { return p == nil || p.matches(part) }
+func matchesPart(p *glob.Pattern, part string) bool { return p == nil || p.Matches(part) }
 
 // anyAddress is the pattern of all addresses; in a list of what is allowed, of
 // those with https.
@@ -84,7 +85,7 @@ func newAllowedAddresses(texts []string) []addressPattern {
 		case p.scheme == nil:
 			p.scheme = newPart("https")
 		case p.port == nil:
-			p.port = newPart(schemePorts[p.scheme.text])
+			p.port = newPart(schemePorts[p.scheme.String()])
 		}
 	}
 	return patterns
@@ -107,11 +108,11 @@ func newAddressPatterns(texts []string) []addressPattern {
 }
 
 // newPart compiles a part of a pattern, of which nothing stands for anything.
-func newPart(text string) *glob {
+func newPart(text string) *glob.Pattern {
 	if text == "" {
 		return nil
 	}
-	g := newGlob(text)
+	g := glob.New(text)
 	return &g
 }
 

@@ -1,8 +1,10 @@
 package policy
 
+import "github.com/oidc-injector/oidc-injector/internal/glob"
+
 // wellKnownAPIServerAudiences are the names that a cluster gives to its own API
 // server, and that installers therefore choose as its issuer.
-var wellKnownAPIServerAudiences = newGlobs([]string{
+var wellKnownAPIServerAudiences = glob.All([]string{
 	"https://kubernetes",
 	"https://kubernetes.default",
 	"https://kubernetes.default.svc",
@@ -11,7 +13,7 @@ var wellKnownAPIServerAudiences = newGlobs([]string{
 	"kubernetes.default.svc.*",
 })
 
-func audiences(r *ruleset) *rule[glob, string] { return &r.audiences }
+func audiences(r *ruleset) *rule[glob.Pattern, string] { return &r.audiences }
 
 // Audience returns why pods may not have tokens of the audience, or nil.
 func (r Rules) Audience(audience string) error {
@@ -29,5 +31,5 @@ func (r Rules) Audience(audience string) error {
 }
 
 func (p *Policy) isAPIServer(audience string) bool {
-	return matchesAny(wellKnownAPIServerAudiences, audience) || matchesAny(p.apiServer, audience)
+	return glob.Any(wellKnownAPIServerAudiences, audience) || glob.Any(p.apiServer, audience)
 }

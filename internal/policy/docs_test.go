@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/oidc-injector/oidc-injector/internal/glob"
 )
 
 // TestTheDocumentationListsWhatIsReserved: a name that is refused can be found
@@ -14,10 +16,10 @@ func TestTheDocumentationListsWhatIsReserved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quoted := func(globs []glob) string {
+	quoted := func(globs []glob.Pattern) string {
 		names := make([]string, 0, len(globs))
 		for _, g := range globs {
-			names = append(names, "`"+g.text+"`")
+			names = append(names, "`"+g.String()+"`")
 		}
 		return strings.Join(names, " ")
 	}

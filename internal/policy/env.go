@@ -3,6 +3,8 @@ package policy
 import (
 	"regexp"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/glob"
 )
 
 // reserved are variables that change how programs load code, start or find their
@@ -15,7 +17,7 @@ import (
 // of the programs: docs/design/policy.md.
 var reserved = []struct {
 	kind  string
-	names []glob
+	names []glob.Pattern
 }{
 	{"the loader and the C library", variables(
 		"LD_* DYLD_* _RLD* LDR_* LIBPATH SHLIB_PATH *_LIBRARY_PATH *_PRELOAD GLIBC_TUNABLES GCONV_PATH GETCONF_DIR " +
@@ -54,14 +56,14 @@ var reserved = []struct {
 // KUBERNETES_SERVICE_ACCOUNT_TOKEN of Vault's clients.
 var tokens = variables("*_TOKEN *_TOKEN_FILE *_TOKEN_PATH *_TOKEN_FILE_* *_JWT *_JWT_FILE *_JWT_PATH")
 
-func variables(names string) []glob { return newGlobs(strings.Fields(names)) }
+func variables(names string) []glob.Pattern { return glob.All(strings.Fields(names)) }
 
 // newVariables compiles patterns of variables. Their case does not count, as on
 // Windows: it would be one more way to write a name that is denied.
-func newVariables(patterns []string) []glob {
-	globs := make([]glob, 0, len(patterns))
+func newVariables(patterns []string) []glob.Pattern {
+	globs := make([]glob.Pattern, 0, len(patterns))
 	for _, p := range patterns {
-		globs = append(globs, newGlob(strings.ToUpper(p)))
+		globs = append(globs, glob.New(strings.ToUpper(p)))
 	}
 	return globs
 }
@@ -69,7 +71,7 @@ func newVariables(patterns []string) []glob {
 // variablePattern is what can match the name of a variable.
 var variablePattern = regexp.MustCompile(`^[-._A-Za-z0-9*?]+$`)
 
-func env(r *ruleset) *rule[glob, string] { return &r.env }
+func env(r *ruleset) *rule[glob.Pattern, string] { return &r.env }
 
 // Env returns why annotations may not set the variable, or nil.
 func (r Rules) Env(name string) error {
@@ -89,8 +91,8 @@ func (r Rules) Env(name string) error {
 
 // reservedName is a pattern of names of one kind.
 type reservedName struct {
-	kind string
-	glob glob
+	kind    string
+	pattern glob.Pattern
 }
 
 // reservedNames are the reserved patterns by their first byte: a name is compared
@@ -99,7 +101,7 @@ var reservedNames = func() map[byte][]reservedName {
 	byFirst := map[byte][]reservedName{}
 	for _, r := range reserved {
 		for _, g := range r.names {
-			byFirst[g.text[0]] = append(byFirst[g.text[0]], reservedName{r.kind, g})
+			byFirst[g.String()[0]] = append(byFirst[g.String()[0]], reservedName{r.kind, g})
 		}
 	}
 	return byFirst
@@ -108,13 +110,13 @@ var reservedNames = func() map[byte][]reservedName {
 // reservedBy returns which pattern reserves a name in capitals, and of which kind
 // it is; nothing where none does.
 func reservedBy(name string) (kind, pattern string) {
-	if name == "" || matchesAny(tokens, name) {
+	if name == "" || glob.Any(tokens, name) {
 		return "", ""
 	}
 	for _, first := range []byte{name[0], '*'} {
 		for _, r := range reservedNames[first] {
-			if r.glob.matches(name) {
-				return r.kind, r.glob.text
+			if r.pattern.Matches(name) {
+				return r.kind, r.pattern.String()
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package policy
 import (
 	"path"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/glob"
 )
 
 // defaultMountPaths are the overall allowed list where the configuration has
@@ -52,7 +54,7 @@ type pathPattern struct {
 	text string
 	// posix and windows are what the pattern is to the paths of either system: the
 	// directory itself, and what is below.
-	posix, windows [2]glob
+	posix, windows [2]glob.Pattern
 }
 
 func newPathPatterns(texts []string) []pathPattern {
@@ -63,20 +65,20 @@ func newPathPatterns(texts []string) []pathPattern {
 	return patterns
 }
 
-func newTree(dir string) [2]glob {
+func newTree(dir string) [2]glob.Pattern {
 	dir = strings.TrimSuffix(dir, "/")
-	return [2]glob{newGlob(dir), newGlob(dir + "/*")}
+	return [2]glob.Pattern{glob.New(dir), glob.New(dir + "/*")}
 }
 
 func (p pathPattern) String() string { return p.text }
 
-func (p pathPattern) matches(d directory) bool {
+func (p pathPattern) Matches(d directory) bool {
 	tree := p.posix
 	if d.windows {
 		tree = p.windows
 	}
 	for _, name := range d.names {
-		if tree[0].matches(name) || tree[1].matches(name) {
+		if tree[0].Matches(name) || tree[1].Matches(name) {
 			return true
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/glob"
 )
 
 // What an [Error] is about, for errors.Is.
@@ -41,20 +43,20 @@ type Policy struct {
 	overall    ruleset
 	namespaces []namespaceRules
 	// apiServer are audiences of the API server beside the well-known ones.
-	apiServer []glob
+	apiServer []glob.Pattern
 }
 
 // ruleset is the rules of one place of the configuration.
 type ruleset struct {
-	audiences  rule[glob, string]
+	audiences  rule[glob.Pattern, string]
 	addresses  rule[addressPattern, address]
-	secrets    rule[glob, string]
-	env        rule[glob, string]
+	secrets    rule[glob.Pattern, string]
+	env        rule[glob.Pattern, string]
 	mountPaths rule[pathPattern, directory]
 }
 
 type namespaceRules struct {
-	names []glob
+	names []glob.Pattern
 	ruleset
 }
 
@@ -63,7 +65,7 @@ type rule[P pattern[V], V any] struct{ allowed, denied []P }
 
 type pattern[V any] interface {
 	fmt.Stringer
-	matches(value V) bool
+	Matches(value V) bool
 }
 
 // New compiles a specification that [Spec.Validate] has accepted. The audiences
@@ -71,14 +73,14 @@ type pattern[V any] interface {
 func New(spec Spec, apiServerAudiences []string) Policy {
 	p := Policy{
 		overall:   newRuleset(spec.Lists),
-		apiServer: newGlobs(slices.Concat(apiServerAudiences, spec.APIServerAudiences)),
+		apiServer: glob.All(slices.Concat(apiServerAudiences, spec.APIServerAudiences)),
 	}
 	if len(spec.MountPaths.Allowed) == 0 {
 		p.overall.mountPaths.allowed = newPathPatterns(defaultMountPaths)
 	}
 	for _, ns := range spec.Namespaces {
 		p.namespaces = append(p.namespaces, namespaceRules{
-			names: newGlobs(ns.Namespaces), ruleset: newRuleset(ns.Lists),
+			names: glob.All(ns.Namespaces), ruleset: newRuleset(ns.Lists),
 		})
 	}
 	return p
@@ -86,12 +88,12 @@ func New(spec Spec, apiServerAudiences []string) Policy {
 
 func newRuleset(l Lists) ruleset {
 	return ruleset{
-		audiences: rule[glob, string]{allowed: newGlobs(l.Audiences.Allowed), denied: newGlobs(l.Audiences.Denied)},
+		audiences: rule[glob.Pattern, string]{allowed: glob.All(l.Audiences.Allowed), denied: glob.All(l.Audiences.Denied)},
 		addresses: rule[addressPattern, address]{
 			allowed: newAllowedAddresses(l.LoginAddresses.Allowed), denied: newAddressPatterns(l.LoginAddresses.Denied),
 		},
-		secrets: rule[glob, string]{allowed: newGlobs(l.LoginSecrets.Allowed), denied: newGlobs(l.LoginSecrets.Denied)},
-		env:     rule[glob, string]{allowed: newVariables(l.Env.Allowed), denied: newVariables(l.Env.Denied)},
+		secrets: rule[glob.Pattern, string]{allowed: glob.All(l.LoginSecrets.Allowed), denied: glob.All(l.LoginSecrets.Denied)},
+		env:     rule[glob.Pattern, string]{allowed: newVariables(l.Env.Allowed), denied: newVariables(l.Env.Denied)},
 		mountPaths: rule[pathPattern, directory]{
 			allowed: newPathPatterns(l.MountPaths.Allowed),
 			denied:  newPathPatterns(l.MountPaths.Denied),
@@ -112,7 +114,7 @@ type Rules struct {
 func (p *Policy) For(namespace string) Rules {
 	r := Rules{policy: p, namespace: namespace}
 	for i := range p.namespaces {
-		if ns := &p.namespaces[i]; matchesAny(ns.names, namespace) {
+		if ns := &p.namespaces[i]; glob.Any(ns.names, namespace) {
 			r.own = append(r.own, &ns.ruleset)
 		}
 	}
@@ -136,7 +138,7 @@ type verdict struct{ denied, allowed, limited bool }
 
 // judge looks a value up in the lists of one kind.
 func judge[P pattern[V], V any](r Rules, lists func(*ruleset) *rule[P, V], value V) verdict {
-	matches := func(p P) bool { return p.matches(value) }
+	matches := func(p P) bool { return p.Matches(value) }
 	var v verdict
 	for rules := range r.each {
 		l := lists(rules)
@@ -149,9 +151,9 @@ func judge[P pattern[V], V any](r Rules, lists func(*ruleset) *rule[P, V], value
 
 // named reports whether an allowed list has the text itself, rather than a
 // pattern of it.
-func (r Rules) named(lists func(*ruleset) *rule[glob, string], text string) bool {
+func (r Rules) named(lists func(*ruleset) *rule[glob.Pattern, string], text string) bool {
 	for rules := range r.each {
-		if names(lists(rules).allowed, text) {
+		if glob.Names(lists(rules).allowed, text) {
 			return true
 		}
 	}

@@ -1,6 +1,8 @@
 package policy
 
-func secrets(r *ruleset) *rule[glob, string] { return &r.secrets }
+import "github.com/oidc-injector/oidc-injector/internal/glob"
+
+func secrets(r *ruleset) *rule[glob.Pattern, string] { return &r.secrets }
 
 // Secret returns why the login containers of pods may not have a Secret of the pod's
 // namespace, or nil. What is in it is proved, or sent, to a relying party.

@@ -1,4 +1,4 @@
-package policy
+package glob
 
 import (
 	"regexp"
@@ -42,7 +42,7 @@ func TestGlob(t *testing.T) {
 		{"**", "x", true},
 		{"a?c*e", "abcde", true},
 	} {
-		if got := newGlob(tt.pattern).matches(tt.text); got != tt.want {
+		if got := New(tt.pattern).Matches(tt.text); got != tt.want {
 			t.Errorf("%q matches %q: %t, want %t", tt.pattern, tt.text, got, tt.want)
 		}
 	}
@@ -67,7 +67,7 @@ func FuzzGlob(f *testing.F) {
 		if !utf8.ValidString(pattern) {
 			t.Skip("the configuration is UTF-8")
 		}
-		if got, want := newGlob(pattern).matches(text), reference(pattern).MatchString(text); got != want {
+		if got, want := New(pattern).Matches(text), reference(pattern).MatchString(text); got != want {
 			t.Errorf("%q matches %q: %t, want %t", pattern, text, got, want)
 		}
 	})
@@ -77,7 +77,66 @@ func FuzzGlob(f *testing.F) {
 // one that tries every star again busy for longer than anybody waits.
 func TestGlobTakesNoMoreStepsThanItsArgumentsMultiplied(t *testing.T) {
 	t.Parallel()
-	if newGlob(strings.Repeat("*a", 500) + "b*c").matches(strings.Repeat("a", 10_000) + "c") {
+	if New(strings.Repeat("*a", 500) + "b*c").Matches(strings.Repeat("a", 10_000) + "c") {
 		t.Error("matches")
 	}
+}
+
+func TestOverlap(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a*", "abc", true},
+		{"a*", "b*", false},
+		{"*a", "*b", false},
+		{"a*c", "ab*", true},
+		{"a?c", "ab*", true},
+		{"a?", "a", false},
+		{"*", "?", true},
+		{"?", "??", false},
+		{"*x*", "*y*", true},
+		{"a*b", "a?c*", true},
+		{"a??b", "a*cb", true},
+		{"a??b", "acd*cb", false},
+		{"*ab*", "b?*a", true},
+	} {
+		for _, pair := range [][2]string{{tt.a, tt.b}, {tt.b, tt.a}} {
+			if got := Overlap(New(pair[0]), New(pair[1])); got != tt.want {
+				t.Errorf("%q and %q overlap: %t, want %t", pair[0], pair[1], got, tt.want)
+			}
+		}
+	}
+}
+
+// FuzzOverlap looks for a text that both patterns match, among all short ones.
+func FuzzOverlap(f *testing.F) {
+	for _, seed := range [][2]string{{"a*b", "*a?"}, {"?", "*"}, {"a*", "*b"}, {"**", ""}, {"a?b?", "?a*"}} {
+		f.Add(seed[0], seed[1])
+	}
+	var texts []string
+	for previous := []string{""}; len(previous[0]) <= 7; {
+		texts = append(texts, previous...)
+		var next []string
+		for _, text := range previous {
+			next = append(next, text+"a", text+"b")
+		}
+		previous = next
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if len(a) > 4 || len(b) > 4 || strings.Trim(a+b, "ab*?") != "" {
+			t.Skip("the texts would not be all that matter")
+		}
+		p, q := New(a), New(b)
+		want := false
+		for _, text := range texts {
+			want = want || p.Matches(text) && q.Matches(text)
+		}
+		if got := Overlap(p, q); got != want {
+			t.Errorf("%q and %q overlap: %t, want %t", a, b, got, want)
+		}
+	})
 }

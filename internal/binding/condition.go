@@ -1,0 +1,89 @@
+package binding
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ConditionName is the name of the match condition by which API servers send those pods
+// only that ask for something, or are bound.
+const ConditionName = "annotated"
+
+// MatchCondition is the expression of that condition, in CEL (admissionregistration.k8s.io/v1
+// MatchCondition), for annotations with a prefix and pods that the selectors match. The
+// chart makes the same text, of the same configuration.
+func MatchCondition(prefix string, selectors []Selector) string {
+	terms := []string{`has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("` + prefix + `/"))`}
+	// Those that want no labels are one term together: what they name is looked up in a
+	// list, and what they describe is one regular expression.
+	var names, patterns []string
+	var labelled []string
+	for i := range selectors {
+		s := &selectors[i]
+		if len(s.PodLabels) == 0 {
+			more, expressions := s.accounts()
+			names, patterns = append(names, more...), append(patterns, expressions...)
+			continue
+		}
+		labelled = append(labelled, "("+strings.Join(accountTerms(s.accounts()), " || ")+")"+labelTerms(s.PodLabels))
+	}
+	terms = append(terms, accountTerms(names, patterns)...)
+	return strings.Join(append(terms, unique(labelled)...), " || ")
+}
+
+// accounts are the ServiceAccounts that a selector names, as NAMESPACE/NAME, or else a
+// regular expression of those.
+func (s *Selector) accounts() (names, patterns []string) {
+	wild := func(text string) bool { return strings.ContainsAny(text, "*?") }
+	if slices.ContainsFunc(s.Namespaces, wild) || slices.ContainsFunc(s.ServiceAccounts, wild) ||
+		len(s.Namespaces)*len(s.ServiceAccounts) > maxExact {
+		return nil, []string{alternatives(s.Namespaces) + "/" + alternatives(s.ServiceAccounts)}
+	}
+	for _, namespace := range s.Namespaces {
+		for _, name := range s.ServiceAccounts {
+			names = append(names, namespace+"/"+name)
+		}
+	}
+	return names, nil
+}
+
+// alternatives is a regular expression (RE2) of names.
+func alternatives(patterns []string) string {
+	all := make([]string, 0, len(patterns))
+	for _, p := range unique(patterns) {
+		all = append(all, strings.NewReplacer(`\*`, "[^/]*", `\?`, "[^/]").Replace(regexp.QuoteMeta(p)))
+	}
+	return "(" + strings.Join(all, "|") + ")"
+}
+
+// serviceAccount is the pod's, in CEL.
+const serviceAccount = `(request.namespace + "/" + object.spec.?serviceAccountName.orValue("default"))`
+
+func accountTerms(names, patterns []string) []string {
+	var terms []string
+	if len(names) > 0 {
+		terms = append(terms, serviceAccount+" in "+text(unique(names)))
+	}
+	if len(patterns) > 0 {
+		terms = append(terms, serviceAccount+".matches("+text("^("+strings.Join(unique(patterns), "|")+")$")+")")
+	}
+	return terms
+}
+
+func labelTerms(labels map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		fmt.Fprintf(&b, " && object.metadata.?labels[?%s] == optional.of(%s)", text(name), text(labels[name]))
+	}
+	return b.String()
+}
+
+// text is a literal of strings: JSON's are CEL's, too.
+func text(value any) string {
+	literal, _ := json.Marshal(value) // strings, and lists of them
+	return string(literal)
+}

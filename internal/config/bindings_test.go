@@ -1,0 +1,137 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+)
+
+const bindings = header + `
+profiles:
+  vault: {audience: vault}
+bindings:
+- name: reports
+  namespaces: [shop-*, reports]
+  serviceAccounts: [reports]
+  podLabels: {app: grafana}
+  annotations: {profile: vault, aws-role-arn: "arn:aws:iam::123456789012:role/reports"}
+- name: all
+  namespaces: ["*"]
+  serviceAccounts: ["*"]
+  annotations: {audience.mesh: mesh}
+`
+
+func TestBindings(t *testing.T) {
+	t.Parallel()
+	cfg := mustParse(t, bindings)
+	grafana := annotations.FromMap(map[string]string{"app": "grafana"})
+	for _, tt := range []struct {
+		namespace, serviceAccount string
+		labels                    annotations.List
+		want                      []string
+	}{
+		{"shop-eu", "reports", grafana, []string{"reports", "all"}},
+		{"shop-eu", "reports", nil, []string{"all"}},
+		{"shop-eu", "other", grafana, []string{"all"}},
+	} {
+		var got []string
+		for _, bound := range cfg.Bindings.For(tt.namespace, tt.serviceAccount, tt.labels) {
+			got = append(got, bound.Name)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s/%s (-want +got):\n%s", tt.namespace, tt.serviceAccount, diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"reports", "all"}, cfg.Bindings.MayMatch("reports", grafana)); diff != "" {
+		t.Errorf("by metadata (-want +got):\n%s", diff)
+	}
+	if got := cfg.Bindings.MatchCondition("p"); !strings.Contains(got, `matches("^(([^/]*)/([^/]*))$")`) {
+		t.Errorf("condition %s", got)
+	}
+}
+
+func TestBindingsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text string
+		want []string
+	}{
+		"names": {
+			"[{name: A, namespaces: [a], serviceAccounts: [a], annotations: {audience: a}}, " +
+				"{name: b, namespaces: [a], serviceAccounts: [b], annotations: {audience: a}}, " +
+				"{name: b, namespaces: [a], serviceAccounts: [c], annotations: {audience: a}}]",
+			[]string{
+				`bindings[0].name: Invalid value: "A": a lowercase RFC 1123 label`,
+				`bindings[2].name: Duplicate value: "b"`,
+			},
+		},
+		"nothing": {"[{name: a}]", []string{
+			`bindings[0].namespaces: Required value: names or patterns; "*" stands for all`,
+			`bindings[0].serviceAccounts: Required value: names or patterns; "*" stands for all`,
+			`bindings[a].annotations: Required value: no token: say audience, or name a profile or a provider`,
+		}},
+		"an unknown field": {
+			"[{name: a, namespace: [a], serviceAccounts: [a], annotations: {audience: a}}]", []string{
+				"bindings[0].namespace: unknown field", `bindings[0].namespaces: Required value: names or patterns; "*" stands for all`,
+			},
+		},
+		"contradictions": {
+			"[{name: a, namespaces: [shop], serviceAccounts: ['*'], annotations: {audience: a}}, " +
+				"{name: b, namespaces: ['sh*'], serviceAccounts: [app], annotations: {audience: b}}, " +
+				"{name: c, namespaces: [other], serviceAccounts: [app], annotations: {audience: c}}]",
+			[]string{`bindings[b].annotations[audience]: Invalid value: "b": binding a says "a": audience of token "default" ` +
+				"(bindings a and b can match the same pod)"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Parse([]byte(header+"bindings: "+test.text), config.Environment{Prefix: annotations.DefaultPrefix})
+			invalid, ok := errors.AsType[*config.InvalidError](err)
+			if !ok {
+				t.Fatalf("error %v", err)
+			}
+			var got []string
+			for _, problem := range invalid.Problems {
+				before, _, _ := strings.Cut(problem, " must consist")
+				got = append(got, before)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A file of many bindings is checked in bounded work, whatever they match.
+func TestManyBindings(t *testing.T) {
+	t.Parallel()
+	list := func(count int, namespace string) string {
+		var b strings.Builder
+		b.WriteString(header + "bindings:\n")
+		for i := range count {
+			fmt.Fprintf(&b, "- {name: b%d, namespaces: [%q], serviceAccounts: ['*'], annotations: {audience.t%d: a}}\n", i, namespace, i%30)
+		}
+		return b.String()
+	}
+	for _, tt := range []struct {
+		count     int
+		namespace string
+		want      string
+	}{
+		{300, "a*", "more than 20000 pairs of bindings can match the same pod"},
+		{5001, "a", "bindings: Too many: 5001: must have at most 5000 items"},
+	} {
+		_, err := config.Parse([]byte(list(tt.count, tt.namespace)), config.Environment{Prefix: annotations.DefaultPrefix})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%d bindings: error %.300v", tt.count, err)
+		}
+	}
+	mustParse(t, list(150, "*"))
+}

@@ -1,0 +1,166 @@
+// Package glob matches texts with patterns, in which '*' stands for any text and '?'
+// for one character.
+package glob
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Pattern is a pattern: '*' stands for any text, '/' included, and '?' for one
+// character. The zero value matches the empty text.
+type Pattern struct {
+	text string
+	// wild is false where the pattern is a text without wildcards.
+	wild bool
+	// head and tail are the text before the first and behind the last wildcard,
+	// by which most texts that do not match are known at once; middle is what lies
+	// between, wildcards at both of its ends.
+	head, middle, tail string
+}
+
+const wildcards = "*?"
+
+// New returns the pattern of a text.
+func New(text string) Pattern {
+	first, last := strings.IndexAny(text, wildcards), strings.LastIndexAny(text, wildcards)
+	if first < 0 {
+		return Pattern{text: text}
+	}
+	return Pattern{text: text, wild: true, head: text[:first], middle: text[first : last+1], tail: text[last+1:]}
+}
+
+// All returns the patterns of texts.
+func All(texts []string) []Pattern {
+	patterns := make([]Pattern, 0, len(texts))
+	for _, text := range texts {
+		patterns = append(patterns, New(text))
+	}
+	return patterns
+}
+
+// Literal reports whether the pattern matches one text only, itself.
+func (g Pattern) Literal() bool { return !g.wild }
+
+// String is the text of the pattern.
+func (g Pattern) String() string { return g.text }
+
+// Matches reports whether the pattern stands for the whole text.
+func (g Pattern) Matches(text string) bool { return g.matches(text) }
+
+// matches does not copy the pattern, as there may be thousands.
+func (g *Pattern) matches(text string) bool {
+	if !g.wild {
+		return text == g.text
+	}
+	if len(text) < len(g.head)+len(g.tail) || !strings.HasPrefix(text, g.head) || !strings.HasSuffix(text, g.tail) {
+		return false
+	}
+	return matchWild(g.middle, text[len(g.head):len(text)-len(g.tail)])
+}
+
+// matchWild takes at most len(pattern)·len(text) steps: what follows the last
+// star that was met is tried at one place after the other, and no earlier star
+// has to be looked at again.
+func matchWild(pattern, text string) bool {
+	behindStar, retry := "", "" // where to go on when what follows the star does not match
+	starred := false
+	for pattern != "" || text != "" {
+		if pattern != "" && pattern[0] == '*' {
+			pattern = pattern[1:]
+			if pattern == "" {
+				return true
+			}
+			starred, behindStar, retry = true, pattern, text
+			continue
+		}
+		if n := matchOne(pattern, text); n > 0 {
+			pattern, text = pattern[1:], text[n:]
+			continue
+		}
+		if !starred || retry == "" {
+			return false
+		}
+		_, size := utf8.DecodeRuneInString(retry)
+		retry = retry[size:]
+		pattern, text = behindStar, retry
+	}
+	return true
+}
+
+// matchOne returns how many bytes of the text the first byte of the pattern
+// stands for, 0 where it does not match.
+func matchOne(pattern, text string) int {
+	switch {
+	case pattern == "" || text == "":
+		return 0
+	case pattern[0] == '?':
+		_, size := utf8.DecodeRuneInString(text)
+		return size
+	case pattern[0] == text[0]:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// Any reports whether one of the patterns matches the text.
+func Any(patterns []Pattern, text string) bool {
+	for i := range patterns {
+		if patterns[i].matches(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// Names reports whether one of the patterns is the text itself.
+func Names(patterns []Pattern, text string) bool {
+	return slices.ContainsFunc(patterns, func(g Pattern) bool { return g.text == text })
+}
+
+// Overlap reports whether there is a text that both patterns match. It takes at most
+// len(a)·len(b) steps.
+func Overlap(a, b Pattern) bool {
+	switch {
+	case !a.wild:
+		return b.Matches(a.text)
+	case !b.wild:
+		return a.Matches(b.text)
+	case !begin(a.head, b.head), !end(a.tail, b.tail):
+		return false
+	}
+	return overlap([]rune(a.text), []rune(b.text))
+}
+
+// begin reports whether one of two texts begins with the other, and end, whether one
+// ends with the other.
+func begin(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
+func end(a, b string) bool   { return strings.HasSuffix(a, b) || strings.HasSuffix(b, a) }
+
+// overlap walks through both patterns at once: meet[j] says whether what is left of a,
+// from i on, and of b, from j on, can be the same text.
+func overlap(a, b []rune) bool {
+	meet := make([]bool, len(b)+1)
+	for i := len(a); i >= 0; i-- {
+		diagonal := false // meet[j+1] of i+1
+		for j := len(b); j >= 0; j-- {
+			below := i < len(a) && meet[j] // of i+1
+			var now bool
+			switch {
+			case i == len(a) && j == len(b):
+				now = true
+			case i < len(a) && a[i] == '*':
+				now = below || j < len(b) && meet[j+1]
+			case j < len(b) && b[j] == '*':
+				now = meet[j+1] || below
+			case i < len(a) && j < len(b):
+				now = diagonal && (a[i] == b[j] || a[i] == '?' || b[j] == '?')
+			}
+			diagonal = below
+			meet[j] = now
+		}
+	}
+	return meet[0]
+}
