@@ -136,7 +136,8 @@ func (a *announcer) note(c *check, reason Reason, keys []string) string {
 		text = fmt.Sprintf("Pod %s lacks what its annotations request, although its annotation %s, which only the webhook should write, "+
 			"says otherwise. Remove that annotation from the pod template, and %s.", c.name, a.prefix.Key(annotations.Status, ""), again)
 	case Incomplete:
-		text = fmt.Sprintf("Pod %s requests more than it has: its annotations or their profile have changed since it was created. "+
+		text = fmt.Sprintf("Pod %s requests more than it has: its annotations, their profile or a binding have changed since it "+
+			"was created. "+
 			"To inject the rest, %s.", c.name, again)
 	case Denied:
 		because := ""

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -25,6 +26,7 @@ type tracker struct {
 	namespaces map[string]bool // those that are served
 	pods       map[types.UID]*tracked
 	waiting    map[types.UID]bool    // those to be looked at
+	cleared    map[template]bool     // those whose pods no binding is about
 	announced  map[subject]time.Time // whom there has been an Event about
 	budget     budget
 	round      int  // counts the lists
@@ -36,11 +38,30 @@ type tracked struct {
 	namespace, name string
 	owner           owner
 	suspicion       Reason
+	// bound is what the pod was made from, where the suspicion depends on its
+	// ServiceAccount alone, and nil otherwise: as one such pod is, all are.
+	bound *template
 	// reason is the finding: Unverified at first, empty where there is nothing.
 	reason Reason
 	// sum is a checksum of our annotations, which changes with them.
 	sum   uint64
 	round int
+}
+
+// template is what a controller makes pods from: the controller, and its revision where it
+// may change the template (apps/v1 ControllerRevision).
+type template struct {
+	namespace string
+	owner     types.UID
+	revision  string
+}
+
+func templateOf(m *metav1.ObjectMeta) *template {
+	ref := metav1.GetControllerOfNoCopy(m)
+	if revision := m.Labels[appsv1.ControllerRevisionHashLabelKey]; ref != nil && len(ref.UID) <= maxUID {
+		return &template{m.Namespace, ref.UID, revision}
+	}
+	return nil
 }
 
 // check is a pod to be looked at.
@@ -53,7 +74,7 @@ type check struct {
 func newTracker(limit int, m *metrics) *tracker {
 	return &tracker{
 		limit: limit, metrics: m, wake: make(chan struct{}, 1), seed: maphash.MakeSeed(),
-		namespaces: map[string]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{}, announced: map[subject]time.Time{},
+		namespaces: map[string]bool{}, cleared: map[template]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{}, announced: map[subject]time.Time{},
 		budget: budget{},
 	}
 }
@@ -106,6 +127,7 @@ func (t *tracker) begin(cfg *config.Config) {
 	}
 	t.config = cfg
 	t.seed = maphash.MakeSeed() // no sum is what it was
+	clear(t.cleared)
 }
 
 // end forgets the pods that were not in the list.
@@ -136,8 +158,12 @@ func (t *tracker) observe(m *metav1.ObjectMeta) {
 	}
 	t.metrics.pods.Inc()
 	p, known := t.pods[m.UID]
-	suspicion := suspect(&t.config.Parser, m)
-	if suspicion == "" {
+	suspicion, bound := suspect(t.config, m)
+	var from *template
+	if bound {
+		from = templateOf(m)
+	}
+	if suspicion == "" || from != nil && t.cleared[*from] {
 		if known {
 			t.remove(m.UID, p)
 		}
@@ -155,13 +181,12 @@ func (t *tracker) observe(m *metav1.ObjectMeta) {
 		t.metrics.overflow.Inc()
 		return
 	}
-	t.add(m, suspicion, sum)
+	t.add(m, &tracked{suspicion: suspicion, bound: from, sum: sum})
 }
 
-func (t *tracker) add(m *metav1.ObjectMeta, suspicion Reason, sum uint64) {
-	t.pods[m.UID] = &tracked{
-		namespace: m.Namespace, name: m.Name, owner: claimedOwner(m), suspicion: suspicion, reason: Unverified, sum: sum, round: t.round,
-	}
+func (t *tracker) add(m *metav1.ObjectMeta, p *tracked) {
+	p.namespace, p.name, p.owner, p.reason, p.round = m.Namespace, m.Name, claimedOwner(m), Unverified, t.round
+	t.pods[m.UID] = p
 	t.metrics.missed.WithLabelValues(string(Unverified)).Inc()
 	t.enqueue(m.UID)
 }
@@ -196,6 +221,7 @@ func (t *tracker) reset() {
 	clear(t.namespaces)
 	clear(t.announced)
 	clear(t.budget)
+	clear(t.cleared)
 	t.config, t.overflowed = nil, false
 	t.metrics.namespaces.Set(0)
 }
@@ -254,8 +280,27 @@ func (t *tracker) settle(c *check, reason Reason) bool {
 	if !known || p.sum != c.sum {
 		return false
 	}
+	if p.bound != nil && reason == "" {
+		t.clear(*p.bound)
+		t.remove(c.uid, p)
+		return true
+	}
 	t.count(p, reason)
 	return true
+}
+
+// clear forgets the pods of a template: those that are there, and those to come. One that
+// has too little by an annotation of its own is none of them.
+func (t *tracker) clear(of template) {
+	if len(t.cleared) >= t.limit {
+		clear(t.cleared) // they are looked at once more
+	}
+	t.cleared[of] = true
+	for uid, p := range t.pods {
+		if p.bound != nil && *p.bound == of && t.waiting[uid] {
+			t.remove(uid, p)
+		}
+	}
 }
 
 // configuration is the one that pods are judged by.

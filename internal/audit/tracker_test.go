@@ -130,3 +130,48 @@ func TestEventsAreDueOnceAnHour(t *testing.T) {
 		t.Errorf("pods to be looked at again (-want +got):\n%s", diff)
 	}
 }
+
+// Of the pods of one template that may be bound, one is looked at.
+func TestTemplatesAreCleared(t *testing.T) {
+	t.Parallel()
+	tr := newTracker(10, newMetrics(prometheus.NewPedanticRegistry()))
+	cfg := configured(t, bindings)
+	tr.begin(cfg)
+	tr.serve("shop")
+	revision := func(name, hash string) *corev1.Pod {
+		return with(newPod(name), func(p *corev1.Pod) { p.Labels["controller-revision-hash"] = hash })
+	}
+	for _, pod := range []*corev1.Pod{revision("a", "1"), revision("b", "1"), newPod("own", "audience=vault")} {
+		tr.observe(&pod.ObjectMeta)
+	}
+	look := func(reason Reason) string {
+		for {
+			c, waiting := tr.next()
+			if !waiting {
+				return "nothing"
+			}
+			if c.bound != nil {
+				tr.settle(&c, reason)
+				return c.name
+			}
+		}
+	}
+	if first := look(""); first != "a" && first != "b" {
+		t.Fatalf("%s is looked at", first)
+	}
+	later := revision("c", "1")
+	tr.observe(&later.ObjectMeta)
+	if next := look(""); next != "nothing" || len(tr.pods) != 1 {
+		t.Errorf("%s is looked at; %d pods are known", next, len(tr.pods))
+	}
+	changed := revision("d", "2")
+	tr.observe(&changed.ObjectMeta)
+	if next := look(NotInjected); next != "d" || tr.pods["uid-d"].reason != NotInjected {
+		t.Errorf("%s is looked at", next)
+	}
+	tr.begin(configured(t, bindings))
+	tr.observe(&later.ObjectMeta)
+	if next := look(""); next != "c" {
+		t.Errorf("with another configuration %s is looked at", next)
+	}
+}

@@ -41,41 +41,56 @@ const (
 // reasons are all of them, in the order of their documentation.
 var reasons = []Reason{Unverified, NotInjected, ForeignStatus, Incomplete, Denied}
 
-// suspect judges by its metadata alone whether a pod may lack what it asks for,
-// and why; it is empty for the many that do not.
-func suspect(parser *annotations.Parser, m *metav1.ObjectMeta) Reason {
-	if !parser.Prefix.AsksAny(m.Annotations) || m.DeletionTimestamp != nil {
-		return ""
-	}
-	if _, mirror := m.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return "" // a static pod cannot have ServiceAccount tokens
+// suspect judges by its metadata alone whether a pod may lack what it asks for, or is
+// given by a binding, and why; it is empty for the many that do not. Bound is true where
+// that depends on the pod's ServiceAccount, which the metadata does not say.
+func suspect(cfg *config.Config, m *metav1.ObjectMeta) (reason Reason, bound bool) {
+	parser := &cfg.Parser
+	annotated := parser.Prefix.AsksAny(m.Annotations)
+	candidates := cfg.Bindings.MayMatch(m.Namespace, podLabels(m.Labels))
+	_, mirror := m.Annotations[corev1.MirrorPodAnnotationKey] // a static pod cannot have ServiceAccount tokens
+	if !annotated && len(candidates) == 0 || mirror || m.DeletionTimestamp != nil {
+		return "", false
 	}
 	spec, _, errs := parser.Parse(annotations.Input{
 		Annotations: annotations.FromMap(m.Annotations),
 		Pod:         provider.Pod{Namespace: m.Namespace, Name: m.Name, ServiceAccountName: "default"},
 	})
+	asks := len(errs) > 0 || len(spec.Tokens) > 0
+	if spec.OptedOut || !asks && len(candidates) == 0 {
+		return "", false
+	}
 	key := parser.Prefix.Key(annotations.Status, "")
 	written, present := m.Annotations[key]
 	switch {
-	case len(errs) == 0 && len(spec.Tokens) == 0: // opted out, or nothing asked for
-		return ""
 	case !present:
-		return NotInjected
+		return NotInjected, !asks
 	case foreign(m.ManagedFields, key):
-		return ForeignStatus
+		return ForeignStatus, !asks
 	}
 	var s mutate.Status
 	switch {
 	case json.Unmarshal([]byte(written), &s) != nil:
-		return ForeignStatus
+		return ForeignStatus, !asks
 	case len(errs) > 0:
 		// It was admitted, with what the annotations asked for then. Annotations
 		// or configuration have become invalid since, which is not the pod's loss.
-		return ""
+		return "", false
 	case !covers(s, spec):
-		return Incomplete
+		return Incomplete, false
+	case slices.ContainsFunc(candidates, func(name string) bool { return !slices.Contains(s.Bindings, name) }):
+		return Incomplete, true
 	}
-	return ""
+	return "", false
+}
+
+// podLabels are those of a pod's metadata.
+type podLabels map[string]string
+
+// Get implements [binding.Labels].
+func (l podLabels) Get(name string) (string, bool) {
+	value, exists := l[name]
+	return value, exists
 }
 
 // covers reports whether a status names all that is asked for.

@@ -98,7 +98,8 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := verdict{Suspicion: suspect(&cfg.Parser, &tt.pod.ObjectMeta)}
+			got := verdict{}
+			got.Suspicion, _ = suspect(cfg, &tt.pod.ObjectMeta)
 			reason, keys := confirm(cfg, "v1", tt.pod.Namespace, parsed(t, tt.pod), got.Suspicion)
 			if got.Suspicion != "" {
 				got.Reason = reason
@@ -135,7 +136,7 @@ func TestInjectionDecides(t *testing.T) {
 			}
 		}
 		pod := newPod("web", some...)
-		suspicion := suspect(&cfg.Parser, &pod.ObjectMeta)
+		suspicion, _ := suspect(cfg, &pod.ObjectMeta)
 		reason, _ := confirm(cfg, "v1", "shop", parsed(t, pod), suspicion)
 		if suspicion == "" {
 			reason = ""
@@ -148,7 +149,7 @@ func TestInjectionDecides(t *testing.T) {
 		if changed := len(injected.Spec.Volumes) > 0; changed != (reason == NotInjected) {
 			t.Fatalf("%q: injection changes it: %t, reason %q", some, changed, reason)
 		}
-		suspicion = suspect(&cfg.Parser, &injected.ObjectMeta)
+		suspicion, _ = suspect(cfg, &injected.ObjectMeta)
 		if suspicion != "" {
 			if reason, _ = confirm(cfg, "v1", "shop", parsed(t, injected), suspicion); reason != "" {
 				t.Fatalf("%q: injected and %s", some, reason)
@@ -192,5 +193,54 @@ func TestNotes(t *testing.T) {
 	}
 	if got := camelCase(ForeignStatus); got != "ForeignStatus" {
 		t.Errorf("reason %q", got)
+	}
+}
+
+// bindings are about pods of namespace shop.
+const bindings = `bindings:
+- {name: reports, namespaces: ["sh*"], serviceAccounts: [reports], podLabels: {app: web}, annotations: {audience: vault}}
+- {name: other, namespaces: [other], serviceAccounts: ["*"], annotations: {audience: vault}}
+`
+
+func TestVerdictsOfBindings(t *testing.T) {
+	t.Parallel()
+	cfg := configured(t, bindings)
+	bound := with(newPod("web"), func(p *corev1.Pod) { p.Spec.ServiceAccountName = "reports" })
+	for name, tt := range map[string]struct {
+		pod   *corev1.Pod
+		want  verdict
+		bound bool
+	}{
+		"not injected":           {bound, verdict{NotInjected, NotInjected}, true},
+		"another ServiceAccount": {newPod("web"), verdict{NotInjected, ""}, true},
+		"another label":          {with(bound, func(p *corev1.Pod) { p.Labels["app"] = "db" }), verdict{}, false},
+		"another namespace":      {with(bound, func(p *corev1.Pod) { p.Namespace = "none" }), verdict{}, false},
+		"injected":               {inject(t, cfg, "v1", bound), verdict{}, false},
+		"opted out": {
+			with(newPod("web", "inject=false"), func(p *corev1.Pod) { p.Spec.ServiceAccountName = "reports" }), verdict{}, false,
+		},
+		"injected before there was the binding": {
+			inject(t, configured(t), "v1", with(newPod("web", "audience.x=y"),
+				func(p *corev1.Pod) { p.Spec.ServiceAccountName = "reports" })), verdict{Incomplete, Incomplete}, true,
+		},
+		"injected, of another ServiceAccount": {inject(t, cfg, "v1", newPod("web", "audience.x=y")), verdict{Incomplete, ""}, true},
+		"asks for more itself":                {newPod("web", "audience.x=y"), verdict{NotInjected, NotInjected}, false},
+		"a copied status": {
+			with(newPod("web", `status={"tokens":["default"],"bindings":["reports"]}`),
+				func(p *corev1.Pod) { p.Spec.ServiceAccountName = "reports" }), verdict{ForeignStatus, ForeignStatus}, true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got verdict
+			var bound bool
+			got.Suspicion, bound = suspect(cfg, &tt.pod.ObjectMeta)
+			if got.Suspicion != "" {
+				got.Reason, _ = confirm(cfg, "v1", tt.pod.Namespace, parsed(t, tt.pod), got.Suspicion)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" || bound != tt.bound {
+				t.Errorf("bound %t, verdict (-want +got):\n%s", bound, diff)
+			}
+		})
 	}
 }

@@ -38,6 +38,8 @@ type hook struct {
 	name   string
 	host   string // the name that the certificate has to have
 	bundle []byte
+	// conditions are its match conditions, by their names.
+	conditions map[string]string
 }
 
 // configuration is what we need of a MutatingWebhookConfiguration.
@@ -122,7 +124,13 @@ func summary(object *admissionregistrationv1.MutatingWebhookConfiguration) *conf
 	c := &configuration{uid: object.UID, resourceVersion: object.ResourceVersion}
 	for i := range object.Webhooks {
 		w := &object.Webhooks[i]
-		c.hooks = append(c.hooks, hook{name: w.Name, host: hostOf(w.ClientConfig), bundle: w.ClientConfig.CABundle})
+		conditions := make(map[string]string, len(w.MatchConditions))
+		for _, condition := range w.MatchConditions {
+			conditions[condition.Name] = condition.Expression
+		}
+		c.hooks = append(c.hooks, hook{
+			name: w.Name, host: hostOf(w.ClientConfig), bundle: w.ClientConfig.CABundle, conditions: conditions,
+		})
 	}
 	return c
 }

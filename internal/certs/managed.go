@@ -34,10 +34,12 @@ type ManagedOptions struct {
 	// Namespace and SecretName are those of the Secret with the CA.
 	Namespace, SecretName string
 	// Names are the DNS names and IP addresses in the serving certificate.
-	Names   []string
-	Policy  rotation.Policy
-	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	Names  []string
+	Policy rotation.Policy
+	// Conditions is told what the match conditions are; it may be nil.
+	Conditions Conditions
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
 }
 
 // Managed makes the serving certificate and serves it from memory. Its CA is
@@ -84,6 +86,7 @@ func newManaged(o ManagedOptions, c cluster, now func() time.Time) *Managed {
 		repairs: rate.NewLimiter(rate.Every(5*time.Second), 10),
 	}
 	m.probe = newSelfProbe(o.ConfigurationName, m.current, now, o.Log, o.Metrics)
+	m.probe.conditions = o.Conditions
 	return m
 }
 

@@ -35,8 +35,10 @@ type SelfProbe struct {
 	source func() (*tls.Certificate, error)
 	now    func() time.Time
 	log    *slog.Logger
-	up     prometheus.Gauge
-	last   prometheus.Gauge
+	// conditions is told what the match conditions of a webhook are; it may be nil.
+	conditions Conditions
+	up         prometheus.Gauge
+	last       prometheus.Gauge
 
 	mu        sync.Mutex
 	hooks     []hook
@@ -45,6 +47,10 @@ type SelfProbe struct {
 	failing   time.Time
 	unproven  repeat.Failing
 }
+
+// Conditions is called with the match conditions of each webhook of the configuration, by
+// their names, whenever the configuration is read.
+type Conditions func(webhook string, conditions map[string]string)
 
 func newSelfProbe(name string, source func() (*tls.Certificate, error), now func() time.Time, log *slog.Logger,
 	metrics prometheus.Registerer,
@@ -73,6 +79,12 @@ func (p *SelfProbe) observe(c *configuration) {
 		return
 	}
 	p.hooks, p.trouble = c.hooks, nil
+	if p.conditions == nil {
+		return
+	}
+	for _, h := range c.hooks {
+		p.conditions(h.name, h.conditions)
+	}
 }
 
 // check probes, and says so where the outcome is another one than before.
@@ -160,6 +172,7 @@ type ProbeOptions struct {
 	Config            *rest.Config
 	ConfigurationName string
 	Source            func() (*tls.Certificate, error)
+	Conditions        Conditions
 	Log               *slog.Logger
 	Metrics           prometheus.Registerer
 }
@@ -177,7 +190,9 @@ func NewProbe(o ProbeOptions) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Probe{SelfProbe: newSelfProbe(o.ConfigurationName, o.Source, clock.now, o.Log, o.Metrics), server: server}, nil
+	probe := newSelfProbe(o.ConfigurationName, o.Source, clock.now, o.Log, o.Metrics)
+	probe.conditions = o.Conditions
+	return &Probe{SelfProbe: probe, server: server}, nil
 }
 
 // Run follows the configuration until the context ends.

@@ -145,31 +145,43 @@ func (o *Options) explainPod(ctx context.Context, client coreclient.CoreV1Interf
 	if err != nil {
 		return fmt.Errorf("the API server does not admit the pod: %w", err)
 	}
-	if !prefix.AsksAny(s.pod.Annotations) {
-		if len(s.above) > 0 {
-			return fmt.Errorf("%s have no effect: annotations of pods belong into %s.metadata.annotations", strings.Join(s.above, " and "),
-				s.template)
-		}
-		return fmt.Errorf("the pod has no annotation %s: it asks for nothing", prefix.Key("…", ""))
+	key := prefix.Key(annotations.Status, "")
+	text, ok := after.Annotations[key]
+	ok = ok && text != s.pod.Annotations[key]
+	if !ok && !prefix.AsksAny(s.pod.Annotations) { // nor does a binding ask for anything
+		return s.asksForNothing(prefix)
 	}
 	parser := annotations.Parser{Prefix: prefix}
 	if spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.FromMap(s.pod.Annotations)}); spec.OptedOut {
 		fmt.Fprintf(w, "ok: the pod opts out with %s\n", prefix.Key(annotations.Inject, ""))
 		return nil
 	}
-	key := prefix.Key(annotations.Status, "")
-	var status mutate.Status
-	if text, ok := after.Annotations[key]; !ok || text == s.pod.Annotations[key] {
+	if !ok {
 		return o.notCalled(s.pod.Namespace)
-	} else if err := json.Unmarshal([]byte(text), &status); err != nil {
+	}
+	var status mutate.Status
+	if err := json.Unmarshal([]byte(text), &status); err != nil {
 		return fmt.Errorf("annotation %s is of another program: %w", key, err)
 	}
 	if len(status.Containers) == 0 {
 		return errors.New("the webhook injects nothing: see its warnings")
 	}
 	describe(w, s.pod, after)
-	fmt.Fprintf(w, "ok: tokens %s; logins %s; containers %s\n", names(status.Tokens), names(status.Logins), names(status.Containers))
+	fmt.Fprintf(w, "ok: tokens %s; logins %s; containers %s", names(status.Tokens), names(status.Logins), names(status.Containers))
+	if len(status.Bindings) > 0 {
+		fmt.Fprintf(w, "; bindings %s", names(status.Bindings))
+	}
+	fmt.Fprintln(w)
 	return nil
+}
+
+// asksForNothing says why a pod got nothing that has no annotation of ours.
+func (s *subject) asksForNothing(prefix annotations.Prefix) error {
+	if len(s.above) > 0 {
+		return fmt.Errorf("%s have no effect: annotations of pods belong into %s.metadata.annotations", strings.Join(s.above, " and "),
+			s.template)
+	}
+	return fmt.Errorf("the pod has no annotation %s, and no binding: it asks for nothing", prefix.Key("…", ""))
 }
 
 func names(all []string) string {

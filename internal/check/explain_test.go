@@ -131,7 +131,7 @@ pod/l- in namespace shop:
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
 	wantErr := `deployment/d: metadata.annotations have no effect: annotations of pods belong into spec.template.metadata.annotations
-statefulset/e: the pod has no annotation tokens.example.com/…: it asks for nothing
+statefulset/e: the pod has no annotation tokens.example.com/…, and no binding: it asks for nothing
 daemonset/f: the webhook was not called: an annotated pod of namespace "other" came back without annotation tokens.example.com/status. ` +
 		`Either the MutatingWebhookConfiguration leaves out that namespace or the pod, or no webhook could be ` +
 		`reached and its failurePolicy is Ignore
@@ -141,7 +141,7 @@ cronjob/i: spec.jobTemplate.metadata.annotations have no effect: ` +
 		`annotations of pods belong into spec.jobTemplate.spec.template.metadata.annotations
 deployment/j: it has no pod template at spec.template
 deployment/k: could not read the pod: cannot restore slice from string
-pod/l-: the pod has no annotation tokens.example.com/…: it asks for nothing`
+pod/l-: the pod has no annotation tokens.example.com/…, and no binding: it asks for nothing`
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -40,6 +40,9 @@ type Bindings struct {
 	bound     []*annotations.Bound
 }
 
+// Len is the number of bindings.
+func (b *Bindings) Len() int { return len(b.bound) }
+
 // For returns what the bindings give that match a pod.
 func (b *Bindings) For(namespace, serviceAccount string, labels binding.Labels) []*annotations.Bound {
 	indices := b.set.Match(namespace, serviceAccount, labels)

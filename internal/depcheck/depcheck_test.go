@@ -120,9 +120,10 @@ var rules = map[string]rule{
 	"internal/provider":    {outOfReach: valuesOnly},
 	"internal/repeat":      {inEveryPod: true},
 	"internal/server": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/audit", "internal/caller", "internal/certs", "internal/certs/rotation",
+		"internal/admission", "internal/annotations", "internal/audit", "internal/binding", "internal/caller", "internal/certs",
+		"internal/certs/rotation",
 		"internal/config",
-		"internal/filewatch", "internal/flagcheck", "internal/kubeclient",
+		"internal/filewatch", "internal/flagcheck", "internal/kubeclient", "internal/repeat",
 	}},
 	"internal/testutil": {}, // only for tests, too
 	"internal/truncate": {inEveryPod: true},

@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	source, err := o.newSource(log, registry)
+	source, err := o.newSource(newRegisteredBindings(store.Current, log, registry).observe, log, registry)
 	if err != nil {
 		return err
 	}

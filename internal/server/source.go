@@ -19,9 +19,9 @@ type source struct {
 	tasks []task
 }
 
-func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
+func (o *Options) newSource(conditions certs.Conditions, log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
 	if o.Certs.Certificates == certs.Made {
-		return o.newManagedSource(log, metrics)
+		return o.newManagedSource(conditions, log, metrics)
 	}
 	files := certs.NewFiles(o.Certs.Dir, log, metrics)
 	s := &source{certificateSource: files, tasks: []task{files.Run}}
@@ -33,7 +33,7 @@ func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*s
 		return nil, err
 	}
 	probe, err := certs.NewProbe(certs.ProbeOptions{
-		Config: config, ConfigurationName: o.Certs.ConfigurationName, Log: log, Metrics: metrics,
+		Config: config, ConfigurationName: o.Certs.ConfigurationName, Conditions: conditions, Log: log, Metrics: metrics,
 		Source: func() (*tls.Certificate, error) { return files.GetCertificate(&tls.ClientHelloInfo{}) },
 	})
 	if err != nil {
@@ -44,7 +44,7 @@ func (o *Options) newSource(log *slog.Logger, metrics prometheus.Registerer) (*s
 	return s, nil
 }
 
-func (o *Options) newManagedSource(log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
+func (o *Options) newManagedSource(conditions certs.Conditions, log *slog.Logger, metrics prometheus.Registerer) (*source, error) {
 	config, err := kubeclient.Load(o.Certs.Kubeconfig)
 	if err != nil {
 		return nil, err
@@ -52,9 +52,9 @@ func (o *Options) newManagedSource(log *slog.Logger, metrics prometheus.Register
 	m := &o.Certs
 	managed, err := certs.NewManaged(certs.ManagedOptions{
 		Config: config, ConfigurationName: m.ConfigurationName, Namespace: m.Namespace, SecretName: m.CASecretName,
-		Names:  append(certs.ServiceNames(m.ServiceName, m.Namespace), m.ExtraNames...),
-		Policy: rotation.Policy{CADuration: m.CADuration, CertificateDuration: m.CertificateDuration},
-		Log:    log, Metrics: metrics,
+		Names:      append(certs.ServiceNames(m.ServiceName, m.Namespace), m.ExtraNames...),
+		Policy:     rotation.Policy{CADuration: m.CADuration, CertificateDuration: m.CertificateDuration},
+		Conditions: conditions, Log: log, Metrics: metrics,
 	})
 	if err != nil {
 		return nil, err

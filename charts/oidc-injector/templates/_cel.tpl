@@ -120,3 +120,62 @@ mistake, as a YAML list.
 - kubernetes.default.svc
 - kubernetes.default.svc.*
 {{- end -}}
+
+{{/*
+Which pods come to the webhook: those with annotations of ours, and those with bindings.
+The text is that of internal/binding, to the letter: the webhook compares.
+*/}}
+{{- define "oidc-injector.matchCondition" -}}
+{{- $terms := list (printf `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("%s/"))` .Values.annotationPrefix) -}}
+{{- $names := list -}}
+{{- $patterns := list -}}
+{{- $labelled := list -}}
+{{- range $binding := .Values.config.bindings -}}
+{{- $accounts := include "oidc-injector.boundAccounts" . | fromYaml -}}
+{{- if .podLabels -}}
+{{- $labels := "" -}}
+{{- range $name := keys .podLabels | sortAlpha -}}
+{{- $labels = printf "%s && object.metadata.?labels[?%s] == optional.of(%s)" $labels (toRawJson $name) (toRawJson (index $binding.podLabels $name)) -}}
+{{- end -}}
+{{- $labelled = append $labelled (printf "(%s)%s" (include "oidc-injector.accountTerms" $accounts | fromYamlArray | join " || ") $labels) -}}
+{{- else -}}
+{{- $names = concat $names $accounts.names -}}
+{{- $patterns = concat $patterns $accounts.patterns -}}
+{{- end -}}
+{{- end -}}
+{{- $terms = concat $terms (include "oidc-injector.accountTerms" (dict "names" $names "patterns" $patterns) | fromYamlArray) ($labelled | uniq | sortAlpha) -}}
+{{- join " || " $terms -}}
+{{- end -}}
+
+{{/* The ServiceAccounts of a binding: as `names`, NAMESPACE/NAME, or as `patterns`, regular expressions of those. */}}
+{{- define "oidc-injector.boundAccounts" -}}
+{{- $names := list -}}
+{{- $patterns := list -}}
+{{- if or (regexMatch "[*?]" (join "" (concat .namespaces .serviceAccounts))) (gt (mul (len .namespaces) (len .serviceAccounts)) 1000) -}}
+{{- $patterns = list (printf "%s/%s" (include "oidc-injector.alternatives" .namespaces) (include "oidc-injector.alternatives" .serviceAccounts)) -}}
+{{- else -}}
+{{- range $namespace := .namespaces -}}
+{{- range $.serviceAccounts }}{{ $names = append $names (printf "%s/%s" $namespace .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- dict "names" $names "patterns" $patterns | toJson -}}
+{{- end -}}
+
+{{- define "oidc-injector.alternatives" -}}
+{{- $all := list -}}
+{{- range . | uniq | sortAlpha }}{{ $all = append $all (regexQuoteMeta . | replace "\\*" "[^/]*" | replace "\\?" "[^/]") }}{{ end -}}
+({{ join "|" $all }})
+{{- end -}}
+
+{{/* Terms in CEL that hold for pods of these ServiceAccounts, as a YAML list. */}}
+{{- define "oidc-injector.accountTerms" -}}
+{{- $account := `(request.namespace + "/" + object.spec.?serviceAccountName.orValue("default"))` -}}
+{{- $terms := list -}}
+{{- with .names -}}
+{{- $terms = append $terms (printf "%s in %s" $account (. | uniq | sortAlpha | toRawJson)) -}}
+{{- end -}}
+{{- with .patterns -}}
+{{- $terms = append $terms (printf "%s.matches(%s)" $account (printf "^(%s)$" (. | uniq | sortAlpha | join "|") | toRawJson)) -}}
+{{- end -}}
+{{- $terms | toJson -}}
+{{- end -}}

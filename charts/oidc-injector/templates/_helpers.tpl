@@ -237,6 +237,7 @@ matchExpressions:
 {{- with .Values.config.providers }}{{ $_ := set $config "providers" . }}{{ end -}}
 {{- with .Values.config.setTokenUser }}{{ $_ := set $config "setTokenUser" . }}{{ end -}}
 {{- with .Values.config.profiles }}{{ $_ := set $config "profiles" . }}{{ end -}}
+{{- with .Values.config.bindings }}{{ $_ := set $config "bindings" . }}{{ end -}}
 {{- if .Values.login.enabled -}}
 {{- $login := dict "image" (include "oidc-injector.image" (list $ .Values.login.image)) "imagePullPolicy" .Values.login.image.pullPolicy -}}
 {{- with .Values.login.resources }}{{ $_ := set $login "resources" . }}{{ end -}}

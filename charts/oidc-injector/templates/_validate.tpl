@@ -22,22 +22,28 @@ once.
 {{- end -}}
 {{- $known := .Files.Get "files/keys.yaml" | fromYaml -}}
 {{- $providers := concat $known.providers (keys (.Values.config.providers | default dict)) -}}
-{{- range $name, $keys := .Values.config.profiles -}}
+{{- $presets := dict -}}
+{{- range $name, $keys := .Values.config.profiles }}{{ $_ := set $presets (printf "profiles.%s" $name) $keys }}{{ end -}}
+{{- range .Values.config.bindings }}{{ $_ := set $presets (printf "bindings.%s" .name) .annotations }}{{ end -}}
+{{- range $of, $keys := $presets -}}
 {{- range $full := keys $keys | sortAlpha -}}
 {{- $key := regexReplaceAll "\\..*$" $full "" -}}
-{{- $ok := or (has $key $known.profiles) (eq $key "provider") -}}
+{{- $ok := or (has $key $known.profiles) (eq $key "provider") (and (eq $key "profile") (hasPrefix "bindings." $of)) -}}
 {{- range $providers }}{{ $ok = or $ok (hasPrefix (printf "%s-" .) $key) }}{{ end -}}
 {{- if not $ok -}}
-{{- $errors = append $errors (printf "config.profiles.%s.%s: is neither a key of profiles nor a parameter of a provider" $name $full) -}}
+{{- $errors = append $errors (printf "config.%s.%s: is neither a key of profiles nor a parameter of a provider" $of $full) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- $length := len (include "oidc-injector.matchCondition" .) -}}
+{{- if and (gt $length 90000) (not .Values.webhook.allPods) -}}
+{{- $errors = append $errors (printf "config.bindings: they make a match condition of %d characters, of more than 90000, and API servers take 100000: use patterns, or set webhook.allPods" $length) -}}
 {{- end -}}
 {{- $longest := .Values.config.maxExpiration | default "24h" -}}
 {{- if lt (include "oidc-injector.seconds" $longest | float64) 600.0 -}}
 {{- $errors = append $errors (printf "config.maxExpiration: %s is too short: it has to be at least 10m" $longest) -}}
 {{- end -}}
-{{- $sets := dict "defaults" (.Values.config.defaults | default dict) -}}
-{{- range $name, $keys := .Values.config.profiles }}{{ $_ := set $sets (printf "profiles.%s" $name) $keys }}{{ end -}}
+{{- $sets := merge (dict "defaults" (.Values.config.defaults | default dict)) $presets -}}
 {{- range $of, $keys := $sets -}}
 {{- range $key, $value := $keys -}}
 {{- if regexMatch "^expiration(\\.|$)" $key -}}
