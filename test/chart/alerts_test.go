@@ -148,6 +148,15 @@ var alertsTable = map[string]struct {
 		}},
 		silent: map[string][]string{"two": {`oidc_injector_config_last_reload_successful{` + ours + `} 1x60`}},
 	},
+	"OIDCInjectorBindingsNotRegistered": {
+		fires: map[string][]string{"one of two webhooks": {
+			`oidc_injector_bindings_registered{` + ours + `,webhook="pods.oidc-injector.io"} 0x60`,
+			`oidc_injector_bindings_registered{` + ours + `,webhook="debugcontainers.oidc-injector.io"} 1x60`,
+		}},
+		silent: map[string][]string{
+			"both": {`oidc_injector_bindings_registered{` + ours + `,webhook="pods.oidc-injector.io"} 1x60`},
+		},
+	},
 	"OIDCInjectorLoginsFailing": {
 		fires: map[string][]string{"one of two": {
 			`oidc_login_last_error{` + logins + `,namespace="a",pod="a-1",class="denied"} 1x60`,
@@ -206,7 +215,7 @@ func life(certificate string, whole, left time.Duration) []string {
 // TestAlerts has Prometheus' own engine evaluate the alerts.
 func TestAlerts(t *testing.T) {
 	all := render(t, "audit: {enabled: true}\nlogin: {metrics: {port: 9102, podMonitor: {enabled: true}}}\nmetrics: {prometheusRule: "+
-		"{enabled: true}}")
+		"{enabled: true}}\nconfig: {bindings: [{name: a, namespaces: [a], serviceAccounts: [a], annotations: {audience: a}}]}")
 	groups, _, err := unstructured.NestedSlice(all["PrometheusRule/oidc-injector"].Object, "spec", "groups")
 	if err != nil {
 		t.Fatal(err)

@@ -500,7 +500,23 @@ var valuesTable = map[string]struct {
 		"webhook.objectSelector.matchLabels.a=b",
 		expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--pod-labels=a=b"},
 	},
-	"test.audience": {"test.audience=mine", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine"}},
+	"config.bindings": {
+		"config.bindings[0].name=b,config.bindings[0].namespaces={shop},config.bindings[0].serviceAccounts={app}," +
+			"config.bindings[0].annotations.profile=p,config.profiles.p.audience=x,login.enabled=false,metrics.prometheusRule.enabled=true",
+		expectations{
+			configMap: strings.Replace(configHead, "\n", "\nbindings:\n- annotations:\n    profile: p\n  name: b\n  namespaces:\n"+
+				"  - shop\n  serviceAccounts:\n  - app\n", 1) + "profiles:\n  p:\n    audience: x\n",
+			hooks + "[1].matchConditions[0].expression}": `has(object.metadata.annotations) && ` +
+				`object.metadata.annotations.exists(key, key.startsWith("oidc-injector.io/")) || ` +
+				`(request.namespace + "/" + object.spec.?serviceAccountName.orValue("default")) in ["shop/app"]`,
+			rules + "[*].alert}": allAlerts + " OIDCInjectorBindingsNotRegistered",
+		},
+	},
+	"webhook.allPods": {"webhook.allPods=true,webhook.matchConditions[0].name=n,webhook.matchConditions[0].expression=1==1", expectations{
+		hooks + "[*].matchConditions[*].name}": "n n annotated not-controlled changed",
+	}},
+	"webhook.allPods alone": {"webhook.allPods=true,config.policy.workloads=Off", expectations{hooks + "[*].matchConditions}": ""}},
+	"test.audience":         {"test.audience=mine", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine"}},
 	"test.audience by the policy": {"config.policy.audiences.allowed={*.example.com,vault,sts}", expectations{
 		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=vault",
 	}},

@@ -61,6 +61,9 @@ config:
   profiles:
     vault: {audience: vault, login: vault, login-address: "https://vault.example.com:8200"}
     clouds: {audience.aws: sts.amazonaws.com, env.aws: AWS_WEB_IDENTITY_TOKEN_FILE}
+  bindings:
+  - {name: reports, namespaces: [shop, "shop-*"], serviceAccounts: [reports], podLabels: {app: grafana}, annotations: {profile: vault}}
+  - {name: jobs, namespaces: [jobs], serviceAccounts: [default], annotations: {audience: vault, env: VAULT_TOKEN_FILE}}
   policy:
     audiences: {allowed: [vault, "https://*.example.com"], denied: ['odd "one" \ & <two>']}
     loginAddresses: {allowed: ["https://vault.example.com:8200"]}

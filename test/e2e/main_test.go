@@ -47,6 +47,16 @@ profiles:
     mount-path.aws: /var/run/secrets/aws
     audience.azure: api://AzureADTokenExchange
     mount-path.azure: /var/run/secrets/azure
+bindings:
+- name: reports
+  namespaces: ["bound*"]
+  serviceAccounts: [reports]
+  podLabels: {app: grafana}
+  annotations: {profile: vault, aws-role-arn: "arn:aws:iam::123456789012:role/reports"}
+- name: forbidden
+  namespaces: ["bound*"]
+  serviceAccounts: [forbidden]
+  annotations: {audience: forbidden-x}
 policy:
   audiences:
     denied: ["forbidden-*"]

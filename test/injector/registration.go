@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/binding"
+	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
 const (
@@ -21,9 +23,6 @@ const (
 	WebhookName = webhookNames + annotations.DefaultPrefix
 	// webhookNames are names with the prefix behind.
 	webhookNames = "pods."
-	// annotated keeps pods that say nothing to us from being sent to us. A debug
-	// container comes with its whole pod, and so with the pod's annotations.
-	annotated = `has(object.metadata.annotations) && object.metadata.annotations.exists(key, key.startsWith("PREFIX/"))`
 )
 
 // configurationName sorts, with the usual prefix, before that of most others, in the
@@ -37,14 +36,32 @@ func (in *Injector) register(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("could not read the webhook's certificate: %w", err)
 	}
+	condition, err := in.options.condition()
+	if err != nil {
+		return err
+	}
 	webhooks := in.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
-	if _, err := webhooks.Create(ctx, in.options.configuration(in.URL(), ca), metav1.CreateOptions{}); err != nil {
+	if _, err := webhooks.Create(ctx, in.options.configuration(in.URL(), ca, condition), metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("could not register the webhook: %w", err)
 	}
 	return in.waitRegistered(ctx)
 }
 
-func (o *Options) configuration(url string, ca []byte) *admissionregistrationv1.MutatingWebhookConfiguration {
+// condition keeps pods that nothing is said of from being sent to us. A debug container
+// comes with its whole pod.
+func (o *Options) condition() (string, error) {
+	environment := config.Environment{Prefix: annotations.Prefix(o.Prefix)}
+	if o.Config == "" {
+		return config.Default(environment).Bindings.MatchCondition(environment.Prefix), nil
+	}
+	c, err := config.Parse([]byte(o.Config), environment)
+	if err != nil {
+		return "", err
+	}
+	return c.Bindings.MatchCondition(environment.Prefix), nil
+}
+
+func (o *Options) configuration(url string, ca []byte, condition string) *admissionregistrationv1.MutatingWebhookConfiguration {
 	rule := func(operation admissionregistrationv1.OperationType, resource string) admissionregistrationv1.RuleWithOperations {
 		scope := admissionregistrationv1.NamespacedScope
 		return admissionregistrationv1.RuleWithOperations{
@@ -64,9 +81,7 @@ func (o *Options) configuration(url string, ca []byte) *admissionregistrationv1.
 				rule(admissionregistrationv1.Update, "pods/ephemeralcontainers"),
 			},
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{EnabledLabel: "true"}},
-			MatchConditions: []admissionregistrationv1.MatchCondition{
-				{Name: "annotated", Expression: strings.Replace(annotated, "PREFIX", o.Prefix, 1)},
-			},
+			MatchConditions:         []admissionregistrationv1.MatchCondition{{Name: binding.ConditionName, Expression: condition}},
 			ReinvocationPolicy:      new(admissionregistrationv1.IfNeededReinvocationPolicy),
 			FailurePolicy:           new(admissionregistrationv1.Fail),
 			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),

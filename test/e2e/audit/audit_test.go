@@ -343,3 +343,31 @@ func TestEachRightIsNeeded(t *testing.T) {
 		})
 	}
 }
+
+// Pods that a binding is about are missed, too, and those of other ServiceAccounts are not.
+func TestPodsOfBindingsAreMissed(t *testing.T) {
+	in := install(t, "bindings", clusterRules(), namespaceRules())
+	shop := in.served(t, "shop", true)
+	config := t.TempDir() + "/config.yaml"
+	writeFile(t, config, "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"+
+		"bindings: [{name: web, namespaces: ['"+shop+"'], serviceAccounts: [default], podLabels: {app: web}, annotations: {audience: vault}}]\n")
+	r := in.start(t, "--config="+config)
+	r.awaitLeader(t, 1)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "other"}}
+	if _, err := kube.Client().CoreV1().ServiceAccounts(shop).Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	set := replicaSet(t, shop, "web", 3)
+	kind := appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
+	for i := range 3 {
+		pod := owned(podtest.New(fmt.Sprintf("web-%d", i)), kind, set)
+		podtest.Create(t, kube, shop, pod)
+		other := podtest.New(fmt.Sprintf("other-%d", i))
+		other.Labels, other.Spec.ServiceAccountName = map[string]string{"app": "web"}, "other"
+		podtest.Create(t, kube, shop, other)
+	}
+	r.awaitMissed(t, counts{"not_injected": 3})
+	if n := r.mustMetric(t, "oidc_injector_audit_checks_total", "result", "not_missed"); n != 3 {
+		t.Errorf("%v pods of another ServiceAccount were read", n)
+	}
+}
