@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -69,6 +70,14 @@ func TestMatchConditionOfBindings(t *testing.T) {
 			}
 			conditionOf(t, text)
 		})
+	}
+	example, err := os.ReadFile("../../examples/bindings.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if condition, cfg := conditionOf(t, "annotationPrefix: tokens.example.com\n"+string(example)); cfg.Bindings.Len() != 2 ||
+		!strings.Contains(condition, `in ["monitoring/grafana"]`) {
+		t.Errorf("%d bindings of the example, condition %s", cfg.Bindings.Len(), condition)
 	}
 }
 
