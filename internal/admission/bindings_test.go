@@ -125,9 +125,11 @@ func TestDebugContainerOfBinding(t *testing.T) {
 func TestWorkloadOfBinding(t *testing.T) {
 	t.Parallel()
 	cfg := bound(t, strings.Replace(reports, "audience: vault", "audience: vault, mount-path: /data", 1))
-	template := strings.Replace(grafana, `{"name":"app"}`, `{"name":"app","volumeMounts":[{"name":"v","mountPath":"/data/x","subPath":"x"}]}`, 1)
+	template := strings.Replace(grafana, `{"name":"app"}`, `{"name":"app","volumeMounts":[{"name":"v","mountPath":"/data/x",`+
+		`"subPath":"x"}]}`, 1)
 	response := newHook(configured(cfg)).admit(t, ask{
-		group: "apps", resource: "deployments", kind: "Deployment", object: `{"metadata":{"name":"app"},"spec":{"template":` + template + `}}`,
+		group: "apps", resource: "deployments", kind: "Deployment",
+		object: `{"metadata":{"name":"app"},"spec":{"template":` + template + `}}`,
 	}.review())
 	if len(response.Warnings) != 1 || !strings.Contains(response.Warnings[0], "which binding reports makes a read-only directory") {
 		t.Errorf("warnings %q", response.Warnings)

@@ -152,7 +152,8 @@ func TestBindingsThatAreWrong(t *testing.T) {
 		},
 		"a bad suffix": {
 			annotations.Preset{"audience.X": "vault"},
-			[]string{`keys[audience.X]: Invalid value: "X": the suffix names a token: lower-case letters, digits and '-', at most 40 characters`},
+			[]string{`keys[audience.X]: Invalid value: "X": the suffix names a token: lower-case letters, digits and '-', at most 40 ` +
+				`characters`},
 		},
 		"an unknown profile": {
 			annotations.Preset{"profile": "nosuch"},
@@ -161,7 +162,8 @@ func TestBindingsThatAreWrong(t *testing.T) {
 		},
 		"a profile of several tokens with a suffix": {
 			annotations.Preset{"profile.x": "clouds"},
-			[]string{`keys[profile.x]: Invalid value: "clouds": this profile describes several tokens, so it goes without a suffix: profile`},
+			[]string{`keys[profile.x]: Invalid value: "clouds": this profile describes several tokens, so it goes without a ` +
+				`suffix: profile`},
 		},
 		"a bad value": {
 			annotations.Preset{"audience": "vault", "mount-path": "tokens"},
@@ -196,21 +198,25 @@ func TestBindingsThatContradict(t *testing.T) {
 		"the same":         {annotations.Preset{"audience": "vault"}, annotations.Preset{"audience": "vault", "expiration": "2h"}, nil},
 		"different tokens": {annotations.Preset{"audience": "vault"}, annotations.Preset{"audience.x": "x"}, nil},
 		"two values": {
-			annotations.Preset{"audience": "vault"}, annotations.Preset{"audience": "bao"},
+			annotations.Preset{"audience": "vault"},
+			annotations.Preset{"audience": "bao"},
 			[]string{`bindings[b].annotations[audience]: Invalid value: "bao": binding a says "vault": audience of token "default"`},
 		},
 		"two values, one of a profile": {
-			annotations.Preset{"profile": "vault"}, annotations.Preset{"audience": "vault", "expiration": "3h"},
+			annotations.Preset{"profile": "vault"},
+			annotations.Preset{"audience": "vault", "expiration": "3h"},
 			[]string{`bindings[b].annotations[expiration]: Invalid value: "3h": binding a says "2h": expiration of token "default"`},
 		},
 		"rivals": {
-			annotations.Preset{"audience": "vault", "containers": "app"}, annotations.Preset{"audience": "vault", "skip-containers": "x"},
+			annotations.Preset{"audience": "vault", "containers": "app"},
+			annotations.Preset{"audience": "vault", "skip-containers": "x"},
 			[]string{`bindings[b].annotations[skip-containers]: Invalid value: "x": binding a says "app": containers of token "default"`},
 		},
 		"one directory": {
 			annotations.Preset{"audience": "vault", "mount-path": "/tokens"},
 			annotations.Preset{"audience.x": "x", "mount-path.x": "/tokens"},
-			[]string{`bindings[b].annotations[mount-path.x]: Invalid value: "/tokens": token "default" has the same directory, mount-path /tokens: ` +
+			[]string{`bindings[b].annotations[mount-path.x]: Invalid value: "/tokens": token "default" has the same directory, ` +
+				`mount-path /tokens: ` +
 				"a token has a volume, and so a directory, of its own"},
 		},
 		"two providers of a token": {

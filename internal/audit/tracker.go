@@ -74,8 +74,9 @@ type check struct {
 func newTracker(limit int, m *metrics) *tracker {
 	return &tracker{
 		limit: limit, metrics: m, wake: make(chan struct{}, 1), seed: maphash.MakeSeed(),
-		namespaces: map[string]bool{}, cleared: map[template]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{}, announced: map[subject]time.Time{},
-		budget: budget{},
+		namespaces: map[string]bool{}, cleared: map[template]bool{}, pods: map[types.UID]*tracked{}, waiting: map[types.UID]bool{},
+		announced: map[subject]time.Time{},
+		budget:    budget{},
 	}
 }
 

@@ -202,10 +202,10 @@ func TestMatchCondition(t *testing.T) {
 
 // BenchmarkMatch has as many selectors of each kind as a large cluster may have.
 func BenchmarkMatch(b *testing.B) {
-	of := func(kind string, make func(i int) Selector) {
+	of := func(kind string, selector func(i int) Selector) {
 		selectors := []Selector{}
 		for i := range 1000 {
-			selectors = append(selectors, make(i))
+			selectors = append(selectors, selector(i))
 		}
 		set := NewSet(selectors)
 		b.Run(kind, func(b *testing.B) {

@@ -59,8 +59,12 @@ func (b *Bindings) For(namespace, serviceAccount string, labels binding.Labels) 
 // MayMatch returns the names of the bindings that match a pod if it has one of their
 // ServiceAccounts, which its metadata does not say.
 func (b *Bindings) MayMatch(namespace string, labels binding.Labels) []string {
-	var names []string
-	for _, i := range b.set.MayMatch(namespace, labels) {
+	indices := b.set.MayMatch(namespace, labels)
+	if len(indices) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(indices))
+	for _, i := range indices {
 		names = append(names, b.bound[i].Name)
 	}
 	return names
@@ -99,7 +103,8 @@ func (c *InjectorConfig) compileBindings(parser *annotations.Parser) (Bindings, 
 		return all, errs
 	}
 	all.set = binding.NewSet(all.selectors)
-	return all, all.contradictions(parser, path)
+	errs = all.contradictions(parser, path)
+	return all, errs
 }
 
 // contradictions reports the bindings that can match the same pod and do not fit together.
@@ -107,7 +112,8 @@ func (b *Bindings) contradictions(parser *annotations.Parser, path *field.Path) 
 	var errs field.ErrorList
 	overlaps, contradicting := 0, 0
 	b.set.Overlaps(func(i, j int) bool {
-		if overlaps++; overlaps > maxOverlaps {
+		overlaps++
+		if overlaps > maxOverlaps {
 			errs = append(errs, field.Forbidden(path, fmt.Sprintf(
 				"more than %d pairs of bindings can match the same pod: name namespaces and ServiceAccounts more precisely", maxOverlaps)))
 			return false

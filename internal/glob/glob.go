@@ -47,10 +47,10 @@ func (g Pattern) Literal() bool { return !g.wild }
 func (g Pattern) String() string { return g.text }
 
 // Matches reports whether the pattern stands for the whole text.
-func (g Pattern) Matches(text string) bool { return g.matches(text) }
+func (g Pattern) Matches(text string) bool { return matches(&g, text) }
 
 // matches does not copy the pattern, as there may be thousands.
-func (g *Pattern) matches(text string) bool {
+func matches(g *Pattern, text string) bool {
 	if !g.wild {
 		return text == g.text
 	}
@@ -108,7 +108,7 @@ func matchOne(pattern, text string) int {
 // Any reports whether one of the patterns matches the text.
 func Any(patterns []Pattern, text string) bool {
 	for i := range patterns {
-		if patterns[i].matches(text) {
+		if matches(&patterns[i], text) {
 			return true
 		}
 	}
@@ -139,27 +139,25 @@ func Overlap(a, b Pattern) bool {
 func begin(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
 func end(a, b string) bool   { return strings.HasSuffix(a, b) || strings.HasSuffix(b, a) }
 
-// overlap walks through both patterns at once: meet[j] says whether what is left of a,
-// from i on, and of b, from j on, can be the same text.
+// overlap walks through both patterns at once, from their ends: meet[j] says whether what
+// is left of a, from i on, and of b, from j on, can be the same text.
 func overlap(a, b []rune) bool {
 	meet := make([]bool, len(b)+1)
-	for i := len(a); i >= 0; i-- {
-		diagonal := false // meet[j+1] of i+1
-		for j := len(b); j >= 0; j-- {
-			below := i < len(a) && meet[j] // of i+1
-			var now bool
-			switch {
-			case i == len(a) && j == len(b):
-				now = true
-			case i < len(a) && a[i] == '*':
-				now = below || j < len(b) && meet[j+1]
-			case j < len(b) && b[j] == '*':
-				now = meet[j+1] || below
-			case i < len(a) && j < len(b):
-				now = diagonal && (a[i] == b[j] || a[i] == '?' || b[j] == '?')
+	meet[len(b)] = true
+	for j := len(b) - 1; j >= 0 && b[j] == '*'; j-- { // of an empty a
+		meet[j] = true
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		diagonal := meet[len(b)] // meet[j+1] of i+1
+		meet[len(b)] = diagonal && a[i] == '*'
+		for j := len(b) - 1; j >= 0; j-- {
+			below := meet[j] // of i+1
+			if a[i] == '*' || b[j] == '*' {
+				meet[j] = below || meet[j+1]
+			} else {
+				meet[j] = diagonal && (a[i] == b[j] || a[i] == '?' || b[j] == '?')
 			}
 			diagonal = below
-			meet[j] = now
 		}
 	}
 	return meet[0]

@@ -90,7 +90,8 @@ func TestHeldPaths(t *testing.T) {
 // TestMountPoints has what lies in our directory, and what it lies in.
 func TestMountPoints(t *testing.T) {
 	t.Parallel()
-	const inner = `container "app" mounts volume "v" inside /var/run/secrets/tokens, which annotation oidc-injector.io/audience makes a read-only ` +
+	const inner = `container "app" mounts volume "v" inside /var/run/secrets/tokens, which annotation oidc-injector.io/audience makes a ` +
+		`read-only ` +
 		`directory: the container could not start`
 	pod := func(volume, mount string) string {
 		return "volumes: [{name: v, " + volume + "}]\ncontainers: [{name: app, " + mount + "}]"

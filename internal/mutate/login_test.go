@@ -311,7 +311,8 @@ func TestLoginConflicts(t *testing.T) {
 		"a mount inside": {
 			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: data, mountPath: /var/run/secrets/login/x}]}]",
 			errs: []string{"spec.containers[0]" + mountPath +
-				`/x": container "app" mounts volume "data" inside /var/run/secrets/login, which annotation oidc-injector.io/login makes a read-only ` +
+				`/x": container "app" mounts volume "data" inside /var/run/secrets/login, which annotation oidc-injector.io/login makes ` +
+				`a read-only ` +
 				`directory: the container could not start`},
 		},
 		"a variable that an annotation names": {

@@ -187,7 +187,8 @@ func TestConflicts(t *testing.T) {
 		mountAt  = "spec.containers[0].volumeMounts[0].mountPath: Invalid value: "
 		variable = `container "app" sets this variable itself, and annotation oidc-injector.io/env wants it to be ` +
 			`/var/run/secrets/tokens/oidc-token: remove one of them`
-		hidden = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which annotation oidc-injector.io/audience makes a read-only ` +
+		hidden = `container "app" mounts volume "data" inside /var/run/secrets/tokens, which annotation oidc-injector.io/audience makes ` +
+			`a read-only ` +
 			`directory: the container could not start`
 	)
 	source := func(source string) string {

@@ -60,6 +60,7 @@ type addressPattern struct {
 
 func (p addressPattern) String() string { return p.text }
 
+// Matches reports whether the pattern stands for an address.
 func (p addressPattern) Matches(a address) bool {
 	return (a.ipv4 || !p.ipv4) &&
 		matchesPart(p.scheme, a.scheme) && matchesPart(p.host, a.host) && matchesPart(p.port, a.port) && matchesPart(p.path, a.path)

@@ -72,6 +72,7 @@ func newTree(dir string) [2]glob.Pattern {
 
 func (p pathPattern) String() string { return p.text }
 
+// Matches reports whether the pattern stands for a directory, or for one above it.
 func (p pathPattern) Matches(d directory) bool {
 	tree := p.posix
 	if d.windows {

@@ -122,7 +122,8 @@ func TestBoundPodsComeToTheWebhook(t *testing.T) {
 							bound := cfg.Bindings.For(namespace, podAccount(account), annotations.FromMap(labels))
 							want := len(bound) > 0 || strings.HasPrefix(annotation, "tokens.")
 							if got := called(t, namespace, pod); got != want {
-								t.Errorf("namespace %s, ServiceAccount %q, labels %v, annotation %q: called %t, want %t", namespace, account,
+								t.Errorf("namespace %s, ServiceAccount %q, labels %v, annotation %q: called %t, want %t", namespace,
+									account,
 									labels, annotation, got, want)
 							}
 						}

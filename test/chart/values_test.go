@@ -516,7 +516,8 @@ var valuesTable = map[string]struct {
 		hooks + "[*].matchConditions[*].name}": "n n annotated not-controlled changed",
 	}},
 	"webhook.allPods alone": {"webhook.allPods=true,config.policy.workloads=Off", expectations{hooks + "[*].matchConditions}": ""}},
-	"test.audience":         {"test.audience=mine", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine"}},
+	"test.audience": {"test.audience=mine", expectations{"Pod/oidc-injector-test " +
+		"{.spec.containers[0].args[3]}": "--audience=mine"}},
 	"test.audience by the policy": {"config.policy.audiences.allowed={*.example.com,vault,sts}", expectations{
 		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=vault",
 	}},

@@ -56,7 +56,8 @@ func TestBindings(t *testing.T) {
 		t.Errorf("denial %s", said)
 	}
 
-	check := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns, "--filename=-")
+	check := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns,
+		"--filename=-")
 	check.Stdin = strings.NewReader("{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: grafana}}, " +
 		"spec: {serviceAccountName: reports, containers: [{name: app, image: app}]}}")
 	out, err := check.CombinedOutput()

@@ -47,6 +47,26 @@ func (in *Injector) register(ctx context.Context) error {
 	return in.waitRegistered(ctx)
 }
 
+// Upgrade does what an upgrade of the chart does: it changes the configuration, and the
+// registration with it. Both are in force a moment later.
+func (in *Injector) Upgrade(ctx context.Context, content string) error {
+	in.options.Config = content
+	condition, err := in.options.condition()
+	if err != nil {
+		return err
+	}
+	webhooks := in.cluster.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
+	configuration, err := webhooks.Get(ctx, in.options.configurationName(), metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("could not read the webhook's registration: %w", err)
+	}
+	configuration.Webhooks[0].MatchConditions[0].Expression = condition
+	if _, err := webhooks.Update(ctx, configuration, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("could not change the webhook's registration: %w", err)
+	}
+	return in.SetConfig(content)
+}
+
 // condition keeps pods that nothing is said of from being sent to us. A debug container
 // comes with its whole pod.
 func (o *Options) condition() (string, error) {
@@ -80,7 +100,7 @@ func (o *Options) configuration(url string, ca []byte, condition string) *admiss
 				rule(admissionregistrationv1.Create, "pods"),
 				rule(admissionregistrationv1.Update, "pods/ephemeralcontainers"),
 			},
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{EnabledLabel: "true"}},
+			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{EnabledLabel: "true"}},
 			MatchConditions:         []admissionregistrationv1.MatchCondition{{Name: binding.ConditionName, Expression: condition}},
 			ReinvocationPolicy:      new(admissionregistrationv1.IfNeededReinvocationPolicy),
 			FailurePolicy:           new(admissionregistrationv1.Fail),

@@ -38,6 +38,8 @@ type Options struct {
 	Audience string
 	// Policy is what all that have such a token may do, an IAM policy in JSON.
 	Policy string
+	// ExtraIPs are addresses, beside that of the loopback, by which clients reach the server.
+	ExtraIPs []net.IP
 }
 
 // Server is a running MinIO.
@@ -48,6 +50,8 @@ type Server struct {
 	RoleARN string
 
 	user, secret string // of the administrator
+	port         int
+	ca           []byte
 	transport    *http.Transport
 }
 
@@ -67,7 +71,7 @@ func StartForTest(t testing.TB, options Options) *Server {
 	} else {
 		port.Release() // elsewhere the reservation keeps MinIO from the port, too
 	}
-	s := &Server{Host: fmt.Sprintf("127.0.0.1:%d", port.Number), user: rand.Text(), secret: rand.Text()}
+	s := &Server{Host: fmt.Sprintf("127.0.0.1:%d", port.Number), user: rand.Text(), secret: rand.Text(), port: port.Number}
 	if err := s.start(t, program, options); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +85,7 @@ func (s *Server) start(t testing.TB, program string, options Options) error {
 	t.Helper()
 	dir := t.TempDir()
 	certificates := filepath.Join(dir, "certs")
-	if err := s.writeCertificates(certificates, options.IssuerCA); err != nil {
+	if err := s.writeCertificates(certificates, options); err != nil {
 		return err
 	}
 	log := filepath.Join(dir, "minio.log")
@@ -163,27 +167,39 @@ func (s *Server) do(ctx context.Context, method, path, body string) error {
 
 // writeCertificates writes the server's own, which is all that the transport
 // trusts, and those that the server trusts.
-func (s *Server) writeCertificates(dir string, issuerCA []byte) error {
+func (s *Server) writeCertificates(dir string, options Options) error {
 	ca, err := pki.NewAuthority()
 	if err != nil {
 		return err
 	}
-	pair, err := ca.Issue(pki.Identity{User: source.Name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	pair, err := ca.Issue(pki.Identity{User: source.Name, IPs: append([]net.IP{net.IPv4(127, 0, 0, 1)}, options.ExtraIPs...)})
 	if err != nil {
 		return err
 	}
+	s.ca = ca.PEM
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.PEM)
 	s.transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	return buildcache.WriteFiles(dir, map[string][]byte{
 		"public.crt":     pair.Certificate,
 		"private.key":    pair.Key,
-		"CAs/issuer.crt": issuerCA,
+		"CAs/issuer.crt": options.IssuerCA,
 	})
 }
 
 // URL is that of the server, and of its STS endpoint.
 func (s *Server) URL() string { return "https://" + s.Host }
+
+// Port is where the server listens, on the loopback.
+func (s *Server) Port() int { return s.port }
+
+// CA is the certificate authority of the server, in PEM.
+func (s *Server) CA() []byte { return s.ca }
+
+// MakeBucket makes a bucket as the administrator.
+func (s *Server) MakeBucket(ctx context.Context, name string) error {
+	return s.do(ctx, http.MethodPut, "/"+name, "")
+}
 
 // Client is a client of the server. Its credentials can ask the server for
 // themselves, too: at URL, by the client's own connections.

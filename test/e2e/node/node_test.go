@@ -16,6 +16,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
+	"github.com/oidc-injector/oidc-injector/test/minio"
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
 	"github.com/oidc-injector/oidc-injector/test/vault"
 )
@@ -41,6 +42,9 @@ func TestNode(t *testing.T) {
 		return // if that fails, most of the others do, too, and take their time
 	}
 	n.prepareVault(t)
+	if !testing.Short() {
+		n.startStorage(t)
+	}
 	renewing := n.startRenewing(t)
 	t.Run("together", func(t *testing.T) {
 		t.Run("scenario", n.testScenario)
@@ -58,6 +62,7 @@ func TestNode(t *testing.T) {
 		t.Run("examples", n.testExamples)
 		t.Run("mounts", n.testMounts)
 		t.Run("providers", n.testProviders)
+		t.Run("storage", n.testStorage)
 		t.Run("trust bundles", n.testTrustBundles)
 	})
 	t.Run("token users", n.testTokenUsers)
@@ -69,6 +74,8 @@ func TestNode(t *testing.T) {
 type node struct {
 	kube  *cluster.Cluster
 	vault *vault.Server
+	// storage is a MinIO, or nil with an older release.
+	storage *minio.Server
 	// webhook is configured as the examples say.
 	webhook *injector.Injector
 	// address is that of Vault for pods.

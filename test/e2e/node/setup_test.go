@@ -126,6 +126,12 @@ func (n *node) config(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	if n.storage != nil {
+		c["bindings"] = []any{map[string]any{
+			"name": "storage", "namespaces": []string{"storage"}, "serviceAccounts": []string{storageAccount},
+			"annotations": n.storageKeys(),
+		}}
+	}
 	content, err := yaml.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
