@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -98,4 +99,45 @@ func anchorOf(title string) string {
 		}
 		return -1
 	}, title)
+}
+
+// TestAlertsHaveRunbooks compares the alerts of the chart with the sections of the page that they
+// link to, both ways.
+func TestAlertsHaveRunbooks(t *testing.T) {
+	t.Parallel()
+	names := func(file string, pattern *regexp.Regexp) []string {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, match := range pattern.FindAllStringSubmatch(string(text), -1) {
+			all = append(all, match[1])
+		}
+		slices.Sort(all)
+		return all
+	}
+	alerts := names("charts/oidc-injector/templates/prometheusrule.yaml", regexp.MustCompile(`dict "alert" "(\w+)"`))
+	runbooks := names("docs/runbooks.md", regexp.MustCompile(`(?m)^<a id="OIDC\w+"></a>\n\n## (OIDC\w+)$`))
+	if !slices.Equal(alerts, runbooks) || len(alerts) < 10 {
+		t.Errorf("alerts  %v\nrunbooks %v", alerts, runbooks)
+	}
+}
+
+// TestPackagesAreOnTheMap: whoever looks for a package finds what it is for.
+func TestPackagesAreOnTheMap(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(root, "docs/design/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := os.ReadDir(filepath.Join(root, "internal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages {
+		if !strings.Contains(string(page), "`internal/"+p.Name()+"`") {
+			t.Errorf("docs/design/README.md does not name internal/%s", p.Name())
+		}
+	}
 }

@@ -58,14 +58,14 @@ func keyTable() string {
 
 // help is what the option is, as an annotation.
 func help(o *loginspec.Option) string {
-	const in = " It comes from a Secret of the pod's namespace, "
+	const in = " From a Secret of the pod's namespace, "
 	switch {
 	case o.Secret == "":
 		return o.Help
 	case o.Name == loginspec.ClientCert:
 		return o.Help + in + "with the entries `" + o.Secret + "` and `" + loginspec.ClientKeyFile + "`."
 	default:
-		return o.Help + in + "named as name or name/key; the key is `" + o.Secret + "` if it is not given."
+		return o.Help + in + "as name or name/key; the key is else `" + o.Secret + "`."
 	}
 }
 

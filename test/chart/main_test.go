@@ -3,7 +3,6 @@ package chart
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,27 +37,13 @@ func options(dir string) (cluster.Options, error) {
 	if err := os.Mkdir(staticManifests, 0o700); err != nil {
 		return cluster.Options{}, err
 	}
-	text, err := documented("hardening.md", "# --admission-control-config-file\n# of the policy on disk\n")
+	example, err := os.ReadFile(filepath.Join(root, "examples", "hardening", "admission-configuration.yaml"))
 	if err != nil {
 		return cluster.Options{}, err
 	}
 	file := filepath.Join(dir, "admission.yaml")
-	text = strings.ReplaceAll(text, "/etc/kubernetes/admission", staticManifests)
+	text := strings.ReplaceAll(string(example), "/etc/kubernetes/admission", staticManifests)
 	return cluster.Options{APIServerArgs: []string{"--admission-control-config-file=" + file}}, os.WriteFile(file, []byte(text), 0o600)
-}
-
-// documented is the rest of the block of a page that begins with some lines.
-func documented(page, start string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "docs", page))
-	if err != nil {
-		return "", err
-	}
-	_, rest, begins := strings.Cut(string(text), "```yaml\n"+start)
-	block, _, ends := strings.Cut(rest, "```\n")
-	if !begins || !ends {
-		return "", fmt.Errorf("%s has no block that begins with %q", page, start)
-	}
-	return block, nil
 }
 
 func prepare(ctx context.Context, c *cluster.Cluster, home string) (_ func(context.Context, int) error, err error) {

@@ -22,14 +22,14 @@ import (
 var staticManifests string
 
 // TestTheRegistrationIsKeptByThePolicyOnDisk has the API server read the policy of
-// docs/hardening.md, for the registration of another name.
+// examples/hardening, for the registration of another name.
 func TestTheRegistrationIsKeptByThePolicyOnDisk(t *testing.T) {
 	const name = "kept"
-	manifest, err := documented("hardening.md", "# /etc/kubernetes/admission/oidc-injector.yaml\n")
+	example, err := os.ReadFile(filepath.Join(root, "examples", "hardening", "registration.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest = strings.Replace(manifest, `metadata.name == "oidc-injector"`, `metadata.name == "`+name+`"`, 1)
+	manifest := strings.Replace(string(example), `metadata.name == "oidc-injector"`, `metadata.name == "`+name+`"`, 1)
 	someCA := base64.StdEncoding.EncodeToString(kube.CA())
 	as := func(user string, groups ...string) admissionregistrationclient.MutatingWebhookConfigurationInterface {
 		config := rest.CopyConfig(kube.RESTConfig())

@@ -3,25 +3,22 @@ package login
 import (
 	"context"
 	"io"
-	"regexp"
 	"strings"
 	"testing"
 
 	miniogo "github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
-	"sigs.k8s.io/yaml"
 
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 	"github.com/oidc-injector/oidc-injector/test/minio"
 )
 
 // TestMinIO needs no login: MinIO's SDK takes the injected file to MinIO. The
-// annotations and the policy are those of docs/relying-parties.md. It is not
-// parallel, as it sets variables that a pod would have; and MinIO may have to be
-// compiled, beside which others would not meet the ends of their leases.
+// policy is that of docs/providers.md. It is not parallel, as it sets variables that
+// a pod would have; and MinIO may have to be compiled, beside which others would not
+// meet the ends of their leases.
 func TestMinIO(t *testing.T) {
-	docs := blocks(t, "MinIO")
-	s := minio.StartForTest(t, minio.Options{IssuerURL: kube.Issuer(), IssuerCA: kube.CA(), Audience: "minio", Policy: docs["json"]})
+	s := startMinIO(t)
 	t.Setenv("AWS_ROLE_ARN", s.RoleARN)
 	for name, test := range map[string]struct{ ns, volume, err string }{
 		"the subject of the policy": {ns: "default", volume: "oidc-token"},
@@ -30,11 +27,8 @@ func TestMinIO(t *testing.T) {
 			"`azp` must match configured OpenID Client ID"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pod := podtest.New("", "audience.wrong=https://wrong.example.com")
+			pod := podtest.New("", "audience=minio", "env=AWS_WEB_IDENTITY_TOKEN_FILE", "audience.wrong=https://wrong.example.com")
 			pod.GenerateName = "minio-"
-			if err := yaml.UnmarshalStrict([]byte(docs["yaml"]), &pod.Annotations); err != nil {
-				t.Fatal(err)
-			}
 			pod = podtest.Create(t, kube, namespace(t, test.ns, nil), pod)
 			const variable = "AWS_WEB_IDENTITY_TOKEN_FILE"
 			if got := podtest.Env(pod, "app", variable); got != "/var/run/secrets/tokens/oidc-token" {
@@ -59,8 +53,7 @@ func TestMinIO(t *testing.T) {
 // TestTheProviderOfMinIO has MinIO's SDK find all it needs in a pod that says which server
 // and which role: a real token, a real server, and no key.
 func TestTheProviderOfMinIO(t *testing.T) {
-	docs := blocks(t, "MinIO")
-	s := minio.StartForTest(t, minio.Options{IssuerURL: kube.Issuer(), IssuerCA: kube.CA(), Audience: "minio", Policy: docs["json"]})
+	s := startMinIO(t)
 	pod := podtest.New("", "minio-audience=minio", "minio-role-arn="+s.RoleARN, "minio-endpoint="+s.URL())
 	pod.GenerateName = "minio-provider-"
 	pod = podtest.Create(t, kube, namespace(t, "default", nil), pod)
@@ -98,14 +91,14 @@ func writeAndRead(ctx context.Context, c *miniogo.Client, content string) (strin
 	return string(read), err
 }
 
-// blocks are those of a section of docs/relying-parties.md, by their languages.
-func blocks(t *testing.T, party string) map[string]string {
+// startMinIO has the policy that docs/providers.md recommends.
+func startMinIO(t *testing.T) *minio.Server {
 	t.Helper()
-	_, text, _ := strings.Cut(readFile(t, "../../../docs/relying-parties.md"), "\n### "+party+"\n")
-	text, _, _ = strings.Cut(text, "\n### ")
-	all := map[string]string{}
-	for _, block := range regexp.MustCompile("(?s)\n```(\\w+)\n(.*?)```\n").FindAllStringSubmatch(text, -1) {
-		all[block[1]] = block[2]
+	_, text, _ := strings.Cut(readFile(t, "../../../docs/providers.md"), "\n### minio\n")
+	_, text, _ = strings.Cut(text, "\n```json\n")
+	policy, _, found := strings.Cut(text, "```\n")
+	if !found {
+		t.Fatal("docs/providers.md has no policy for MinIO")
 	}
-	return all
+	return minio.StartForTest(t, minio.Options{IssuerURL: kube.Issuer(), IssuerCA: kube.CA(), Audience: "minio", Policy: policy})
 }

@@ -23,7 +23,7 @@ import (
 
 // TestAnotherCluster needs no login: the API server of another cluster accepts the
 // tokens of this one's issuer, as its authentication configuration says, and a pod
-// reads there with the injected file in a kubeconfig (docs/relying-parties.md).
+// reads there with the injected file in a kubeconfig (docs/providers.md).
 func TestAnotherCluster(t *testing.T) {
 	t.Parallel()
 	const audience = "https://other.example.com"
