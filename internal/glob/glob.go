@@ -140,22 +140,22 @@ func begin(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPref
 func end(a, b string) bool   { return strings.HasSuffix(a, b) || strings.HasSuffix(b, a) }
 
 // overlap walks through both patterns at once, from their ends: meet[j] says whether what
-// is left of a, from i on, and of b, from j on, can be the same text.
+// was seen of a, and what is left of b from j on, can be the same text.
 func overlap(a, b []rune) bool {
 	meet := make([]bool, len(b)+1)
 	meet[len(b)] = true
 	for j := len(b) - 1; j >= 0 && b[j] == '*'; j-- { // of an empty a
 		meet[j] = true
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		diagonal := meet[len(b)] // meet[j+1] of i+1
-		meet[len(b)] = diagonal && a[i] == '*'
+	for _, letter := range slices.Backward(a) {
+		diagonal := meet[len(b)] // meet[j+1] without this letter
+		meet[len(b)] = diagonal && letter == '*'
 		for j := len(b) - 1; j >= 0; j-- {
-			below := meet[j] // of i+1
-			if a[i] == '*' || b[j] == '*' {
+			below := meet[j] // without this letter
+			if letter == '*' || b[j] == '*' {
 				meet[j] = below || meet[j+1]
 			} else {
-				meet[j] = diagonal && (a[i] == b[j] || a[i] == '?' || b[j] == '?')
+				meet[j] = diagonal && (letter == b[j] || letter == '?' || b[j] == '?')
 			}
 			diagonal = below
 		}
