@@ -17,6 +17,11 @@ type Bound struct {
 	settings []boundSetting
 }
 
+// LogsIn reports whether the binding asks for a login.
+func (b *Bound) LogsIn() bool {
+	return slices.ContainsFunc(b.settings, func(s boundSetting) bool { return s.key == LoginMethod })
+}
+
 // boundSetting is one of a binding's keys, or of those of a profile that it names.
 type boundSetting struct {
 	setting

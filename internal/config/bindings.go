@@ -97,6 +97,10 @@ func (c *InjectorConfig) compileBindings(parser *annotations.Parser) (Bindings, 
 		errs = append(errs, b.Validate(at)...)
 		bound, wrong := parser.Bind(b.Name, b.Annotations, path.Key(b.Name).Child("annotations"))
 		errs = append(errs, wrong...)
+		if bound.LogsIn() && c.Login.Image == "" {
+			errs = append(errs, field.Required(field.NewPath("login", "image"),
+				fmt.Sprintf("binding %s asks for a login, and without an image all of its pods would be denied", b.Name)))
+		}
 		all.selectors, all.bound = append(all.selectors, b.Selector), append(all.bound, bound)
 	}
 	if len(errs) > 0 {

@@ -81,6 +81,11 @@ func TestBindingsThatAreWrong(t *testing.T) {
 				"bindings[0].namespace: unknown field", `bindings[0].namespaces: Required value: names or patterns; "*" stands for all`,
 			},
 		},
+		"a login without an image": {
+			"[{name: a, namespaces: [shop], serviceAccounts: ['*'], " +
+				"annotations: {audience: a, login: vault, login-address: 'https://v'}}]",
+			[]string{"login.image: Required value: binding a asks for a login, and without an image all of its pods would be denied"},
+		},
 		"contradictions": {
 			"[{name: a, namespaces: [shop], serviceAccounts: ['*'], annotations: {audience: a}}, " +
 				"{name: b, namespaces: ['sh*'], serviceAccounts: [app], annotations: {audience: b}}, " +
