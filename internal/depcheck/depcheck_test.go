@@ -38,7 +38,7 @@ var valuesOnly = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", 
 // rules has an entry for each of our packages. An entry may be here before its
 // package is.
 var rules = map[string]rule{
-	"cmd/kubectl-oidc_injector": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
+	"cmd/kubectl-oidc_injector": {imports: []string{"internal/cli"}},
 	"cmd/oidc-login":            {imports: []string{"internal/loginspec", "internal/login"}, inEveryPod: true},
 	"cmd/webhook":               {imports: []string{"internal/check", "internal/memlimit", "internal/server"}},
 
@@ -68,6 +68,7 @@ var rules = map[string]rule{
 		"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient",
 		"internal/mutate", "internal/podtemplate", "internal/repeat",
 	}},
+	"internal/cli":    {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/binding", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate",
 		"internal/policy",
