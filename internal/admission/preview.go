@@ -1,0 +1,65 @@
+package admission
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/jsonread"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
+)
+
+// Object says what an object is that [ReadObject] reads.
+type Object struct {
+	// Group and Resource are those of the API, such as apps and deployments, and Kind is
+	// for people.
+	Group, Resource, Kind string
+	// Namespace is where it is to be created, and Name may be the beginning of a name.
+	Namespace, Name string
+}
+
+// ReadObject reads an object in JSON as the webhook reads it in the review of its
+// creation. The request has no Pod where the object is neither one nor has a template
+// of one.
+func ReadObject(raw []byte, of Object, templates podtemplate.Locations) (*Request, error) {
+	q := &Request{
+		Group: of.Group, Resource: of.Resource, Kind: of.Kind, Namespace: of.Namespace, Name: of.Name,
+		Operation: admissionv1.Create,
+	}
+	r := reviewReader{Reader: jsonread.New(raw), request: q, templates: templates}
+	defer r.Close()
+	read := r.known(r.Reader)
+	r.End()
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("could not read the %s: %w", q.kind(), err)
+	}
+	q.Pod, q.Above = read.pod, read.above
+	return q, nil
+}
+
+// Preview decides about an object that is created. Of a workload it does what becomes
+// of the pods of its template, to the template: operations and errors have the paths
+// that they have in the workload. That is what [Decide] does to such a pod, but for the
+// pod's name, which only its controller gives.
+func Preview(cfg *config.Config, version string, q *Request) Decision {
+	if q.Template == "" {
+		return Decide(cfg, version, q)
+	}
+	if q.Pod == nil {
+		return Decision{Outcome: Unchanged, Reason: Unsupported}
+	}
+	d := q.judgeTemplate(cfg, version, q.Pod)
+	d.Warnings = slices.Concat(q.misplaced(cfg.Parser.Prefix), d.Warnings)
+	d.Errors = q.inTemplate(d.Errors)
+	moved := make([]jsonpatch.Operation, 0, len(d.Operations))
+	for _, o := range d.Operations {
+		o.Path = "/" + strings.ReplaceAll(q.Template, ".", "/") + o.Path
+		moved = append(moved, o)
+	}
+	d.Operations = moved
+	return d
+}
