@@ -20,7 +20,8 @@ func main() {
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Environment{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 		// https://no-color.org: any value but an empty one.
-		Color:    os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd())),
-		Terminal: term.IsTerminal(int(os.Stdin.Fd())),
+		Color:         os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd())),
+		Terminal:      term.IsTerminal(int(os.Stdin.Fd())),
+		HelmNamespace: os.Getenv("HELM_NAMESPACE"),
 	}))
 }

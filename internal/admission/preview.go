@@ -63,3 +63,7 @@ func Preview(cfg *config.Config, version string, q *Request) Decision {
 	d.Operations = moved
 	return d
 }
+
+// Patch is the patch (RFC 6902) in JSON, as the webhook sends it. It is empty where there
+// is none.
+func (d *Decision) Patch() ([]byte, error) { return appendPatch(nil, d.Operations) }

@@ -35,6 +35,8 @@ type Environment struct {
 	// Terminal says that the standard input is a keyboard, which a verb should not
 	// wait for in silence.
 	Terminal bool
+	// HelmNamespace is the release's, where Helm runs the program; or else empty.
+	HelmNamespace string
 }
 
 // globals are what all verbs share.

@@ -4,5 +4,6 @@ import "github.com/spf13/cobra"
 
 // verbs are the verbs, in the order of the help.
 var verbs = []func(*globals) *cobra.Command{
+	newRenderCommand,
 	newVersionCommand,
 }

@@ -68,7 +68,7 @@ var rules = map[string]rule{
 		"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient",
 		"internal/mutate", "internal/podtemplate", "internal/repeat",
 	}},
-	"internal/cli":    {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
+	"internal/cli": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/binding", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate",
 		"internal/policy",
