@@ -38,7 +38,7 @@ func (o *Object) String() string {
 // ToJSON returns a document in JSON, read as kubectl reads it.
 func (d *Document) ToJSON() ([]byte, error) {
 	if d.JSON {
-		return d.Text, nil
+		return d.object, nil
 	}
 	raw, err := yaml.YAMLToJSON(d.Text)
 	if err != nil {

@@ -23,8 +23,10 @@ type Document struct {
 	Text []byte
 	// Line is that of the first byte, and the first one of a stream is 1.
 	Line int
-	// JSON is true where the text is a JSON object.
+	// JSON is true where the document is a JSON object.
 	JSON bool
+	// object is that.
+	object []byte
 }
 
 // Reader splits a stream. It holds one document at a time.
@@ -136,7 +138,10 @@ func (r *Reader) endOfJSON() int {
 
 // take cuts the document off, and begins with what is behind it.
 func (r *Reader) take(end int) Document {
-	d := Document{Text: r.text[:end:end], Line: r.line, JSON: r.json.state == inside && r.json.depth == 0}
+	d := Document{Text: r.text[:end:end], Line: r.line}
+	if r.json.state == inside && r.json.depth == 0 {
+		d.JSON, d.object = true, r.text[r.json.start:r.json.next:r.json.next]
+	}
 	rest := r.text[end:]
 	r.line += bytes.Count(d.Text, []byte("\n"))
 	r.text, r.begun, r.json = nil, false, scan{}

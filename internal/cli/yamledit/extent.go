@@ -162,13 +162,13 @@ func (p *places) end(n *yaml.Node, indent int, inFlow bool) (int, error) {
 // column is that in which the elements of a block collection begin, from 0.
 func (p *places) column(n *yaml.Node) int {
 	children := p.children(n)
-	if n.Kind == yaml.MappingNode && len(children) > 0 {
-		return children[0].Column - 1
-	}
 	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 || len(children) == 0 {
 		return n.Column - 1
 	}
 	// The node begins with its anchor or tag, elsewhere.
+	if n.Kind == yaml.MappingNode {
+		return children[0].Column - 1
+	}
 	line := p.text[p.lines[children[0].Line-1]:]
 	return len(line) - len(bytes.TrimLeft(line, " "))
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Lines finds the lines of a document's fields.
-type Lines struct{ root *yaml.Node }
+type Lines struct{ of *editor }
 
 // NewLines reads a document. Of one that cannot be read every field is in line 1.
 func NewLines(text []byte, isJSON bool) *Lines {
@@ -15,17 +15,17 @@ func NewLines(text []byte, isJSON bool) *Lines {
 	if err != nil {
 		return &Lines{}
 	}
-	return &Lines{e.document.Content[0]}
+	return &Lines{e}
 }
 
 // Line returns the line and the column of a field, from 1, by the steps that lead to it:
 // names, and indices of lists. If there is no such field, it is that of the last one on
 // the way. Of a member it is that of its name.
 func (l *Lines) Line(steps ...string) (line, column int) {
-	at := l.root
-	if at == nil {
+	if l.of == nil {
 		return 1, 1
 	}
+	at := l.of.document.Content[0]
 	line, column = at.Line, at.Column
 	for _, step := range steps {
 		for at.Kind == yaml.AliasNode {
@@ -33,9 +33,9 @@ func (l *Lines) Line(steps ...string) (line, column int) {
 		}
 		switch at.Kind {
 		case yaml.MappingNode:
-			i := index(at, step)
+			i := index(at.Content, step)
 			if i < 0 {
-				if at = findMerged(at, step, 0); at == nil {
+				if at = l.of.findMerged(at, step, 0); at == nil {
 					return line, column
 				}
 				line, column = at.Line, at.Column

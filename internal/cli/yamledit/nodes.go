@@ -45,20 +45,43 @@ func newEditor(d Document) (*editor, error) {
 	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
 		return nil, errNotUnderstood
 	}
+	if d.IsJSON {
+		restoreSlashes(document)
+	}
 	return &editor{
 		text: d.Text, document: document, fresh: map[*yaml.Node]bool{}, instead: map[*yaml.Node]*yaml.Node{},
 		written: map[*yaml.Node][]*yaml.Node{},
 	}, nil
 }
 
-// surrogate is half of a character in JSON (RFC 8259, section 7), which YAML does not
-// know.
-var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+// Escapes of JSON (RFC 8259, section 7) that the library does not know: a slash, and
+// half of a character.
+var (
+	slash     = regexp.MustCompile(`\\.`)
+	surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+)
+
+// slashEscape stands for an escaped slash. In YAML it is another character, which is
+// a slash in nodes then.
+const slashEscape, slashStandIn = `\_`, "\u00a0"
 
 // asYAML makes JSON that YAML reads, with everything at the same place.
 func asYAML(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte("\t"), []byte(" ")) // a string in JSON has none
+	text = slash.ReplaceAllFunc(text, func(escape []byte) []byte {
+		if escape[1] == '/' {
+			return []byte(slashEscape)
+		}
+		return escape
+	})
 	return surrogate.ReplaceAll(text, []byte(`\u003f`))
+}
+
+func restoreSlashes(n *yaml.Node) {
+	n.Value = strings.ReplaceAll(n.Value, slashStandIn, "/")
+	for _, child := range n.Content {
+		restoreSlashes(child)
+	}
 }
 
 // children are those that a node has in the text.
@@ -101,12 +124,12 @@ func (e *editor) add(o Operation) error {
 func (e *editor) child(n *yaml.Node, step string) *yaml.Node {
 	switch n.Kind {
 	case yaml.MappingNode:
-		if i := index(n, step); i >= 0 {
+		if i := index(n.Content, step); i >= 0 {
 			return e.own(n, i)
 		}
-		if merged := findMerged(n, step, 0); merged != nil {
+		if merged := e.findMerged(n, step, 0); merged != nil {
 			e.change(n)
-			own := copyNode(merged)
+			own := e.copyNode(merged)
 			e.fresh[own] = true
 			n.Content = append(n.Content, newText(step), own)
 			e.fresh[n.Content[len(n.Content)-2]] = true
@@ -130,7 +153,7 @@ func (e *editor) own(n *yaml.Node, i int) *yaml.Node {
 		}
 		return child
 	}
-	own := copyNode(child)
+	own := e.copyNode(child)
 	e.replace(n, i, own)
 	return own
 }
@@ -152,7 +175,7 @@ func (e *editor) replace(n *yaml.Node, i int, by *yaml.Node) {
 func (e *editor) put(n *yaml.Node, step string, value *yaml.Node) error {
 	switch n.Kind {
 	case yaml.MappingNode:
-		if i := index(n, step); i >= 0 {
+		if i := index(n.Content, step); i >= 0 {
 			e.replace(n, i, value)
 			return nil
 		}
@@ -178,17 +201,18 @@ func (e *editor) put(n *yaml.Node, step string, value *yaml.Node) error {
 }
 
 // index is that of a key's value in a mapping, or -1.
-func index(n *yaml.Node, key string) int {
-	for i := len(n.Content) - 2; i >= 0; i -= 2 { // the last one holds, for kubectl, too
-		if k := n.Content[i]; k.Kind == yaml.ScalarNode && k.Value == key && k.ShortTag() != "!!merge" {
+func index(content []*yaml.Node, key string) int {
+	for i := len(content) - 2; i >= 0; i -= 2 { // the last one holds, for kubectl, too
+		if k := content[i]; k.Kind == yaml.ScalarNode && k.Value == key && k.ShortTag() != "!!merge" {
 			return i + 1
 		}
 	}
 	return -1
 }
 
-// findMerged is a value that a mapping has from another one (<<), or nil.
-func findMerged(n *yaml.Node, key string, depth int) *yaml.Node {
+// findMerged is a value that a mapping has from another one (<<), as the text says, or
+// nil.
+func (e *editor) findMerged(n *yaml.Node, key string, depth int) *yaml.Node {
 	const most = 16
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -196,22 +220,23 @@ func findMerged(n *yaml.Node, key string, depth int) *yaml.Node {
 	if depth > most {
 		return nil
 	}
+	content := e.children(n)
 	if n.Kind == yaml.SequenceNode {
-		for _, from := range n.Content {
-			if found := findMerged(from, key, depth+1); found != nil {
+		for _, from := range content {
+			if found := e.findMerged(from, key, depth+1); found != nil {
 				return found
 			}
 		}
 		return nil
 	}
 	if depth > 0 {
-		if i := index(n, key); i >= 0 {
-			return n.Content[i]
+		if i := index(content, key); i >= 0 {
+			return content[i]
 		}
 	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].ShortTag() == "!!merge" {
-			if found := findMerged(n.Content[i+1], key, depth+1); found != nil {
+	for i := 0; i+1 < len(content); i += 2 {
+		if content[i].ShortTag() == "!!merge" {
+			if found := e.findMerged(content[i+1], key, depth+1); found != nil {
 				return found
 			}
 		}
@@ -219,20 +244,18 @@ func findMerged(n *yaml.Node, key string, depth int) *yaml.Node {
 	return nil
 }
 
-// copyNode copies a node without its anchor.
-func copyNode(n *yaml.Node) *yaml.Node {
+// copyNode copies a node as it is in the text, without its anchor.
+func (e *editor) copyNode(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	c := *n
 	c.Anchor, c.HeadComment, c.LineComment, c.FootComment = "", "", "", ""
-	c.Content = make([]*yaml.Node, len(n.Content))
-	for i := range n.Content {
-		if n.Content[i].Kind == yaml.AliasNode {
-			c.Content[i] = n.Content[i]
-			continue
+	c.Content = slices.Clone(e.children(n))
+	for i := range c.Content {
+		if c.Content[i].Kind != yaml.AliasNode {
+			c.Content[i] = e.copyNode(c.Content[i])
 		}
-		c.Content[i] = copyNode(n.Content[i])
 	}
 	return &c
 }

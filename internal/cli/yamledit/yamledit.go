@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"go.yaml.in/yaml/v3"
@@ -41,9 +42,9 @@ const (
 type Document struct {
 	// Text is the document as it stands.
 	Text []byte
-	// IsJSON is true where that is JSON.
+	// IsJSON is true where that is JSON, with comments and markers of YAML around it.
 	IsJSON bool
-	// JSON is the document in JSON.
+	// JSON is the document in JSON. Where that is what stands there, it is as it stands.
 	JSON []byte
 }
 
@@ -58,6 +59,11 @@ type Result struct {
 func Apply(d Document, operations []Operation) (Result, error) {
 	if len(operations) == 0 {
 		return Result{Text: d.Text, JSON: d.JSON}, nil
+	}
+	if head, tail, found := bytes.Cut(d.Text, d.JSON); d.IsJSON && found && len(head)+len(tail) > 0 {
+		result, err := Apply(Document{Text: d.JSON, IsJSON: true, JSON: d.JSON}, operations)
+		result.Text = slices.Concat(head, result.Text, tail)
+		return result, err
 	}
 	patched, err := patch(d.JSON, operations)
 	if err != nil {
@@ -158,7 +164,6 @@ func anew(d Document, patched []byte) ([]byte, error) {
 		if err := json.Indent(&b, patched, "", "  "); err != nil {
 			return nil, fmt.Errorf("could not print the document: %w", err)
 		}
-		b.WriteByte('\n')
 		return b.Bytes(), nil
 	}
 	text, err := sigsyaml.JSONToYAML(patched)
