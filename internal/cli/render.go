@@ -72,10 +72,10 @@ type renderer struct {
 	output string
 
 	webhook *preview.Webhook
-	// printed is true once there is a document before the next one, and broken where that
-	// does not end with its line.
-	printed, broken bool
-	denied          bool
+	// printed is true once there is a document before the next one, json where that is JSON,
+	// and broken where it does not end with its line.
+	printed, json, broken bool
+	denied                bool
 	// diffed is the file of the last diff, and grown by how many lines it has become longer.
 	diffed string
 	grown  int
@@ -201,23 +201,27 @@ func (r *renderer) print(file string, d manifest.Document, raw []byte, operation
 			if err != nil {
 				return fmt.Errorf("%s:%d: %w", displayName(file), d.Line, err)
 			}
-			return r.write(text, true)
+			return r.write(manifest.Document{}, text, true)
 		}
 	}
-	return r.write(result.Text, first && !d.JSON)
+	return r.write(d, result.Text, first)
 }
 
 // write writes a document behind others. One that begins a file may need a line between
 // it and them.
-func (r *renderer) write(text []byte, separate bool) error {
-	if r.broken {
-		text = append([]byte("\n"), text...)
+func (r *renderer) write(d manifest.Document, text []byte, first bool) error {
+	between := ""
+	if first && r.broken {
+		between = "\n"
 	}
-	if separate && r.printed && !bytes.HasPrefix(bytes.TrimLeft(text, "\n"), []byte("---")) {
-		text = append([]byte("---\n"), text...)
+	marked := bytes.HasPrefix(bytes.TrimSpace(text), []byte("---"))
+	if first && r.printed && !marked && !(d.JSON && r.json) {
+		between += "---\n"
 	}
-	r.printed = r.printed || len(bytes.TrimSpace(text)) > 0
-	_, err := r.Out.Write(text)
+	if len(bytes.TrimSpace(text)) > 0 {
+		r.printed, r.json, r.broken = true, d.JSON, text[len(text)-1] != '\n'
+	}
+	_, err := r.Out.Write(append([]byte(between), text...))
 	return err //nolint:wrapcheck // it names the output
 }
 

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -42,6 +43,8 @@ func (d *Document) ToJSON() ([]byte, error) {
 	}
 	raw, err := yaml.YAMLToJSON(d.Text)
 	if err != nil {
+		// Behind as many lines as in the stream, so that the error counts them.
+		_, err = yaml.YAMLToJSON(append(bytes.Repeat([]byte("\n"), d.Line-1), d.Text...))
 		return nil, fmt.Errorf("could not read the document that begins in line %d: %w", d.Line, err)
 	}
 	return raw, nil

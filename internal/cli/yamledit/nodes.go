@@ -173,6 +173,9 @@ func (e *editor) replace(n *yaml.Node, i int, by *yaml.Node) {
 
 // put adds a value to a collection, or replaces it.
 func (e *editor) put(n *yaml.Node, step string, value *yaml.Node) error {
+	if e.fresh[n] && len(n.Content) == 0 {
+		n.Style &^= yaml.FlowStyle // which is for empty ones
+	}
 	switch n.Kind {
 	case yaml.MappingNode:
 		if i := index(n.Content, step); i >= 0 {
