@@ -2,7 +2,6 @@ package admission
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
@@ -53,7 +52,12 @@ func Preview(cfg *config.Config, version string, q *Request) Decision {
 		return Decision{Outcome: Unchanged, Reason: Unsupported}
 	}
 	d := q.judgeTemplate(cfg, version, q.Pod)
-	d.Warnings = slices.Concat(q.misplaced(cfg.Parser.Prefix), d.Warnings)
+	warnings := q.misplaced(cfg.Parser.Prefix)
+	for _, w := range d.Warnings {
+		w.Field = q.inTemplateField(w.Field)
+		warnings = append(warnings, w)
+	}
+	d.Warnings = warnings
 	d.Errors = q.inTemplate(d.Errors)
 	moved := make([]jsonpatch.Operation, 0, len(d.Operations))
 	for _, o := range d.Operations {

@@ -138,7 +138,11 @@ func krmResults(a *preview.Answer) []krmResult {
 		all = append(all, krmResult{Message: err.Error(), Severity: "error", ResourceRef: ref, Field: &krmField{err.Field}})
 	}
 	for _, w := range a.Warnings {
-		all = append(all, krmResult{Message: w, Severity: "warning", ResourceRef: ref})
+		result := krmResult{Message: w.Text, Severity: "warning", ResourceRef: ref}
+		if w.Field != "" {
+			result.Field = &krmField{w.Field}
+		}
+		all = append(all, result)
 	}
 	if a.Unserved != "" {
 		all = append(all, krmResult{Message: a.Unserved, Severity: "info", ResourceRef: ref})

@@ -159,7 +159,7 @@ func (r *renderer) report(where *locator, a *preview.Answer) {
 		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, ""), s.yellow("warning"), a.String(), a.Unserved)
 	}
 	for _, w := range a.Warnings {
-		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, ""), s.yellow("warning"), a.String(), w)
+		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, w.Field), s.yellow("warning"), a.String(), w.Text)
 	}
 	for _, err := range a.Errors {
 		r.denied = true

@@ -43,8 +43,8 @@ var rules = map[string]rule{
 	"cmd/webhook":               {imports: []string{"internal/check", "internal/memlimit", "internal/server"}},
 
 	"internal/admission": {imports: []string{
-		"internal/annotations", "internal/config", "internal/endpoint", "internal/jsonread", "internal/loginspec", "internal/mutate",
-		"internal/podtemplate", "internal/policy", "internal/provider", "internal/truncate",
+		"internal/annotations", "internal/config", "internal/endpoint", "internal/finding", "internal/jsonread", "internal/loginspec",
+		"internal/mutate", "internal/podtemplate", "internal/policy", "internal/provider", "internal/truncate",
 	}},
 	// No program may import what only tests need, so nobody lists it.
 	"internal/admission/admissiontest": {imports: []string{
@@ -52,7 +52,7 @@ var rules = map[string]rule{
 		"internal/mutate",
 	}},
 
-	"internal/annotations": {imports: []string{"internal/loginspec", "internal/provider", "internal/truncate"}, outOfReach: valuesOnly},
+	"internal/annotations": {imports: []string{"internal/finding", "internal/loginspec", "internal/provider", "internal/truncate"}, outOfReach: valuesOnly},
 	"internal/audit": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/provider",
 		"internal/repeat",
@@ -68,7 +68,14 @@ var rules = map[string]rule{
 		"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient",
 		"internal/mutate", "internal/podtemplate", "internal/repeat",
 	}},
-	"internal/cli": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
+	"internal/cli":              {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
+	"internal/cli/installation": {imports: []string{"internal/annotations"}},
+	// What reads and edits manifests reaches no cluster.
+	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
+	"internal/cli/preview": {imports: []string{
+		"internal/admission", "internal/config", "internal/cli/manifest", "internal/cli/yamledit",
+	}, outOfReach: []string{"k8s.io/client-go/rest"}},
+	"internal/cli/yamledit": {outOfReach: valuesOnly},
 	"internal/config": {imports: []string{
 		"internal/annotations", "internal/binding", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate",
 		"internal/policy",
@@ -76,6 +83,7 @@ var rules = map[string]rule{
 	}},
 	"internal/depcheck":   {},
 	"internal/endpoint":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
+	"internal/finding":    {outOfReach: append([]string{"k8s.io/api"}, valuesOnly...)},
 	"internal/filewatch":  {imports: []string{"internal/repeat"}},
 	"internal/flagcheck":  {},
 	"internal/glob":       {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
@@ -111,7 +119,8 @@ var rules = map[string]rule{
 	}},
 	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {
-		imports: []string{"internal/annotations", "internal/jsonread", "internal/loginspec", "internal/nameset", "internal/truncate"},
+		imports: []string{"internal/annotations", "internal/finding", "internal/jsonread", "internal/loginspec", "internal/nameset",
+			"internal/truncate"},
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
