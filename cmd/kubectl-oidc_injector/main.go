@@ -23,5 +23,6 @@ func main() {
 		Color:         os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd())),
 		Terminal:      term.IsTerminal(int(os.Stdin.Fd())),
 		HelmNamespace: os.Getenv("HELM_NAMESPACE"),
+		Vault:         cli.VaultEnvironment{Token: os.Getenv("VAULT_TOKEN"), Namespace: os.Getenv("VAULT_NAMESPACE")},
 	}))
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -32,12 +33,19 @@ type Environment struct {
 	genericiooptions.IOStreams
 	// Color says that the output is shown to somebody who wants colors.
 	Color bool
+	// Vault is what the environment says of Vault, for reading a role there.
+	Vault VaultEnvironment
+	// Now is the time; nil for that of the clock.
+	Now func() time.Time
 	// Terminal says that the standard input is a keyboard, which a verb should not
 	// wait for in silence.
 	Terminal bool
 	// HelmNamespace is the release's, where Helm runs the program; or else empty.
 	HelmNamespace string
 }
+
+// VaultEnvironment are variables that Vault's own client reads, too.
+type VaultEnvironment struct{ Token, Namespace string }
 
 // globals are what all verbs share.
 type globals struct {

@@ -83,8 +83,8 @@ var Parties = []Party{
 
 // Dropped are parties that people look for, and why there is nothing to generate.
 var Dropped = map[string]string{
-	"dex": "Dex exchanges every token of an issuer, whatever its audience and its subject: nothing on its side can be bound to a workload " +
-		"(connector/oidc, TokenIdentity). What there is to configure by hand: docs/relying-parties.md#dex",
+	"dex": "Dex exchanges every token of an issuer, whatever its audience and its subject: nothing on its side can be bound to a " +
+		"workload (connector/oidc, TokenIdentity). What there is to configure by hand: docs/relying-parties.md#dex",
 }
 
 // Find returns the party of a name, or nil.
