@@ -90,6 +90,10 @@ func (s Source) Keys(ctx context.Context, url string) (Keys, error) {
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxBody)
 
+// accepted are the types of the documents. API servers have the keys as a type of their own
+// alone (RFC 7517 section 8.5), and answer 406 to those who do not name it.
+const accepted = "application/json, application/jwk-set+json"
+
 // Get fetches a document of at most 1 MiB. With headers no redirect is followed: net/http
 // would send all but the usual ones on to the other host, and they may hold a secret.
 func (s Source) Get(ctx context.Context, url string, header http.Header) ([]byte, error) {
@@ -105,7 +109,7 @@ func (s Source) Get(ctx context.Context, url string, header http.Header) ([]byte
 		request.Header = header.Clone()
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", accepted)
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, withHint(err)

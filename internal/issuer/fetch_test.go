@@ -15,6 +15,10 @@ func world(t *testing.T, answer func(base, path string) (status int, location, b
 	requests := new([]string)
 	var server *httptest.Server
 	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/keys" && !strings.Contains(r.Header.Get("Accept"), "application/jwk-set+json") {
+			w.WriteHeader(http.StatusNotAcceptable) // as API servers do
+			return
+		}
 		*requests = append(*requests, r.Host+r.URL.Path+" "+r.Header.Get("X-Vault-Token"))
 		status, location, body := answer(server.URL, r.URL.Path)
 		if location != "" {
