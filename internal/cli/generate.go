@@ -80,7 +80,7 @@ func (g *globals) generate(ctx context.Context, party *generate.Party, o *genera
 	if err != nil {
 		return err
 	}
-	spec, err := o.spec(t)
+	spec, err := o.spec(ctx, g, t)
 	if err != nil {
 		return err
 	}

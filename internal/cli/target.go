@@ -2,10 +2,10 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -17,19 +17,19 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // targetFlags say which workload a verb is about: one of the cluster, or one of a file.
 type targetFlags struct {
-	filename, config string
+	webhookFlags
+	filename string
 }
 
 func (f *targetFlags) add(c *cobra.Command) {
 	c.Flags().StringVarP(&f.filename, "filename", "f", "",
 		"File with the workload, - for the standard input; without it the cluster is asked")
-	c.Flags().StringVar(&f.config, "config", "", "The webhook's configuration, for its profiles, defaults and providers")
+	f.addConfigFlags(c.Flags())
 }
 
 // target is a workload: a pod, or what makes pods.
@@ -54,7 +54,7 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 	if len(args) == 0 && f.filename == "" {
 		return nil, errNoTarget
 	}
-	namespace, _, err := g.cluster.ToRawKubeConfigLoader().Namespace()
+	namespace, err := g.namespace()
 	if err != nil {
 		return nil, err
 	}
@@ -153,34 +153,30 @@ func member(o map[string]any, names ...string) map[string]any {
 }
 
 // spec is what the pod's annotations ask for, read as the webhook reads them.
-func (f *targetFlags) spec(t *target) (annotations.Spec, error) {
-	cfg := config.Default(config.Environment{Prefix: annotations.DefaultPrefix})
-	if f.config != "" {
-		text, err := os.ReadFile(f.config)
-		if err != nil {
-			return annotations.Spec{}, err
-		}
-		if cfg, err = config.Parse(text, config.Environment{Prefix: annotations.DefaultPrefix}); err != nil {
-			return annotations.Spec{}, fmt.Errorf("%s: %w", f.config, err)
-		}
+func (f *targetFlags) spec(ctx context.Context, g *globals, t *target) (annotations.Spec, error) {
+	webhook, err := f.webhook(ctx, g)
+	if err != nil {
+		return annotations.Spec{}, err
 	}
+	parser := &webhook.Config.Parser
 	input := annotations.Input{Annotations: annotations.FromMap(t.pod.Annotations), Pod: provider.Pod{
 		Namespace: t.pod.Namespace, Name: cmp.Or(t.pod.Name, t.pod.GenerateName), ServiceAccountName: t.pod.Spec.ServiceAccountName,
 	}}
 	if t.pod.Spec.OS != nil {
 		input.OS = annotations.OS(t.pod.Spec.OS.Name)
 	}
-	spec, _, errs := cfg.Parser.Parse(input)
+	spec, _, errs := parser.Parse(input)
 	switch {
-	case len(errs) > 0 && f.config == "" && t.pod.Annotations[cfg.Parser.Prefix.Key(annotations.Profile, "")] != "":
-		return spec, withHint(fmt.Errorf("%s: %w", t.of, errs.ToAggregate()), "profiles are in the webhook's configuration: --config FILE")
+	case len(errs) > 0 && len(parser.Profiles) == 0 && t.pod.Annotations[parser.Prefix.Key(annotations.Profile, "")] != "":
+		return spec, withHint(fmt.Errorf("%s: %w", t.of, errs.ToAggregate()),
+			"profiles are in the webhook's configuration: --config FILE, or --from-cluster")
 	case len(errs) > 0:
 		return spec, fmt.Errorf("%s: %w", t.of, errs.ToAggregate())
 	case spec.OptedOut:
-		return spec, fmt.Errorf("%s opts out with %s", t.of, cfg.Parser.Prefix.Key(annotations.Inject, ""))
+		return spec, fmt.Errorf("%s opts out with %s", t.of, parser.Prefix.Key(annotations.Inject, ""))
 	case len(spec.Tokens) == 0:
 		return spec, withHint(fmt.Errorf("%s asks for no token", t.of), "annotate the pod, or the pod's template, with %s",
-			cfg.Parser.Prefix.Key(annotations.Audience, ""))
+			parser.Prefix.Key(annotations.Audience, ""))
 	}
 	return spec, nil
 }

@@ -59,7 +59,7 @@ func (g *globals) createToken(ctx context.Context, o *createOptions, args []stri
 	if err != nil {
 		return err
 	}
-	spec, err := o.spec(t)
+	spec, err := o.spec(ctx, g, t)
 	if err != nil {
 		return err
 	}

@@ -32,12 +32,17 @@ type webhookFlags struct {
 const anyInstallation = "*"
 
 func (f *webhookFlags) addFlags(fs *pflag.FlagSet) {
+	f.addConfigFlags(fs)
+	fs.StringToStringVar(&f.namespaceLabels, "namespace-labels", nil, "Labels that the namespaces have, as NAME=VALUE, comma separated. "+
+		"Objects in one that the webhook does not serve stay as they are. Without it, all are served, or those that the cluster says.")
+}
+
+// addConfigFlags adds the flags about the configuration alone.
+func (f *webhookFlags) addConfigFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.configFile, "config", "", "File with the InjectorConfig of the webhook. Without it, the built-in configuration holds.")
 	fs.StringVar(&f.fromCluster, "from-cluster", "", "Ask as the webhook of the cluster is configured. Where there are several, name one: --from-cluster=NAMESPACE/NAME.")
 	fs.Lookup("from-cluster").NoOptDefVal = anyInstallation
 	fs.StringVar(&f.prefix, "annotation-prefix", annotations.DefaultPrefix, "Prefix of the annotations, before the slash.")
-	fs.StringToStringVar(&f.namespaceLabels, "namespace-labels", nil, "Labels that the namespaces have, as NAME=VALUE, comma separated. "+
-		"Objects in one that the webhook does not serve stay as they are. Without it, all are served, or those that the cluster says.")
 }
 
 // webhook is the webhook that the flags say.

@@ -49,8 +49,10 @@ func TestInsert(t *testing.T) {
 		"a list over lines":       {"a: [\n  1, # one\n  2,\n]\n", "a: [\n  1, # one\n  2,\n  {\n    \"name\": \"x\",\n    \"path\": \"/y\"\n  },\n]\n", ops(item)},
 		"a new key":               {"a:\n  b: 1\n\nc: 2\n", "a:\n  b: 1\n  l:\n  - 1\n\nc: 2\n", ops(add("/a/l", "[1]"))},
 		"a new key, lists inside": {"a:\n  b:\n    - 1\n", "a:\n  b:\n    - 1\n  l:\n    - 1\n", ops(add("/a/l", "[1]"))},
-		"a new key of a list's item": {"a:\n- n: 1\n- n: 2\n  m: |\n    text\n\n    more\n\nb: 1\n",
-			"a:\n- n: 1\n- n: 2\n  m: |\n    text\n\n    more\n  l:\n  - 1\n\nb: 1\n", ops(add("/a/1/l", "[1]"))},
+		"a new key of a list's item": {
+			"a:\n- n: 1\n- n: 2\n  m: |\n    text\n\n    more\n\nb: 1\n",
+			"a:\n- n: 1\n- n: 2\n  m: |\n    text\n\n    more\n  l:\n  - 1\n\nb: 1\n", ops(add("/a/1/l", "[1]")),
+		},
 		"two things at one place": {
 			"s:\n  c:\n  - n: 1\n", "s:\n  c:\n  - n: 1\n    e:\n    - 1\n    m:\n    - 2\n    - 3\n  v:\n  - 4\nl: 5\n",
 			ops(add("/s/v", "[4]"), add("/s/c/0/e", "[1]"), add("/s/c/0/m", "[2]"), add("/s/c/0/m/-", "3"), add("/l", "5")),

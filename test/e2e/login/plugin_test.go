@@ -334,18 +334,18 @@ func TestTokenCreate(t *testing.T) {
 	}
 
 	deployment := newDeployment(t, ns)
-	if stderr := read("deploy/web"); !strings.Contains(stderr, "note: deployment/web has no pod in the cluster") ||
+	if note := read("deploy/web"); !strings.Contains(note, "note: deployment/web has no pod in the cluster") ||
 		got.Kubernetes.Pod != nil {
-		t.Errorf("a Deployment without pods: %+v: %s", got, stderr)
+		t.Errorf("a Deployment without pods: %+v: %s", got, note)
 	}
 	podOfIt := podtest.New("web-0")
 	podOfIt.Labels = deployment.Spec.Selector.MatchLabels
 	podOfIt = podtest.Create(t, kube, ns, podOfIt)
-	if stderr := read("deploy/web"); stderr != "" || got.Kubernetes.Pod == nil || got.Kubernetes.Pod.UID != string(podOfIt.UID) {
-		t.Errorf("a Deployment with pods: %+v: %s", got, stderr)
+	if note := read("deploy/web"); note != "" || got.Kubernetes.Pod == nil || got.Kubernetes.Pod.UID != string(podOfIt.UID) {
+		t.Errorf("a Deployment with pods: %+v: %s", got, note)
 	}
 
-	_, stderr, code = plugin(t, "", "token", "create", in, "deploy/web", "--as=nobody", "--as-group=system:masters-not")
+	_, stderr, code = plugin(t, "", "token", "create", in, "deploy/web", "--as=nobody")
 	if code != 2 || !strings.Contains(stderr, "forbidden") {
 		t.Errorf("without rights: exit code %d: %s", code, stderr)
 	}
