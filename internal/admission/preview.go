@@ -6,7 +6,9 @@ import (
 
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/jsonread"
 	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
@@ -71,3 +73,10 @@ func Preview(cfg *config.Config, version string, q *Request) Decision {
 // Patch is the patch (RFC 6902) in JSON, as the webhook sends it. It is empty where there
 // is none.
 func (d *Decision) Patch() ([]byte, error) { return appendPatch(nil, d.Operations) }
+
+// Asked is what the annotations of a pod ask for, and the bindings that select it, with
+// what is wrong with them. Policy and the rest of the pod have no say in it.
+func Asked(cfg *config.Config, q *Request) (annotations.Spec, field.ErrorList) {
+	spec, _, errs := cfg.Parser.Parse(q.input(cfg))
+	return spec, errs
+}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/resource"
 
+	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // targetFlags say which workload a verb is about: one of the cluster, or one of a file.
@@ -159,13 +160,17 @@ func (f *targetFlags) spec(ctx context.Context, g *globals, t *target) (annotati
 		return annotations.Spec{}, err
 	}
 	parser := &webhook.Config.Parser
-	input := annotations.Input{Annotations: annotations.FromMap(t.pod.Annotations), Pod: provider.Pod{
-		Namespace: t.pod.Namespace, Name: cmp.Or(t.pod.Name, t.pod.GenerateName), ServiceAccountName: t.pod.Spec.ServiceAccountName,
-	}}
-	if t.pod.Spec.OS != nil {
-		input.OS = annotations.OS(t.pod.Spec.OS.Name)
+	raw, err := json.Marshal(t.pod)
+	if err != nil {
+		return annotations.Spec{}, fmt.Errorf("%s: %w", t.of, err)
 	}
-	spec, _, errs := parser.Parse(input)
+	request, err := admission.ReadObject(raw, admission.Object{
+		Resource: "pods", Kind: "Pod", Namespace: t.pod.Namespace, Name: cmp.Or(t.pod.Name, t.pod.GenerateName),
+	}, nil)
+	if err != nil {
+		return annotations.Spec{}, fmt.Errorf("%s: %w", t.of, err)
+	}
+	spec, errs := admission.Asked(webhook.Config, request)
 	switch {
 	case len(errs) > 0 && len(parser.Profiles) == 0 && t.pod.Annotations[parser.Prefix.Key(annotations.Profile, "")] != "":
 		return spec, withHint(fmt.Errorf("%s: %w", t.of, errs.ToAggregate()),

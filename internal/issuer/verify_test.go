@@ -37,7 +37,7 @@ func TestVerify(t *testing.T) {
 		"a clock that is ahead":  {token: good, change: func(e *Expected) { e.Now = now.Add(50*time.Minute + e.Leeway) }},
 
 		"a key of nobody":     {token: other.sign(t, claims(nil)), failing: "signature", says: `publishes no key "k2"`},
-		"another's kid":       {token: signer{other.key, "k1", other.algorithm}.sign(t, claims(nil)), failing: "signature", says: "none of"},
+		"another's kid":       {token: signer{other.key, "k1", other.algorithm}.sign(t, claims(nil)), failing: "signature"},
 		"another key, no kid": {token: signer{other.key, "", other.algorithm}.sign(t, claims(nil)), failing: "signature", says: "none of"},
 		"a key for another algorithm": {
 			token: signer{key.key, "k1", jose.PS256}.sign(t, claims(nil)), failing: "signature", says: "none of the issuer's keys",

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oidc-injector/oidc-injector/internal/glob"
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
 )
 
@@ -290,20 +291,4 @@ func likeFold(pattern, text string) bool {
 
 // like matches a text with a pattern of IAM: '*' stands for any text and '?' for one
 // character.
-func like(pattern, text string) bool {
-	var b strings.Builder
-	b.WriteString(`(?s)\A`)
-	for _, r := range pattern {
-		switch r {
-		case '*':
-			b.WriteString(".*")
-		case '?':
-			b.WriteString(".")
-		default:
-			b.WriteString(regexp.QuoteMeta(string(r)))
-		}
-	}
-	b.WriteString(`\z`)
-	expression, err := regexp.Compile(b.String())
-	return err == nil && expression.MatchString(text)
-}
+func like(pattern, text string) bool { return glob.New(pattern).Matches(text) }
