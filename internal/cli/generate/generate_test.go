@@ -306,6 +306,24 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestVaultNamespace has the commands work in the namespace that the login names.
+func TestVaultNamespace(t *testing.T) {
+	t.Parallel()
+	for party, want := range map[string]string{
+		"vault": "\nexport VAULT_NAMESPACE=team-a\n", "openbao": "\nexport BAO_NAMESPACE=team-a\n", "terraform": `"team-a"`,
+	} {
+		spec := asked(t, append(slices.Clone(workloads["vault"]), "login-namespace=team-a")...)
+		token, login, err := Find(party).Choose(spec, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := generated(t, party, Workload{Namespace: "demo", ServiceAccount: "app", Token: token, Login: login}, Text).Text
+		if n := map[string]int{"terraform": 3}[party]; strings.Count(text, want) != max(n, 1) {
+			t.Errorf("%s:\n%s", party, text)
+		}
+	}
+}
+
 // TestParties holds that each party is whole, and can be found.
 func TestParties(t *testing.T) {
 	t.Parallel()
