@@ -34,6 +34,7 @@ E2E_TIMEOUT ?= 60m
 build: ## Build the binaries into bin/
 	go build -trimpath -ldflags='$(LDFLAGS)' -o bin/webhook ./cmd/webhook
 	go build -trimpath -ldflags='$(LDFLAGS)' $(LOGIN_FLAGS) -o bin/oidc-login ./cmd/oidc-login
+	go build -trimpath -ldflags='$(LDFLAGS)' -o bin/kubectl-oidc_injector ./cmd/kubectl-oidc_injector
 
 .PHONY: image
 image: ## Build the images into dist/, by ko; PUSH=true pushes them to KO_DOCKER_REPO

@@ -16,6 +16,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/endpoint"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
@@ -101,7 +102,7 @@ type Decision struct {
 	// Operations is the patch.
 	Operations []jsonpatch.Operation
 	// Warnings are shown by kubectl.
-	Warnings []string
+	Warnings finding.Warnings
 	// Errors say everything that is wrong with a Denied pod.
 	Errors field.ErrorList
 	// Tokens and Logins are those that some container now has, and Containers the
@@ -150,7 +151,9 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 		return d
 	}
 	if mirror {
-		warnings = append(warnings, "a static pod cannot have ServiceAccount tokens: none was injected")
+		warnings = append(warnings, finding.Warning{
+			Rule: finding.StaticPod, Text: "a static pod cannot have ServiceAccount tokens: none was injected",
+		})
 		return Decision{Outcome: Unchanged, Reason: Unsupported, Warnings: warnings}
 	}
 	options := mutateOptions(cfg, version, q, spec, warnings)
@@ -165,12 +168,12 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	return decision(result, spec)
 }
 
-func denied(invalid, all field.ErrorList, warnings []string) Decision {
+func denied(invalid, all field.ErrorList, warnings finding.Warnings) Decision {
 	return Decision{Outcome: Denied, Reason: denialReason(invalid, all), Warnings: warnings, Errors: all}
 }
 
 // nothingToInject is the decision where the annotations ask for no token.
-func nothingToInject(spec annotations.Spec, warnings []string, problems int) (Decision, bool) {
+func nothingToInject(spec annotations.Spec, warnings finding.Warnings, problems int) (Decision, bool) {
 	switch {
 	case problems > 0:
 		return Decision{}, false
@@ -213,7 +216,9 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	}
 	if len(problems) > 0 {
 		for _, p := range problems {
-			warnings = append(warnings, "no token for the debug container: "+p.Error())
+			warnings = append(warnings, finding.Warning{
+				Rule: finding.DebugContainer, Field: p.Field, Text: "no token for the debug container: " + p.Error(),
+			})
 		}
 		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
 	}
@@ -228,7 +233,7 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 	return d
 }
 
-func mutateOptions(cfg *config.Config, version string, q *Request, spec annotations.Spec, warnings []string) mutate.Options {
+func mutateOptions(cfg *config.Config, version string, q *Request, spec annotations.Spec, warnings finding.Warnings) mutate.Options {
 	return mutate.Options{
 		Prefix: cfg.Parser.Prefix, Version: version, Login: mutate.LoginContainer(cfg.Login), InjectedContainers: cfg.InjectedContainers,
 		SetTokenUser: cfg.SetTokenUser, Bindings: spec.Bindings, Warnings: warnings, Template: q.Template != "",
@@ -329,6 +334,12 @@ func (c *policyCheck) secrets(l *annotations.Login) {
 	}
 }
 
+// policyRules are those of what is judged.
+var policyRules = map[string]finding.Rule{
+	"audience": finding.PolicyAudience, "address": finding.PolicyAddress, "host": finding.PolicyAddress, "variable": finding.PolicyVariable,
+	"mount path": finding.PolicyMountPath, "Secret": finding.PolicySecret,
+}
+
 // judge adds an error about the value of a key, which is a noun, unless there is one
 // already.
 func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, noun, key, value string, err error) {
@@ -341,7 +352,7 @@ func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, nou
 	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path && e.BadValue == value }) {
 		return
 	}
-	c.errs = append(c.errs, field.Forbidden(at, fmt.Sprintf("%s %q: %s", noun, value, err)))
+	c.errs = append(c.errs, finding.Error(policyRules[noun], field.Forbidden(at, fmt.Sprintf("%s %q: %s", noun, value, err))))
 }
 
 // decision is that of a pod without errors. What nobody got is deleted from the Spec.

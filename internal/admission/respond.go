@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
 
@@ -189,11 +190,11 @@ const (
 )
 
 // appendWarnings appends the warnings that the API server passes on.
-func appendWarnings(b []byte, warnings []string) []byte {
+func appendWarnings(b []byte, warnings finding.Warnings) []byte {
 	total := 0
 	for i, w := range warnings {
-		w = truncate.String(w, maxWarning)
-		if total += len(w); total > maxWarnings {
+		text := truncate.String(w.Text, maxWarning)
+		if total += len(text); total > maxWarnings {
 			warnings = warnings[:i]
 			break
 		}
@@ -202,7 +203,7 @@ func appendWarnings(b []byte, warnings []string) []byte {
 		} else {
 			b = append(b, ',')
 		}
-		b = appendString(b, w)
+		b = appendString(b, text)
 	}
 	if len(warnings) > 0 {
 		b = append(b, ']')

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
@@ -39,7 +40,7 @@ func FuzzRespond(f *testing.F) {
 			}
 		}
 		for range what >> 4 {
-			d.Warnings = append(d.Warnings, warning)
+			d.Warnings = append(d.Warnings, finding.Warning{Text: warning})
 			if len(warning) <= maxWarning && (len(want.Warnings)+1)*len(warning) <= maxWarnings {
 				want.Warnings = append(want.Warnings, warning)
 			}
@@ -141,7 +142,7 @@ func TestRespond(t *testing.T) {
 		for i := range 1000 {
 			path := field.NewPath("spec").Index(i).Key(long)
 			d.Errors = append(d.Errors, field.Invalid(path, long, "remove it"), field.Forbidden(path, long))
-			d.Warnings = append(d.Warnings, long)
+			d.Warnings = append(d.Warnings, finding.Warning{Text: long})
 		}
 		got := answer(t, &Request{UID: "1", Pod: &mutate.Pod{Name: long}}, d)
 		if size := len(encode(t, got)); size > 512<<10 {

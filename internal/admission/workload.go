@@ -10,6 +10,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/jsonread"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
@@ -62,7 +63,8 @@ func decideWorkload(cfg *config.Config, version string, q *Request) Decision {
 	warnings := q.misplaced(cfg.Parser.Prefix)
 	judged := q.judgeTemplate(cfg, version, q.Pod)
 	for _, w := range judged.Warnings {
-		warnings = append(warnings, q.Template+": "+w)
+		w.Field, w.Text = q.inTemplateField(w.Field), q.Template+": "+w.Text
+		warnings = append(warnings, w)
 	}
 	errs := judged.Errors
 	if update && len(errs) > 0 {
@@ -76,7 +78,9 @@ func decideWorkload(cfg *config.Config, version string, q *Request) Decision {
 		return Decision{Outcome: Denied, Reason: judged.Reason, Warnings: warnings, Errors: q.inTemplate(judged.Errors)}
 	}
 	for _, err := range q.inTemplate(judged.Errors) {
-		warnings = append(warnings, fmt.Sprintf("pods of this %s will be denied: %s", annotations.Shorten(q.kind()), err))
+		warnings = append(warnings, finding.Warning{
+			Rule: finding.Of(err), Field: err.Field, Text: fmt.Sprintf("pods of this %s will be denied: %s", annotations.Shorten(q.kind()), err),
+		})
 	}
 	return Decision{Outcome: Unchanged, Reason: Checked, Warnings: warnings}
 }
@@ -96,20 +100,28 @@ func (q *Request) inTemplate(errs field.ErrorList) field.ErrorList {
 	moved := make(field.ErrorList, 0, len(errs))
 	for _, err := range errs {
 		e := *err
-		e.Field = q.Template + "." + e.Field
+		e.Field = q.inTemplateField(e.Field)
 		moved = append(moved, &e)
 	}
 	return moved
 }
 
+// inTemplateField is the path that a field of the pod has in the workload.
+func (q *Request) inTemplateField(path string) string {
+	if path == "" {
+		return q.Template
+	}
+	return q.Template + "." + path
+}
+
 // misplaced warns of annotations of ours that stand above the template, where they
 // have no effect. Tools that annotate everything put them there, too.
-func (q *Request) misplaced(prefix annotations.Prefix) []string {
+func (q *Request) misplaced(prefix annotations.Prefix) finding.Warnings {
 	var template annotations.List
 	if q.Pod != nil {
 		template = q.Pod.Annotations
 	}
-	var warnings []string
+	var warnings finding.Warnings
 	for _, above := range q.Above {
 		for _, a := range above.List {
 			if _, below := template.Get(a.Name); below || !prefix.Asks(a.Name) {
@@ -118,8 +130,11 @@ func (q *Request) misplaced(prefix annotations.Prefix) []string {
 			if len(warnings) == maxMisplaced {
 				return warnings
 			}
-			warnings = append(warnings, fmt.Sprintf("%s[%s] has no effect: annotations of pods belong into %s.metadata.annotations",
-				above.Path, annotations.Shorten(a.Name), q.Template))
+			at := above.Path + "[" + annotations.Shorten(a.Name) + "]"
+			warnings = append(warnings, finding.Warning{
+				Rule: finding.MisplacedAnnotation, Field: at,
+				Text: fmt.Sprintf("%s has no effect: annotations of pods belong into %s.metadata.annotations", at, q.Template),
+			})
 		}
 	}
 	return warnings

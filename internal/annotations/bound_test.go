@@ -108,6 +108,7 @@ func TestBindings(t *testing.T) {
 				in.Bound = append(in.Bound, bind(t, p, string(rune('a'+i)), preset))
 			}
 			spec, warnings, errs := p.Parse(in)
+			expectRules(t, warnings, errs)
 			expect(t, "errors", nil, texts(errs))
 			expect(t, "warnings", nil, warnings)
 			expect(t, "bindings", test.given, spec.Bindings)

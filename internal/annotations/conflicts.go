@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
@@ -58,8 +59,8 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 			errs = append(errs, l.conflictsWith(o)...)
 		}
 		if l.Token == o.Token && (l.Once() || o.Once()) {
-			errs = append(errs, field.Invalid(l.KeyPath(LoginToken), displayName(l.Token), fmt.Sprintf(
-				"login %q exchanges the same token, which is accepted once: give each login a token of its own", o.DisplayName())))
+			errs = append(errs, finding.Error(finding.TokenUsedTwice, field.Invalid(l.KeyPath(LoginToken), displayName(l.Token), fmt.Sprintf(
+				"login %q exchanges the same token, which is accepted once: give each login a token of its own", o.DisplayName()))))
 		}
 	}
 	return errs
@@ -76,9 +77,9 @@ func (l *Login) selfConflicts(logins []Login) field.ErrorList {
 		for _, owned := range logins[i].reserved() {
 			// So it is with every prefix.
 			if name := loginspec.Named(owned.volume, logins[i].Name); name == loginspec.Named(loginspec.Volume, l.Name) {
-				errs = append(errs, field.Invalid(l.Source, l.Name, fmt.Sprintf(
+				errs = append(errs, finding.Error(finding.NameConflict, field.Invalid(l.Source, l.Name, fmt.Sprintf(
 					"a volume of this login would have the name of one of login %q, %s: give the login another name",
-					logins[i].DisplayName(), name)))
+					logins[i].DisplayName(), name))))
 			}
 		}
 	}
@@ -105,7 +106,7 @@ func (l *Login) reservedConflict(at *field.Path, dir string) field.ErrorList {
 	var errs field.ErrorList
 	for _, r := range l.reserved() {
 		if overlap(dir, r.directory) {
-			errs = append(errs, field.Invalid(at, Shorten(dir), "is reserved: the login container has "+r.holds+" in "+r.directory))
+			errs = append(errs, finding.Error(finding.DirectoryConflict, field.Invalid(at, Shorten(dir), "is reserved: the login container has "+r.holds+" in "+r.directory)))
 		}
 	}
 	return errs
@@ -137,19 +138,19 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 	if !overlap(l.MountPath, dir) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(l.KeyPath(LoginMountPath), Shorten(l.MountPath),
+	return field.ErrorList{finding.Error(finding.DirectoryConflict, field.Invalid(l.KeyPath(LoginMountPath), Shorten(l.MountPath),
 		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor "+
 			"lie in it",
-			other, key, Shorten(dir)))}
+			other, key, Shorten(dir))))}
 }
 
 func clientConflict(at *field.Path, variable string, l *Login) *field.Error {
-	return field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(),
-		l.Spec().ClientsOf))
+	return finding.Error(finding.VariableConflict, field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(),
+		l.Spec().ClientsOf)))
 }
 
 func variableConflict(at *field.Path, variable, other string) *field.Error {
-	return field.Invalid(at, variable, other+" sets the same variable: give one of them another")
+	return finding.Error(finding.VariableConflict, field.Invalid(at, variable, other+" sets the same variable: give one of them another"))
 }
 
 // overlap reports whether two directories of a Linux container are the same, or
@@ -186,8 +187,8 @@ func providedConflict(a, b *Token) field.ErrorList {
 	if name == "" || !a.Scope.Overlaps(b.Scope) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(b.KeyPath(Audience), Shorten(b.Audience), fmt.Sprintf(
-		"token %q sets variable %s to another value: give the two different %s", a.DisplayName(), name, Containers))}
+	return field.ErrorList{finding.Error(finding.VariableConflict, field.Invalid(b.KeyPath(Audience), Shorten(b.Audience), fmt.Sprintf(
+		"token %q sets variable %s to another value: give the two different %s", a.DisplayName(), name, Containers)))}
 }
 
 // providedTwice is a variable that both tokens set, to different values, and that is not
@@ -226,22 +227,22 @@ func conflict(a, b *Token) field.ErrorList {
 	var errs field.ErrorList
 	other := fmt.Sprintf("token %q", a.DisplayName())
 	if sameDirectory {
-		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
+		errs = append(errs, finding.Error(finding.DirectoryConflict, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
 			fmt.Sprintf("%s has the same directory, %s %s: a token has a volume, and so a directory, of its own", other, MountPath,
-				Shorten(a.MountPath))))
+				Shorten(a.MountPath)))))
 	}
 	if mixed {
-		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
+		errs = append(errs, finding.Error(finding.DirectoryConflict, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
 			fmt.Sprintf("%s has %s %s, and where /var/run is a link to /run one lies in the other: write both the same way",
-				other, MountPath, Shorten(a.MountPath))))
+				other, MountPath, Shorten(a.MountPath)))))
 	}
 	if overFile {
-		errs = append(errs, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
+		errs = append(errs, finding.Error(finding.FileConflict, field.Invalid(b.KeyPath(MountPath), Shorten(b.MountPath),
 			fmt.Sprintf("%s has %s %s, and one of the two directories would hide the other's file: give one of them another %s",
-				other, MountPath, Shorten(a.MountPath), MountPath)))
+				other, MountPath, Shorten(a.MountPath), MountPath))))
 	}
 	if sameVariable {
-		errs = append(errs, field.Invalid(b.KeyPath(Env), b.Env, other+" sets the same variable"))
+		errs = append(errs, finding.Error(finding.VariableConflict, field.Invalid(b.KeyPath(Env), b.Env, other+" sets the same variable")))
 	}
 	return errs
 }

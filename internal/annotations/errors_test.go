@@ -164,6 +164,7 @@ func TestDenied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, warnings, errs := newParser().Parse(test.keys.on(""))
+			expectRules(t, warnings, errs)
 			expect(t, "errors", test.errs, texts(errs))
 			expect(t, "warnings", nil, warnings)
 		})
@@ -201,6 +202,7 @@ func TestMistypedKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, warnings, errs := newParser().Parse(test.keys.on(""))
+			expectRules(t, warnings, errs)
 			expect(t, "errors", test.errs, texts(errs))
 			if len(warnings) != 1 {
 				t.Errorf("warnings %q, want one about the name", warnings)
@@ -298,6 +300,7 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, warnings, errs := newParser().Parse(test.keys.on(test.os))
+			expectRules(t, warnings, errs)
 			expect(t, "errors", test.errs, texts(errs))
 			expect(t, "warnings", nil, warnings)
 		})

@@ -57,10 +57,11 @@ func FuzzParse(f *testing.F) {
 		again, warningsAgain, errsAgain := p.Parse(k.on(os))
 		expectTokens(t, spec.Tokens, again.Tokens)
 		expectLogins(t, spec.Logins, again.Logins)
-		expect(t, "warnings of a second call", warnings, warningsAgain)
+		expect(t, "warnings of a second call", warnings.Texts(), warningsAgain)
+		expectRules(t, warnings, errs)
 		expect(t, "errors of a second call", texts(errs), texts(errsAgain))
 
-		for _, warning := range warnings {
+		for _, warning := range warnings.Texts() {
 			if strings.ContainsFunc(warning, unicode.IsControl) || len(warning) > 1024 {
 				t.Errorf("warning %q is no line for a terminal", warning)
 			}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // keys are annotations without their prefix.
@@ -72,8 +73,30 @@ var samePaths = cmp.Options{
 }
 
 // expect compares and takes an empty list for a missing one.
-func expect(t *testing.T, what string, want, got []string) {
+// expectRules expects every finding to have a rule, and every warning a place.
+func expectRules(t *testing.T, warnings finding.Warnings, errs field.ErrorList) {
 	t.Helper()
+	for _, w := range warnings {
+		if _, known := finding.Find(w.Rule); !known || w.Field == "" {
+			t.Errorf("warning %q has rule %q and field %q", w.Text, w.Rule, w.Field)
+		}
+	}
+	for _, err := range errs {
+		if _, known := finding.Find(finding.Of(err)); !known {
+			t.Errorf("error %q has rule %q", err, finding.Of(err))
+		}
+	}
+}
+
+func expect[T []string | finding.Warnings](t *testing.T, what string, want []string, found T) {
+	t.Helper()
+	var got []string
+	switch found := any(found).(type) {
+	case []string:
+		got = found
+	case finding.Warnings:
+		got = found.Texts()
+	}
 	if len(want)+len(got) == 0 {
 		return
 	}

@@ -1,6 +1,7 @@
 package annotations
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
@@ -169,7 +171,7 @@ func (b *builder) login(name string, containers Scope) Login {
 	}
 	l.Env = b.loginEnv(&l)
 	if b.os == Windows {
-		b.errs = append(b.errs, field.Forbidden(l.Source, "logins are for Linux pods: the login container is a Linux program"))
+		b.fail(finding.LoginOnWindows, field.Forbidden(l.Source, "logins are for Linux pods: the login container is a Linux program"))
 	}
 	return l
 }
@@ -225,7 +227,7 @@ func (b *builder) checkRules(l *Login, method *loginspec.Method) {
 		case given:
 			b.invalid(s, "%s", broken.Err)
 		case !b.incomplete:
-			b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(keyOf(broken.Option), l.Name)), broken.Err.Error()))
+			b.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(b.prefix.Key(keyOf(broken.Option), l.Name)), broken.Err.Error()))
 		}
 	}
 }
@@ -257,10 +259,10 @@ func (b *builder) checkNeeds(l *Login, method *loginspec.Method) {
 	case len(given) == 0 && !b.incomplete:
 		key := method.Option(method.Needs[0]).Key
 		detail := "the login needs " + method.Missing(func(o *loginspec.Option) string { return o.Key })
-		b.errs = append(b.errs, field.Required(annotationsPath.Key(b.prefix.Key(key, l.Name)), detail))
+		b.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(b.prefix.Key(key, l.Name)), detail))
 	case len(given) > 1:
 		s, _ := b.setting(given[0])
-		b.invalid(s, "say either %s or %s, not both", given[0].Key, given[1].Key)
+		b.exclusive(s, given[0].Key, given[1].Key)
 	}
 }
 
@@ -297,7 +299,7 @@ func (b *builder) check(o *loginspec.Option, s setting) (valid bool) {
 	case err == nil:
 		return true
 	case o.OneOf != nil:
-		b.errs = append(b.errs, field.NotSupported(s.path(), Shorten(s.value), o.OneOf))
+		b.fail(finding.InvalidValue, field.NotSupported(s.path(), Shorten(s.value), o.OneOf))
 	default:
 		b.invalid(s, "%s", err)
 	}
@@ -309,7 +311,8 @@ func (b *builder) rejectKeysOfOtherMethods(method *loginspec.Method) {
 	for i := range b.settings {
 		s := &b.settings[i]
 		if others := loginspec.Families(s.key); len(others) > 0 && method.Key(s.key) == nil {
-			b.invalid(*s, "this key is for %s: a login of method %s has no use for it", loginspec.List(others, "and"), method.Name)
+			b.fail(finding.UnusedAnnotation, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf(
+				"this key is for %s: a login of method %s has no use for it", loginspec.List(others, "and"), method.Name)))
 		}
 	}
 }
@@ -334,15 +337,16 @@ func (l *Login) findToken(tokens []Token, prefix Prefix) *field.Error {
 	}
 	if s := l.settings.find(LoginToken); s != nil {
 		if !has(l.Token) {
-			return field.Invalid(s.path(), Shorten(s.value),
-				"the pod has no such token: it would be asked for by "+prefix.Key(Audience, l.Token))
+			return finding.Error(finding.UnknownToken, field.Invalid(s.path(), Shorten(s.value),
+				"the pod has no such token: it would be asked for by "+prefix.Key(Audience, l.Token)))
 		}
 		return nil
 	}
 	if has(l.Name) {
 		l.Token = l.Name
 	} else if !has("") {
-		return field.Required(annotationsPath.Key(prefix.Key(Audience, l.Name)), "the login needs a token, and a token needs an audience")
+		return finding.Error(finding.MissingAnnotation, field.Required(annotationsPath.Key(prefix.Key(Audience, l.Name)),
+			"the login needs a token, and a token needs an audience"))
 	}
 	return nil
 }
@@ -364,7 +368,7 @@ func (b *builder) ca() *Object {
 		switch {
 		case s == nil:
 		case found != nil:
-			b.invalid(*s, "say either %s or %s, not both", found.key, s.key)
+			b.exclusive(*s, found.key, s.key)
 		default:
 			found, kind = s, k.kind
 		}

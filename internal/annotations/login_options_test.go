@@ -44,6 +44,7 @@ func TestLoginOptions(t *testing.T) {
 		"a server's name": {vaultKeys.and(keys{"login-tls-server-name": "vault"}), loginspec.Values{"tls-server-name": "vault"}},
 	} {
 		spec, warnings, errs := newParser().Parse(test.keys.on(""))
+		expectRules(t, warnings, errs)
 		expect(t, "errors", nil, texts(errs))
 		expect(t, "warnings", nil, warnings)
 		for option, value := range test.want {
@@ -100,6 +101,7 @@ func TestObjectsOfALogin(t *testing.T) {
 		},
 	} {
 		spec, warnings, errs := newParser().Parse(test.keys.on(""))
+		expectRules(t, warnings, errs)
 		expect(t, name+": errors", nil, texts(errs))
 		expect(t, name+": warnings", nil, warnings)
 		if diff := cmp.Diff(test.ca, spec.Logins[0].CA); diff != "" {

@@ -248,6 +248,7 @@ func TestLogins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			spec, warnings, errs := newParser().Parse(test.keys.on(""))
+			expectRules(t, warnings, errs)
 			expectLogins(t, test.logins, spec.Logins)
 			expect(t, "warnings", nil, warnings)
 			expect(t, "errors", nil, texts(errs))
@@ -510,6 +511,7 @@ func TestLoginsDenied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, warnings, errs := newParser().Parse(test.keys.on(test.os))
+			expectRules(t, warnings, errs)
 			expect(t, "errors", test.errs, texts(errs))
 			expect(t, "warnings", nil, warnings)
 		})
@@ -539,6 +541,7 @@ func TestAllErrorsOfALoginAtOnce(t *testing.T) {
 func TestAMistypedLoginKeyGetsTheListOfThem(t *testing.T) {
 	t.Parallel()
 	_, warnings, errs := newParser().Parse(vaultKeys.and(keys{"login-vault-skip-verify": "true"}).on(""))
+	expectRules(t, warnings, errs)
 	expect(t, "errors", nil, texts(errs))
 	expect(t, "warnings", []string{`unknown annotation "oidc-injector.io/login-vault-skip-verify": ` +
 		`the keys of a login are login and login-… with ` + strings.ReplaceAll(strings.Join(loginspec.Keys()[1:], ", "), "login-", "")},
@@ -684,6 +687,7 @@ func TestLoginsThatCannotLiveSideBySide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, warnings, errs := newParser().Parse(test.keys.on(""))
+			expectRules(t, warnings, errs)
 			expect(t, "errors", test.errs, texts(errs))
 			expect(t, "warnings", nil, warnings)
 		})
@@ -874,6 +878,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 			p.Profiles = presets
 			for range 20 { // maps have no order, what comes of them must have one
 				spec, warnings, errs := p.Parse(test.keys.on(""))
+				expectRules(t, warnings, errs)
 				expectLogins(t, test.logins, spec.Logins)
 				expect(t, "warnings", nil, warnings)
 				expect(t, "errors", test.errs, texts(errs))

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
@@ -99,10 +100,10 @@ type Input struct {
 // each with its annotation, the value and what is allowed; warnings are for
 // what is doubtful, and are meant for the person at kubectl. Where there are
 // errors, the Spec holds the tokens that could be understood.
-func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
+func (p *Parser) Parse(in Input) (Spec, finding.Warnings, field.ErrorList) {
 	ours, size := in.Annotations.owned(p.Prefix)
 	if size > maxSize {
-		return Spec{}, nil, field.ErrorList{field.TooLong(annotationsPath, "", maxSize)}
+		return Spec{}, nil, field.ErrorList{finding.Error(finding.TooLarge, field.TooLong(annotationsPath, "", maxSize))}
 	}
 	if len(ours)+len(in.Bound) == 0 {
 		return Spec{}, nil, nil
@@ -116,7 +117,7 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	w.applyProfiles()
 	spec := Spec{Bindings: w.applyBindings(in.Bound)}
 	if w.tooMany {
-		w.fail(field.Forbidden(annotationsPath,
+		w.fail(finding.TooLarge, field.Forbidden(annotationsPath,
 			fmt.Sprintf("asks for more than %d tokens by %s.NAME: a pod may have at most %d", MaxTokens, w.Prefix.Key(Audience, ""),
 				MaxTokens)))
 	}
@@ -124,7 +125,7 @@ func (p *Parser) Parse(in Input) (Spec, []string, field.ErrorList) {
 	w.errs = append(w.errs, conflicts(spec)...)
 	w.explainMissing()
 	sortErrors(w.errs)
-	slices.Sort(w.warnings)
+	slices.SortFunc(w.warnings, func(a, b finding.Warning) int { return strings.Compare(a.Text, b.Text) })
 	return spec, w.warnings, w.errs
 }
 
@@ -134,7 +135,7 @@ type parsing struct {
 	os       OS
 	pod      provider.Pod
 	request  request
-	warnings []string
+	warnings finding.Warnings
 	errs     field.ErrorList
 	// unknown counts annotations that do not exist.
 	unknown int
@@ -149,9 +150,9 @@ type parsing struct {
 // mistyped is an annotation that is close to another one.
 type mistyped struct{ name, meant string }
 
-func (w *parsing) fail(err *field.Error) {
+func (w *parsing) fail(rule finding.Rule, err *field.Error) {
 	if len(w.errs) < maxFindings {
-		w.errs = append(w.errs, err)
+		w.errs = append(w.errs, finding.Error(rule, err))
 	}
 }
 
@@ -180,12 +181,12 @@ func (w *parsing) collect(ours List) {
 		}
 		if suffixed {
 			if err := s.checkSuffix(token); err != nil {
-				w.fail(field.Invalid(s.path(), Shorten(token), err.Error()))
+				w.fail(finding.InvalidSuffix, field.Invalid(s.path(), Shorten(token), err.Error()))
 				continue
 			}
 		}
 		if key == Inject && !isBool(a.Value) {
-			w.fail(field.Invalid(s.path(), Shorten(a.Value), `must be "true" or "false"`))
+			w.fail(finding.InvalidValue, field.Invalid(s.path(), Shorten(a.Value), `must be "true" or "false"`))
 		}
 		if !suffixed {
 			token = s.name()
@@ -212,9 +213,11 @@ func (w *parsing) unknownKey(name, key, token string) {
 	detail := fmt.Sprintf("unknown annotation %s: %s", quote(name), w.meant(name, key, token))
 	switch {
 	case w.DenyUnknown:
-		w.fail(field.Forbidden(annotationsPath, detail))
+		w.fail(finding.UnknownAnnotation, field.Forbidden(annotationsPath, detail))
 	case len(w.warnings) < maxFindings:
-		w.warnings = append(w.warnings, detail)
+		w.warnings = append(w.warnings, finding.Warning{
+			Rule: finding.UnknownAnnotation, Field: annotationsPath.Key(Shorten(name)).String(), Text: detail,
+		})
 	}
 }
 
@@ -289,14 +292,14 @@ func (w *parsing) applyProfiles() {
 			continue
 		}
 		w.profileMissing = true
-		w.fail(w.unknownProfile(named))
+		w.fail(finding.UnknownProfile, w.unknownProfile(named))
 	}
 }
 
 func (w *parsing) applyProfile(token string, named setting, profile Preset) {
 	if token != "" && profile.severalTokens() {
 		w.profileMissing = true
-		w.fail(severalTokens(named, w.Prefix.Key(Profile, "")))
+		w.fail(finding.InvalidSuffix, severalTokens(named, w.Prefix.Key(Profile, "")))
 		return
 	}
 	added := make([]string, 0, len(profile)) // set only then: the profile's own keys replace none of each other
@@ -407,12 +410,12 @@ func (w *parsing) build(spec *Spec) {
 			w.missingLogin(name, s)
 		}
 		for _, err := range b.errs {
-			w.fail(err)
+			w.fail(finding.Of(err), err)
 		}
 		w.warnings = append(w.warnings, b.warnings...)
 	}
 	if logins > MaxLogins {
-		w.fail(field.Forbidden(annotationsPath,
+		w.fail(finding.TooLarge, field.Forbidden(annotationsPath,
 			fmt.Sprintf("asks for %d logins by %s.NAME: a pod may have at most %d", logins, w.Prefix.Key(LoginMethod, ""), MaxLogins)))
 	}
 	for i := range spec.Logins {
@@ -429,7 +432,7 @@ func (w *parsing) findToken(l *Login, tokens []Token) {
 	}
 	said := func(other *field.Error) bool { return other.Field == err.Field }
 	if !slices.ContainsFunc(w.errs, said) { // by missingAudience, or of the value itself
-		w.fail(err)
+		w.fail(finding.Of(err), err)
 	}
 }
 
@@ -445,11 +448,13 @@ func (w *parsing) missingAudience(name string, s settings) {
 	case w.profileMissing:
 		// Said already; the profile might have had the audience.
 	case len(keys) > 0:
-		w.fail(field.Required(annotationsPath.Key(audience),
+		w.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(audience),
 			fmt.Sprintf("the token is described (%s) but has no audience%s", strings.Join(keys, ", "), w.ofProvider(name, keys[0]))))
 	case inject != nil && len(s) == 1 && (name != "" || w.request.names() == 1):
-		w.warnings = append(w.warnings, fmt.Sprintf("%s asks for nothing by itself: set %s or %s",
-			inject.path(), audience, w.Prefix.Key(Profile, name)))
+		w.warnings = append(w.warnings, finding.Warning{
+			Rule: finding.NothingAsked, Field: inject.path().String(),
+			Text: fmt.Sprintf("%s asks for nothing by itself: set %s or %s", inject.path(), audience, w.Prefix.Key(Profile, name)),
+		})
 	}
 }
 
@@ -466,7 +471,7 @@ func (w *parsing) ofProvider(name, key string) string {
 // missingLogin speaks of a login that is described but not asked for.
 func (w *parsing) missingLogin(name string, s settings) {
 	if keys := s.among(loginKeys); len(keys) > 0 && !w.profileMissing {
-		w.fail(field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
+		w.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(w.Prefix.Key(LoginMethod, name)),
 			fmt.Sprintf("the login is described (%s) but has no method: %s", strings.Join(keys, ", "),
 				strings.Join(loginspec.MethodNames(), ", "))))
 	}

@@ -130,6 +130,7 @@ func TestProfiles(t *testing.T) {
 			p := newParser()
 			p.Profiles = profiles()
 			spec, warnings, errs := p.Parse(test.keys.on(""))
+			expectRules(t, warnings, errs)
 			expectTokens(t, test.tokens, spec.Tokens)
 			expect(t, "warnings", nil, warnings)
 			expect(t, "errors", nil, texts(errs))
@@ -192,6 +193,7 @@ func TestProfileErrors(t *testing.T) {
 			p.Profiles = profiles()
 			for range 50 { // maps have no order, texts must have one
 				_, warnings, errs := p.Parse(test.keys.on(""))
+				expectRules(t, warnings, errs)
 				expect(t, "errors", test.errs, texts(errs))
 				expect(t, "warnings", nil, warnings)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
@@ -57,7 +58,7 @@ func (b *builder) provide(t *Token) {
 		if !b.incomplete {
 			name := b.prefix.Key(key, otherThan(t.Name, p.Name))
 			parameter, _ := b.providers.Key(key)
-			b.errs = append(b.errs, field.Required(annotationsPath.Key(name),
+			b.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(name),
 				fmt.Sprintf("provider %s needs it: %s", p.Name, parameter.Parameter().Description)))
 		}
 	}
@@ -67,7 +68,7 @@ func (b *builder) provide(t *Token) {
 	values = values.With(t.Path(b.os), strings.TrimRight(strings.TrimSuffix(t.Path(b.os), t.File), `/\`), t.Audience)
 	t.Variables, t.Conflicts = values.Env(), p.Conflicts
 	if s := b.settings.find(Env); s != nil && slices.ContainsFunc(t.Variables, func(v provider.Variable) bool { return v.Name == t.Env }) {
-		b.invalid(*s, "provider %s sets this variable itself", p.Name)
+		b.fail(finding.VariableConflict, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf("provider %s sets this variable itself", p.Name)))
 	}
 	for i := range b.settings {
 		s := &b.settings[i]
@@ -83,7 +84,9 @@ func (b *builder) provide(t *Token) {
 	case err != nil:
 		b.invalid(*asked, "%s", err)
 	case name == t.File:
-		b.invalid(*b.settings.or(TokenFile, Audience), "provider %s has a file of this name: give the token another %s", p.Name, TokenFile)
+		s := b.settings.or(TokenFile, Audience)
+		b.fail(finding.FileConflict, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf(
+			"provider %s has a file of this name: give the token another %s", p.Name, TokenFile)))
 	case name != "":
 		t.Provided = &ProvidedFile{Name: name, Content: content, Annotation: b.prefix.Key(ProviderFile, t.Name)}
 	}
@@ -105,7 +108,7 @@ func (b *builder) provider(name string) *provider.Provider {
 		p := s.parameter.Provider
 		if s.key == Provider {
 			if p = b.providers.Get(s.value); p == nil {
-				b.errs = append(b.errs, field.NotSupported(s.path(), Shorten(s.value), b.providers.Names()))
+				b.fail(finding.UnknownProvider, field.NotSupported(s.path(), Shorten(s.value), b.providers.Names()))
 				b.incomplete = true
 				continue
 			}
@@ -115,7 +118,8 @@ func (b *builder) provider(name string) *provider.Provider {
 		case asked == nil:
 			asked = p
 		case asked != p:
-			b.invalid(*s, "token %q is of provider %s: give each provider a token of its own, by a suffix", displayName(name), asked.Name)
+			b.fail(finding.SeveralProviders, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf(
+				"token %q is of provider %s: give each provider a token of its own, by a suffix", displayName(name), asked.Name)))
 		}
 	}
 	return asked
@@ -153,12 +157,19 @@ func (b *builder) providedExpiration(t *Token, p *provider.Provider) {
 	case !said:
 		t.ExpirationSeconds = int64(min(max(seconds, least), most) / time.Second)
 	case seconds < least && least <= b.max:
-		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at "+
+		b.warnExpiration(t, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at "+
 			"least %d s",
 			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(least/time.Second)))
 	case seconds > most:
-		b.warnings = append(b.warnings, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more "+
+		b.warnExpiration(t, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more "+
 			"than %d s",
 			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(most/time.Second)))
 	}
+}
+
+// warnExpiration warns of a lifetime.
+func (b *builder) warnExpiration(t *Token, text string) {
+	b.warnings = append(b.warnings, finding.Warning{
+		Rule: finding.ProviderExpiration, Field: annotationsPath.Key(b.prefix.Key(Expiration, t.Name)).String(), Text: text,
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
@@ -31,7 +32,7 @@ type builder struct {
 	providers  *provider.Set
 	pod        provider.Pod
 	errs       field.ErrorList
-	warnings   []string
+	warnings   finding.Warnings
 }
 
 func (b *builder) build(name string) Token {
@@ -69,7 +70,16 @@ func (b *builder) get(key string) (setting, bool) {
 }
 
 func (b *builder) invalid(s setting, format string, args ...any) {
-	b.errs = append(b.errs, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf(format, args...)))
+	b.fail(finding.InvalidValue, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf(format, args...)))
+}
+
+func (b *builder) fail(rule finding.Rule, err *field.Error) {
+	b.errs = append(b.errs, finding.Error(rule, err))
+}
+
+// exclusive reports two settings that exclude each other.
+func (b *builder) exclusive(s setting, one, other string) {
+	b.fail(finding.ExclusiveAnnotations, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf("say either %s or %s, not both", one, other)))
 }
 
 func (b *builder) audience() string {
@@ -204,7 +214,7 @@ func (b *builder) variable(s setting) string {
 func (b *builder) scope() Scope {
 	only, skip := b.settings.find(Containers), b.settings.find(SkipContainers)
 	if only != nil && skip != nil {
-		b.invalid(*skip, "say either %s or %s, not both", Containers, SkipContainers)
+		b.exclusive(*skip, Containers, SkipContainers)
 	}
 	switch {
 	case only != nil:

@@ -33,6 +33,8 @@ func TestNothingElseNamesAMethod(t *testing.T) {
 	allowed := []string{
 		"internal/loginspec", "internal/login/party.go", "internal/login/vault", "internal/login/oauth",
 		"internal/login/httplogin",
+		// What is generated for a party is for logins by its method.
+		"internal/cli/generate",
 	}
 	for _, top := range []string{"cmd", "internal"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // checker looks for what cannot work, or may not, in a plan whose volumes are
@@ -48,7 +49,7 @@ func (k checker) files(p plan) {
 	}
 	if last >= 0 && size > maxAnnotations {
 		f := p.views[last].provided()
-		k.fail(func() *field.Error {
+		k.fail(finding.TooLarge, func() *field.Error {
 			return field.TooLong(field.NewPath("metadata", "annotations").Key(f.Annotation), "", maxAnnotations)
 		})
 	}
@@ -97,11 +98,11 @@ func (k checker) tokenMode(c *container, s shown, volume placement) {
 	}
 	made := k.pod.tokenFile(mode, user)
 	if want := annotatedMode(k.pod, s.view.token); made.fixed && want != nil && *want != made.mode {
-		k.warn("file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or "+
+		k.warn(finding.FileModeNoEffect, c.field, "file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or "+
 			"fsGroup is set",
 			*want, made.mode)
 		if later := (file{mode: *want, owner: root, group: root}); k.pod.security.fsGroup == nil && !k.pod.readable(later, c) {
-			k.warn("file-mode %04o makes the token unreadable to container %q "+
+			k.warn(finding.FileModeNoEffect, c.field, "file-mode %04o makes the token unreadable to container %q "+
 				"as soon as somebody adds a debug container that runs as another user", *want, c.name)
 		}
 	}
@@ -114,7 +115,7 @@ func checkMode(pod *Pod, v *volume, t *annotations.Token, f *findings) bool {
 	if want == nil || *want == v.mode {
 		return true
 	}
-	f.fail(func() *field.Error {
+	f.fail(finding.ModeConflict, func() *field.Error {
 		return field.Invalid(v.field().Child("projected", "defaultMode"), message("%04o", v.mode), message(
 			"volume %q holds the token already, but %s wants mode %04o", v.name, t.Origin(annotations.FileMode), *want))
 	})
@@ -126,7 +127,7 @@ func (k checker) unreadable(c *container, v *view, file file) {
 	if k.pod.readable(file, c) {
 		return
 	}
-	k.warn("container %q may not be able to read %s: it runs %s, and the file has mode %04o, user %d and group %d; set fsGroup or %s",
+	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and the file has mode %04o, user %d and group %d; set fsGroup or %s",
 		c.name, v.path, k.pod.runsAs(c), file.mode, file.owner, file.group, v.key(annotations.FileMode))
 }
 
@@ -137,7 +138,7 @@ func (k checker) unreadableResult(c *container, v *view) {
 	if k.pod.readable(file, c) {
 		return
 	}
-	k.warn("container %q may not be able to read %s: it runs %s, and container %q, which was made for others, writes the file with "+
+	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and container %q, which was made for others, writes the file with "+
 		"mode %04o; "+
 		"leave it out with %s, or let all run as one user",
 		c.name, v.login.Path(), k.pod.runsAs(c), v.containerName, file.mode, v.key(annotations.SkipContainers))
@@ -150,7 +151,7 @@ func (k checker) changedUser(c *container, old *Pod) {
 	if k.pod.OS == annotations.Windows || !old.tokenFile(defaultMode, nil).fixed || k.pod.tokenFile(defaultMode, nil).fixed {
 		return
 	}
-	k.warn("debug container %q does not run as the user of the pod's containers: from their next renewal on, "+
+	k.warn(finding.DebugContainer, c.field, "debug container %q does not run as the user of the pod's containers: from their next renewal on, "+
 		"token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen",
 		c.name)
 }
@@ -162,7 +163,7 @@ func (k checker) scopes(views []view) {
 		v := &views[i]
 		k.scope(views, v)
 		if v.token != nil && v.token.FileMode != nil && k.pod.OS == annotations.Windows {
-			k.warn("%s: file modes have no effect on Windows", v.token.Origin(annotations.FileMode))
+			k.warn(finding.FileModeNoEffect, v.source, "%s: file modes have no effect on Windows", v.token.Origin(annotations.FileMode))
 		}
 	}
 }
@@ -178,7 +179,7 @@ func (k checker) scope(views []view, v *view) {
 	for _, name := range v.scope.Names() {
 		expected := (v.scope.Only == nil || k.o.Template) && k.o.InjectedContainers.Has(name)
 		if !expected && !hasContainer(k.pod, name) && loginOf(views, name) == nil {
-			k.warn("%s: the pod has no container %q", v.key(key), name)
+			k.warn(finding.UnknownContainer, func() *field.Path { return v.keyPath(key) }, "%s: the pod has no container %q", v.key(key), name)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // maxFindings bounds the errors, and the warnings, of one pod. It is more than an
@@ -17,28 +18,28 @@ const maxFindings = 200
 // which they arise. A text is made only if it is kept.
 type findings struct {
 	errs     field.ErrorList
-	warnings []string
+	warnings finding.Warnings
 }
 
 // fail adds an error.
-func (f *findings) fail(err func() *field.Error) {
+func (f *findings) fail(rule finding.Rule, err func() *field.Error) {
 	if len(f.errs) >= maxFindings {
 		return
 	}
-	added := err()
+	added := finding.Error(rule, err())
 	same := func(e *field.Error) bool { return e.Field == added.Field && e.Detail == added.Detail }
 	if !slices.ContainsFunc(f.errs, same) {
 		f.errs = append(f.errs, added)
 	}
 }
 
-// warn adds a warning.
-func (f *findings) warn(format string, args ...any) {
+// warn adds a warning about something that stands at a path.
+func (f *findings) warn(rule finding.Rule, at func() *field.Path, format string, args ...any) {
 	if len(f.warnings) >= maxFindings {
 		return
 	}
-	if text := message(format, args...); !slices.Contains(f.warnings, text) {
-		f.warnings = append(f.warnings, text)
+	if text := message(format, args...); !f.warnings.Has(text) {
+		f.warnings = append(f.warnings, finding.Warning{Rule: rule, Field: at().String(), Text: text})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
@@ -86,7 +87,9 @@ func inject(t *testing.T, raw []byte, patch func(*mutate.Pod, annotations.Spec, 
 	pod := parse(t, raw)
 	spec, warnings, errs := parser.Parse(annotations.Input{Annotations: pod.Annotations, OS: pod.OS})
 	result, conflicts := patch(pod, spec, options)
-	o := outcome{Warnings: append([]string{}, append(warnings, result.Warnings...)...), Errors: []string{}, result: result}
+	all := slices.Concat(warnings, result.Warnings)
+	expectRules(t, all, slices.Concat(errs, conflicts))
+	o := outcome{Warnings: append([]string{}, all.Texts()...), Errors: []string{}, result: result}
 	for _, err := range append(errs, conflicts...) {
 		o.Errors = append(o.Errors, err.Error())
 	}
@@ -166,6 +169,21 @@ func expect(t *testing.T, what string, want, got []string) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// expectRules expects every finding to have a rule, and every warning a place.
+func expectRules(t *testing.T, warnings finding.Warnings, errs field.ErrorList) {
+	t.Helper()
+	for _, w := range warnings {
+		if _, known := finding.Find(w.Rule); !known || w.Field == "" {
+			t.Errorf("warning %q has rule %q and field %q", w.Text, w.Rule, w.Field)
+		}
+	}
+	for _, err := range errs {
+		if _, known := finding.Find(finding.Of(err)); !known {
+			t.Errorf("error %q has rule %q", err, finding.Of(err))
+		}
 	}
 }
 

@@ -371,7 +371,7 @@ func TestDebuggingAProxy(t *testing.T) {
 		result, errs := mutate.PatchEphemeral(parse(t, raw), parse(t, running), specOf(pod), mesh)
 		expect(t, "errors", nil, texts(errs))
 		expect(t, "containers", want, result.Containers)
-		if told := len(result.Warnings) == 1 && strings.Contains(result.Warnings[0], "another injector adds"); told != (want == nil) {
+		if told := len(result.Warnings) == 1 && strings.Contains(result.Warnings[0].Text, "another injector adds"); told != (want == nil) {
 			t.Errorf("warnings about target %s: %q", target, result.Warnings)
 		}
 	}
@@ -404,7 +404,7 @@ func TestCheckFindsWhatPatchFinds(t *testing.T) {
 		if diff := cmp.Diff(texts(errs), texts(found)); diff != "" {
 			t.Errorf("errors of seed %d (-patch +check):\n%s", seed, diff)
 		}
-		expect(t, "warnings", result.Warnings, warnings)
+		expect(t, "warnings", result.Warnings.Texts(), warnings.Texts())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
@@ -253,14 +254,14 @@ func quantity(text string) (resource.Quantity, bool) {
 func (k checker) loginContainer(p *plan, l login) {
 	c, wanted := l.container, l.askedBy()
 	if c.list != initContainers {
-		k.fail(func() *field.Error {
+		k.fail(finding.NameConflict, func() *field.Error {
 			return field.Invalid(c.field().Child("name"), c.name, message(
 				"this name belongs to the login container that %s asks for: rename the container", wanted))
 		})
 		return
 	}
 	if child, value, how := k.difference(l); how != "" {
-		k.fail(func() *field.Error {
+		k.fail(finding.NameConflict, func() *field.Error {
 			return field.Invalid(c.field().Child(child), annotations.Shorten(value), message(
 				"container %q is not the login container that %s asks for: %s; rename or remove the container", c.name, wanted,
 				how))

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // What a mount point can be (docs/design/mount-points.md): the kubelet makes the
@@ -31,7 +32,7 @@ func checkMountPoint(pod *Pod, c *container, v *view, f *findings) {
 	// The runtime mounts a file there.
 	if at := annotations.CanonicalPath(c.terminationPath, pod.OS); annotations.Within(at, v.directory) ||
 		annotations.Within(v.directory, at) {
-		f.fail(func() *field.Error {
+		f.fail(finding.MountConflict, func() *field.Error {
 			return field.Invalid(c.field().Child("terminationMessagePath"), annotations.Shorten(c.terminationPath), message(
 				"is a file that cannot lie in %s, which %s makes a read-only directory, nor around it: container %q could not start",
 				v.path, v.pathOrigin(), c.name))
@@ -43,15 +44,15 @@ func checkMountPoint(pod *Pod, c *container, v *view, f *findings) {
 func checkInner(pod *Pod, c *container, m *mount, v *view, f *findings) {
 	switch {
 	case v.token == nil || m.partial || m.device:
-		f.fail(func() *field.Error { return innerError(c, m, v) })
+		f.fail(finding.MountConflict, func() *field.Error { return innerError(c, m, v) })
 	case annotations.Within(m.directory, annotations.CanonicalPath(v.path+"/"+v.token.File, pod.OS)):
-		f.fail(func() *field.Error {
+		f.fail(finding.MountConflict, func() *field.Error {
 			return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
 				"container %q mounts volume %q over the file of %s, which nobody could read then: choose another path, or another %s",
 				c.name, m.volume, v.what(), v.key(annotations.TokenFile)))
 		})
 	case !nested(pod, m.path, v.path):
-		f.warn("container %q mounts volume %q at %s, which lies in %s where /var/run is a link to /run: the container may not start, "+
+		f.warn(finding.MountConflict, c.field, "container %q mounts volume %q at %s, which lies in %s where /var/run is a link to /run: the container may not start, "+
 			"or not find what is there; write both paths the same way", c.name, m.volume, m.path, v.path)
 	}
 }
@@ -63,11 +64,11 @@ func checkOuter(pod *Pod, c *container, m *mount, v *view, f *findings) {
 	case volume == nil:
 		// The API server refuses a mount without a volume, in its own words.
 	case m.readOnly && !volume.api || volume.readOnly || volume.api && m.partial:
-		f.warn("container %q: %s of %s lies inside volume %q, which is mounted read-only at %s: "+
+		f.warn(finding.MountConflict, c.field, "container %q: %s of %s lies inside volume %q, which is mounted read-only at %s: "+
 			"the container cannot start unless the volume has that directory; choose another %s", c.name, v.path, v.what(), m.volume,
 			m.path, v.pathKey())
 	case volume.api && !nested(pod, v.path, m.path):
-		f.warn("container %q: %s of %s lies in volume %q at %s where /var/run is a link to /run: the container may not start; "+
+		f.warn(finding.MountConflict, c.field, "container %q: %s of %s lies in volume %q at %s where /var/run is a link to /run: the container may not start; "+
 			"write both paths the same way", c.name, v.path, v.what(), m.volume, m.path)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/nameset"
 )
 
@@ -37,7 +38,7 @@ type Options struct {
 	// Bindings are the names of those that gave the pod something, for the status.
 	Bindings []string
 	// Warnings are those that there are already. The status annotation repeats them.
-	Warnings []string
+	Warnings finding.Warnings
 	// Template is true for the pod of a template, to which other injectors have added
 	// nothing yet.
 	Template bool
@@ -49,7 +50,7 @@ type Result struct {
 	// *json.RawMessage; empty where there is nothing to do.
 	Operations []jsonpatch.Operation
 	// Warnings are for the person at kubectl: those of the Options, and more.
-	Warnings []string
+	Warnings finding.Warnings
 	// Tokens are the names of the tokens that some container now has, Logins those
 	// of the logins, and Containers the names of the containers that have any of
 	// them: all in the order of the pod.
@@ -66,7 +67,7 @@ func Patch(pod *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList)
 
 // Check returns what [Patch] finds, without the operations: for a pod that is
 // denied anyway.
-func Check(pod *Pod, spec annotations.Spec, o Options) (warnings []string, errs field.ErrorList) {
+func Check(pod *Pod, spec annotations.Spec, o Options) (warnings finding.Warnings, errs field.ErrorList) {
 	f := &findings{warnings: slices.Clip(o.Warnings)}
 	prepare(pod, spec, o, f)
 	return f.warnings, f.errs
@@ -75,7 +76,7 @@ func Check(pod *Pod, spec annotations.Spec, o Options) (warnings []string, errs 
 // prepare plans, places and checks.
 func prepare(pod *Pod, spec annotations.Spec, o Options, f *findings) (plan, []placement) {
 	if pod.excess != nil {
-		f.fail(func() *field.Error { return pod.excess })
+		f.fail(finding.TooLarge, func() *field.Error { return pod.excess })
 		return plan{}, nil
 	}
 	p := newPlan(pod, newViews(pod, spec, o), o, f)
@@ -94,7 +95,7 @@ func prepare(pod *Pod, spec annotations.Spec, o Options, f *findings) (plan, []p
 // --target), unless an annotation names the debug container itself.
 func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, field.ErrorList) {
 	if pod.excess != nil {
-		return Result{Warnings: o.Warnings}, field.ErrorList{pod.excess}
+		return Result{Warnings: o.Warnings}, field.ErrorList{finding.Error(finding.TooLarge, pod.excess)}
 	}
 	f, views, added := &findings{warnings: slices.Clip(o.Warnings)}, newViews(pod, spec, o), addedContainers(pod, old)
 	volumes := findVolumes(pod, views)
@@ -112,7 +113,7 @@ func finish(pod *Pod, p plan, volumes []placement, o Options, f *findings) (Resu
 	result.Warnings = f.warnings
 	operations, err := render(pod, p, volumes, result, o)
 	if err != nil {
-		return Result{Warnings: f.warnings}, field.ErrorList{err}
+		return Result{Warnings: f.warnings}, field.ErrorList{finding.Error(finding.TooLarge, err)}
 	}
 	result.Operations = operations
 	return result, nil

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // plan says which container gets what. It is made once, and then only read.
@@ -186,7 +187,7 @@ func (p *planner) hold(v *view, c *container, m *mount) {
 // failHeld makes an error of it, and of what else would be wrong with the
 // container.
 func (p *planner) failHeld(h held) {
-	p.f.fail(func() *field.Error { return heldError(h.view, h.container, h.mount) })
+	p.f.fail(finding.MountConflict, func() *field.Error { return heldError(h.view, h.container, h.mount) })
 	for i := range h.view.variables {
 		if v := &h.view.variables[i]; !v.yields {
 			p.compare(h.container, v)
@@ -208,7 +209,7 @@ func (p *planner) planLogins() {
 		l := login{view: v, access: p.pod.resultAccess(readers), container: v.container}
 		if l.container == nil {
 			if p.o.Login.Image == "" {
-				p.f.fail(func() *field.Error {
+				p.f.fail(finding.LoginDisabled, func() *field.Error {
 					return field.Forbidden(v.login.Source, "the injector's configuration names no image for logins (login.image)")
 				})
 			}
@@ -226,7 +227,7 @@ func (p *planner) planLogins() {
 func (p *planner) grantLogin(l login) {
 	m, free := p.lookFor(l.exchanged, l.container)
 	if !free {
-		p.f.fail(func() *field.Error { return heldError(l.exchanged, l.container, m) })
+		p.f.fail(finding.MountConflict, func() *field.Error { return heldError(l.exchanged, l.container, m) })
 		return
 	}
 	p.plan.grants = append(p.plan.grants, grant{container: l.container, login: l.view, shown: []shown{{l.exchanged, m}}})
@@ -266,7 +267,7 @@ func (p *planner) settle() {
 	missed := make([]bool, len(p.views))
 	for _, h := range p.held {
 		if granted[h.view.index] {
-			p.f.warn("container %q is left without %s: it already mounts volume %q at %s; if that is right, name it in %s, and if "+
+			p.f.warn(finding.ContainerLeftOut, h.container.field, "container %q is left without %s: it already mounts volume %q at %s; if that is right, name it in %s, and if "+
 				"not, in %s",
 				h.container.name, h.view.what(), h.mount.volume, h.mount.path,
 				h.view.key(annotations.SkipContainers), h.view.key(annotations.Containers))
@@ -277,7 +278,7 @@ func (p *planner) settle() {
 	}
 	for i := range p.views {
 		if !p.debug && !granted[i] && !missed[i] && !p.expected(&p.views[i]) {
-			p.f.warn("no container of the pod gets %s", p.views[i].what())
+			p.f.warn(finding.NoContainer, p.views[i].source, "no container of the pod gets %s", p.views[i].what())
 		}
 	}
 }
@@ -344,14 +345,14 @@ func (p *planner) grantDebug(c *container, volumes []placement) {
 	for _, s := range p.look(c, name) {
 		switch lacks := s.mount == nil && volumes[s.view.index].name == ""; {
 		case lacks && s.view.login != nil:
-			p.f.warn("debug container %q gets no result of login %q: %s", c.name, s.view.login.DisplayName(), why)
+			p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no result of login %q: %s", c.name, s.view.login.DisplayName(), why)
 		default:
 			lacking = lacking || lacks
 			shows = append(shows, s)
 		}
 	}
 	if lacking {
-		p.f.warn("debug container %q gets no token: %s", c.name, why)
+		p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no token: %s", c.name, why)
 		return
 	}
 	g := grant{container: c, shown: shows}
@@ -379,10 +380,10 @@ func (p *planner) warnOutOfScope(c *container) {
 	named := func(v view) bool { return slices.Contains(v.scope.Only, c.target) }
 	switch {
 	case p.o.InjectedContainers.Has(c.target) && debugScope(c, p.views) == c.target && !slices.ContainsFunc(p.views, named):
-		p.f.warn("debug container %q gets no token: nor does container %q, which another injector adds and the annotations do not name",
+		p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no token: nor does container %q, which another injector adds and the annotations do not name",
 			c.name, c.target)
 	case c.target == "" && !slices.ContainsFunc(p.views, included):
-		p.f.warn("debug container %q gets no token: the annotations name other containers; "+
+		p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no token: the annotations name other containers; "+
 			"kubectl debug --target=CONTAINER shows it what CONTAINER sees", c.name)
 	}
 }

@@ -23,7 +23,7 @@ func provided(t *testing.T, raw []byte) outcome {
 	o := options
 	o.Warnings = warnings
 	result, conflicts := mutate.Patch(pod, spec, o)
-	out := outcome{Warnings: result.Warnings, Errors: []string{}, result: result}
+	out := outcome{Warnings: result.Warnings.Texts(), Errors: []string{}, result: result}
 	for _, err := range append(errs, conflicts...) {
 		out.Errors = append(out.Errors, err.Error())
 	}

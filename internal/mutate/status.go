@@ -1,6 +1,9 @@
 package mutate
 
-import "github.com/oidc-injector/oidc-injector/internal/truncate"
+import (
+	"github.com/oidc-injector/oidc-injector/internal/finding"
+	"github.com/oidc-injector/oidc-injector/internal/truncate"
+)
 
 // Status is the status annotation in JSON: a record for people, and for tools that
 // look for pods which were not injected. The webhook itself never reads it.
@@ -28,10 +31,10 @@ const statusWarningsStart = `,"warnings":`
 const maxStatusWarnings = 2 << 10
 
 // statusWarnings are the warnings that a status has room for.
-func statusWarnings(warnings []string) []string {
+func statusWarnings(warnings finding.Warnings) []string {
 	var kept []string
 	for total := 0; len(kept) < len(warnings) && total < maxStatusWarnings; {
-		w := truncate.String(warnings[len(kept)], maxStatusWarnings-total)
+		w := truncate.String(warnings[len(kept)].Text, maxStatusWarnings-total)
 		total += len(w)
 		kept = append(kept, w)
 	}

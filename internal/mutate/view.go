@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
@@ -112,6 +114,22 @@ func (v *view) key(key string) string {
 		return v.prefix.Key(key, v.token.Name)
 	}
 	return v.prefix.Key(key, v.login.Name)
+}
+
+// source is where what asks for the view stands.
+func (v *view) source() *field.Path {
+	if v.token != nil {
+		return v.token.Source
+	}
+	return v.login.Source
+}
+
+// keyPath is where an annotation about the view stands, or what it comes from.
+func (v *view) keyPath(key string) *field.Path {
+	if v.token != nil {
+		return v.token.KeyPath(key)
+	}
+	return v.login.KeyPath(key)
 }
 
 // pathKey names the annotation that could set the directory.

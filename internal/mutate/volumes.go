@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // placement is the volume that a view is mounted from where a container has no
@@ -102,7 +103,7 @@ func ownVolume(pod *Pod, name string, t *annotations.Token, f *findings) (*volum
 		return nil, true
 	}
 	if !existing.shows(t, false) || !existing.holdsOnly(t) {
-		f.fail(func() *field.Error {
+		f.fail(finding.NameConflict, func() *field.Error {
 			return field.Invalid(existing.field().Child("name"), name, message(
 				"this name belongs to the volume that %s asks for (%s), but the pod has another volume of this name: rename it",
 				t.Origin(annotations.Audience), describe(t)))
@@ -189,7 +190,7 @@ func placeLogin(pod *Pod, l login, f *findings) placement {
 		case existing == nil:
 			place.added = append(place.added, v)
 		case !same(existing):
-			f.fail(func() *field.Error {
+			f.fail(finding.NameConflict, func() *field.Error {
 				return field.Invalid(existing.field().Child("name"), v.Name, message(
 					"this name belongs to a volume of the login that %s asks for, but the pod has another volume of this "+
 						"name: rename it",

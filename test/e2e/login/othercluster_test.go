@@ -60,8 +60,7 @@ func TestAnotherCluster(t *testing.T) {
 // startTrusting starts a cluster whose API server trusts the issuer of the first one.
 func startTrusting(t *testing.T, audience string) *cluster.Cluster {
 	t.Helper()
-	config := filepath.Join(t.TempDir(), "authentication.yaml")
-	text := fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
+	return startWith(t, fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
 kind: AuthenticationConfiguration
 jwt:
 - issuer:
@@ -73,8 +72,14 @@ jwt:
     username:
       claim: sub
       prefix: "kube-a:"
-`, kube.Issuer(), audience, strings.ReplaceAll(strings.TrimSpace(string(kube.CA())), "\n", "\n      "))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+`, kube.Issuer(), audience, strings.ReplaceAll(strings.TrimSpace(string(kube.CA())), "\n", "\n      ")))
+}
+
+// startWith starts a cluster with an authentication configuration.
+func startWith(t *testing.T, authentication string) *cluster.Cluster {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "authentication.yaml")
+	if err := os.WriteFile(config, []byte(authentication), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	other, err := cluster.Start(t.Context(), cluster.Options{

@@ -1,0 +1,11 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// verbs are the verbs, in the order of the help.
+var verbs = []func(*globals) *cobra.Command{
+	newRenderCommand,
+	newGenerateCommand,
+	newTokenCommand,
+	newVersionCommand,
+}
