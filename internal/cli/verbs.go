@@ -7,5 +7,6 @@ var verbs = []func(*globals) *cobra.Command{
 	newRenderCommand,
 	newGenerateCommand,
 	newTokenCommand,
+	newLintCommand,
 	newVersionCommand,
 }

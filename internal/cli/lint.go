@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oidc-injector/oidc-injector/internal/cli/manifest"
+	"github.com/oidc-injector/oidc-injector/internal/cli/preview"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
+)
+
+func newLintCommand(g *globals) *cobra.Command {
+	l := &linter{globals: g}
+	c := &cobra.Command{
+		Use:   "lint [-f FILE]",
+		Short: "Lists what is wrong with manifests",
+		Long: `Lists everything that the webhook would deny or warn of in manifests, each with its
+place, its rule and what to do. Nothing is asked of a cluster, unless by --from-cluster.
+
+The exit code is 1 if there is an error, with --fail-on=warning also for warnings.`,
+		Example: `  kubectl oidc-injector lint -f manifests/ -R --config injector.yaml
+
+  # As annotations of a pull request on GitHub
+  kubectl oidc-injector lint -f manifests/ -o github
+
+  # For code scanning
+  kubectl oidc-injector lint -f manifests/ -o sarif > oidc-injector.sarif
+
+  # What runs in a namespace
+  kubectl get deployments -o yaml -n shop | kubectl oidc-injector lint --from-cluster`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return l.run(c) },
+	}
+	l.files.addFlags(c.Flags())
+	l.flags.addFlags(c.Flags())
+	c.Flags().StringVarP(&l.output, "output", "o", "text", "How to print findings: "+names(lintFormats)+".")
+	c.Flags().StringVar(&l.failOn, "fail-on", severityError, "What ends with exit code 1: error, or warning, which includes errors.")
+	c.Flags().StringSliceVar(&l.disabled, "disable", nil, "Rules to leave out, by name.")
+	complete(c, "output", keysOf(lintFormats)...)
+	complete(c, "fail-on", severityError, severityWarning)
+	complete(c, "disable", ruleNames()...)
+	return c
+}
+
+// The severities, as findings and formats have them.
+const (
+	severityError   = "error"
+	severityWarning = "warning"
+)
+
+// lintFormat is a way to print findings.
+type lintFormat struct {
+	name string
+	new  func(*globals) report
+}
+
+// report prints findings, one after the other.
+type report interface {
+	add(f *lintFinding) error
+	// end prints what is behind the last one.
+	end() error
+}
+
+var lintFormats = []lintFormat{
+	{"text", newTextReport}, {"json", newJSONReport}, {"sarif", newSARIFReport}, {"github", newGitHubReport},
+}
+
+func keysOf(formats []lintFormat) []string {
+	var all []string
+	for _, f := range formats {
+		all = append(all, f.name)
+	}
+	return all
+}
+
+// names lists formats in a sentence.
+func names(formats []lintFormat) string {
+	all := keysOf(formats)
+	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+}
+
+func ruleNames() []string {
+	all := make([]string, 0, len(finding.Rules))
+	for _, r := range finding.Rules {
+		all = append(all, string(r.Rule))
+	}
+	return all
+}
+
+// linter is a call of lint.
+type linter struct {
+	*globals
+	files    fileFlags
+	flags    webhookFlags
+	output   string
+	failOn   string
+	disabled []string
+
+	webhook *preview.Webhook
+	report  report
+	failed  bool
+}
+
+func (l *linter) run(c *cobra.Command) error {
+	format := slices.IndexFunc(lintFormats, func(f lintFormat) bool { return f.name == l.output })
+	switch {
+	case format < 0:
+		return fmt.Errorf("--output: invalid value %q: must be %s", l.output, names(lintFormats))
+	case l.failOn != severityError && l.failOn != severityWarning:
+		return fmt.Errorf("--fail-on: invalid value %q: must be %s or %s", l.failOn, severityError, severityWarning)
+	}
+	for _, name := range l.disabled {
+		if _, known := finding.Find(finding.Rule(name)); !known {
+			return withHint(fmt.Errorf("--disable: there is no rule %q", name), "the rules are %s", strings.Join(ruleNames(), ", "))
+		}
+	}
+	var err error
+	if l.webhook, err = l.flags.webhook(c.Context(), l.globals); err != nil {
+		return err
+	}
+	l.report = lintFormats[format].new(l.globals)
+	if err := l.files.each(l.globals, l.document); err != nil {
+		return err
+	}
+	if err := l.report.end(); err != nil {
+		return err
+	}
+	if l.failed {
+		return errFinding
+	}
+	return nil
+}
+
+func (l *linter) document(file string, d manifest.Document) error {
+	raw, err := d.ToJSON()
+	if err != nil {
+		return fmt.Errorf("%s: %w", displayName(file), err)
+	}
+	where := newLocator(file, d)
+	for _, o := range manifest.Objects(raw) {
+		a, asked, err := l.webhook.Ask(o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", where.at(o.Pointer, ""), err)
+		}
+		if !asked {
+			continue
+		}
+		for _, f := range lintFindings(where, &a) {
+			if slices.Contains(l.disabled, string(f.Rule)) {
+				continue
+			}
+			l.failed = l.failed || f.Severity == severityError || l.failOn == severityWarning
+			if err := l.report.add(&f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lintFinding is a finding with its place, as JSON has it.
+type lintFinding struct {
+	File     string       `json:"file"`
+	Line     int          `json:"line"`
+	Column   int          `json:"column"`
+	Severity string       `json:"severity"`
+	Rule     finding.Rule `json:"rule"`
+	Object   lintObject   `json:"object"`
+	// Field is the path in the object, and Annotation the full name of the annotation
+	// there, if it is one.
+	Field      string `json:"field,omitempty"`
+	Annotation string `json:"annotation,omitempty"`
+	Message    string `json:"message"`
+	// Fix says what to do about findings of the rule, and Docs is where more stands.
+	Fix  string `json:"fix"`
+	Docs string `json:"docs"`
+
+	name string
+}
+
+type lintObject struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+}
+
+// lintFindings are those of an answer, in the order of their lines.
+func lintFindings(where *locator, a *preview.Answer) []lintFinding {
+	all := make([]lintFinding, 0, len(a.Errors)+len(a.Warnings))
+	for _, err := range a.Errors {
+		all = append(all, newLintFinding(where, a, severityError, finding.Warning{Rule: finding.Of(err), Field: err.Field, Text: err.Error()}))
+	}
+	for _, w := range a.Warnings {
+		all = append(all, newLintFinding(where, a, severityWarning, w))
+	}
+	slices.SortStableFunc(all, func(a, b lintFinding) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	return all
+}
+
+func newLintFinding(where *locator, a *preview.Answer, severity string, w finding.Warning) lintFinding {
+	at := where.at(a.Pointer, w.Field)
+	rule, _ := finding.Find(w.Rule)
+	apiVersion := a.Version
+	if a.Group != "" {
+		apiVersion = a.Group + "/" + a.Version
+	}
+	return lintFinding{
+		File: at.file, Line: at.line, Column: at.column, Severity: severity, Rule: w.Rule, Field: w.Field, Annotation: annotationOf(w.Field),
+		Message: w.Text, Fix: rule.Fix, Docs: docsURL(w.Rule), name: a.String(),
+		Object: lintObject{APIVersion: apiVersion, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name},
+	}
+}
+
+// annotationOf is the annotation that a field is, or empty.
+func annotationOf(field string) string {
+	_, name, found := strings.Cut(field, "metadata.annotations[")
+	if !found {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, "]")
+	return name
+}
+
+// docsURL is where a rule is explained.
+func docsURL(rule finding.Rule) string {
+	return "https://github.com/oidc-injector/oidc-injector/blob/main/docs/rules.md#" + string(rule)
+}
