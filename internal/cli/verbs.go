@@ -8,5 +8,6 @@ var verbs = []func(*globals) *cobra.Command{
 	newGenerateCommand,
 	newTokenCommand,
 	newLintCommand,
+	newSchemaCommand,
 	newVersionCommand,
 }

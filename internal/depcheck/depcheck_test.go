@@ -76,7 +76,7 @@ var rules = map[string]rule{
 	// What reads and edits manifests reaches no cluster.
 	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
 	"internal/cli/preview": {imports: []string{
-		"internal/admission", "internal/config", "internal/cli/manifest", "internal/cli/yamledit",
+		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit", "internal/finding",
 	}, outOfReach: []string{"k8s.io/client-go/rest"}},
 	"internal/cli/yamledit": {outOfReach: valuesOnly},
 	"internal/config": {imports: []string{

@@ -11,6 +11,7 @@ const (
 	UnusedAnnotation     Rule = "unused-annotation"
 	NothingAsked         Rule = "nothing-asked"
 	InvalidValue         Rule = "invalid-value"
+	NotText              Rule = "not-text"
 	InvalidSuffix        Rule = "invalid-suffix"
 	UnknownProfile       Rule = "unknown-profile"
 	UnknownProvider      Rule = "unknown-provider"
@@ -81,6 +82,7 @@ var Rules = []Description{
 	{UnusedAnnotation, "An annotation is for another method of login, or for another form of it.", "Remove it, or choose that method.", keys},
 	{NothingAsked, "The annotations ask for nothing by themselves.", "Add an audience or a profile, or remove them.", keys},
 	{InvalidValue, "The value of an annotation is not of the form that its key has.", "Write a value as the message says.", keys},
+	{NotText, "The value of an annotation is no text: YAML takes 3600, true and yes for something else.", "Put the value in quotes.", keys},
 	{InvalidSuffix, "The suffix of an annotation, which names a token or a login, is none.",
 		"Use lower-case letters, digits and '-', and no suffix for the default token.", keys},
 	{UnknownProfile, "The configuration has no profile of that name.", "Name one that the message lists, or have it added.", "configuration.md"},

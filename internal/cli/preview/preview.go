@@ -7,12 +7,18 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/cli/manifest"
 	"github.com/oidc-injector/oidc-injector/internal/cli/yamledit"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // Webhook is a webhook that is asked.
@@ -44,10 +50,17 @@ func (w *Webhook) Ask(o manifest.Object) (Answer, bool, error) {
 	q, err := admission.ReadObject(o.Raw, admission.Object{
 		Group: o.Group, Resource: o.Resource, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name,
 	}, w.Config.PodTemplates)
+	a := Answer{Object: o, Template: w.Config.PodTemplates.Find(o.Group, o.Resource)}
+	if err != nil || q.Pod == nil && a.Template != "" {
+		// The API server would refuse it, in words of its own.
+		if a.Errors = a.noTexts(); len(a.Errors) > 0 {
+			a.Outcome = admission.Denied
+			return a, true, nil
+		}
+	}
 	if err != nil {
 		return Answer{}, false, fmt.Errorf("%s: %w", o.String(), err)
 	}
-	a := Answer{Object: o, Template: q.Template}
 	if q.Pod == nil {
 		return a, false, nil
 	}
@@ -58,6 +71,27 @@ func (w *Webhook) Ask(o manifest.Object) (Answer, bool, error) {
 	}
 	a.Decision = admission.Preview(w.Config, w.Version, q)
 	return a, true, nil
+}
+
+// noTexts are errors about annotations whose values are no text: a number, or a word that
+// YAML takes for one.
+func (a *Answer) noTexts() field.ErrorList {
+	var list map[string]json.RawMessage
+	if json.Unmarshal(a.field("metadata.annotations"), &list) != nil {
+		return nil
+	}
+	at := field.NewPath("metadata", "annotations")
+	if a.Template != "" {
+		at = field.NewPath(a.Template, "metadata", "annotations")
+	}
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		if value := list[name]; len(value) > 0 && value[0] != '"' {
+			errs = append(errs, finding.Error(finding.NotText, field.Invalid(at.Key(name), annotations.Shorten(string(value)),
+				"the value of an annotation must be text: put it in quotes")))
+		}
+	}
+	return errs
 }
 
 // Operations are those of the answer, for the document that the object stands in.
@@ -90,16 +124,22 @@ func (a *Answer) pointer() string {
 }
 
 // has reports whether the pod, or the template, has a field.
-func (a *Answer) has(field string) bool {
+func (a *Answer) has(name string) bool {
+	raw := a.field(name)
+	return len(raw) > 0 && !bytes.Equal(raw, []byte("null"))
+}
+
+// field is a field of the pod, or of the template, in JSON; nil where there is none.
+func (a *Answer) field(path string) json.RawMessage {
 	raw := a.Raw
-	for step := range strings.SplitSeq(strings.Trim(a.Template+"."+field, "."), ".") {
+	for step := range strings.SplitSeq(strings.Trim(a.Template+"."+path, "."), ".") {
 		var fields map[string]json.RawMessage
 		if json.Unmarshal(raw, &fields) != nil {
-			return false
+			return nil
 		}
 		raw = fields[step]
 	}
-	return len(raw) > 0 && !bytes.Equal(raw, []byte("null"))
+	return raw
 }
 
 // Patch is the answer's patch as the webhook sends it (RFC 6902), and an empty one where
