@@ -79,7 +79,8 @@ func decideWorkload(cfg *config.Config, version string, q *Request) Decision {
 	}
 	for _, err := range q.inTemplate(judged.Errors) {
 		warnings = append(warnings, finding.Warning{
-			Rule: finding.Of(err), Field: err.Field, Text: fmt.Sprintf("pods of this %s will be denied: %s", annotations.Shorten(q.kind()), err),
+			Rule: finding.Of(err), Field: err.Field, Text: fmt.Sprintf("pods of this %s will be denied: %s",
+				annotations.Shorten(q.kind()), err),
 		})
 	}
 	return Decision{Outcome: Unchanged, Reason: Checked, Warnings: warnings}

@@ -59,8 +59,9 @@ func loginConflicts(l *Login, spec Spec, index int) field.ErrorList {
 			errs = append(errs, l.conflictsWith(o)...)
 		}
 		if l.Token == o.Token && (l.Once() || o.Once()) {
-			errs = append(errs, finding.Error(finding.TokenUsedTwice, field.Invalid(l.KeyPath(LoginToken), displayName(l.Token), fmt.Sprintf(
-				"login %q exchanges the same token, which is accepted once: give each login a token of its own", o.DisplayName()))))
+			errs = append(errs, finding.Error(finding.TokenUsedTwice, field.Invalid(l.KeyPath(LoginToken), displayName(l.Token),
+				fmt.Sprintf(
+					"login %q exchanges the same token, which is accepted once: give each login a token of its own", o.DisplayName()))))
 		}
 	}
 	return errs
@@ -106,7 +107,8 @@ func (l *Login) reservedConflict(at *field.Path, dir string) field.ErrorList {
 	var errs field.ErrorList
 	for _, r := range l.reserved() {
 		if overlap(dir, r.directory) {
-			errs = append(errs, finding.Error(finding.DirectoryConflict, field.Invalid(at, Shorten(dir), "is reserved: the login container has "+r.holds+" in "+r.directory)))
+			errs = append(errs, finding.Error(finding.DirectoryConflict, field.Invalid(at, Shorten(dir),
+				"is reserved: the login container has "+r.holds+" in "+r.directory)))
 		}
 	}
 	return errs
@@ -145,8 +147,9 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 }
 
 func clientConflict(at *field.Path, variable string, l *Login) *field.Error {
-	return finding.Error(finding.VariableConflict, field.Invalid(at, variable, fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(),
-		l.Spec().ClientsOf)))
+	return finding.Error(finding.VariableConflict, field.Invalid(at, variable,
+		fmt.Sprintf("login %q sets this variable for %s's clients: choose another", l.DisplayName(),
+			l.Spec().ClientsOf)))
 }
 
 func variableConflict(at *field.Path, variable, other string) *field.Error {

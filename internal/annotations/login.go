@@ -227,7 +227,8 @@ func (b *builder) checkRules(l *Login, method *loginspec.Method) {
 		case given:
 			b.invalid(s, "%s", broken.Err)
 		case !b.incomplete:
-			b.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(b.prefix.Key(keyOf(broken.Option), l.Name)), broken.Err.Error()))
+			b.fail(finding.MissingAnnotation, field.Required(annotationsPath.Key(b.prefix.Key(keyOf(broken.Option), l.Name)),
+				broken.Err.Error()))
 		}
 	}
 }

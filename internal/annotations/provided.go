@@ -68,7 +68,8 @@ func (b *builder) provide(t *Token) {
 	values = values.With(t.Path(b.os), strings.TrimRight(strings.TrimSuffix(t.Path(b.os), t.File), `/\`), t.Audience)
 	t.Variables, t.Conflicts = values.Env(), p.Conflicts
 	if s := b.settings.find(Env); s != nil && slices.ContainsFunc(t.Variables, func(v provider.Variable) bool { return v.Name == t.Env }) {
-		b.fail(finding.VariableConflict, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf("provider %s sets this variable itself", p.Name)))
+		b.fail(finding.VariableConflict, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf("provider %s sets this variable itself",
+			p.Name)))
 	}
 	for i := range b.settings {
 		s := &b.settings[i]

@@ -79,7 +79,8 @@ func (b *builder) fail(rule finding.Rule, err *field.Error) {
 
 // exclusive reports two settings that exclude each other.
 func (b *builder) exclusive(s setting, one, other string) {
-	b.fail(finding.ExclusiveAnnotations, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf("say either %s or %s, not both", one, other)))
+	b.fail(finding.ExclusiveAnnotations, field.Invalid(s.path(), Shorten(s.value), fmt.Sprintf("say either %s or %s, not both", one,
+		other)))
 }
 
 func (b *builder) audience() string {

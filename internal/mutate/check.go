@@ -98,7 +98,8 @@ func (k checker) tokenMode(c *container, s shown, volume placement) {
 	}
 	made := k.pod.tokenFile(mode, user)
 	if want := annotatedMode(k.pod, s.view.token); made.fixed && want != nil && *want != made.mode {
-		k.warn(finding.FileModeNoEffect, c.field, "file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all containers run as one user or "+
+		k.warn(finding.FileModeNoEffect, c.field, "file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all "+
+			"containers run as one user or "+
 			"fsGroup is set",
 			*want, made.mode)
 		if later := (file{mode: *want, owner: root, group: root}); k.pod.security.fsGroup == nil && !k.pod.readable(later, c) {
@@ -127,7 +128,8 @@ func (k checker) unreadable(c *container, v *view, file file) {
 	if k.pod.readable(file, c) {
 		return
 	}
-	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and the file has mode %04o, user %d and group %d; set fsGroup or %s",
+	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and the file has mode %04o, user "+
+		"%d and group %d; set fsGroup or %s",
 		c.name, v.path, k.pod.runsAs(c), file.mode, file.owner, file.group, v.key(annotations.FileMode))
 }
 
@@ -138,7 +140,8 @@ func (k checker) unreadableResult(c *container, v *view) {
 	if k.pod.readable(file, c) {
 		return
 	}
-	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and container %q, which was made for others, writes the file with "+
+	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and container %q, which was made "+
+		"for others, writes the file with "+
 		"mode %04o; "+
 		"leave it out with %s, or let all run as one user",
 		c.name, v.login.Path(), k.pod.runsAs(c), v.containerName, file.mode, v.key(annotations.SkipContainers))
@@ -151,7 +154,8 @@ func (k checker) changedUser(c *container, old *Pod) {
 	if k.pod.OS == annotations.Windows || !old.tokenFile(defaultMode, nil).fixed || k.pod.tokenFile(defaultMode, nil).fixed {
 		return
 	}
-	k.warn(finding.DebugContainer, c.field, "debug container %q does not run as the user of the pod's containers: from their next renewal on, "+
+	k.warn(finding.DebugContainer, c.field, "debug container %q does not run as the user of the pod's containers: from their next "+
+		"renewal on, "+
 		"token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen",
 		c.name)
 }
@@ -179,7 +183,8 @@ func (k checker) scope(views []view, v *view) {
 	for _, name := range v.scope.Names() {
 		expected := (v.scope.Only == nil || k.o.Template) && k.o.InjectedContainers.Has(name)
 		if !expected && !hasContainer(k.pod, name) && loginOf(views, name) == nil {
-			k.warn(finding.UnknownContainer, func() *field.Path { return v.keyPath(key) }, "%s: the pod has no container %q", v.key(key), name)
+			k.warn(finding.UnknownContainer, func() *field.Path { return v.keyPath(key) }, "%s: the pod has no container %q", v.key(key),
+				name)
 		}
 	}
 }

@@ -129,7 +129,8 @@ func (p *planner) clientEnvironment(c *container, l *view) {
 		}
 	}
 	if len(p.env) > first && c.hasEnvFrom {
-		p.f.warn(finding.VariablesFrom, c.field, "container %q has envFrom: %s and the like of login %q win over the variables that come from there; "+
+		p.f.warn(finding.VariablesFrom, c.field, "container %q has envFrom: %s and the like of login %q win over the variables that "+
+			"come from there; "+
 			"set %s to \"false\" if they are to stay", c.name, l.clients[0].name, l.login.DisplayName(), l.key(annotations.LoginClientEnv))
 	}
 }
@@ -148,7 +149,8 @@ func (p *planner) warnConflicts(c *container, v *view) {
 	}
 	for _, conflict := range v.token.Conflicts {
 		if slices.ContainsFunc(c.env, func(e envVar) bool { return e.name == conflict.Env }) {
-			p.f.warn(finding.OtherIdentity, c.field, "container %q sets %s beside token %q: %s", c.name, conflict.Env, v.token.DisplayName(), conflict.Reason)
+			p.f.warn(finding.OtherIdentity, c.field, "container %q sets %s beside token %q: %s", c.name, conflict.Env,
+				v.token.DisplayName(), conflict.Reason)
 		}
 	}
 }
@@ -174,7 +176,8 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 	kept = e.computed || e.value != v.value
 	switch {
 	case kept && v.yields:
-		p.f.warn(finding.VariableKept, c.field, "container %q sets %s itself, so it keeps another value than that of %s", c.name, v.name, v.origin)
+		p.f.warn(finding.VariableKept, c.field, "container %q sets %s itself, so it keeps another value than that of %s", c.name, v.name,
+			v.origin)
 	case kept:
 		p.f.fail(finding.VariableConflict, func() *field.Error {
 			return field.Invalid(c.field().Child("env").Index(last).Child("name"), annotations.Shorten(e.name), message(
@@ -189,7 +192,8 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 // parties.
 func (p *planner) warnOtherParty(c *container, first, other *view) {
 	if !sameParty(first.login, other.login) {
-		p.f.warn(finding.SeveralLogins, c.field, "container %q logs in to %s in several ways: its %s and the like are those of login %q, not of login %q",
+		p.f.warn(finding.SeveralLogins, c.field, "container %q logs in to %s in several ways: its %s and the like are those of "+
+			"login %q, not of login %q",
 			c.name, first.login.Spec().ClientsOf, first.clients[0].name, first.login.DisplayName(), other.login.DisplayName())
 	}
 }

@@ -52,7 +52,8 @@ func checkInner(pod *Pod, c *container, m *mount, v *view, f *findings) {
 				c.name, m.volume, v.what(), v.key(annotations.TokenFile)))
 		})
 	case !nested(pod, m.path, v.path):
-		f.warn(finding.MountConflict, c.field, "container %q mounts volume %q at %s, which lies in %s where /var/run is a link to /run: the container may not start, "+
+		f.warn(finding.MountConflict, c.field, "container %q mounts volume %q at %s, which lies in %s where /var/run is a link to "+
+			"/run: the container may not start, "+
 			"or not find what is there; write both paths the same way", c.name, m.volume, m.path, v.path)
 	}
 }
@@ -68,7 +69,8 @@ func checkOuter(pod *Pod, c *container, m *mount, v *view, f *findings) {
 			"the container cannot start unless the volume has that directory; choose another %s", c.name, v.path, v.what(), m.volume,
 			m.path, v.pathKey())
 	case volume.api && !nested(pod, v.path, m.path):
-		f.warn(finding.MountConflict, c.field, "container %q: %s of %s lies in volume %q at %s where /var/run is a link to /run: the container may not start; "+
+		f.warn(finding.MountConflict, c.field, "container %q: %s of %s lies in volume %q at %s where /var/run is a link to /run: "+
+			"the container may not start; "+
 			"write both paths the same way", c.name, v.path, v.what(), m.volume, m.path)
 	}
 }

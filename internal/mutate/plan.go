@@ -267,7 +267,8 @@ func (p *planner) settle() {
 	missed := make([]bool, len(p.views))
 	for _, h := range p.held {
 		if granted[h.view.index] {
-			p.f.warn(finding.ContainerLeftOut, h.container.field, "container %q is left without %s: it already mounts volume %q at %s; if that is right, name it in %s, and if "+
+			p.f.warn(finding.ContainerLeftOut, h.container.field, "container %q is left without %s: it already mounts volume %q at "+
+				"%s; if that is right, name it in %s, and if "+
 				"not, in %s",
 				h.container.name, h.view.what(), h.mount.volume, h.mount.path,
 				h.view.key(annotations.SkipContainers), h.view.key(annotations.Containers))
@@ -345,7 +346,8 @@ func (p *planner) grantDebug(c *container, volumes []placement) {
 	for _, s := range p.look(c, name) {
 		switch lacks := s.mount == nil && volumes[s.view.index].name == ""; {
 		case lacks && s.view.login != nil:
-			p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no result of login %q: %s", c.name, s.view.login.DisplayName(), why)
+			p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no result of login %q: %s", c.name,
+				s.view.login.DisplayName(), why)
 		default:
 			lacking = lacking || lacks
 			shows = append(shows, s)
@@ -380,7 +382,8 @@ func (p *planner) warnOutOfScope(c *container) {
 	named := func(v view) bool { return slices.Contains(v.scope.Only, c.target) }
 	switch {
 	case p.o.InjectedContainers.Has(c.target) && debugScope(c, p.views) == c.target && !slices.ContainsFunc(p.views, named):
-		p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no token: nor does container %q, which another injector adds and the annotations do not name",
+		p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no token: nor does container %q, which another injector "+
+			"adds and the annotations do not name",
 			c.name, c.target)
 	case c.target == "" && !slices.ContainsFunc(p.views, included):
 		p.f.warn(finding.DebugContainer, c.field, "debug container %q gets no token: the annotations name other containers; "+
