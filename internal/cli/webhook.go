@@ -40,7 +40,8 @@ func (f *webhookFlags) addFlags(fs *pflag.FlagSet) {
 // addConfigFlags adds the flags about the configuration alone.
 func (f *webhookFlags) addConfigFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.configFile, "config", "", "File with the InjectorConfig of the webhook. Without it, the built-in configuration holds.")
-	fs.StringVar(&f.fromCluster, "from-cluster", "", "Ask as the webhook of the cluster is configured. Where there are several, name one: --from-cluster=NAMESPACE/NAME.")
+	fs.StringVar(&f.fromCluster, "from-cluster", "", "Ask as the webhook of the cluster is configured. Where there are several, "+
+		"name one: --from-cluster=NAMESPACE/NAME.")
 	fs.Lookup("from-cluster").NoOptDefVal = anyInstallation
 	fs.StringVar(&f.prefix, "annotation-prefix", annotations.DefaultPrefix, "Prefix of the annotations, before the slash.")
 }
@@ -81,7 +82,8 @@ func (g *globals) namespace() (string, error) {
 	}
 	namespace, _, err := g.cluster.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return "", withHint(fmt.Errorf("could not read the kubeconfig: %w", err), "name the namespace with -n, and a readable kubeconfig with --kubeconfig")
+		return "", withHint(fmt.Errorf("could not read the kubeconfig: %w", err),
+			"name the namespace with -n, and a readable kubeconfig with --kubeconfig")
 	}
 	return namespace, nil
 }
@@ -105,7 +107,8 @@ func (f *webhookFlags) readConfig() (*config.Config, error) {
 func (f *webhookFlags) askCluster(ctx context.Context, g *globals, w *preview.Webhook) error {
 	client, err := g.cluster.ToRESTConfig()
 	if err != nil {
-		return withHint(fmt.Errorf("could not load the API client configuration: %w", err), "without a cluster, name the configuration with --config FILE")
+		return withHint(fmt.Errorf("could not load the API client configuration: %w", err),
+			"without a cluster, name the configuration with --config FILE")
 	}
 	name := f.fromCluster
 	if name == anyInstallation {
