@@ -35,7 +35,8 @@ policy:
   loginSecrets: {allowed: ['*']}
 profiles:
   vault: {audience: vault, expiration: 2h, env: VAULT_JWT_FILE, skip-containers: istio-proxy}
-  vault-login: {audience: vault, login: vault, login-address: 'https://vault.example.com:8200', login-role: demo, login-ca-configmap: vault-ca}
+  vault-login:
+    {audience: vault, login: vault, login-address: 'https://vault.example.com:8200', login-role: demo, login-ca-configmap: vault-ca}
   clouds:
     audience.aws: sts.amazonaws.com
     env.aws: AWS_WEB_IDENTITY_TOKEN_FILE
@@ -116,7 +117,10 @@ func review(t testing.TB, hook http.Handler, pod []byte) *admissionv1.AdmissionR
 	}
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": map[string]any{
-			"uid": "1", "kind": map[string]string{"version": "v1", "kind": "Pod"}, "resource": map[string]string{"version": "v1", "resource": "pods"},
+			"uid": "1", "kind": map[string]string{"version": "v1", "kind": "Pod"}, "resource": map[string]string{
+				"version":  "v1",
+				"resource": "pods",
+			},
 			"name": meta.Metadata.Name, "namespace": meta.Metadata.Namespace, "operation": "CREATE", "object": json.RawMessage(pod),
 		},
 	})
@@ -167,15 +171,15 @@ func TestRenderIsWhatTheWebhookMakes(t *testing.T) {
 					t.Errorf("nothing is to change, and this did:\n%s", cmp.Diff(text, out))
 				}
 				expectOnlyMore(t, text, out)
-				if _, out, _ := call(t, text, "render", "--config", cfg, "-o", "json"); len(p.patch) > 0 {
-					expectSame(t, []byte(out), p.patched)
+				if _, asJSON, _ := call(t, text, "render", "--config", cfg, "-o", "json"); len(p.patch) > 0 {
+					expectSame(t, []byte(asJSON), p.patched)
 				}
 				want := string(p.patch)
 				if want == "" {
 					want = "[]"
 				}
-				if _, out, _ := call(t, text, "render", "--config", cfg, "-o", "patch"); out != want+"\n" {
-					t.Errorf("patch:\n%s\nwant:\n%s", out, want)
+				if _, patch, _ := call(t, text, "render", "--config", cfg, "-o", "patch"); patch != want+"\n" {
+					t.Errorf("patch:\n%s\nwant:\n%s", patch, want)
 				}
 				again := strings.ReplaceAll(out, "\r\n", "\n")
 				if code, more, errOut := call(t, again, "render", "--config", cfg); code != ExitOK || more != again {

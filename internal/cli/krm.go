@@ -97,7 +97,7 @@ func (l *resourceList) config(prefix string) (*config.Config, error) {
 	if json.Unmarshal(l.FunctionConfig, &fields) != nil || json.Unmarshal(l.FunctionConfig, &of) != nil || fields == nil {
 		return nil, errNoConfig
 	}
-	text := []byte(l.FunctionConfig)
+	var text []byte
 	switch of.Kind {
 	case config.Kind:
 		delete(fields, "metadata") // which every functionConfig has

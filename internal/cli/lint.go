@@ -70,7 +70,7 @@ var lintFormats = []lintFormat{
 }
 
 func keysOf(formats []lintFormat) []string {
-	var all []string
+	all := make([]string, 0, len(formats))
 	for _, f := range formats {
 		all = append(all, f.name)
 	}
@@ -193,7 +193,10 @@ type lintObject struct {
 func lintFindings(where *locator, a *preview.Answer) []lintFinding {
 	all := make([]lintFinding, 0, len(a.Errors)+len(a.Warnings))
 	for _, err := range a.Errors {
-		all = append(all, newLintFinding(where, a, severityError, finding.Warning{Rule: finding.Of(err), Field: err.Field, Text: err.Error()}))
+		all = append(all, newLintFinding(where, a, severityError, finding.Warning{
+			Rule: finding.Of(err), Field: err.Field,
+			Text: err.Error(),
+		}))
 	}
 	for _, w := range a.Warnings {
 		all = append(all, newLintFinding(where, a, severityWarning, w))
@@ -210,8 +213,9 @@ func newLintFinding(where *locator, a *preview.Answer, severity string, w findin
 		apiVersion = a.Group + "/" + a.Version
 	}
 	return lintFinding{
-		File: at.file, Line: at.line, Column: at.column, Severity: severity, Rule: w.Rule, Field: w.Field, Annotation: annotationOf(w.Field),
-		Message: w.Text, Fix: rule.Fix, Docs: docsURL(w.Rule), name: a.String(),
+		File: at.file, Line: at.line, Column: at.column, Severity: severity, Rule: w.Rule, Field: w.Field,
+		Annotation: annotationOf(w.Field),
+		Message:    w.Text, Fix: rule.Fix, Docs: docsURL(w.Rule), name: a.String(),
 		Object: lintObject{APIVersion: apiVersion, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name},
 	}
 }

@@ -221,7 +221,8 @@ func (r *sarifReport) end() error {
 		Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0",
 		Runs: []sarifRun{{
 			Tool: sarifTool{sarifDriver{
-				Name: "oidc-injector", Version: version.Version(), InformationURI: "https://github.com/oidc-injector/oidc-injector", Rules: rules,
+				Name: "oidc-injector", Version: version.Version(), InformationURI: "https://github.com/oidc-injector/oidc-injector",
+				Rules: rules,
 			}},
 			ColumnKind: "unicodeCodePoints", Results: r.results,
 		}},

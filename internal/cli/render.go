@@ -215,7 +215,7 @@ func (r *renderer) write(d manifest.Document, text []byte, first bool) error {
 		between = "\n"
 	}
 	marked := bytes.HasPrefix(bytes.TrimSpace(text), []byte("---"))
-	if first && r.printed && !marked && !(d.JSON && r.json) {
+	if first && r.printed && !marked && (!d.JSON || !r.json) {
 		between += "---\n"
 	}
 	if len(bytes.TrimSpace(text)) > 0 {

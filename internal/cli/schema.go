@@ -39,7 +39,7 @@ is mistyped. With --config, or --from-cluster, it knows the profiles and provide
 			return err
 		},
 	}
-	flags.addFlags(c.Flags())
+	flags.addConfigFlags(c.Flags())
 	return c
 }
 
@@ -86,7 +86,8 @@ func schemaOf(cfg *config.Config) *jsonSchema {
 
 // templatePaths are where annotations of pods stand: in pods, and in templates.
 func templatePaths(locations podtemplate.Locations) [][]string {
-	paths := [][]string{{"metadata", "annotations"}}
+	paths := make([][]string, 0, 1+len(locations))
+	paths = append(paths, []string{"metadata", "annotations"})
 	for _, l := range locations {
 		paths = append(paths, append(strings.Split(l.Path, "."), "metadata", "annotations"))
 	}
@@ -97,8 +98,9 @@ func templatePaths(locations podtemplate.Locations) [][]string {
 func annotationSchema(cfg *config.Config) *jsonSchema {
 	prefix := cfg.Parser.Prefix
 	s := &jsonSchema{Type: "object", Properties: map[string]*jsonSchema{}, PatternProperties: map[string]*jsonSchema{}}
-	var names []string
-	for _, d := range describedKeys(cfg) {
+	described := describedKeys(cfg)
+	names := make([]string, 0, len(described))
+	for _, d := range described {
 		value := &jsonSchema{Type: "string", Description: d.Text, Enum: d.OneOf}
 		if d.Example != "" && d.OneOf == nil {
 			value.Examples = []string{d.Example}

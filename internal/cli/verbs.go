@@ -5,9 +5,9 @@ import "github.com/spf13/cobra"
 // verbs are the verbs, in the order of the help.
 var verbs = []func(*globals) *cobra.Command{
 	newRenderCommand,
+	newLintCommand,
 	newGenerateCommand,
 	newTokenCommand,
-	newLintCommand,
 	newSchemaCommand,
 	newVersionCommand,
 }

@@ -191,7 +191,8 @@ func (s *scan) end(text []byte) int {
 		case c == '{' || c == '[':
 			s.depth++
 		case c == '}' || c == ']':
-			if s.depth--; s.depth == 0 {
+			s.depth--
+			if s.depth == 0 {
 				s.next++
 				return s.next
 			}

@@ -111,16 +111,28 @@ func TestObjects(t *testing.T) {
 		text string
 		want []string
 	}{
-		"an object":                {`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}`, []string{" deployment.apps/a deployments"}},
+		"an object": {
+			`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}`,
+			[]string{" deployment.apps/a deployments"},
+		},
 		"a name that will be made": {`{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"a-"}}`, []string{" pod/a- pods"}},
 		"a list": {
 			`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}},1,null,{},` +
 				`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"}}]}]}`,
 			[]string{"/items/0 pod/a pods", "/items/4/items/0 configmap/b configmaps"},
 		},
-		"a typed list":          {`{"apiVersion":"v1","kind":"PodList","items":[{"metadata":{"name":"a"}}]}`, []string{"/items/0 pod/a pods"}},
-		"an object with items":  {`{"apiVersion":"x.io/v1","kind":"Menu","items":[{"apiVersion":"v1","kind":"Pod"}]}`, []string{" menu.x.io/ menus"}},
-		"other plurals":         {`{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy"}`, []string{" networkpolicy.networking.k8s.io/ networkpolicies"}},
+		"a typed list": {
+			`{"apiVersion":"v1","kind":"PodList","items":[{"metadata":{"name":"a"}}]}`,
+			[]string{"/items/0 pod/a pods"},
+		},
+		"an object with items": {
+			`{"apiVersion":"x.io/v1","kind":"Menu","items":[{"apiVersion":"v1","kind":"Pod"}]}`,
+			[]string{" menu.x.io/ menus"},
+		},
+		"other plurals": {
+			`{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy"}`,
+			[]string{" networkpolicy.networking.k8s.io/ networkpolicies"},
+		},
 		"no kind":               {`{"apiVersion":"v1"}`, nil},
 		"names in another case": {`{"ApiVersion":"v1","Kind":"Pod"}`, nil},
 		"no object":             {`[1]`, nil},

@@ -133,19 +133,25 @@ func (p *places) end(n *yaml.Node, indent int, inFlow bool) (int, error) {
 	default:
 		return 0, errNotUnderstood
 	}
-	children := p.children(n)
-	if n.Style&yaml.FlowStyle == 0 {
-		if len(children) == 0 {
-			return 0, errNotUnderstood
-		}
-		return p.end(children[len(children)-1], p.column(n), inFlow)
+	if n.Style&yaml.FlowStyle != 0 {
+		return p.endOfFlow(n, at, indent)
 	}
+	children := p.children(n)
+	if len(children) == 0 {
+		return 0, errNotUnderstood
+	}
+	return p.end(children[len(children)-1], p.column(n), inFlow)
+}
+
+// endOfFlow is the index behind a flow collection that begins at an index.
+func (p *places) endOfFlow(n *yaml.Node, at, indent int) (int, error) {
 	open := p.value(at)
 	if open >= len(p.text) {
 		return 0, errNotUnderstood
 	}
 	last := open + 1
-	if len(children) > 0 {
+	if children := p.children(n); len(children) > 0 {
+		var err error
 		if last, err = p.end(children[len(children)-1], indent, true); err != nil {
 			return 0, err
 		}
@@ -153,7 +159,8 @@ func (p *places) end(n *yaml.Node, indent int, inFlow bool) (int, error) {
 	if p.text[open] != '[' && p.text[open] != '{' { // a pair in a list
 		return last, nil
 	}
-	if last = p.skip(last, ","); last >= len(p.text) || p.text[last] != p.text[open]+2 { // '[' + 2 == ']', '{' + 2 == '}'
+	last = p.skip(last, ",")
+	if closing := p.text[open] + 2; last >= len(p.text) || p.text[last] != closing { // '[' + 2 == ']', '{' + 2 == '}'
 		return 0, errNotUnderstood
 	}
 	return last + 1, nil

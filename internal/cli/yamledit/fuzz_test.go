@@ -16,8 +16,10 @@ import (
 // result says what the patch makes of the document in JSON.
 func FuzzApply(f *testing.F) {
 	for _, text := range []string{
-		"a: &a\n- k: 1 # c\nb: *a\n", "a: [1, {b: 'c'}]\n", "? a\n: - - 1\n  - |+\n    x\n\n", "a:\n  <<: {b: [1]}\n", "{\"a\": [\"\\/\", {}]}",
-		"a: !!seq [1]\r\nb: >\r\n  x\r\n", "\ufeffa: {b: \"c\\\n  d\"}", "- &x a\n- *x\n- ~\n", "a: [b,\n # c\n d, ]\n", "a: 1\u2028b: [2]\n",
+		"a: &a\n- k: 1 # c\nb: *a\n", "a: [1, {b: 'c'}]\n", "? a\n: - - 1\n  - |+\n    x\n\n", "a:\n  <<: {b: [1]}\n",
+		"{\"a\": [\"\\/\", {}]}",
+		"a: !!seq [1]\r\nb: >\r\n  x\r\n", "\ufeffa: {b: \"c\\\n  d\"}", "- &x a\n- *x\n- ~\n", "a: [b,\n # c\n d, ]\n",
+		"a: 1\u2028b: [2]\n",
 	} {
 		f.Add(text)
 	}

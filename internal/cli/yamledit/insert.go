@@ -74,7 +74,7 @@ func (w *inserter) indentsLists(n *yaml.Node) (indented, found bool) {
 			continue
 		}
 		if n.Kind == yaml.MappingNode && i%2 == 1 && child.Kind == yaml.SequenceNode && child.Style&yaml.FlowStyle == 0 {
-			return w.column(child) > children[i-1].Column-1, true
+			return w.column(child) >= children[i-1].Column, true
 		}
 		if indented, found = w.indentsLists(child); found {
 			return indented, true
@@ -350,25 +350,7 @@ func (w *inserter) replaceValue(key, old, value *yaml.Node, flow bool) error {
 		return err
 	}
 	if flow || value.Kind == yaml.ScalarNode {
-		raw, err := appendJSON(nil, value)
-		if err != nil {
-			return err
-		}
-		by := string(raw)
-		if start == end {
-			by = " " + by
-		}
-		if end > start && w.text[end-1] == '\n' { // a block scalar, with its last line break
-			by += w.newline
-		}
-		w.changes = append(w.changes, change{start, end, by})
-		return nil
-	}
-	// A collection begins in the next line.
-	if old != value || old.Anchor == "" && old.Style&yaml.TaggedStyle == 0 {
-		for start > 0 && w.text[start-1] == ' ' {
-			start--
-		}
+		return w.replaceInLine(value, start, end)
 	}
 	indent := key.Column - 1
 	if value.Kind == yaml.MappingNode || w.indented {
@@ -380,12 +362,39 @@ func (w *inserter) replaceValue(key, old, value *yaml.Node, flow bool) error {
 	if err != nil {
 		return err
 	}
-	if properties := w.value(start); old == value && properties > start { // those stay, as others may need the anchor
-		start = properties
-	}
-	w.changes = append(w.changes, change{start, end, ""})
+	w.changes = append(w.changes, change{w.endOfKey(old, value, start), end, ""})
 	w.insertLines(end, text)
 	return nil
+}
+
+// replaceInLine writes a value in JSON in place of what is between two indices.
+func (w *inserter) replaceInLine(value *yaml.Node, start, end int) error {
+	raw, err := appendJSON(nil, value)
+	if err != nil {
+		return err
+	}
+	by := string(raw)
+	if start == end {
+		by = " " + by
+	}
+	if end > start && w.text[end-1] == '\n' { // a block scalar, with its last line break
+		by += w.newline
+	}
+	w.changes = append(w.changes, change{start, end, by})
+	return nil
+}
+
+// endOfKey is where a line ends behind which a collection begins that had stood in it
+// from start on. The anchor and the tag of one that is only filled stay, as others may
+// need them.
+func (w *inserter) endOfKey(old, value *yaml.Node, start int) int {
+	if properties := w.value(start); old == value && properties > start {
+		return properties
+	}
+	for start > 0 && w.text[start-1] == ' ' {
+		start--
+	}
+	return start
 }
 
 // replaceItem writes a new item in place of one of the text.

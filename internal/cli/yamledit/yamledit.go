@@ -30,11 +30,11 @@ type Operation struct {
 type Kept int
 
 const (
-	// Text: everything but what was added.
+	// Text is everything but what was added.
 	Text Kept = iota
-	// Comments: comments and order.
+	// Comments are comments and order.
 	Comments
-	// Nothing but the values.
+	// Nothing is nothing but the values.
 	Nothing
 )
 

@@ -44,9 +44,13 @@ func TestInsert(t *testing.T) {
 			"# top\na: # here\n# first\n- n: 1 # one\n# second\n\nb: 2 # two\n",
 			"# top\na: # here\n# first\n- n: 1 # one\n- name: x\n  path: /y\n# second\n\nb: 2 # two\n", ops(item),
 		},
-		"a list in one line":      {"a: [1, 'two', \"]\"]\nb: 2\n", "a: [1, 'two', \"]\", {\"name\":\"x\",\"path\":\"/y\"}]\nb: 2\n", ops(item)},
-		"an empty list":           {"a: [] # none\n", "a: # none\n- name: x\n  path: /y\n", ops(item)},
-		"a list over lines":       {"a: [\n  1, # one\n  2,\n]\n", "a: [\n  1, # one\n  2,\n  {\n    \"name\": \"x\",\n    \"path\": \"/y\"\n  },\n]\n", ops(item)},
+		"a list in one line": {
+			"a: [1, 'two', \"]\"]\nb: 2\n", "a: [1, 'two', \"]\", {\"name\":\"x\",\"path\":\"/y\"}]\nb: 2\n",
+			ops(item),
+		},
+		"an empty list": {"a: [] # none\n", "a: # none\n- name: x\n  path: /y\n", ops(item)},
+		"a list over lines": {"a: [\n  1, # one\n  2,\n]\n", "a: [\n  1, # one\n  2,\n  {\n    \"name\": \"x\",\n    " +
+			"\"path\": \"/y\"\n  },\n]\n", ops(item)},
 		"a new key":               {"a:\n  b: 1\n\nc: 2\n", "a:\n  b: 1\n  l:\n  - 1\n\nc: 2\n", ops(add("/a/l", "[1]"))},
 		"a new key, lists inside": {"a:\n  b:\n    - 1\n", "a:\n  b:\n    - 1\n  l:\n    - 1\n", ops(add("/a/l", "[1]"))},
 		"a new key of a list's item": {
@@ -62,7 +66,8 @@ func TestInsert(t *testing.T) {
 		"another value":     {"a: 'x' # y\nb: 1\n", "a: \"z\" # y\nb: 1\n", ops(add("/a", `"z"`))},
 		"another text":      {"a: |\n  x\n  y\nb: 1\n", "a: \"z\"\nb: 1\n", ops(add("/a", `"z"`))},
 		"before others": {
-			"i:\n# first\n- k: 1\n- k: 2\n", "i:\n- k: 8\n- k: 9\n# first\n- k: 1\n- k: 2\n", ops(add("/i/0", `{"k":8}`), add("/i/1", `{"k":9}`)),
+			"i:\n# first\n- k: 1\n- k: 2\n", "i:\n- k: 8\n- k: 9\n# first\n- k: 1\n- k: 2\n", ops(add("/i/0", `{"k":8}`),
+				add("/i/1", `{"k":9}`)),
 		},
 		"before others in one line": {"i: [1, 2]\n", "i: [8, 1, 2]\n", ops(add("/i/0", `8`))},
 		"an alias": {
@@ -72,21 +77,28 @@ func TestInsert(t *testing.T) {
 			"x: &x {n: 1}\na:\n- *x\n- n: 3\n", "x: &x {n: 1}\na:\n- n: 1\n  m: 2\n- n: 3\n", ops(add("/a/0/m", "2")),
 		},
 		"merged": {
-			"x: &x\n  l:\n  - 1\na:\n  <<: *x\n  b: 1\n", "x: &x\n  l:\n  - 1\na:\n  <<: *x\n  b: 1\n  l:\n  - 1\n  - 2\n", ops(add("/a/l/-", "2")),
+			"x: &x\n  l:\n  - 1\na:\n  <<: *x\n  b: 1\n", "x: &x\n  l:\n  - 1\na:\n  <<: *x\n  b: 1\n  l:\n  - 1\n  - 2\n",
+			ops(add("/a/l/-", "2")),
 		},
-		"an anchored list":  {"a: &a\n- 1\nb: 2\n", "a: &a\n- 1\n- 2\nb: 2\n", ops(add("/a/-", "2"))},
-		"text that goes on": {"a:\n  b: one\n   two\n\n   three\n# c\nd: 1\n", "a:\n  b: one\n   two\n\n   three\n  l: 1\n# c\nd: 1\n", ops(add("/a/l", "1"))},
-		"JSON":              {`{"a": [1, 2], "b": {"c": 3}}`, `{"a": [1, 2, 3], "b": {"c": 3, "d": {"e":[]}}}`, ops(add("/a/-", "3"), add("/b/d", `{"e":[]}`))},
+		"an anchored list": {"a: &a\n- 1\nb: 2\n", "a: &a\n- 1\n- 2\nb: 2\n", ops(add("/a/-", "2"))},
+		"text that goes on": {
+			"a:\n  b: one\n   two\n\n   three\n# c\nd: 1\n", "a:\n  b: one\n   two\n\n   three\n  l: 1\n# c\nd: 1\n",
+			ops(add("/a/l", "1")),
+		},
+		"JSON": {`{"a": [1, 2], "b": {"c": 3}}`, `{"a": [1, 2, 3], "b": {"c": 3, "d": {"e":[]}}}`, ops(add("/a/-", "3"),
+			add("/b/d", `{"e":[]}`))},
 		"JSON with tabs and surrogates": {
-			"{\n\t\"t\": \"\\ud83d\\ude00\",\n\t\"a\": [\n\t\t1\n\t]\n}\n", "{\n\t\"t\": \"\\ud83d\\ude00\",\n\t\"a\": [\n\t\t1,\n\t\t{\n\t\t\t\"n\": 2\n\t\t}\n\t]\n}\n",
+			"{\n\t\"t\": \"\\ud83d\\ude00\",\n\t\"a\": [\n\t\t1\n\t]\n}\n",
+			"{\n\t\"t\": \"\\ud83d\\ude00\",\n\t\"a\": [\n\t\t1,\n\t\t{\n\t\t\t\"n\": 2\n\t\t}\n\t]\n}\n",
 			ops(add("/a/-", `{"n":2}`)),
 		},
 		"a text of several lines": {"a:\n  b: 1\n", "a:\n  b: 1\n  c: |-\n    x\n    y\n", ops(add("/a/c", `"x\ny"`))},
-		"words that are no text":  {"a:\n  b: 1\n", "a:\n  b: 1\n  c: \"yes\"\n  d: \"0400\"\n", ops(add("/a/c", `"yes"`), add("/a/d", `"0400"`))},
-		"keys with slashes":       {"a:\n  x/y: 1\n", "a:\n  x/y: 1\n  x/z: v\n", ops(add("/a/x~1z", `"v"`))},
-		"behind an end":           {"---\na:\n- 1\n...\n", "---\na:\n- 1\n- 2\n...\n", ops(add("/a/-", "2"))},
-		"wide characters":         {"ä: {ö: 'ü', a: [1]}\n", "ä: {ö: 'ü', a: [1, 2]}\n", ops(add("/ä/a/-", "2"))},
-		"a byte order mark":       {"\ufeffa: [1]\n", "\ufeffa: [1, 2]\n", ops(add("/a/-", "2"))},
+		"words that are no text": {"a:\n  b: 1\n", "a:\n  b: 1\n  c: \"yes\"\n  d: \"0400\"\n", ops(add("/a/c", `"yes"`),
+			add("/a/d", `"0400"`))},
+		"keys with slashes": {"a:\n  x/y: 1\n", "a:\n  x/y: 1\n  x/z: v\n", ops(add("/a/x~1z", `"v"`))},
+		"behind an end":     {"---\na:\n- 1\n...\n", "---\na:\n- 1\n- 2\n...\n", ops(add("/a/-", "2"))},
+		"wide characters":   {"ä: {ö: 'ü', a: [1]}\n", "ä: {ö: 'ü', a: [1, 2]}\n", ops(add("/ä/a/-", "2"))},
+		"a byte order mark": {"\ufeffa: [1]\n", "\ufeffa: [1, 2]\n", ops(add("/a/-", "2"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
