@@ -27,7 +27,7 @@ const (
 	exitUsage = 2
 )
 
-const program = "oidc-login"
+const program = loginspec.Program
 
 func main() {
 	beSmall()

@@ -51,7 +51,7 @@ func call(environ []string, args ...string) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-func TestHelpExplainsEverything(t *testing.T) {
+func TestHelp(t *testing.T) {
 	golden := filepath.Join("testdata", "help.golden")
 	for _, args := range [][]string{{"--help"}, {"-h"}, {"ready", "--help"}, {"help"}} {
 		got := call(nil, args...)

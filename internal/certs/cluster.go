@@ -80,6 +80,9 @@ type apiServer struct {
 	secretName        string
 	configurations    admissionregistrationclient.MutatingWebhookConfigurationInterface
 	configurationName string
+	// read are the resource versions of the two objects as they were last read, where
+	// watches begin; empty where there was none. One goroutine at a time has them.
+	read struct{ secret, configuration string }
 }
 
 // newAPIServer connects to the API server; the Secret may be left out.
@@ -110,6 +113,7 @@ func newAPIServer(config *rest.Config, clock *apiClock, configurationName, names
 func (a *apiServer) getConfiguration(ctx context.Context) (*configuration, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	a.read.configuration = ""
 	object, err := a.configurations.Get(ctx, a.configurationName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // that there is none is no error
@@ -117,6 +121,7 @@ func (a *apiServer) getConfiguration(ctx context.Context) (*configuration, error
 	if err != nil {
 		return nil, fmt.Errorf("could not read the webhook configuration: %w", err)
 	}
+	a.read.configuration = object.ResourceVersion
 	return summary(object), nil
 }
 
@@ -153,6 +158,7 @@ func hostOf(c admissionregistrationv1.WebhookClientConfig) string {
 func (a *apiServer) getSecret(ctx context.Context) (*corev1.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	a.read.secret = ""
 	secret, err := a.secrets.Get(ctx, a.secretName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // that there is none is no error
@@ -160,6 +166,7 @@ func (a *apiServer) getSecret(ctx context.Context) (*corev1.Secret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not read the Secret of the CA: %w", err)
 	}
+	a.read.secret = secret.ResourceVersion
 	return secret, nil
 }
 
@@ -206,6 +213,7 @@ func (a *apiServer) applyBundle(ctx context.Context, to *configuration, bundle [
 	if err != nil {
 		return nil, fmt.Errorf("could not write the CA bundle into the webhook configuration: %w", orConflict(err))
 	}
+	a.read.configuration = applied.ResourceVersion
 	return summary(applied), nil
 }
 
@@ -218,12 +226,17 @@ func orConflict(err error) error {
 	return err
 }
 
-func (a *apiServer) watchConfiguration(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.configurationName).String()
-	return a.configurations.Watch(ctx, o)
+func (a *apiServer) watchConfiguration(ctx context.Context) (watch.Interface, error) {
+	return a.configurations.Watch(ctx, oneObject(a.configurationName, a.read.configuration))
 }
 
-func (a *apiServer) watchSecret(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.secretName).String()
-	return a.secrets.Watch(ctx, o)
+func (a *apiServer) watchSecret(ctx context.Context) (watch.Interface, error) {
+	return a.secrets.Watch(ctx, oneObject(a.secretName, a.read.secret))
+}
+
+// oneObject watches an object from a version on; from what there is, if it is empty.
+func oneObject(name, version string) metav1.ListOptions {
+	return metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(), ResourceVersion: version,
+	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/oidc-injector/oidc-injector/internal/repeat"
 )
@@ -13,26 +16,16 @@ import (
 // errAgain asks for another turn at once: what was written has to be read.
 var errAgain = errors.New("again")
 
+// startWatch watches one object from where it was last read.
+type startWatch func(context.Context) (watch.Interface, error)
+
 // loop takes turns: when something has changed, when one has failed, and from
 // time to time.
 type loop struct {
-	wake    chan struct{}
 	resync  time.Duration
 	log     *slog.Logger
 	failed  func(error) // may be nil
-	watches sync.WaitGroup
-}
-
-// watch wakes the loop when an object changes.
-func (l *loop) watch(ctx context.Context, kind string, start startWatch) {
-	l.watches.Go(func() {
-		follow(ctx, l.log, kind, start, func() {
-			select {
-			case l.wake <- struct{}{}:
-			default: // it is going to look anyway
-			}
-		})
-	})
+	watches []startWatch
 }
 
 // run takes turns until the context ends.
@@ -63,18 +56,59 @@ func (l *loop) run(ctx context.Context, turn func(context.Context) error) {
 			l.sleep(ctx, retry.wait())
 		}
 	}
-	l.watches.Wait()
 }
 
-// sleep ends early when something has changed, but not so early that changes
-// without end would keep it from sleeping.
+// sleep ends early when an object is changed after it was read, but not so early
+// that changes without end would keep it from sleeping.
 func (l *loop) sleep(ctx context.Context, d time.Duration) {
-	repeat.Sleep(ctx, min(d, 10*time.Millisecond))
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+	ctx, wake := context.WithTimeout(ctx, d)
+	defer wake()
+	repeat.Sleep(ctx, 10*time.Millisecond)
+	var watches sync.WaitGroup
+	for _, start := range l.watches {
+		watches.Go(func() {
+			if err := awaitChange(ctx, start); err == nil {
+				wake()
+			} else if ctx.Err() == nil {
+				l.log.Debug("cannot watch", "error", err)
+			}
+		})
+	}
+	<-ctx.Done()
+	watches.Wait()
+}
+
+// awaitChange returns when an object changes, or a moment after it may have changed
+// unseen. It fails where the object cannot be watched.
+func awaitChange(ctx context.Context, start startWatch) error {
+	watcher, err := start(ctx)
+	if err != nil {
+		return err
+	}
+	defer watcher.Stop()
 	select {
 	case <-ctx.Done():
-	case <-timer.C:
-	case <-l.wake:
+	case event, open := <-watcher.ResultChan():
+		if !open || event.Type == watch.Error {
+			repeat.Sleep(ctx, jitter(time.Second))
+		}
 	}
+	return nil
+}
+
+// backoff is how long to wait after failures: from the first value to the last,
+// doubling, each time a random part of it.
+type backoff struct{ first, last, next time.Duration }
+
+func (b *backoff) wait() time.Duration {
+	b.next = min(max(b.next*2, b.first), b.last)
+	return jitter(b.next)
+}
+
+func (b *backoff) reset() { b.next = 0 }
+
+// jitter is between one half and three halves of a duration: what was interrupted
+// for all replicas at once does not go on for all at once.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1) //nolint:gosec // no secret
 }

@@ -107,12 +107,10 @@ func (m *Managed) Ready() error { return m.probe.Ready() }
 // Run keeps Secret, configuration and certificate in line until the context ends.
 func (m *Managed) Run(ctx context.Context) error {
 	l := loop{
-		wake: make(chan struct{}, 1), log: m.log, failed: m.failed,
+		log: m.log, failed: m.failed, watches: []startWatch{m.server.watchSecret, m.server.watchConfiguration},
 		// Short lifetimes, as in tests, are looked after more often.
 		resync: min(time.Minute, m.options.Policy.CertificateDuration/20),
 	}
-	l.watch(ctx, "Secret", m.server.watchSecret)
-	l.watch(ctx, "MutatingWebhookConfiguration", m.server.watchConfiguration)
 	l.run(ctx, m.sync)
 	return nil
 }

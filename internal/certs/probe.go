@@ -197,8 +197,7 @@ func NewProbe(o ProbeOptions) (*Probe, error) {
 
 // Run follows the configuration until the context ends.
 func (p *Probe) Run(ctx context.Context) error {
-	l := loop{wake: make(chan struct{}, 1), log: p.log, resync: 30 * time.Second}
-	l.watch(ctx, "MutatingWebhookConfiguration", p.server.watchConfiguration)
+	l := loop{log: p.log, resync: 30 * time.Second, watches: []startWatch{p.server.watchConfiguration}}
 	l.run(ctx, func(ctx context.Context) error {
 		c, err := p.server.getConfiguration(ctx)
 		if err != nil {

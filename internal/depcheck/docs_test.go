@@ -42,6 +42,32 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestNamedTestsExist: CONTRIBUTING.md says which test finds what was forgotten.
+func TestNamedTestsExist(t *testing.T) {
+	t.Parallel()
+	tests := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+|Fuzz\w+)\(`)
+	for _, dir := range []string{"cmd", "internal", "test"} {
+		eachFile(t, dir, func(path string) error {
+			if strings.HasSuffix(path, "_test.go") {
+				for _, match := range declared.FindAllStringSubmatch(readText(t, filepath.Join(root, path)), -1) {
+					tests[match[1]] = true
+				}
+			}
+			return nil
+		})
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(readText(t, filepath.Join(root, "CONTRIBUTING.md")), -1)
+	if len(named) < 20 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, match := range named {
+		if !tests[match[1]] {
+			t.Errorf("CONTRIBUTING.md names %s, which is nowhere", match[1])
+		}
+	}
+}
+
 // documentsOf are the texts of all documents by their paths.
 func documentsOf(t *testing.T) map[string]string {
 	t.Helper()

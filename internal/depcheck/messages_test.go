@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,25 +42,15 @@ func TestMessagesAreQuotedAsPrinted(t *testing.T) {
 	texts := printed(t)
 	span := regexp.MustCompile("`[^`]+`")
 	quoted := 0
-	for _, page := range pages {
-		content, err := os.ReadFile(filepath.Join(root, "docs", page))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(content)) {
-			cells := strings.Split(line, " | ")
-			if !strings.HasPrefix(line, "| ") || len(cells) < 2 {
-				continue
+	for _, cell := range firstCells(t, pages) {
+		for _, message := range span.FindAllString(cell.text, -1) {
+			message = strings.Trim(message, "`")
+			if strings.Count(message, " ") >= 3 {
+				quoted++
 			}
-			for _, message := range span.FindAllString(cells[0], -1) {
-				message = strings.Trim(message, "`")
-				if strings.Count(message, " ") >= 3 {
-					quoted++
-				}
-				for _, fragment := range between.Split(message, -1) {
-					if strings.Count(fragment, " ") >= 2 && !notOurs.MatchString(fragment) && !texts.have(fragment) {
-						t.Errorf("docs/%s quotes %q, of which %q is nowhere", page, message, fragment)
-					}
+			for _, fragment := range between.Split(message, -1) {
+				if strings.Count(fragment, " ") >= 2 && !notOurs.MatchString(fragment) && !texts.have(fragment) {
+					t.Errorf("docs/%s quotes %q, of which %q is nowhere", cell.page, message, fragment)
 				}
 			}
 		}
@@ -71,12 +60,118 @@ func TestMessagesAreQuotedAsPrinted(t *testing.T) {
 	}
 }
 
+// TestFindingsAreQuoted: whoever reads a warning, or that annotations contradict the pod
+// or each other, finds it in a page. What is wrong with a value says itself what is
+// allowed.
+func TestFindingsAreQuoted(t *testing.T) {
+	t.Parallel()
+	cells := firstCells(t, append([]string{"mistakes.md", "providers.md"}, pages...))
+	found := 0
+	for _, dir := range []string{"annotations", "mutate", "policy", "admission"} {
+		eachSource(t, filepath.Join("internal", dir), func(path string) error {
+			for _, text := range findings(t, filepath.Join(root, path)) {
+				found++
+				if !slices.ContainsFunc(cells, func(c cell) bool { return c.quotes(text) }) {
+					t.Errorf("%s: no page quotes %q", path, text)
+				}
+			}
+			return nil
+		})
+	}
+	if found < 40 {
+		t.Errorf("only %d findings", found)
+	}
+}
+
+// findings are the formats of a file's warnings, and of its errors but for those about a
+// value.
+func findings(t *testing.T, path string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		switch name := nameOf(call.Fun); {
+		case name == "phrase": // a part of another one
+			return false
+		case name == "warn", name == "message":
+		case name == "append" && nameOf(call.Args[0]) == "warnings":
+		case name == "Forbidden":
+		case filepath.Base(path) == "conflicts.go" && name == "Sprintf":
+		default:
+			return true
+		}
+		for _, argument := range call.Args {
+			if inner, ok := argument.(*ast.CallExpr); ok && nameOf(inner.Fun) == "Sprintf" {
+				argument = inner.Args[0]
+			}
+			if text := literal(argument); strings.Count(text, " ") >= 3 {
+				texts = append(texts, text)
+			}
+		}
+		return true
+	})
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
+
+// nameOf is the last part of a name.
+func nameOf(n ast.Expr) string {
+	switch n := n.(type) {
+	case *ast.Ident:
+		return n.Name
+	case *ast.SelectorExpr:
+		return n.Sel.Name
+	default:
+		return ""
+	}
+}
+
+// cell is one of the first column of a table.
+type cell struct{ page, text string }
+
+func firstCells(t *testing.T, pages []string) []cell {
+	t.Helper()
+	var cells []cell
+	for _, page := range pages {
+		for line := range strings.Lines(readText(t, filepath.Join(root, "docs", page))) {
+			if first, _, more := strings.Cut(line, " | "); more && strings.HasPrefix(line, "| ") {
+				cells = append(cells, cell{page, first})
+			}
+		}
+	}
+	return cells
+}
+
+// quotes reports whether a cell quotes a part of a message, of at least three words; all
+// parts of one that has none so long.
+func (c cell) quotes(format string) bool {
+	part := func(s string) bool { return strings.Count(strings.Trim(s, " :,;"), " ") >= 2 }
+	for _, fragment := range between.Split(strings.ReplaceAll(c.text, "`", "…"), -1) {
+		if part(fragment) && strings.Contains(format, strings.TrimSpace(fragment)) {
+			return true
+		}
+	}
+	pieces := verb.Split(format, -1)
+	has := func(piece string) bool { return strings.Contains(c.text, strings.Trim(piece, ` :,;"`)) }
+	if slices.ContainsFunc(pieces, part) {
+		return slices.ContainsFunc(pieces, func(piece string) bool { return part(piece) && has(piece) })
+	}
+	return !slices.ContainsFunc(pieces, func(piece string) bool { return !has(piece) })
+}
+
 // messages are literals of the source: as they are, and the pieces between the verbs
 // of those that have some.
 type messages struct{ whole, pieces []string }
 
 // verb is one of package fmt.
-var verb = regexp.MustCompile(`%[+#]?[a-zA-Z]`)
+var verb = regexp.MustCompile(`%[+#]?\d*[a-zA-Z]`)
 
 // have reports whether a text is a part of a literal, or a piece of one is a part of
 // it.
@@ -97,27 +192,43 @@ func printed(t *testing.T) messages {
 			}
 		}
 	}
-	for _, dir := range []string{"internal", "cmd", "charts/oidc-injector"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			switch {
-			case strings.HasSuffix(path, "_test.go"):
-			case strings.HasSuffix(path, ".go"):
-				return eachLiteral(path, add)
-			case strings.Contains(path, "charts/"):
-				text, err := os.ReadFile(path)
-				m.whole = append(m.whole, string(text))
-				return err
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, dir := range []string{"internal", "cmd"} {
+		eachSource(t, dir, func(path string) error { return eachLiteral(filepath.Join(root, path), add) })
 	}
+	eachFile(t, "charts/oidc-injector", func(path string) error {
+		m.whole = append(m.whole, readText(t, filepath.Join(root, path)))
+		return nil
+	})
 	return m
+}
+
+// eachSource visits the Go files below a directory, tests aside; see eachFile.
+func eachSource(t *testing.T, dir string, visit func(path string) error) {
+	t.Helper()
+	eachFile(t, dir, func(path string) error {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		return visit(path)
+	})
+}
+
+// eachFile visits the files below a directory of the repository, by their paths there.
+func eachFile(t *testing.T, dir string, visit func(path string) error) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		return visit(filepath.ToSlash(name))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // eachLiteral finds the strings of a file; those that a plus sign puts together are

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/base64"
@@ -113,9 +114,8 @@ type moment struct {
 	rotate string
 }
 
-// behaviours are what servers do that is not in the books, a row each. Who does so is
-// said where it is known.
-var behaviours = []struct {
+// behaviour is what one server does, and what comes of it.
+type behaviour struct {
 	name    string
 	method  string // token-exchange if it is not given
 	options loginspec.Values
@@ -125,7 +125,13 @@ var behaviours = []struct {
 	asked   []string
 	// logged has to be in the log, never must not be.
 	logged, never []string
-}{
+}
+
+func (b behaviour) methodOrDefault() string { return cmp.Or(b.method, loginspec.MethodTokenExchange) }
+
+// behaviours are what servers do that is not in the books, a row each, and at least one
+// for each method. Who does so is said where it is known.
+var behaviours = []behaviour{
 	{
 		name:    "only an access token (Keycloak's documents, Databricks)",
 		answer:  says(200, `{"access_token":"at","expires_in":300}`),
@@ -336,6 +342,26 @@ var behaviours = []struct {
 		logged:  []string{`--redirect-hosts (annotation login-redirect-hosts) allows the host \"collector.test\"`},
 	},
 	{
+		// AADSTS700024: the assertion is not within its valid time range.
+		name:   "a JWT that is taken for too new, then a token with two lifetimes (Microsoft Entra ID)",
+		method: loginspec.MethodClientAssertion,
+		answer: first(1, 401, `{"error":"invalid_client","error_description":"AADSTS700024: Client assertion is not within its valid time`+
+			` range.\r\nTrace ID: 1"}`, says(200, `{"token_type":"Bearer","expires_in":3599,"ext_expires_in":7199,"access_token":"at"}`)),
+		options: loginspec.Values{loginspec.ClientID: "app"},
+		moments: []moment{{time.Second, "", ""}, {2 * time.Minute, "at", ""}},
+		logged:  []string{"AADSTS700024"},
+	},
+	{
+		name:   "the moment of a token's end, with a fraction (Nomad)",
+		method: loginspec.MethodHTTP,
+		answer: func(w http.ResponseWriter, _ *http.Request, n int) {
+			write(w, 200, fmt.Sprintf(`{"SecretID":"s%d","ExpirationTime":%q}`, n, time.Now().Add(time.Hour).Format(time.RFC3339Nano)))
+		},
+		options: loginspec.Values{loginspec.TokenPointer: "/SecretID", loginspec.LifetimePointer: "/ExpirationTime"},
+		moments: []moment{{39 * time.Minute, "s1", ""}, {20 * time.Minute, "s2", ""}},
+		never:   []string{"level=ERROR"},
+	},
+	{
 		name:    "discovery that has moved",
 		options: loginspec.Values{loginspec.Address: "", loginspec.Issuer: "http://party.test"},
 		answer: func(w http.ResponseWriter, r *http.Request, n int) {
@@ -434,10 +460,7 @@ func TestBehaviours(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := &fake{answer: b.answer}
 				f := newFixture(t, func(c *Config) {
-					c.Method = loginspec.MethodTokenExchange
-					if b.method != "" {
-						c.Method = b.method
-					}
+					c.Method = b.methodOrDefault()
 					c.Options[loginspec.MethodName], c.Options[loginspec.Address] = c.Method, "http://party.test/token"
 					if c.Method == loginspec.MethodVault {
 						c.Options[loginspec.Address] = "http://party.test"

@@ -3,13 +3,8 @@ package login
 import (
 	"crypto/x509"
 	"go/ast"
-	"go/parser"
-	gotoken "go/token"
 	"io"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,16 +15,13 @@ import (
 
 // What the documentation says that the program says, it says.
 func TestFailuresAreQuotedExactly(t *testing.T) {
-	page, err := os.ReadFile("../../docs/login.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, found := strings.Cut(string(page), "| class | the program says | what to do |\n|---|---|---|\n")
+	_, table, found := strings.Cut(string(readFile(t, "../../docs/login.md")), "| class | the program says | what to do |\n|---|---|---|\n")
 	table, _, ended := strings.Cut(table, "\n\n")
 	if !found || !ended {
 		t.Fatal("docs/login.md has no table of what the program says")
 	}
-	texts := append(literals(t, "."), textsOfGo(t)...)
+	said := textsOfGo(t)
+	eachFile(t, ".", func(_ string, file *ast.File) { said = append(said, texts(file)...) })
 	quoted := 0
 	for row := range strings.Lines(table) {
 		cell := strings.Split(row, " | ")[1]
@@ -37,7 +29,7 @@ func TestFailuresAreQuotedExactly(t *testing.T) {
 			for fragment := range strings.SplitSeq(strings.Trim(span, "`"), "…") {
 				quoted++
 				fragment = strings.TrimPrefix(fragment, "could not ") // which failure.Error begins with
-				if fragment != "" && !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, fragment) }) {
+				if fragment != "" && !slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, fragment) }) {
 					t.Errorf("docs/login.md quotes %q, which the program does not say", fragment)
 				}
 			}
@@ -56,33 +48,6 @@ func textsOfGo(t *testing.T) []string {
 	return []string{
 		name.Error(), x509.UnknownAuthorityError{}.Error(), syscall.ECONNREFUSED.Error(), io.ErrUnexpectedEOF.Error(), notFound.Error(),
 	}
-}
-
-// literals are the strings in the source of the program, those that are put together
-// by a plus sign as one.
-func literals(t *testing.T, root string) []string {
-	t.Helper()
-	var all []string
-	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		file, err := parser.ParseFile(gotoken.NewFileSet(), path, nil, 0)
-		if err != nil {
-			return err
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if expression, ok := n.(ast.Expr); ok {
-				all = append(all, textOf(expression))
-			}
-			return true
-		})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 func textOf(n ast.Expr) string {

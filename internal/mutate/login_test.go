@@ -868,6 +868,8 @@ func TestDebugContainersAndLogins(t *testing.T) {
 		noResult = `debug container "dbg" gets no result of login "default": the pod was created without a volume for it, and the ` +
 			`volumes of a running pod cannot change`
 	)
+	// A release may give what it injects other names; the running pods keep theirs.
+	renamed := func(pod string) string { return strings.ReplaceAll(pod, `"name":"oidc-`, `"name":"other-`) }
 	for name, test := range map[string]struct {
 		keys     keys
 		spec     string
@@ -909,9 +911,37 @@ func TestDebugContainersAndLogins(t *testing.T) {
 				"{name: VAULT_TOKEN_FILE, value: /var/run/secrets/login/token}, {name: VAULT_ADDR, value: " +
 				"'https://vault.example.com:8200'}]}", logins: []string{"default"},
 		},
-		"no volume": {
+		"the names of another release": {
 			spec: "containers: [{name: app}]", added: "{name: dbg}",
-			change: func(s string) string { return strings.ReplaceAll(s, `"oidc-login"`, `"other"`) },
+			change: renamed,
+			paths:  []string{mountIt, mountIt + "/-", setIt, setIt + "/-"}, logins: []string{"default"},
+		},
+		"a login container with the name of another release for a target": {
+			keys: keys{"audience.x": "x", "env.x": "X", "login.x": "vault", "login-address.x": "https://vault.example.com:8200"},
+			spec: "containers: [{name: app}]", added: "{name: dbg, targetContainerName: other-login-x}", change: renamed,
+			paths: []string{mountIt, mountIt + "/-"}, logins: []string{"x"},
+		},
+		"the volume's name of another release": {
+			spec: "containers: [{name: app}]", added: "{name: dbg}",
+			change: strings.NewReplacer(`"name":"oidc-login","image"`, `"name":"oidc-login","image"`,
+				`"name":"oidc-login"`, `"name":"other"`).Replace,
+			paths: []string{mountIt, mountIt + "/-", setIt, setIt + "/-"}, logins: []string{"default"},
+		},
+		"the names of another release, and a volume of another kind": {
+			spec: "containers: [{name: app}]", added: "{name: dbg}",
+			change: func(s string) string { return strings.ReplaceAll(renamed(s), `"Memory"`, `""`) },
+			paths:  []string{mountIt}, warnings: []string{noResult},
+		},
+		"the names of another release, and no volume": {
+			spec: "containers: [{name: app}]", added: "{name: dbg}",
+			change: func(s string) string {
+				return strings.ReplaceAll(renamed(s), `"/var/run/secrets/login"`, `"/elsewhere"`)
+			},
+			paths: []string{mountIt}, warnings: []string{noResult},
+		},
+		"no login": {
+			spec: "containers: [{name: app}]", added: "{name: dbg}",
+			change: func(s string) string { return strings.ReplaceAll(renamed(s), "OUTPUT_FILE", "OUTPUT") },
 			paths:  []string{mountIt}, warnings: []string{noResult},
 		},
 		"a volume of another kind": {

@@ -98,6 +98,7 @@ func PatchEphemeral(pod, old *Pod, spec annotations.Spec, o Options) (Result, fi
 		return Result{Warnings: o.Warnings}, field.ErrorList{finding.Error(finding.TooLarge, pod.excess)}
 	}
 	f, views, added := &findings{warnings: slices.Clip(o.Warnings)}, newViews(pod, spec, o), addedContainers(pod, old)
+	adoptLogins(pod, views)
 	volumes := findVolumes(pod, views)
 	p := newDebugPlan(planner{pod: pod, views: views, o: o, f: f}, added, volumes)
 	checker{pod: pod, o: o, findings: f}.checkDebug(p, old, volumes, added)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
@@ -101,7 +103,7 @@ func TestAudiencesOfANewToken(t *testing.T) {
 func TestWhatTheHTTPServerSaysIsAnErrorUnlessAHandshakeFailed(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	l := &standardLog{slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
+	l := newErrorLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
@@ -109,16 +111,25 @@ func TestWhatTheHTTPServerSaysIsAnErrorUnlessAHandshakeFailed(t *testing.T) {
 			}
 			return a
 		},
-	}))}
-	for _, line := range []string{"http: TLS handshake error from 127.0.0.1:1: EOF\n", "http: Accept error: too many open files\n"} {
-		if n, err := l.Write([]byte(line)); n != len(line) || err != nil {
-			t.Errorf("wrote %d bytes: %v", n, err)
-		}
-	}
+	})))
+	l.Printf("http: TLS handshake error from 127.0.0.1:1: EOF")
+	l.Printf("http: Accept error: too many open files")
 	want := `level=DEBUG msg="http server" message="http: TLS handshake error from 127.0.0.1:1: EOF"
 level=ERROR msg="http server" message="http: Accept error: too many open files"
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+func TestLibrariesWriteToTheLog(t *testing.T) { //nolint:paralleltest // they have one log for the whole process
+	log := &testutil.Log{}
+	newLogger(&Options{LogFormat: "text", LogLevel: "info"}, log)
+	ctrllog.Log.Info("said by controller-runtime")
+	klog.Info("said by client-go")
+	for _, want := range []string{`level=INFO msg="said by controller-runtime"`, `level=INFO msg="said by client-go"`} {
+		if !log.Has(want) {
+			t.Errorf("%s is not in the log:\n%s", want, log)
+		}
 	}
 }

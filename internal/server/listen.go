@@ -47,9 +47,9 @@ func memoryOfRequests(limit int64) int64 {
 }
 
 // newServer is a server with bounds, and its listener.
-func newServer(inner net.Listener, handler http.Handler, b bound) (*http.Server, net.Listener) {
+func newServer(inner net.Listener, handler http.Handler, b bound, log *slog.Logger) (*http.Server, net.Listener) {
 	s := &http.Server{
-		Handler:           handler,
+		Handler: handler, ErrorLog: newErrorLog(log),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout,
 		WriteTimeout: answerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		// What arrives of requests before the handler asks for it.
@@ -72,7 +72,7 @@ func serve(what, address string, handler http.Handler, log *slog.Logger) task {
 			return err
 		}
 		log.Info("serving", "what", what, "address", inner.Addr().String())
-		server, listener := newServer(inner, handler, plainBound)
+		server, listener := newServer(inner, handler, plainBound, log)
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()
 		return serveOn(server, listener)
@@ -92,7 +92,7 @@ func serveHooks(o *Options, handler http.Handler, configure func(*tls.Config), l
 		log.Info("serving", "what", "admission reviews", "address", inner.Addr().String())
 		config := &tls.Config{MinVersion: tls.VersionTLS12}
 		configure(config)
-		server, listener := newServer(inner, handler, hookBound)
+		server, listener := newServer(inner, handler, hookBound, log)
 		stopped := make(chan error, 1)
 		stop := context.AfterFunc(ctx, func() {
 			outlives, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)

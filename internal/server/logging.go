@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 	"io"
-	"log" //nolint:depguard // net/http writes to it
+	"log" //nolint:depguard // net/http writes to one
 	"log/slog"
 	"strings"
 
@@ -12,7 +12,9 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// newLogger returns the program's logger, and makes the libraries write to it.
+// newLogger returns the program's logger. Two libraries are made to write to it, each by
+// the only means that it has: what controller-runtime says of certificates in files, and
+// client-go of API servers and of tokens that it cannot renew, is said nowhere else.
 func newLogger(o *Options, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: logLevels[o.LogLevel], ReplaceAttr: writeDuration}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
@@ -22,8 +24,6 @@ func newLogger(o *Options, w io.Writer) *slog.Logger {
 	logger := slog.New(handler)
 	ctrllog.SetLogger(logr.FromSlogHandler(handler))
 	klog.SetSlogLogger(logger)
-	log.SetFlags(0)
-	log.SetOutput(&standardLog{logger})
 	return logger
 }
 
@@ -36,12 +36,15 @@ func writeDuration(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// standardLog takes what net/http writes to the standard logger.
-type standardLog struct{ logger *slog.Logger }
+// newErrorLog returns the logger of a [net/http.Server].
+func newErrorLog(logger *slog.Logger) *log.Logger { return log.New(errorLog{logger}, "", 0) }
+
+// errorLog takes what an HTTP server says.
+type errorLog struct{ logger *slog.Logger }
 
 // Write logs one line. A client that gives up during the TLS handshake, as
 // probes and scanners do, is no trouble of ours.
-func (l *standardLog) Write(line []byte) (int, error) {
+func (l errorLog) Write(line []byte) (int, error) {
 	text, level := strings.TrimSpace(string(line)), slog.LevelError
 	if strings.Contains(text, "TLS handshake error") {
 		level = slog.LevelDebug

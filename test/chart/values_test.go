@@ -74,6 +74,10 @@ var valuesTable = map[string]struct {
 		"login.image.registry=r.example.com,login.image.digest=" + digest,
 		expectations{configMap: loginConfig("r.example.com/oidc-injector/oidc-login@" + digest)},
 	},
+	"login.image.repository": {
+		"login.image.repository=other/oidc-login",
+		expectations{configMap: loginConfig("registry.invalid/other/oidc-login:v0.1.0")},
+	},
 	"nameOverride": {"nameOverride=injector", expectations{
 		deployment + ` {.spec.selector.matchLabels.app\.kubernetes\.io/name}`: "injector",
 	}},
@@ -111,6 +115,11 @@ var valuesTable = map[string]struct {
 		configMap: configHead + "policy:\n  env:\n    allowed:\n    - KUBECONFIG\n    - '*'\n  mountPaths:\n    denied:\n    - " +
 			"/run/systemd\n" +
 			"  namespaces:\n  - mountPaths:\n      allowed:\n      - /ci\n    namespaces:\n    - ci\n",
+	}},
+	"config.policy.loginAddresses": {"login.enabled=false,config.policy.loginAddresses.denied={http://*}," +
+		"config.policy.loginSecrets.allowed={vault-*},config.policy.loginSecrets.denied={vault-root}", expectations{
+		configMap: configHead + "policy:\n  loginAddresses:\n    denied:\n    - http://*\n  loginSecrets:\n    allowed:\n    - " +
+			"vault-*\n    denied:\n    - vault-root\n",
 	}},
 	"config.providers": {"login.enabled=false,config.providers.corp.audience=x,config.providers.corp.description=x," +
 		"config.profiles.p.corp-tenant=acme", expectations{
@@ -401,6 +410,9 @@ var valuesTable = map[string]struct {
 		"NetworkPolicy/oidc-injector {.spec.ingress[1].from}":         `[{"namespaceSelector":{}}]`,
 		"NetworkPolicy/oidc-injector {.spec.egress[0].ports[*].port}": "443 6443",
 	}},
+	"networkPolicy.apiServerPorts": {"networkPolicy.enabled=true,networkPolicy.apiServerPorts={16443}", expectations{
+		"NetworkPolicy/oidc-injector {.spec.egress[0].ports[*].port}": "16443",
+	}},
 	"networkPolicy without the API": {
 		"networkPolicy.enabled=true,certificates.selfProbe=false,certificates.mode=cert-manager",
 		expectations{
@@ -411,6 +423,10 @@ var valuesTable = map[string]struct {
 	"metrics.serviceMonitor.enabled": {
 		"metrics.serviceMonitor.enabled=true",
 		expectations{monitor + " {.spec.endpoints}": `[{"path":"/metrics","port":"metrics"}]`},
+	},
+	"metrics.serviceMonitor.metricRelabelings": {
+		"metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.metricRelabelings[0].action=labeldrop",
+		expectations{monitor + " {.spec.endpoints[0].metricRelabelings}": `[{"action":"labeldrop"}]`},
 	},
 	"login.metrics": {"login.metrics.port=9102,login.metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true", expectations{
 		configMap: configHead + "login:\n  env:\n    OIDC_LOGIN_LISTEN_ADDRESS: :9102\n    OIDC_LOGIN_LOG_FORMAT: json\n" +
@@ -441,6 +457,10 @@ var valuesTable = map[string]struct {
 	"metrics.dashboard.namespace": {
 		"metrics.dashboard.enabled=true,metrics.dashboard.namespace=grafana",
 		expectations{"ConfigMap/oidc-injector-dashboard {.metadata.namespace}": "grafana"},
+	},
+	"metrics.dashboard.labels": {
+		"metrics.dashboard.enabled=true,metrics.dashboard.labels.a=b",
+		expectations{"ConfigMap/oidc-injector-dashboard {.metadata.labels.a}": "b"},
 	},
 	"metrics.dashboard.enabled": {
 		"metrics.dashboard.enabled=true",
@@ -484,6 +504,10 @@ var valuesTable = map[string]struct {
 		"ValidatingAdmissionPolicyBinding/oidc-injector-token-volumes {.spec.validationActions}":                       `["Deny"]`,
 		"ValidatingAdmissionPolicy/oidc-injector-token-volumes {.spec.matchConstraints.namespaceSelector.matchLabels}": `{"a":"b"}`,
 	}},
+	"policies.tokenVolumes.actions": {"policies.tokenVolumes.enabled=true,policies.tokenVolumes.actions={Warn,Audit}", expectations{
+		"ValidatingAdmissionPolicyBinding/oidc-injector-token-volumes {.spec.validationActions}": `["Warn","Audit"]`,
+	}},
+	"test.enabled": {"test.enabled=false", expectations{"Pod/oidc-injector-test": "false", "ServiceAccount/oidc-injector-test": "false"}},
 	"test.namespace": {
 		"test.namespace=there",
 		expectations{
