@@ -119,8 +119,10 @@ func TestFromCluster(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, out, errOut := call(t, strings.ReplaceAll(bound, "NAMESPACE", tt.namespace), "render", tt.flag, "--kubeconfig", tt.kubeconfig)
-			if code != tt.code || !strings.Contains(out, tt.out) || !strings.Contains(errOut, tt.errOut) || tt.errOut == "" && errOut != "" {
+			code, out, errOut := call(t, strings.ReplaceAll(bound, "NAMESPACE", tt.namespace), "render", tt.flag, "--kubeconfig",
+				tt.kubeconfig)
+			if code != tt.code || !strings.Contains(out, tt.out) || !strings.Contains(errOut, tt.errOut) || tt.errOut == "" &&
+				errOut != "" {
 				t.Errorf("exit code %d\n%s\n%s", code, out, errOut)
 			}
 		})

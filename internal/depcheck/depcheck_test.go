@@ -52,7 +52,10 @@ var rules = map[string]rule{
 		"internal/mutate",
 	}},
 
-	"internal/annotations": {imports: []string{"internal/finding", "internal/loginspec", "internal/provider", "internal/truncate"}, outOfReach: valuesOnly},
+	"internal/annotations": {
+		imports:    []string{"internal/finding", "internal/loginspec", "internal/provider", "internal/truncate"},
+		outOfReach: valuesOnly,
+	},
 	"internal/audit": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/flagcheck", "internal/mutate", "internal/provider",
 		"internal/repeat",
@@ -76,7 +79,8 @@ var rules = map[string]rule{
 	// What reads and edits manifests reaches no cluster.
 	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
 	"internal/cli/preview": {imports: []string{
-		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit", "internal/finding",
+		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit",
+		"internal/finding",
 	}, outOfReach: []string{"k8s.io/client-go/rest"}},
 	"internal/cli/yamledit": {outOfReach: valuesOnly},
 	"internal/config": {imports: []string{
@@ -122,8 +126,10 @@ var rules = map[string]rule{
 	}},
 	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {
-		imports: []string{"internal/annotations", "internal/finding", "internal/jsonread", "internal/loginspec", "internal/nameset",
-			"internal/truncate"},
+		imports: []string{
+			"internal/annotations", "internal/finding", "internal/jsonread", "internal/loginspec", "internal/nameset",
+			"internal/truncate",
+		},
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},

@@ -59,7 +59,7 @@ const want = `        oidc-injector.io/audience: "vault" # of Vault
 // name, Helm 4 by the plugin of its own.
 func TestPostRenderer(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "-ldflags=-X " +
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "-ldflags=-X "+
 		"github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test",
 		"./cmd/kubectl-oidc_injector")
 	build.Dir = root
