@@ -75,6 +75,7 @@ var rules = map[string]rule{
 	"internal/cli/installation": {imports: []string{"internal/annotations"}},
 	// What reads and edits manifests reaches no cluster.
 	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
+	"internal/cli/migrate":  {outOfReach: valuesOnly},
 	"internal/cli/preview": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit", "internal/finding",
 	}, outOfReach: []string{"k8s.io/client-go/rest"}},
@@ -122,8 +123,10 @@ var rules = map[string]rule{
 	}},
 	"internal/memlimit": {outOfReach: valuesOnly},
 	"internal/mutate": {
-		imports: []string{"internal/annotations", "internal/finding", "internal/jsonread", "internal/loginspec", "internal/nameset",
-			"internal/truncate"},
+		imports: []string{
+			"internal/annotations", "internal/finding", "internal/jsonread", "internal/loginspec", "internal/nameset",
+			"internal/truncate",
+		},
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
