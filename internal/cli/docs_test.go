@@ -7,10 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oidc-injector/oidc-injector/internal/cli/migrate"
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
-// The flags in the documentation are those of the commands.
+// The flags in the documentation are those of the commands, and the peers those of migrate.
 func TestDocumentation(t *testing.T) {
 	t.Parallel()
 	testutil.Generated(t, "../../docs/cli.md", *update, func(text string) string {
@@ -20,6 +21,12 @@ func TestDocumentation(t *testing.T) {
 				fmt.Fprintf(&b, "### %s\n\n```text\n%s```\n\n", strings.TrimPrefix(c.CommandPath(), display+" ")+" flags", flags)
 			}
 		})
+		var peers strings.Builder
+		peers.WriteString("| injector | what is moved | what is not |\n|---|---|---|\n")
+		for _, p := range migrate.Peers {
+			fmt.Fprintf(&peers, "| %s | %s | %s |\n", p.Name, p.Moves, p.Leaves)
+		}
+		text = testutil.Section(t, text, "peers", peers.String())
 		return testutil.Section(t, text, "flags", strings.TrimSuffix(b.String(), "\n\n"))
 	})
 }

@@ -193,6 +193,36 @@ func TestRenderIsWhatTheWebhookMakes(t *testing.T) {
 	}
 }
 
+// TestTemplatesGetWhatTheirPodsGet holds that the template of a workload becomes what the
+// webhook makes of its pod.
+func TestTemplatesGetWhatTheirPodsGet(t *testing.T) {
+	t.Parallel()
+	cfg := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(cfg, []byte(goldenConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range goldenPods(t) {
+		for kind, wrap := range map[string]string{
+			"Deployment": `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"app"},"spec":{"template":POD}}`,
+			"CronJob":    `{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"app"},"spec":{"jobTemplate":{"spec":{"template":POD}}}}`,
+		} {
+			t.Run(p.name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				code, out, errOut := call(t, strings.Replace(wrap, "POD", string(p.raw), 1), "render", "--config", cfg)
+				switch {
+				case p.denied && code != ExitFinding:
+					t.Errorf("exit code %d", code)
+				case p.denied:
+				case code != ExitOK:
+					t.Errorf("exit code %d: %s", code, errOut)
+				default:
+					expectSame(t, []byte(out), []byte(strings.Replace(wrap, "POD", string(p.patched), 1)))
+				}
+			})
+		}
+	}
+}
+
 // forms are ways to write an object.
 func forms(t testing.TB, raw []byte) map[string]string {
 	t.Helper()

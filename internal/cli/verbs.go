@@ -7,6 +7,7 @@ var verbs = []func(*globals) *cobra.Command{
 	newRenderCommand,
 	newLintCommand,
 	newGenerateCommand,
+	newMigrateCommand,
 	newTokenCommand,
 	newSchemaCommand,
 	newVersionCommand,

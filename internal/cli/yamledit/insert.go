@@ -123,6 +123,9 @@ func (w *inserter) walkMapping(n *yaml.Node, flow bool, inner int) error {
 			return err
 		}
 	}
+	if err := w.removeMembers(n, flow, inner); err != nil {
+		return err
+	}
 	switch {
 	case len(added.Content) == 0:
 		return nil
@@ -301,6 +304,10 @@ func (w *inserter) appendFlow(n, added *yaml.Node, inner int) error {
 	text, err := w.flowElements(added, sibling)
 	if err != nil {
 		return err
+	}
+	if n.Kind == yaml.MappingNode && len(children) > 0 && !w.keepsAny(n) {
+		// In the place of the first one, which is gone with all others.
+		text = strings.TrimLeft(text, ", \r\n\t")
 	}
 	w.changes = append(w.changes, change{end, end, text})
 	return nil

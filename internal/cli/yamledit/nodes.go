@@ -101,17 +101,21 @@ func (e *editor) change(n *yaml.Node) {
 
 // add applies an operation.
 func (e *editor) add(o Operation) error {
-	value, err := parseValue(o.Value)
-	if err != nil {
-		return err
+	put := e.remove
+	if !o.Remove {
+		value, err := parseValue(o.Value)
+		if err != nil {
+			return err
+		}
+		e.fresh[value] = true
+		put = func(n *yaml.Node, step string) error { return e.put(n, step, value) }
 	}
-	e.fresh[value] = true
 	steps := strings.Split(strings.TrimPrefix(o.Path, "/"), "/")
 	at := e.document.Content[0]
 	for i, step := range steps {
 		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
 		if i == len(steps)-1 {
-			return e.put(at, step, value)
+			return put(at, step)
 		}
 		if at = e.child(at, step); at == nil {
 			return errNotUnderstood

@@ -1,7 +1,7 @@
 // Package yamledit applies a JSON patch to the text of a YAML or JSON document, so that
 // every other byte of it stays: comments, order, quotes, blank lines, the ends of lines.
 //
-// It inserts text. A library that prints a document anew, from nodes or from an AST,
+// It inserts and removes text. A library that prints a document anew, from nodes or from an AST,
 // keeps comments at best, but neither blank lines nor the layout of lists. Nodes only
 // say here where things stand. As documents can be written in more ways than are
 // understood here, each result is read again and compared with what the patch makes of
@@ -20,10 +20,13 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// Operation is an `add` of a JSON patch (RFC 6902, section 4.1).
+// Operation is an `add` of a JSON patch (RFC 6902, section 4.1), or a `remove` (section
+// 4.2) of a member of an object.
 type Operation struct {
 	Path  string
 	Value json.RawMessage
+	// Remove is true for the latter, which has no value.
+	Remove bool
 }
 
 // Kept says how much of a document's form was kept.
@@ -89,6 +92,10 @@ func Apply(d Document, operations []Operation) (Result, error) {
 func patch(raw []byte, operations []Operation) ([]byte, error) {
 	list := make([]map[string]any, 0, len(operations))
 	for _, o := range operations {
+		if o.Remove {
+			list = append(list, map[string]any{"op": "remove", "path": o.Path})
+			continue
+		}
 		list = append(list, map[string]any{"op": "add", "path": o.Path, "value": o.Value})
 	}
 	encoded, err := json.Marshal(list)

@@ -1,6 +1,7 @@
 package yamledit_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -113,6 +114,74 @@ func TestInsert(t *testing.T) {
 				t.Errorf("text (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func remove(path string) yamledit.Operation { return yamledit.Operation{Path: path, Remove: true} }
+
+// TestRemove has each way to write a mapping, and what is taken out of it.
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		text, want string
+		operations []yamledit.Operation
+	}{
+		"a line":           {"a:\n  b: 1\n  c: 2\n", "a:\n  c: 2\n", ops(remove("/a/b"))},
+		"the last line":    {"a:\n  b: 1\n  c: 2", "a:\n  b: 1\n", ops(remove("/a/c"))},
+		"comments":         {"a:\n  # x\n  b: 1 # y\n  # z\n  c: 2\n", "a:\n  # x\n  # y\n  # z\n  c: 2\n", ops(remove("/a/b"))},
+		"a text":           {"a:\n  b: |\n    x\n    # y\n\n  c: 2\n", "a:\n\n  c: 2\n", ops(remove("/a/b"))},
+		"Windows":          {"a:\r\n  b: 1 # y\r\n  c: 2\r\n", "a:\r\n  # y\r\n  c: 2\r\n", ops(remove("/a/b"))},
+		"with what is new": {"a:\n  b: 1\nd: 3\n", "a:\n  c: 2\nd: 3\n", ops(remove("/a/b"), add("/a/c", "2"))},
+		"a mapping": {
+			"m:\n  n: 1\n  a: # x\n    # y\n    b: 1 # z\n    # end\nd: 3\n",
+			"m:\n  n: 1\n  # x\n    # y\n    # z\n    # end\nd: 3\n", ops(remove("/m/a")),
+		},
+		"a list":        {"m:\n  a:\n  - 1\n  - 2\n  b: 1\n", "m:\n  b: 1\n", ops(remove("/m/a"))},
+		"in one line":   {"a: {b: 1, c: 2, d: 3} # x\n", "a: {c: 2} # x\n", ops(remove("/a/b"), remove("/a/d"))},
+		"several there": {"a: {b: 1, c: 2, d: 3}\n", "a: {b: 1}\n", ops(remove("/a/d"), remove("/a/c"))},
+		"all there":     {"a: {b: 1, c: 2}\n", "a: {}\n", ops(remove("/a/b"), remove("/a/c"))},
+		"all for others": {
+			"a: {b: 1, c: 2}\n", "a: {\"x\": 3, \"y\": 4}\n",
+			ops(remove("/a/b"), remove("/a/c"), add("/a/x", "3"), add("/a/y", "4")),
+		},
+		"some for another": {"a: {b: 1, c: 2}\n", "a: {b: 1, \"x\": 3}\n", ops(remove("/a/c"), add("/a/x", "3"))},
+		"JSON":             {`{"a": {"b": 1, "c": 2}}`, `{"a": {"c": 2}}`, ops(remove("/a/b"))},
+		"JSON over lines": {
+			"{\n  \"a\": {\n    \"b\": 1\n  }\n}\n", "{\n  \"a\": {\n    \"c\": 2\n  }\n}\n", ops(remove("/a/b"), add("/a/c", "2")),
+		},
+		"keys with slashes": {"a:\n  x/y: 1\n  b: 2\n", "a:\n  b: 2\n", ops(remove("/a/x~1y"))},
+		"quoted keys":       {"a:\n  'x': 1\n  b: 2\n", "a:\n  b: 2\n", ops(remove("/a/x"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := yamledit.Apply(document(t, tt.text), tt.operations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Kept != yamledit.Text {
+				t.Errorf("kept %d", got.Kept)
+			}
+			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(string(got.Text), "\n")); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRemoveFromAliases has what is shared stay with those who share it.
+func TestRemoveFromAliases(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"x: &x {b: 1, c: 2}\na: *x\n", "x: &x\n  b: 1\n  c: 2\na: *x\n", "x: &x {b: 1}\na:\n  <<: *x\n  c: 2\n"} {
+		got, err := yamledit.Apply(document(t, text), ops(remove("/a/b")))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if !strings.Contains(string(got.JSON), `"a":{"c":2}`) || !strings.Contains(string(got.JSON), `"x":{"b":1`) {
+			t.Errorf("%s: %s", text, got.JSON)
+		}
+		if again := document(t, string(got.Text)); !bytes.Equal(again.JSON, got.JSON) {
+			t.Errorf("%s: the text says %s, and the patch %s", text, again.JSON, got.JSON)
+		}
 	}
 }
 
