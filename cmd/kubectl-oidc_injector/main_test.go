@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true, RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"apiserver": apiServer},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KUBECONFIG", env.WorkDir+"/no-kubeconfig")
 			return nil

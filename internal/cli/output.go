@@ -48,10 +48,7 @@ func (g *globals) now() time.Time {
 func printChecks(to io.Writer, s style, checks []issuer.Check) {
 	for i := range checks {
 		c := &checks[i]
-		mark := map[issuer.Status]string{
-			issuer.Pass: s.green("✓"), issuer.Fail: s.red("✗"), issuer.Warn: s.yellow("!"), issuer.Unknown: "?",
-		}[c.Status]
-		fmt.Fprintf(to, "%s %s: %s\n", mark, c.Rule, plainText(c.Detail))
+		fmt.Fprintf(to, "%s %s: %s\n", s.mark(c.Status), c.Rule, plainText(c.Detail))
 		if c.Fix != "" {
 			fmt.Fprintf(to, "  %s %s\n", s.bold("fix:"), plainText(c.Fix))
 		}

@@ -88,7 +88,7 @@ func (g *globals) verifyToken(ctx context.Context, o *verifyOptions, args []stri
 	if err != nil {
 		return err
 	}
-	source, err := o.source()
+	source, err := newSource(o.caFile, o.allowHTTP)
 	if err != nil {
 		return err
 	}
@@ -147,11 +147,12 @@ func (o *verifyOptions) check(args []string) (rule string, rest []string, err er
 	}
 }
 
-// source is what fetches.
-func (o *verifyOptions) source() (issuer.Source, error) {
+// newSource is what fetches, by the certificate authorities of a file beside those of the
+// system.
+func newSource(caFile string, allowHTTP bool) (issuer.Source, error) {
 	var roots *x509.CertPool
-	if o.caFile != "" {
-		pem, err := os.ReadFile(o.caFile)
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
 		if err != nil {
 			return issuer.Source{}, err
 		}
@@ -159,10 +160,10 @@ func (o *verifyOptions) source() (issuer.Source, error) {
 			roots = x509.NewCertPool()
 		}
 		if !roots.AppendCertsFromPEM(pem) {
-			return issuer.Source{}, fmt.Errorf("%s contains no PEM certificates", o.caFile)
+			return issuer.Source{}, fmt.Errorf("%s contains no PEM certificates", caFile)
 		}
 	}
-	return issuer.Source{Client: issuer.NewHTTPClient(roots, o.allowHTTP), AllowHTTP: o.allowHTTP}, nil
+	return issuer.Source{Client: issuer.NewHTTPClient(roots, allowHTTP), AllowHTTP: allowHTTP}, nil
 }
 
 // verifyBasics verifies by the keys. Where only a rule is evaluated, and nobody said whose

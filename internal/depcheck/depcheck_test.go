@@ -73,7 +73,14 @@ var rules = map[string]rule{
 	}},
 	"internal/cli": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	// Rules and tokens in, checks out: it asks nobody.
-	"internal/cli/against":      {imports: []string{"internal/glob", "internal/issuer"}, outOfReach: []string{"k8s.io", "os/exec"}},
+	"internal/cli/against": {imports: []string{"internal/glob", "internal/issuer"}, outOfReach: []string{"k8s.io", "os/exec"}},
+	// A snapshot of the cluster in, steps out.
+	"internal/cli/diagnose": {
+		imports: []string{
+			"internal/admission", "internal/annotations", "internal/config", "internal/issuer", "internal/mutate",
+		},
+		outOfReach: []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "os/exec"},
+	},
 	"internal/cli/generate":     {imports: []string{"internal/annotations", "internal/loginspec"}, outOfReach: valuesOnly},
 	"internal/cli/installation": {imports: []string{"internal/annotations"}},
 	// What reads and edits manifests reaches no cluster.

@@ -102,6 +102,17 @@ func (k Keys) IDs() []string {
 	return ids
 }
 
+// Algorithms are those that the keys are for, each once, where they say.
+func (k Keys) Algorithms() []string {
+	var all []string
+	for i := range k.keys {
+		if a := k.keys[i].Algorithm; a != "" && !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
 // Describe says of each key what it is, such as `"abc": RSA 2048, RS256`.
 func (k Keys) Describe() []string {
 	all := make([]string, 0, len(k.keys))

@@ -86,7 +86,7 @@ func TestMatchConditionOfBindings(t *testing.T) {
 // that these are denied.
 func TestBoundPodsComeToTheWebhook(t *testing.T) {
 	const names = "bound-shop bound-shop-eu bound-other"
-	for _, name := range strings.FieldsSeq(names) {
+	for name := range strings.FieldsSeq(names) {
 		if err := kube.Namespace(t.Context(), name, map[string]string{"bound": "true"}); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestBoundPodsComeToTheWebhook(t *testing.T) {
 			condition, cfg := conditionOf(t, values)
 			t.Logf("the condition has %d characters", len(condition))
 			register(t, condition)
-			for _, namespace := range strings.FieldsSeq(names) {
+			for namespace := range strings.FieldsSeq(names) {
 				for _, account := range []string{"app", "web", "axp", "other", ""} {
 					for _, labels := range []map[string]string{nil, {"app": "web"}, {"app": "web", "tier": "", "x": "y"}} {
 						for _, annotation := range []string{"", "tokens.example.com/audience", "example.com/other"} {

@@ -39,8 +39,12 @@ type Installation struct {
 	Namespace, Name string
 	// Config is the InjectorConfig.
 	Config []byte
+	// ConfigMap is the name of the one that it is in.
+	ConfigMap string
 	// Prefix is that of its annotations.
 	Prefix string
+	// Deployment is the webhook's.
+	Deployment *appsv1.Deployment
 	// namespaces selects those that it serves.
 	namespaces labels.Selector
 	core       coreclient.CoreV1Interface
@@ -48,8 +52,28 @@ type Installation struct {
 
 // Find finds the installation of a name, or the only one where the name is empty. It
 // needs the right to list Deployments and MutatingWebhookConfigurations, and to read the
-// ConfigMap and, for [Installation.Serves], namespaces.
+// ConfigMap and, for [Installation.Labels], namespaces.
 func Find(ctx context.Context, client *rest.Config, name string) (*Installation, error) {
+	i, err := Look(ctx, client, name)
+	if err != nil {
+		return nil, err
+	}
+	admission, err := admissionclient.NewForConfig(client)
+	if err != nil {
+		return nil, fmt.Errorf("could not create an API client: %w", err)
+	}
+	registrations, err := admission.MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{LabelSelector: selector + "," +
+		instanceLabel + "=" + i.Deployment.Labels[instanceLabel]})
+	if err != nil {
+		return nil, fmt.Errorf("could not list MutatingWebhookConfigurations: %w", err)
+	}
+	i.namespaces, err = namespacesOf(registrations.Items, i.Prefix)
+	return i, err
+}
+
+// Look is Find for an installation that need not be registered: which namespaces it serves
+// is not known then.
+func Look(ctx context.Context, client *rest.Config, name string) (*Installation, error) {
 	apps, err := appsclient.NewForConfig(client)
 	if err != nil {
 		return nil, fmt.Errorf("could not create an API client: %w", err)
@@ -58,24 +82,15 @@ func Find(ctx context.Context, client *rest.Config, name string) (*Installation,
 	if err != nil {
 		return nil, fmt.Errorf("could not create an API client: %w", err)
 	}
-	admission, err := admissionclient.NewForConfig(client)
-	if err != nil {
-		return nil, fmt.Errorf("could not create an API client: %w", err)
-	}
 	deployment, err := findDeployment(ctx, apps, name)
 	if err != nil {
 		return nil, err
 	}
-	i := &Installation{Namespace: deployment.Namespace, Name: deployment.Name, Prefix: prefixOf(deployment), core: core}
-	if err := i.readConfig(ctx, deployment); err != nil {
-		return nil, err
+	i := &Installation{
+		Namespace: deployment.Namespace, Name: deployment.Name, Prefix: prefixOf(deployment), Deployment: deployment,
+		core: core,
 	}
-	registrations, err := admission.MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{LabelSelector: selector + "," +
-		instanceLabel + "=" + deployment.Labels[instanceLabel]})
-	if err != nil {
-		return nil, fmt.Errorf("could not list MutatingWebhookConfigurations: %w", err)
-	}
-	i.namespaces, err = namespacesOf(registrations.Items, i.Prefix)
+	err = i.readConfig(ctx, deployment)
 	return i, err
 }
 
@@ -126,7 +141,7 @@ func (i *Installation) readConfig(ctx context.Context, d *appsv1.Deployment) err
 		if err != nil {
 			return fmt.Errorf("could not read the configuration: %w", err)
 		}
-		i.Config = []byte(found.Data["config.yaml"])
+		i.Config, i.ConfigMap = []byte(found.Data["config.yaml"]), found.Name
 		return nil
 	}
 	return fmt.Errorf("deployment %s/%s mounts no ConfigMap with the configuration", d.Namespace, d.Name)

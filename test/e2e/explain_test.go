@@ -1,0 +1,231 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/test/injector"
+)
+
+// explanation is the output of explain -o json.
+type explanation struct {
+	Steps []step `json:"steps"`
+	Fix   string `json:"fix"`
+}
+
+type step struct {
+	Name, Status, Detail string
+	Steps                []step
+}
+
+// crosses are the names of the steps that fail.
+func crosses(steps []step) string {
+	var names []string
+	for _, s := range steps {
+		if len(s.Steps) > 0 {
+			if more := crosses(s.Steps); more != "" {
+				names = append(names, more)
+			}
+		} else if s.Status == "fail" {
+			names = append(names, s.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// plugin runs the plugin with a kubeconfig, and explain has it explain a pod.
+type plugin struct{ program, kubeconfig, config string }
+
+func newPlugin(t *testing.T) plugin {
+	t.Helper()
+	program, err := injector.Build(t.Context(), "kubectl-oidc_injector", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return plugin{program, kube.Kubeconfig(), file}
+}
+
+func (p plugin) run(t *testing.T, input string, args ...string) (out string, code int) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), p.program, append(args, "--kubeconfig="+p.kubeconfig, "--config="+p.config)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+		return stdout.String(), 1
+	}
+	if err != nil {
+		t.Fatalf("%v: %s%s", err, stdout.String(), stderr.String())
+	}
+	return stdout.String(), 0
+}
+
+func (p plugin) explain(t *testing.T, ns, input string, args ...string) explanation {
+	t.Helper()
+	out, code := p.run(t, input, append([]string{"explain", "--namespace=" + ns, "--output=json"}, args...)...)
+	var e explanation
+	if err := json.Unmarshal([]byte(out), &e); err != nil {
+		t.Fatal(err)
+	}
+	if found := crosses(e.Steps); (code == 1) != (found != "") || (e.Fix != "") != (found != "") {
+		t.Errorf("exit code %d, crosses %q, fix %q", code, found, e.Fix)
+	}
+	return e
+}
+
+// shell runs a command as the plugin writes it.
+func (p plugin) shell(t *testing.T, command string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", command)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig, "KUBERC=off", "KUBECACHEDIR="+t.TempDir(),
+		"PATH="+filepath.Dir(kube.KubectlPath())+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+}
+
+// TestExplain has pods explained that were injected, and that were not for several causes.
+// Where the command is whole it is run, and the pod is injected then.
+func TestExplain(t *testing.T) {
+	p := newPlugin(t)
+	expect := func(t *testing.T, e explanation, want, fix string) {
+		t.Helper()
+		if got := crosses(e.Steps); got != want {
+			t.Errorf("crosses %q, want %q", got, want)
+		}
+		if e.Fix != fix {
+			t.Errorf("fix %q, want %q", e.Fix, fix)
+		}
+	}
+	const again = "kubectl get pod app --namespace NS --output yaml | kubectl replace --force -f -"
+	replace := func(ns string) string { return strings.ReplaceAll(again, "NS", ns) }
+
+	t.Run("injected", func(t *testing.T) {
+		ns := namespace(t, "explain-injected")
+		create(t, ns, newPod("app", "audience=vault"))
+		expect(t, p.explain(t, ns, "", "app"), "", "")
+	})
+	t.Run("label_missing", func(t *testing.T) {
+		const ns = "explain-label"
+		if err := kube.Namespace(t.Context(), ns, nil); err != nil {
+			t.Fatal(err)
+		}
+		create(t, ns, newPod("app", "audience=vault"))
+		e := p.explain(t, ns, "", "app")
+		expect(t, e, "namespaceSelector, status",
+			"kubectl label namespace "+ns+" --overwrite oidc-injector.io/enabled=true && "+replace(ns))
+		p.shell(t, e.Fix)
+		expect(t, p.explain(t, ns, "", "app"), "", "")
+	})
+	t.Run("opted_out", func(t *testing.T) {
+		ns := namespace(t, "explain-opted-out")
+		create(t, ns, newPod("app", "audience=vault", "inject=false"))
+		e := p.explain(t, ns, "", "app")
+		expect(t, e, "decision, status",
+			"kubectl annotate pod/app --namespace "+ns+" --overwrite oidc-injector.io/inject- && "+replace(ns))
+		p.shell(t, e.Fix)
+		expect(t, p.explain(t, ns, "", "app"), "", "")
+	})
+	t.Run("policy", func(t *testing.T) {
+		ns := namespace(t, "explain-policy")
+		pod := newPod("app", "audience=forbidden-x")
+		pod.APIVersion, pod.Kind = "v1", "Pod"
+		text, err := json.Marshal(pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, p.explain(t, ns, string(text), "--filename=-"), "metadata.annotations[oidc-injector.io/audience], decision",
+			"kubectl edit pod/app --namespace "+ns)
+	})
+	t.Run("webhook_gone", func(t *testing.T) {
+		ns := namespace(t, "explain-gone")
+		withoutRegistration(t, ns, func() {
+			create(t, ns, newPod("app", "audience=vault"))
+			expect(t, p.explain(t, ns, "", "app"), "registered, status",
+				"helm install oidc-injector charts/oidc-injector --namespace oidc-injector --create-namespace")
+		})
+		e := p.explain(t, ns, "", "app")
+		expect(t, e, "status", replace(ns))
+		p.shell(t, e.Fix)
+		expect(t, p.explain(t, ns, "", "app"), "", "")
+	})
+}
+
+// withoutRegistration does something while API servers do not know of the webhook.
+func withoutRegistration(t *testing.T, ns string, do func()) {
+	t.Helper()
+	client := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations()
+	list, err := client.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatalf("%d registrations, %v", len(list.Items), err)
+	}
+	old := &list.Items[0]
+	if err := client.Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	admitted := func(injected bool) {
+		t.Helper()
+		eventually(t, "the registration is known", func(ctx context.Context) error {
+			pod, err := kube.Client().CoreV1().Pods(ns).Create(ctx, newPod("probe", "audience=vault"),
+				metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			if err == nil && (pod.Annotations[statusAnnotation] != "") != injected {
+				err = errors.New("not yet")
+			}
+			return err
+		})
+	}
+	defer admitted(true)
+	defer func() {
+		old.ResourceVersion, old.UID = "", ""
+		if _, err := client.Create(t.Context(), old, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	admitted(false)
+	do()
+}
+
+// TestCheck has the installation and the API server's issuer checked, as the API server has
+// it and as a relying party sees it.
+func TestCheck(t *testing.T) {
+	p := newPlugin(t)
+	ns := namespace(t, "check")
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, kube.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := p.run(t, "", "check", "--namespace="+ns)
+	for _, want := range []string{
+		"✓ dry run: the webhook answers in namespace " + ns, "✓ counted: 2 profiles, ", "✓ documents: issuer ", "✓ keys: ", "✓ clock: ",
+		"! anonymous access: off",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if code != 0 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	out, code = p.run(t, "", "check", "--namespace="+ns, "--from-outside="+kube.Issuer(), "--ca-file="+ca)
+	if want := "answers 403 Forbidden: an API server lets nobody read it"; code != 1 || !strings.Contains(out, want) {
+		t.Errorf("from outside: exit code %d, no %q: %s", code, want, out)
+	}
+	withoutRegistration(t, ns, func() {
+		if out, code := p.run(t, "", "check", "--namespace="+ns); code != 1 || !strings.Contains(out, "✗ registered: ") {
+			t.Errorf("not registered: exit code %d: %s", code, out)
+		}
+	})
+}
