@@ -18,12 +18,16 @@ import (
 // the operations.
 func TestPreview(t *testing.T) {
 	t.Parallel()
-	cfg, err := config.Parse([]byte("{apiVersion: config.oidc-injector.io/v1alpha1, kind: InjectorConfig, policy: {unknownAnnotations: Deny, "+
+	cfg, err := config.Parse([]byte("{apiVersion: config.oidc-injector.io/v1alpha1, kind: InjectorConfig, "+
+		"policy: {unknownAnnotations: Deny, "+
 		"audiences: {denied: [secret]}, env: {denied: [DENIED]}, loginSecrets: {allowed: [ca]}, "+
 		"loginAddresses: {allowed: [https://vault.example.com]}}}"),
 		config.Environment{Prefix: annotations.DefaultPrefix})
 	if err != nil {
 		t.Fatal(err)
+	}
+	mirror := func(pod string) string {
+		return strings.Replace(pod, `"annotations":{`, `"annotations":{"kubernetes.io/config.mirror":"x",`, 1)
 	}
 	const workload = `{"metadata":{"annotations":{"oidc-injector.io/env":"X"}},"spec":{"template":POD}}`
 	for name, tt := range map[string]struct {
@@ -40,28 +44,33 @@ func TestPreview(t *testing.T) {
 			"/spec/template/metadata/annotations/oidc-injector.io~1status",
 		}},
 		"a workload whose pods are denied": {
-			"apps", "deployments", strings.Replace(workload, "POD", pod("", "audience=secret", "env=DENIED", "audiense=x", "containers=x"), 1),
+			"apps", "deployments",
+			strings.Replace(workload, "POD", pod("", "audience=secret", "env=DENIED", "audiense=x", "containers=x"), 1),
 			[]string{
 				"no-container spec.template.metadata.annotations[oidc-injector.io/audience]",
 				"policy-audience spec.template.metadata.annotations[oidc-injector.io/audience]",
 				"policy-variable spec.template.metadata.annotations[oidc-injector.io/env]",
 				"unknown-annotation spec.template.metadata.annotations",
 				"unknown-container spec.template.metadata.annotations[oidc-injector.io/containers]",
-			}, nil,
+			},
+			nil,
 		},
 		"addresses and Secrets": {
-			"", "pods", pod("", "audience=vault", "login=vault", "login-role=r", "login-address=https://other.example.com", "login-ca-secret=s",
+			"", "pods",
+			pod("", "audience=vault", "login=vault", "login-role=r", "login-address=https://other.example.com", "login-ca-secret=s",
 				"mount-path=/etc/x"),
 			[]string{
 				"login-disabled metadata.annotations[oidc-injector.io/login]",
 				"policy-address metadata.annotations[oidc-injector.io/login-address]",
 				"policy-mount-path metadata.annotations[oidc-injector.io/mount-path]",
 				"policy-secret metadata.annotations[oidc-injector.io/login-ca-secret]",
-			}, nil,
+			},
+			nil,
 		},
 		"a static pod": {
-			"", "pods", strings.Replace(pod("", "audience=vault"), `"annotations":{`, `"annotations":{"kubernetes.io/config.mirror":"x",`, 1),
-			[]string{"static-pod "}, nil,
+			"", "pods", mirror(pod("", "audience=vault")),
+			[]string{"static-pod "},
+			nil,
 		},
 		"another kind":            {"", "services", `{"spec":{"template":1}}`, nil, nil},
 		"a template that is none": {"apps", "deployments", `{"spec":{"template":[]}}`, nil, nil},

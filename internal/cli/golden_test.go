@@ -204,7 +204,8 @@ func TestTemplatesGetWhatTheirPodsGet(t *testing.T) {
 	for _, p := range goldenPods(t) {
 		for kind, wrap := range map[string]string{
 			"Deployment": `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"app"},"spec":{"template":POD}}`,
-			"CronJob":    `{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"app"},"spec":{"jobTemplate":{"spec":{"template":POD}}}}`,
+			"CronJob": `{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"app"},` +
+				`"spec":{"jobTemplate":{"spec":{"template":POD}}}}`,
 		} {
 			t.Run(p.name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
