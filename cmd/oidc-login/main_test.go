@@ -70,7 +70,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsPrinted(t *testing.T) {
+func TestVersion(t *testing.T) {
 	for _, arg := range []string{"version", "--version"} {
 		if diff := cmp.Diff(outcome{Stdout: version.String("oidc-login") + "\n"}, call(nil, arg)); diff != "" {
 			t.Errorf("oidc-login %s (-want +got):\n%s", arg, diff)
@@ -78,7 +78,7 @@ func TestTheVersionIsPrinted(t *testing.T) {
 	}
 }
 
-func TestWrongCallsAreExplained(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	termination := filepath.Join(t.TempDir(), "termination-log")
 	environ := []string{"OIDC_LOGIN_TERMINATION_LOG=" + termination}
 	const see = "\nSee 'oidc-login --help'.\n"
@@ -234,7 +234,7 @@ func (p *process) await(t *testing.T, text string) {
 	testutil.Eventually(t, "the log has "+text, func() bool { return p.output.Has(text) })
 }
 
-func TestASignalRevokesTheTokenAndIsASuccess(t *testing.T) {
+func TestTerminationRevokes(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		p, dir := newParty(t), t.TempDir()
 		process := spawn(t, p.environ(dir))
@@ -264,7 +264,7 @@ func TestASignalRevokesTheTokenAndIsASuccess(t *testing.T) {
 }
 
 // SIGHUP asks whether the token is good; by default it would end the program.
-func TestASignalAsksForALookAtTheToken(t *testing.T) {
+func TestHangupChecksToken(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	process := spawn(t, p.environ(dir), "--log-level=debug")
 	process.await(t, "logged in")
@@ -278,7 +278,7 @@ func TestASignalAsksForALookAtTheToken(t *testing.T) {
 	}
 }
 
-func TestTheTokenCanBeKept(t *testing.T) {
+func TestRevokeOnExitOff(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	process := spawn(t, p.environ(dir), "--revoke-on-exit=false")
 	process.await(t, "logged in")
@@ -299,7 +299,7 @@ func TestTheTokenCanBeKept(t *testing.T) {
 }
 
 // Whoever is in a hurry sends the signal twice.
-func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
+func TestSecondSignalKills(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	hang := make(chan struct{})
 	defer close(hang)
@@ -325,7 +325,7 @@ func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
+func TestProxy(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	var connected testutil.Log
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

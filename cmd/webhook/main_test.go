@@ -46,7 +46,7 @@ func call(args ...string) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-func TestHelpExplainsEveryFlag(t *testing.T) {
+func TestHelp(t *testing.T) {
 	for _, tt := range []struct {
 		args, golden string
 	}{
@@ -72,13 +72,13 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsPrinted(t *testing.T) {
+func TestVersion(t *testing.T) {
 	if diff := cmp.Diff(outcome{Stdout: version.String("webhook") + "\n"}, call("--version")); diff != "" {
 		t.Errorf("webhook --version (-want +got):\n%s", diff)
 	}
 }
 
-func TestWrongCallsAreExplained(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	for _, tt := range []struct {
 		args string
 		want string
@@ -120,7 +120,7 @@ See 'webhook --help'.
 	}
 }
 
-func TestATroubleAtTheStartIsAnError(t *testing.T) {
+func TestStartErrors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
 	want := outcome{Code: 1, Stderr: "error: could not read the configuration: open " + missing + ": no such file or directory\n"}
 	if diff := cmp.Diff(want, call("--config", missing)); diff != "" {
@@ -128,7 +128,7 @@ func TestATroubleAtTheStartIsAnError(t *testing.T) {
 	}
 }
 
-func TestAnOrderlyEndIsASuccess(t *testing.T) {
+func TestShutdown(t *testing.T) {
 	got := call(serving(t)...)
 	if got.Code != 0 || got.Stdout != "" || !strings.Contains(got.Stderr, `"msg":"shutting down"`) {
 		t.Errorf("outcome %+v", got)
@@ -158,7 +158,7 @@ func free(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestSignalsEndTheProcessWithSuccess(t *testing.T) {
+func TestSignals(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		args := serving(t)
 		process := spawn(t, args...)
@@ -173,7 +173,7 @@ func TestSignalsEndTheProcessWithSuccess(t *testing.T) {
 }
 
 // Whoever is in a hurry sends the signal twice.
-func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
+func TestSecondSignalKills(t *testing.T) {
 	args := serving(t)
 	process := spawn(t, append(args, "--shutdown-delay-duration=10m")...)
 	process.awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))

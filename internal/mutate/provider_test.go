@@ -45,7 +45,7 @@ const (
 	awsToken = "/var/run/secrets/tokens-aws/oidc-token"
 )
 
-func TestOneAnnotationIsEnoughForAProvider(t *testing.T) {
+func TestProvider(t *testing.T) {
 	t.Parallel()
 	got := provided(t, keys{"aws-role-arn": awsRole, "aws-region": "eu-central-1"}.pod(t, oneApp))
 	expect(t, "errors", nil, got.Errors)
@@ -71,7 +71,7 @@ func TestOneAnnotationIsEnoughForAProvider(t *testing.T) {
 	expect(t, "changes at reinvocation", nil, paths(provided(t, got.Pod)))
 }
 
-func TestTheFileOfAProviderComesFromAnAnnotation(t *testing.T) {
+func TestProviderFile(t *testing.T) {
 	t.Parallel()
 	raw := keys{"gcp-provider": gcpPool, "gcp-service-account": "app@project.iam.gserviceaccount.com"}.pod(t, oneApp)
 	got := provided(t, raw)
@@ -125,7 +125,7 @@ func TestTheFileOfAProviderComesFromAnAnnotation(t *testing.T) {
 	}
 }
 
-func TestWhatPodsSayOfProviders(t *testing.T) {
+func TestProviderPods(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		keys     keys

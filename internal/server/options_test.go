@@ -13,7 +13,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/server"
 )
 
-func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
+func TestDefaultsAreValid(t *testing.T) {
 	t.Parallel()
 	var o server.Options
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
@@ -39,7 +39,7 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 	}
 }
 
-func TestEveryInvalidFlagIsReported(t *testing.T) {
+func TestInvalidFlags(t *testing.T) {
 	t.Parallel()
 	o := server.Options{
 		BindAddress: "localhost", Port: 65536, Certs: certs.Flags{Certificates: "files"}, TLSMinVersion: "1.2", MetricsBindAddress: "8080",
@@ -68,7 +68,7 @@ func TestEveryInvalidFlagIsReported(t *testing.T) {
 	}
 }
 
-func TestTheLimitsOfFlags(t *testing.T) {
+func TestFlagLimits(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*server.Options){
 		"the lowest port":        func(o *server.Options) { o.Port = 1 },
@@ -85,7 +85,7 @@ func TestTheLimitsOfFlags(t *testing.T) {
 	}
 }
 
-func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
+func TestInvalidCertificateFlags(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -138,7 +138,7 @@ func managed() certs.Flags {
 	}
 }
 
-func TestEveryInvalidFlagOfTheAuditIsReported(t *testing.T) {
+func TestInvalidAuditFlags(t *testing.T) {
 	t.Parallel()
 	wrong := audit.Flags{LeaseName: "A", NamespaceSelector: "a=b=c", PodSelector: "in ("}
 	for _, tt := range []struct {

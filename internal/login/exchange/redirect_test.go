@@ -145,7 +145,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-func TestALoopEnds(t *testing.T) {
+func TestRedirectLoop(t *testing.T) {
 	t.Parallel()
 	client, r, _, asked := redirector(t)
 	for _, redirects := range []int{maxRedirects, maxRedirects + 1, 100} {
@@ -169,7 +169,8 @@ func TestALoopEnds(t *testing.T) {
 	}
 }
 
-func TestAFailureBehindARedirectSaysWhere(t *testing.T) {
+// TestRedirectFailure: a failure behind a redirect says where it was.
+func TestRedirectFailure(t *testing.T) {
 	t.Parallel()
 	client, r, _, _ := redirector(t)
 	client.RedirectHosts = []string{"vault.example.net:8200"} // the certificate has no such name
