@@ -23,19 +23,7 @@ func provided(t *testing.T, raw []byte) outcome {
 	o := options
 	o.Warnings = warnings
 	result, conflicts := mutate.Patch(pod, spec, o)
-	out := outcome{Warnings: result.Warnings.Texts(), Errors: []string{}, result: result}
-	for _, err := range append(errs, conflicts...) {
-		out.Errors = append(out.Errors, err.Error())
-	}
-	if len(out.Errors) > 0 {
-		return out
-	}
-	patch, err := json.Marshal(append([]any{}, operations(result)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Patch, out.Pod = patch, apply(t, raw, patch)
-	return out
+	return outcomeOf(t, raw, result.Warnings, append(errs, conflicts...), result)
 }
 
 const (

@@ -220,7 +220,7 @@ func TestProxy(t *testing.T) {
 		if r.Method != http.MethodConnect || r.Host != "example.com:443" {
 			t.Errorf("%s %s", r.Method, r.Host)
 		}
-		tunnel(t, w, server.Listener.Addr().String())
+		testutil.Tunnel(t, w, server.Listener.Addr().String())
 	}))
 	t.Cleanup(proxy.Close)
 	client.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
@@ -229,25 +229,6 @@ func TestProxy(t *testing.T) {
 	if err != nil || string(response.Body) != "through" {
 		t.Errorf("%q, %v", response.Body, err)
 	}
-}
-
-func tunnel(t *testing.T, w http.ResponseWriter, address string) {
-	t.Helper()
-	there, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	here, buffered, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	// The answer comes after the take-over: the server reads ahead, and what the
-	// client says at once would stay in its buffer.
-	_, _ = io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
-	go func() { _, _ = io.Copy(there, buffered) }()
-	go func() { _, _ = io.Copy(here, there); _ = here.Close(); _ = there.Close() }()
 }
 
 // TestCARotation: a new CA counts at once, a broken one does not.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // redirector answers as the queries of its URLs say, such as /a?to=307+/b, and keeps
@@ -34,7 +35,7 @@ func redirector(t *testing.T) (client *Client, own Request, server *httptest.Ser
 		w.WriteHeader(code)
 	})
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		tunnel(t, w, server.Listener.Addr().String())
+		testutil.Tunnel(t, w, server.Listener.Addr().String())
 	}))
 	t.Cleanup(proxy.Close)
 	client.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
