@@ -8,18 +8,14 @@ import (
 	"encoding/pem"
 	"flag"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -29,15 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// asMain is the variable that makes the test binary be the program.
-const asMain = "OIDC_INJECTOR_TEST_AS_MAIN"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
-		main()
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { testutil.Main(m, main) }
 
 // outcome is what a user sees of a call.
 type outcome struct {
@@ -70,7 +58,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsPrinted(t *testing.T) {
+func TestVersion(t *testing.T) {
 	for _, arg := range []string{"version", "--version"} {
 		if diff := cmp.Diff(outcome{Stdout: version.String("oidc-login") + "\n"}, call(nil, arg)); diff != "" {
 			t.Errorf("oidc-login %s (-want +got):\n%s", arg, diff)
@@ -78,7 +66,7 @@ func TestTheVersionIsPrinted(t *testing.T) {
 	}
 }
 
-func TestWrongCallsAreExplained(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	termination := filepath.Join(t.TempDir(), "termination-log")
 	environ := []string{"OIDC_LOGIN_TERMINATION_LOG=" + termination}
 	const see = "\nSee 'oidc-login --help'.\n"
@@ -210,44 +198,20 @@ func TestInitAndReady(t *testing.T) {
 	}
 }
 
-// process is the program in a process of its own.
-type process struct {
-	*exec.Cmd
-	output *testutil.Log
-}
-
-func spawn(t *testing.T, environ []string, args ...string) *process {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
-	t.Cleanup(cancel)
-	p := &process{exec.CommandContext(ctx, os.Args[0], args...), &testutil.Log{}}
-	p.Env = slices.Concat(environ, []string{asMain + "=1"})
-	p.Stdout, p.Stderr = p.output, p.output
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func (p *process) await(t *testing.T, text string) {
-	t.Helper()
-	testutil.Eventually(t, "the log has "+text, func() bool { return p.output.Has(text) })
-}
-
-func TestASignalRevokesTheTokenAndIsASuccess(t *testing.T) {
+func TestTerminationRevokes(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		p, dir := newParty(t), t.TempDir()
-		process := spawn(t, p.environ(dir))
-		process.await(t, "logged in")
-		ready := spawn(t, p.environ(dir), "ready", "--wait=10s")
+		process := testutil.Spawn(t, p.environ(dir))
+		process.Await(t, "logged in")
+		ready := testutil.Spawn(t, p.environ(dir), "ready", "--wait=10s")
 		if err := ready.Wait(); err != nil {
-			t.Errorf("ready: %v\n%s", err, ready.output)
+			t.Errorf("ready: %v\n%s", err, ready.Output)
 		}
 		if err := process.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
 		if err := process.Wait(); err != nil {
-			t.Errorf("%s: %v\n%s", signal, err, process.output)
+			t.Errorf("%s: %v\n%s", signal, err, process.Output)
 		}
 		host := strings.TrimPrefix(p.URL, "https://")
 		want := []string{"POST " + host + "/v1/auth/jwt/login", "POST " + host + "/v1/auth/token/revoke-self"}
@@ -257,34 +221,34 @@ func TestASignalRevokesTheTokenAndIsASuccess(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "token")); err == nil {
 			t.Error("a revoked token is in the file")
 		}
-		if process.output.Has("hvs.") || process.output.Has("e30") {
-			t.Errorf("a token is in the log:\n%s", process.output)
+		if process.Output.Has("hvs.") || process.Output.Has("e30") {
+			t.Errorf("a token is in the log:\n%s", process.Output)
 		}
 	}
 }
 
 // SIGHUP asks whether the token is good; by default it would end the program.
-func TestASignalAsksForALookAtTheToken(t *testing.T) {
+func TestHangupChecksToken(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
-	process := spawn(t, p.environ(dir), "--log-level=debug")
-	process.await(t, "logged in")
+	process := testutil.Spawn(t, p.environ(dir), "--log-level=debug")
+	process.Await(t, "logged in")
 	if err := process.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	process.await(t, "asked to check the token")
+	process.Await(t, "asked to check the token")
 	_ = process.Process.Signal(syscall.SIGTERM)
 	if err := process.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, process.output)
+		t.Errorf("%v\n%s", err, process.Output)
 	}
 }
 
-func TestTheTokenCanBeKept(t *testing.T) {
+func TestRevokeOnExitOff(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
-	process := spawn(t, p.environ(dir), "--revoke-on-exit=false")
-	process.await(t, "logged in")
-	ready := spawn(t, p.environ(dir), "ready", "--wait=10s")
+	process := testutil.Spawn(t, p.environ(dir), "--revoke-on-exit=false")
+	process.Await(t, "logged in")
+	ready := testutil.Spawn(t, p.environ(dir), "ready", "--wait=10s")
 	if err := ready.Wait(); err != nil {
-		t.Errorf("ready: %v\n%s", err, ready.output)
+		t.Errorf("ready: %v\n%s", err, ready.Output)
 	}
 	_ = process.Process.Signal(syscall.SIGTERM)
 	if err := process.Wait(); err != nil {
@@ -299,64 +263,29 @@ func TestTheTokenCanBeKept(t *testing.T) {
 }
 
 // Whoever is in a hurry sends the signal twice.
-func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
+func TestSecondSignalKills(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	hang := make(chan struct{})
 	defer close(hang)
 	p.set(func(p *party) { p.hang = hang })
-	process := spawn(t, p.environ(dir))
-	process.await(t, "logged in")
-	before := time.Now()
-	_ = process.Process.Signal(syscall.SIGTERM)
-	process.await(t, "ending")
-	ended := make(chan error, 1)
-	go func() { ended <- process.Wait() }()
-	for {
-		_ = process.Process.Signal(syscall.SIGTERM) // again, until the first one's handler is gone
-		select {
-		case err := <-ended:
-			if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() ||
-				time.Since(before) > 2*time.Second {
-				t.Errorf("it ended with: %v", err)
-			}
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	process := testutil.Spawn(t, p.environ(dir))
+	process.Await(t, "logged in")
+	process.KillBySecondSignal(t, "ending")
 }
 
-func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
+func TestProxy(t *testing.T) {
 	p, dir := newParty(t), t.TempDir()
 	var connected testutil.Log
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(&connected, r.Method+" "+r.Host)
-		tunnel(t, w, p.Listener.Addr().String())
+		testutil.Tunnel(t, w, p.Listener.Addr().String())
 	}))
 	t.Cleanup(proxy.Close)
 	// httptest's certificate has the name example.com.
 	environ := p.environ(dir, "OIDC_LOGIN_ADDRESS=https://example.com:8200", "OIDC_LOGIN_MODE=init", "OIDC_LOGIN_TIMEOUT=10s",
 		"HTTPS_PROXY="+proxy.URL)
-	process := spawn(t, environ)
+	process := testutil.Spawn(t, environ)
 	if err := process.Wait(); err != nil || connected.String() != "CONNECT example.com:8200" {
-		t.Errorf("%v, %q\n%s", err, &connected, process.output)
+		t.Errorf("%v, %q\n%s", err, &connected, process.Output)
 	}
-}
-
-func tunnel(t *testing.T, w http.ResponseWriter, address string) {
-	t.Helper()
-	there, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	here, buffered, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	// The answer comes after the take-over: the server reads ahead, and what the
-	// client says at once would stay in its buffer.
-	_, _ = io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
-	go func() { _, _ = io.Copy(there, buffered) }()
-	go func() { _, _ = io.Copy(here, there); _ = here.Close(); _ = there.Close() }()
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,15 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// asMain is the variable that makes the test binary be the program.
-const asMain = "OIDC_INJECTOR_TEST_AS_MAIN"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
-		main()
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { testutil.Main(m, main) }
 
 // outcome is what a user sees of a call.
 type outcome struct {
@@ -46,7 +37,7 @@ func call(args ...string) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-func TestHelpExplainsEveryFlag(t *testing.T) {
+func TestHelp(t *testing.T) {
 	for _, tt := range []struct {
 		args, golden string
 	}{
@@ -72,13 +63,13 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsPrinted(t *testing.T) {
+func TestVersion(t *testing.T) {
 	if diff := cmp.Diff(outcome{Stdout: version.String("webhook") + "\n"}, call("--version")); diff != "" {
 		t.Errorf("webhook --version (-want +got):\n%s", diff)
 	}
 }
 
-func TestWrongCallsAreExplained(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	for _, tt := range []struct {
 		args string
 		want string
@@ -120,7 +111,7 @@ See 'webhook --help'.
 	}
 }
 
-func TestATroubleAtTheStartIsAnError(t *testing.T) {
+func TestStartErrors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
 	want := outcome{Code: 1, Stderr: "error: could not read the configuration: open " + missing + ": no such file or directory\n"}
 	if diff := cmp.Diff(want, call("--config", missing)); diff != "" {
@@ -128,7 +119,7 @@ func TestATroubleAtTheStartIsAnError(t *testing.T) {
 	}
 }
 
-func TestAnOrderlyEndIsASuccess(t *testing.T) {
+func TestShutdown(t *testing.T) {
 	got := call(serving(t)...)
 	if got.Code != 0 || got.Stdout != "" || !strings.Contains(got.Stderr, `"msg":"shutting down"`) {
 		t.Errorf("outcome %+v", got)
@@ -158,79 +149,41 @@ func free(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestSignalsEndTheProcessWithSuccess(t *testing.T) {
+func TestSignals(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		args := serving(t)
-		process := spawn(t, args...)
-		process.awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))
+		process := testutil.Spawn(t, os.Environ(), args...)
+		awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))
 		if err := process.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
 		if err := process.Wait(); err != nil {
-			t.Errorf("%s: %v\n%s", signal, err, process.output)
+			t.Errorf("%s: %v\n%s", signal, err, process.Output)
 		}
 	}
 }
 
 // Whoever is in a hurry sends the signal twice.
-func TestTheSecondSignalEndsTheProcessAtOnce(t *testing.T) {
+func TestSecondSignalKills(t *testing.T) {
 	args := serving(t)
-	process := spawn(t, append(args, "--shutdown-delay-duration=10m")...)
-	process.awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))
-	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(time.Minute); !process.output.Has("shutting down"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the first signal does nothing:\n%s", process.output)
-		}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- process.Wait() }()
-	for {
-		_ = process.Process.Signal(syscall.SIGTERM) // again, until the first one's handler is gone
-		select {
-		case err := <-ended:
-			if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
-				t.Errorf("it ended with: %v", err)
-			}
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	process := testutil.Spawn(t, os.Environ(), append(args, "--shutdown-delay-duration=10m")...)
+	awaitHealth(t, strings.TrimPrefix(args[len(args)-1], "--health-probe-bind-address="))
+	process.KillBySecondSignal(t, "shutting down")
 }
 
-// process is the program in a process of its own.
-type process struct {
-	*exec.Cmd
-	output *testutil.Log
-}
-
-func spawn(t *testing.T, args ...string) *process {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
-	t.Cleanup(cancel)
-	p := &process{exec.CommandContext(ctx, os.Args[0], args...), &testutil.Log{}}
-	p.Env = append(os.Environ(), asMain+"=1")
-	p.Stdout, p.Stderr = p.output, p.output
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func (p *process) awaitHealth(t *testing.T, address string) {
+// awaitHealth waits until something answers probes.
+func awaitHealth(t *testing.T, address string) {
 	t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	testutil.Eventually(t, "the process is healthy", func() bool {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/healthz", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if response, err := client.Do(r); err == nil {
+		response, err := client.Do(r)
+		if err == nil {
 			_ = response.Body.Close()
-			return
 		}
-	}
-	t.Fatalf("the process does not serve:\n%s", p.output)
+		return err == nil
+	})
 }

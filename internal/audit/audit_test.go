@@ -134,7 +134,7 @@ func (r *replica) awaitMissed(want map[string]float64) {
 
 type counts = map[string]float64
 
-func TestMissedPodsAreFound(t *testing.T) {
+func TestMissedPods(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	cfg := configured(t)
@@ -220,7 +220,7 @@ func TestEvents(t *testing.T) {
 
 // A cluster full of pods that were not injected gets no storm of Events, and in the
 // end all that it needs.
-func TestEventsAreLimited(t *testing.T) {
+func TestEventLimit(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	const namespaces = eventBurst + 5
@@ -241,7 +241,7 @@ func TestEventsAreLimited(t *testing.T) {
 
 // A namespace full of them does not use up the Events of another one, nor is it read
 // again and again.
-func TestEventsAreLimitedPerNamespace(t *testing.T) {
+func TestEventLimitPerNamespace(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	const bare = 5 * eventsPerNamespace
@@ -259,7 +259,7 @@ func TestEventsAreLimitedPerNamespace(t *testing.T) {
 	}
 }
 
-func TestAnAPIServerInTrouble(t *testing.T) {
+func TestAPIServerErrors(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.Fail("apply lease", 2, 503)
@@ -301,7 +301,7 @@ func TestAnAPIServerInTrouble(t *testing.T) {
 	}
 }
 
-func TestThereIsALimit(t *testing.T) {
+func TestFindingsLimit(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.Fail("get pod", 1_000_000, 503) // nothing is settled
@@ -331,7 +331,8 @@ func TestThereIsALimit(t *testing.T) {
 	testutil.Eventually(t, "enough are known again", func() bool { return r.values("oidc_injector_missed_pods")["unverified"] >= 5 })
 }
 
-func TestANewConfigurationIsANewJudgement(t *testing.T) {
+// TestConfigurationChange: pods are judged anew.
+func TestConfigurationChange(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.Pod(newPod("web", "audience=other"))
@@ -346,7 +347,7 @@ func TestANewConfigurationIsANewJudgement(t *testing.T) {
 	r.awaitMissed(counts{"not_injected": 1, "incomplete": 1})
 }
 
-func TestThereIsOneLeader(t *testing.T) {
+func TestOneLeader(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.Pod(newPod("web", "audience=vault"))
@@ -371,7 +372,7 @@ func TestThereIsOneLeader(t *testing.T) {
 	b.awaitMissed(counts{"not_injected": 1})
 }
 
-func TestTheMetricsAreThereAndWellNamed(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewPedanticRegistry()
 	newMetrics(registry)

@@ -37,7 +37,7 @@ func held(l *lock) resourcelock.LeaderElectionRecord {
 }
 
 // Of replicas that all see no Lease, one gets it, and can go on with it at once.
-func TestAMissingLeaseIsMadeAndTakenOnce(t *testing.T) {
+func TestLeaseMissing(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	for range 20 {
@@ -72,7 +72,8 @@ func TestAMissingLeaseIsMadeAndTakenOnce(t *testing.T) {
 	}
 }
 
-func TestALeaseThatIsHeldIsNotTaken(t *testing.T) {
+// TestLeaseHeld: it is not taken.
+func TestLeaseHeld(t *testing.T) {
 	t.Parallel()
 	all := locks(t, server(t), "a", "b")
 	if err := all[0].Create(t.Context(), held(all[0])); err != nil {
@@ -85,7 +86,7 @@ func TestALeaseThatIsHeldIsNotTaken(t *testing.T) {
 
 // Helm knows its objects by labels and annotations: without them it would refuse a Lease
 // that was made again.
-func TestALeaseThatIsMadeAgainIsTheSame(t *testing.T) {
+func TestLeaseRecreated(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	l := locks(t, s, "a")[0]

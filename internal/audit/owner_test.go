@@ -89,7 +89,7 @@ func TestOwns(t *testing.T) { //nolint:tparallel // its parts share a server tha
 }
 
 // An Event names only an object that owns the pod, whatever the pod says.
-func TestEventsNameVerifiedOwners(t *testing.T) {
+func TestEventOwners(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.ReplicaSet("shop", "web-5d4f8c", "web", map[string]string{"app": "web"})

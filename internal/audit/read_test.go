@@ -151,7 +151,7 @@ func TestPagesGrow(t *testing.T) {
 }
 
 // A pod that is larger than what is read is not read again and again.
-func TestAHugePodStaysUnverified(t *testing.T) {
+func TestHugePodUnverified(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.Pod(with(newPod("huge", "audience=vault"), func(p *corev1.Pod) {

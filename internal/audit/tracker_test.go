@@ -16,7 +16,7 @@ import (
 
 // Whatever comes in whatever order: what is known is bounded, the gauge says what
 // is known, and nothing waits that is not known.
-func TestTheTrackerIsBoundedAndCounts(t *testing.T) {
+func TestTracker(t *testing.T) {
 	t.Parallel()
 	const limit = 8
 	r := &replica{T: t, metrics: prometheus.NewPedanticRegistry()}
@@ -96,7 +96,7 @@ func TestTheTrackerIsBoundedAndCounts(t *testing.T) {
 }
 
 // An Event is due once an hour for each owner, and not lost if it could not be sent.
-func TestEventsAreDueOnceAnHour(t *testing.T) {
+func TestTrackerEventsDue(t *testing.T) {
 	t.Parallel()
 	tr := newTracker(10, newMetrics(prometheus.NewPedanticRegistry()))
 	tr.begin(configured(t))

@@ -117,7 +117,7 @@ func (h *hook) call(path, authorization string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestWhoIsAnswered(t *testing.T) {
+func TestCallers(t *testing.T) {
 	t.Parallel()
 	c := &cluster{issuer: "https://cluster.example.com"}
 	private := ecKey(t)
@@ -215,7 +215,7 @@ func TestWhoIsAnswered(t *testing.T) {
 }
 
 // Keys are read when a token has one that is not known, but not for each such token.
-func TestKeysMayChange(t *testing.T) {
+func TestKeysChange(t *testing.T) {
 	t.Parallel()
 	c := &cluster{issuer: "https://cluster.example.com", err: errors.New("away")}
 	old := c.add(t, "old", jose.ES256, ecKey(t))
@@ -253,7 +253,7 @@ func TestKeysMayChange(t *testing.T) {
 
 // All API servers come with a new key at once, and somebody with a key of nobody, who does
 // not wait for the answer.
-func TestARotatedKeyRefusesNobody(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	c := &cluster{issuer: "https://cluster.example.com"}
 	c.add(t, "old", jose.ES256, ecKey(t))
@@ -284,7 +284,8 @@ func TestARotatedKeyRefusesNobody(t *testing.T) {
 	}
 }
 
-func TestVerifiedTokensAreRememberedUntilTheirEnd(t *testing.T) {
+// TestVerifiedTokenCache: a token is verified once, until its end.
+func TestVerifiedTokenCache(t *testing.T) {
 	t.Parallel()
 	c := &cluster{issuer: "https://cluster.example.com"}
 	s := c.add(t, "a", jose.ES256, ecKey(t))
@@ -311,7 +312,7 @@ func TestVerifiedTokensAreRememberedUntilTheirEnd(t *testing.T) {
 	}
 }
 
-func TestWhatAnAPIServerPublishes(t *testing.T) {
+func TestPublishedKeys(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{
 		"/.well-known/openid-configuration": `{"issuer":"https://cluster.example.com","jwks_uri":"https://elsewhere"}`,

@@ -114,7 +114,7 @@ func write(t *testing.T, dir, name string, content []byte) {
 	}
 }
 
-func TestACertificateThatComesLateIsServed(t *testing.T) {
+func TestFilesLate(t *testing.T) {
 	t.Parallel()
 	dir, one, two := t.TempDir(), newPair(t, "one"), newPair(t, "two")
 	f := run(t, dir)
@@ -150,7 +150,8 @@ func TestACertificateThatComesLateIsServed(t *testing.T) {
 	}
 }
 
-func TestARotatedCertificateIsServedAndHalfAPairIsNot(t *testing.T) {
+// TestFilesRotated: the new pair is served, half of one is not.
+func TestFilesRotated(t *testing.T) {
 	t.Parallel()
 	dir, one, two := t.TempDir(), newPair(t, "one"), newPair(t, "two")
 	write(t, dir, certs.CertFile, one.cert)
@@ -172,7 +173,8 @@ func TestARotatedCertificateIsServedAndHalfAPairIsNot(t *testing.T) {
 	f.eventuallyServes(t, "two")
 }
 
-func TestACertificateStaysWhenItsFilesGo(t *testing.T) {
+// TestFilesRemoved: the certificate stays.
+func TestFilesRemoved(t *testing.T) {
 	t.Parallel()
 	dir, one := t.TempDir(), newPair(t, "one")
 	write(t, dir, certs.CertFile, one.cert)
@@ -193,7 +195,7 @@ func TestACertificateStaysWhenItsFilesGo(t *testing.T) {
 }
 
 // The kubelet writes a new directory and points the link ..data to it.
-func TestTheKubeletsSwapOfLinksRotates(t *testing.T) {
+func TestFilesSwappedByKubelet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	publish := func(version string, p pair) {

@@ -65,8 +65,8 @@ func TestLoopSleep(t *testing.T) {
 	}
 }
 
-// TestWatchesBeginWhereObjectsWereRead: no change is missed, and none is seen twice.
-func TestWatchesBeginWhereObjectsWereRead(t *testing.T) {
+// TestWatchVersion: no change is missed, and none is seen twice.
+func TestWatchVersion(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{"GET": "7", "PATCH": "8"} // the resource version
 	asked := ""

@@ -70,7 +70,7 @@ func (p *probing) expect(t *testing.T, what, want string) {
 	}
 }
 
-func TestTheSelfProbeSaysWhatIsMissing(t *testing.T) {
+func TestSelfProbe(t *testing.T) {
 	t.Parallel()
 	p := newProbing(t)
 	hooks := func(bundles ...[]byte) *configuration {
@@ -125,7 +125,7 @@ func TestTheSelfProbeSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestTheNameIsTheOneThatAnAPIServerGoesBy(t *testing.T) {
+func TestHostOf(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]admissionregistrationv1.WebhookClientConfig{
 		"a.b.svc":     {Service: &admissionregistrationv1.ServiceReference{Name: "a", Namespace: "b"}},
@@ -174,7 +174,8 @@ func newManagedOf(t *testing.T, c cluster) (m *Managed, log *testutil.Log, metri
 	}, c, func() time.Time { return simStart }), log, metrics
 }
 
-func TestAFightOverTheBundleIsNoRace(t *testing.T) {
+// TestBundleContested: somebody who insists on another bundle does not have us write without end.
+func TestBundleContested(t *testing.T) {
 	t.Parallel()
 	s := &stubborn{}
 	m, log, _ := newManagedOf(t, s)
@@ -190,7 +191,7 @@ func TestAFightOverTheBundleIsNoRace(t *testing.T) {
 	}
 }
 
-func TestTheMetricsAreConventional(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	t.Parallel()
 	m, _, metrics := newManagedOf(t, &stubborn{})
 	newAhead(metrics)

@@ -38,7 +38,7 @@ func refuse(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"Forbidden","code":403}`))
 }
 
-func TestARefusalIsTold(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	t.Parallel()
 	o := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.URL.Path != "/api/v1/namespaces/shop/pods" || r.URL.Query().Get("dryRun") != "All" {
@@ -57,7 +57,7 @@ func TestARefusalIsTold(t *testing.T) {
 }
 
 // An API server that hangs is not said to hang where it has answered before.
-func TestTheLastAnswerCounts(t *testing.T) {
+func TestLastAnswerCounts(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
 	o := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +75,7 @@ func TestTheLastAnswerCounts(t *testing.T) {
 	}
 }
 
-func TestWithoutAnAPIServerThereIsNothingToCheck(t *testing.T) {
+func TestNoAPIServer(t *testing.T) {
 	t.Parallel()
 	o := options
 	o.Kubeconfig, o.Timeout = filepath.Join(t.TempDir(), "missing"), time.Second

@@ -10,7 +10,7 @@ import (
 
 const configHead = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
 
-func TestAConfigurationFileIsChecked(t *testing.T) {
+func TestCheckConfig(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(configHead), 0o600); err != nil {

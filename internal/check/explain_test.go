@@ -104,7 +104,7 @@ items:
   spec: {containers: [{name: app}]}
 `
 
-func TestTheFateOfEachPodOfAFile(t *testing.T) {
+func TestExplain(t *testing.T) {
 	t.Parallel()
 	o := injecting(t)
 	o.Filename = "-"
@@ -150,7 +150,7 @@ pod/l-: the pod has no annotation tokens.example.com/…, and no binding: it ask
 	}
 }
 
-func TestAFileWithoutPods(t *testing.T) {
+func TestExplainWithoutPods(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"":                                "holds no Pod",

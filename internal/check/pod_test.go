@@ -34,7 +34,7 @@ func injected(t *testing.T) *corev1.Pod {
 	return pod
 }
 
-func TestWhatTheWebhookMakesIsInOrder(t *testing.T) {
+func TestInjectedPod(t *testing.T) {
 	t.Parallel()
 	if err := options.judge(injected(t)); err != nil {
 		t.Error(err)
@@ -42,7 +42,7 @@ func TestWhatTheWebhookMakesIsInOrder(t *testing.T) {
 }
 
 // A container that others add is none of ours.
-func TestOtherContainersDoNotMatter(t *testing.T) {
+func TestOtherContainers(t *testing.T) {
 	t.Parallel()
 	pod := injected(t)
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy"})
@@ -51,7 +51,7 @@ func TestOtherContainersDoNotMatter(t *testing.T) {
 	}
 }
 
-func TestAPodThatWasNotInjected(t *testing.T) {
+func TestPodNotInjected(t *testing.T) {
 	t.Parallel()
 	if err := options.judge(options.pod()); !errors.Is(err, errNotCalled) ||
 		!strings.Contains(err.Error(), "annotation tokens.example.com/status") {
@@ -59,7 +59,7 @@ func TestAPodThatWasNotInjected(t *testing.T) {
 	}
 }
 
-func TestEverythingThatIsMissingIsSaid(t *testing.T) {
+func TestMissingParts(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		breakIt func(*corev1.Pod)

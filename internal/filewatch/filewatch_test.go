@@ -68,7 +68,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestEachChangeOfAFileIsReportedOnce(t *testing.T) {
+// TestFollow: each change is reported once.
+func TestFollow(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "one")
@@ -86,7 +87,7 @@ func TestEachChangeOfAFileIsReportedOnce(t *testing.T) {
 	})
 }
 
-func TestWhatChangedBeforeTheStartIsReported(t *testing.T) {
+func TestFollowChangedBeforeStart(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "two")
@@ -95,7 +96,8 @@ func TestWhatChangedBeforeTheStartIsReported(t *testing.T) {
 	})
 }
 
-func TestTheEndOfAFileIsReportedOnceAndItsReturnWhateverIsInIt(t *testing.T) {
+// TestFollowRemovedAndRestored: the end is reported once, and the return whatever is in the file.
+func TestFollowRemovedAndRestored(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "one")
@@ -118,7 +120,7 @@ func TestTheEndOfAFileIsReportedOnceAndItsReturnWhateverIsInIt(t *testing.T) {
 
 // The kubelet writes a new directory and points the link ..data to it; the file
 // is a link through ..data.
-func TestTheKubeletsSwapOfLinksIsAChange(t *testing.T) {
+func TestFollowSwappedByKubelet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	publish := func(version, content string) {
@@ -140,7 +142,7 @@ func TestTheKubeletsSwapOfLinksIsAChange(t *testing.T) {
 	})
 }
 
-func TestFollowingEndsWithItsContext(t *testing.T) {
+func TestFollowEndsWithContext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "one")

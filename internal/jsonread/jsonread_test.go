@@ -190,7 +190,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestNothingIsReadAfterAnError(t *testing.T) {
+func TestReadAfterError(t *testing.T) {
 	t.Parallel()
 	r := jsonread.New([]byte(`[1, "a", {"b":"c"}, ["d"], 5]`))
 	r.Array(func(i int) {
@@ -211,7 +211,7 @@ func TestNothingIsReadAfterAnError(t *testing.T) {
 	}
 }
 
-func TestNothingIsReadAfterClose(t *testing.T) {
+func TestReadAfterClose(t *testing.T) {
 	t.Parallel()
 	r := jsonread.New([]byte(`{"a":"b"}`))
 	r.Close()
@@ -247,7 +247,7 @@ func checkNothingIsRead(t *testing.T, r *jsonread.Reader) {
 	}
 }
 
-func TestStringsArePiecesOfTheDocument(t *testing.T) { //nolint:paralleltest // counts all that the process allocates
+func TestStringsAreNotCopied(t *testing.T) { //nolint:paralleltest // counts all that the process allocates
 	document := []byte(`{"name":"before","labels":{"a":"before"},"raw":["before"]}`)
 	original := bytes.Clone(document)
 	r := jsonread.New(document)
@@ -274,7 +274,7 @@ func TestStringsArePiecesOfTheDocument(t *testing.T) { //nolint:paralleltest // 
 }
 
 // Names and values with escapes are made in one buffer, which grows meanwhile.
-func TestStringsWithEscapesStayWhatTheyAre(t *testing.T) {
+func TestEscapedStrings(t *testing.T) {
 	t.Parallel()
 	var document strings.Builder
 	want := map[string]string{}
@@ -322,7 +322,7 @@ func TestDuplicateNames(t *testing.T) {
 }
 
 // A name that contains a quote is none that ends at this quote.
-func TestNamesThatResembleTheTextBehindAName(t *testing.T) {
+func TestSimilarNames(t *testing.T) {
 	t.Parallel()
 	names := []string{`a`, `a\":`, `a\":0`, `a\":0,`, `a\":0,\"`, `\u0061b`, `ab\u0000`, ``, `\"`}
 	members := make([]string, 0, 100)
@@ -405,8 +405,8 @@ func TestMemory(t *testing.T) { //nolint:paralleltest // counts all that the pro
 	}
 }
 
-// TestReadersAtOnce is for the race detector, and for what Readers may share.
-func TestReadersAtOnce(t *testing.T) {
+// TestConcurrentReaders is for the race detector, and for what Readers may share.
+func TestConcurrentReaders(t *testing.T) {
 	t.Parallel()
 	for i := range 4 {
 		t.Run("", func(t *testing.T) {
@@ -425,9 +425,9 @@ func TestReadersAtOnce(t *testing.T) {
 	}
 }
 
-// TestEveryByteAtEveryPlaceOfAString: strings are looked at in words of eight bytes,
+// TestEveryByteOfString: strings are looked at in words of eight bytes,
 // so that a byte must count the same wherever in a word, or behind the last one, it is.
-func TestEveryByteAtEveryPlaceOfAString(t *testing.T) {
+func TestEveryByteOfString(t *testing.T) {
 	t.Parallel()
 	for length := range 20 {
 		for place := range length {

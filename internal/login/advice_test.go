@@ -10,7 +10,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/jwtfile"
 )
 
-func TestWhatTheClocksSay(t *testing.T) {
+func TestClockAdvice(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	jwt := func(left time.Duration) jwtfile.Times {
 		return jwtfile.Times{Issued: now.Add(left - time.Hour), Expires: now.Add(left)}
@@ -63,7 +63,7 @@ func TestWhatTheClocksSay(t *testing.T) {
 }
 
 // Our clock is no judge of a JWT.
-func TestAJWTThatHasExpiredHereIsSent(t *testing.T) {
+func TestExpiredJWTIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.issue(t, "old", -time.Hour)

@@ -11,7 +11,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 )
 
-func TestADeadTokenIsNoticed(t *testing.T) {
+func TestCheckDeadToken(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Config)
@@ -126,7 +126,7 @@ func TestADeadTokenIsNoticed(t *testing.T) {
 }
 
 // Where the JWT is used up, there is nothing to do about it but to say so.
-func TestADeadTokenAndAUsedJWT(t *testing.T) {
+func TestCheckDeadTokenUsedJWT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *Config) { checkEvery(c, "10m"); useOnce(c) })
 		f.party.look = deadToken
@@ -147,7 +147,7 @@ func TestADeadTokenAndAUsedJWT(t *testing.T) {
 }
 
 // A probe does not take a token for good that the relying party does not know.
-func TestADeadTokenIsNotReady(t *testing.T) {
+func TestCheckDeadTokenNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *Config) { checkEvery(c, "10m") })
 		stop := f.run(t)

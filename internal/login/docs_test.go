@@ -14,7 +14,7 @@ import (
 )
 
 // What the documentation says that the program says, it says.
-func TestFailuresAreQuotedExactly(t *testing.T) {
+func TestFailuresAreQuoted(t *testing.T) {
 	_, table, found := strings.Cut(string(readFile(t, "../../docs/login.md")), "| class | the program says | what to do |\n|---|---|---|\n")
 	table, _, ended := strings.Cut(table, "\n\n")
 	if !found || !ended {

@@ -42,7 +42,7 @@ func vaultServer(t *testing.T) (address, bundle string, renewals *atomic.Int64) 
 	return server.URL, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})), renewals
 }
 
-func TestAWholeRun(t *testing.T) {
+func TestRunVault(t *testing.T) {
 	f := newFixture(t, nil)
 	address, bundle, renewals := vaultServer(t)
 	config := f.config
@@ -76,7 +76,7 @@ func TestAWholeRun(t *testing.T) {
 	}
 }
 
-func TestAWholeRunWithOAuth(t *testing.T) {
+func TestRunOAuth(t *testing.T) {
 	f := newFixture(t, nil)
 	address, bundle, _ := vaultServer(t)
 	config := f.config
@@ -98,7 +98,7 @@ func TestAWholeRunWithOAuth(t *testing.T) {
 	}
 }
 
-func TestALoginIsRedirectedToAHostThatIsAllowed(t *testing.T) {
+func TestRunRedirected(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host, port, _ := strings.Cut(r.Host, ":"); host != "localhost" {
 			http.Redirect(w, r, "http://localhost:"+port+"/", http.StatusTemporaryRedirect)
@@ -122,7 +122,7 @@ func TestALoginIsRedirectedToAHostThatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
+func TestTerminationLog(t *testing.T) {
 	f := newFixture(t, nil)
 	config := f.config
 	config.Mode, config.Timeout = loginspec.ModeInit, 2*time.Second
@@ -157,7 +157,7 @@ func TestTheReasonOfTheEndIsWhereKubernetesLooks(t *testing.T) {
 	}
 }
 
-func TestAProbeWaitsForTheToken(t *testing.T) {
+func TestReadyWaits(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "token")
 	before := time.Now()

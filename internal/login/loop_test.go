@@ -57,7 +57,7 @@ func (f *fixture) wantToken(t *testing.T, want string) {
 	}
 }
 
-func TestALoginIsKeptFresh(t *testing.T) {
+func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
@@ -82,7 +82,7 @@ func TestALoginIsKeptFresh(t *testing.T) {
 
 // A workload has a whole rotation of the JWT to move over to the new token, and
 // no more than two are alive.
-func TestANewJWTIsUsed(t *testing.T) {
+func TestNewJWT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
@@ -110,7 +110,7 @@ func TestANewJWTIsUsed(t *testing.T) {
 
 // Two logins may follow close upon each other. The token that a workload has
 // just read, and what it made with it, is not revoked by the second one.
-func TestATokenIsNotRevokedAsSoonAsItIsReplaced(t *testing.T) {
+func TestRevocationIsDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.renewal = denied
@@ -129,7 +129,8 @@ func TestATokenIsNotRevokedAsSoonAsItIsReplaced(t *testing.T) {
 	})
 }
 
-func TestWhatIsDeniedIsTriedSlowlyAndWithANewJWTAtOnce(t *testing.T) {
+// TestDenied: retries are slow, but a new JWT is tried at once.
+func TestDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.set(func(p *party) { p.login = denied })
@@ -150,7 +151,7 @@ func TestWhatIsDeniedIsTriedSlowlyAndWithANewJWTAtOnce(t *testing.T) {
 }
 
 // Renewing alone would let an identity live on that does not exist any more.
-func TestADeletedIdentityLosesItsAccess(t *testing.T) {
+func TestIdentityDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
@@ -178,7 +179,8 @@ func TestADeletedIdentityLosesItsAccess(t *testing.T) {
 	})
 }
 
-func TestARefusedRenewalIsALogin(t *testing.T) {
+// TestRenewalRefused: it is followed by a login.
+func TestRenewalRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.set(func(p *party) { p.renewal = denied })
@@ -190,7 +192,8 @@ func TestARefusedRenewalIsALogin(t *testing.T) {
 	})
 }
 
-func TestALeaseThatStopsGrowingIsALogin(t *testing.T) {
+// TestRenewalStopsGrowing: a lease that does not grow any more is followed by a login.
+func TestRenewalStopsGrowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.renewed = func() exchange.Credential {
@@ -203,7 +206,7 @@ func TestALeaseThatStopsGrowingIsALogin(t *testing.T) {
 	})
 }
 
-func TestAnOutageIsWaitedFor(t *testing.T) {
+func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *Config) { c.OutputFormat = loginspec.FormatJSON })
 		stop := f.run(t)
@@ -233,7 +236,7 @@ func TestAnOutageIsWaitedFor(t *testing.T) {
 
 // An outage that is longer than the token: however long it lasts, the workload
 // does not wait for more than a minute once it is over.
-func TestAnOutageIsOverWithinAMinute(t *testing.T) {
+func TestOutageOver(t *testing.T) {
 	for name, failing := range map[string]func() error{
 		"unreachable": unreachable,
 		"told to wait for an hour": func() error {
@@ -259,7 +262,7 @@ func TestAnOutageIsOverWithinAMinute(t *testing.T) {
 
 // A guess of when a token ends is good enough to get another one in time, but
 // not to take it away, nor to tell it to anybody.
-func TestAnEndThatNobodyKnowsIsNotAnEnd(t *testing.T) {
+func TestUnknownExpiry(t *testing.T) {
 	for format, want := range map[string]string{
 		loginspec.FormatRaw:  "hvs.number2",
 		loginspec.FormatEnv:  "VAULT_TOKEN=hvs.number2\n",
@@ -312,7 +315,7 @@ func countdown(p *party, life time.Duration) func() (exchange.Credential, error)
 
 // A token that cannot be prolonged and whose successor comes at its end: there is
 // a file all the time, and a dead token in it for two seconds at most.
-func TestATokenThatIsGivenUntilItsEnd(t *testing.T) {
+func TestSameTokenUntilExpiry(t *testing.T) {
 	for _, tt := range []struct {
 		life, lasting, step time.Duration
 		most                int // requests
@@ -355,7 +358,7 @@ func TestATokenThatIsGivenUntilItsEnd(t *testing.T) {
 }
 
 // A server that gives tokens that have ended is not asked once a second for ever.
-func TestATokenThatHasEndedAlready(t *testing.T) {
+func TestTokenExpiredOnArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.give = func() (exchange.Credential, error) {
@@ -372,7 +375,7 @@ func TestATokenThatHasEndedAlready(t *testing.T) {
 
 // A proxy that keeps answers gives the token in use again. That it replaces itself
 // is no reason to revoke it.
-func TestTheSameTokenIsNotRevoked(t *testing.T) {
+func TestSameTokenNotRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.give = func() (exchange.Credential, error) {
@@ -391,7 +394,7 @@ func TestTheSameTokenIsNotRevoked(t *testing.T) {
 	})
 }
 
-func TestAMissingJWTIsWaitedFor(t *testing.T) {
+func TestJWTMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		if err := os.Remove(f.config.JWTFile); err != nil {
@@ -426,7 +429,7 @@ func TestAMissingJWTIsWaitedFor(t *testing.T) {
 
 // The token that an earlier run has left serves on, and is the superseded one
 // then.
-func TestARestartTakesOver(t *testing.T) {
+func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.config.RevokeOnExit = false
@@ -462,7 +465,8 @@ func TestARestartTakesOver(t *testing.T) {
 	})
 }
 
-func TestWhatExpiredWhileNobodyRanIsRemoved(t *testing.T) {
+// TestRestartExpired: what expired meanwhile is removed.
+func TestRestartExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.config.RevokeOnExit = false
@@ -479,7 +483,8 @@ func TestWhatExpiredWhileNobodyRanIsRemoved(t *testing.T) {
 	})
 }
 
-func TestATokenOfUnknownAgeIsTakenOverToo(t *testing.T) {
+// TestRestartUnknownAge: a token whose age is not known is taken over, too.
+func TestRestartUnknownAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for content, want := range map[string]int{"hvs.number7": 1, "b.batchbatchbatchbatch": 0, "": 0} {
 			f := newFixture(t, nil)
@@ -515,7 +520,7 @@ func (b breaking) Create(path string) (output.Handle, error) {
 
 // A token that cannot be written is written later. Other logins would help
 // nobody, and a token that nobody has seen is of no use.
-func TestAFullDiskCostsNoLogins(t *testing.T) {
+func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		var broken atomic.Bool
@@ -541,7 +546,8 @@ func TestAFullDiskCostsNoLogins(t *testing.T) {
 	})
 }
 
-func TestBatchTokensAreReplacedAndNotRevoked(t *testing.T) {
+// TestBatchTokens: they are replaced, and not revoked.
+func TestBatchTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.set(func(p *party) { p.batch = true })
@@ -555,7 +561,7 @@ func TestBatchTokensAreReplacedAndNotRevoked(t *testing.T) {
 	})
 }
 
-func TestAPartyThatCanOnlyLogIn(t *testing.T) {
+func TestLoginOnlyParty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.login.party = onlyLogin{f.party}
@@ -567,7 +573,7 @@ func TestAPartyThatCanOnlyLogIn(t *testing.T) {
 	})
 }
 
-func TestTheEndIsBounded(t *testing.T) {
+func TestShutdownBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
@@ -592,7 +598,8 @@ func TestTheEndIsBounded(t *testing.T) {
 	})
 }
 
-func TestAnEndDuringARequestIsNoFailure(t *testing.T) {
+// TestShutdownDuringRequest: it is no failure.
+func TestShutdownDuringRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -614,7 +621,7 @@ func TestAnEndDuringARequestIsNoFailure(t *testing.T) {
 
 func asInit(c *Config) { c.Mode, c.Timeout = loginspec.ModeInit, time.Minute }
 
-func TestTheModeInitLogsInOnce(t *testing.T) {
+func TestInitMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, asInit)
 		attempts := 0
@@ -640,7 +647,7 @@ func TestTheModeInitLogsInOnce(t *testing.T) {
 	})
 }
 
-func TestTheModeInitGivesUp(t *testing.T) {
+func TestInitModeGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, asInit)
 		f.party.set(func(p *party) { p.login = denied })
@@ -669,7 +676,7 @@ func TestTheModeInitGivesUp(t *testing.T) {
 	})
 }
 
-func TestTheCAIsCopiedForTheWorkload(t *testing.T) {
+func TestCACopied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, target := filepath.Join(t.TempDir(), "ca.crt"), ""
 		f := newFixture(t, func(c *Config) {
@@ -710,7 +717,7 @@ func TestTheCAIsCopiedForTheWorkload(t *testing.T) {
 }
 
 // A sick directory is no reason to end, nor to say the same for ever.
-func TestTroubleWithTheStatusIsSaidOnce(t *testing.T) {
+func TestStatusFileErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		var broken atomic.Bool
@@ -745,7 +752,7 @@ func (unsyncedHandle) Sync() error { return nil }
 
 // Thousands of renewals leave nothing behind: no memory, no goroutine, no
 // descriptor, no file.
-func TestManyRenewalsLeaveNothingBehind(t *testing.T) {
+func TestManyRenewals(t *testing.T) {
 	const each = 1200
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *Config) { c.OutputFormat, c.LogLevel = loginspec.FormatJSON, 100 })
@@ -793,7 +800,7 @@ type discard struct{}
 func (discard) Write(data []byte) (int, error) { return len(data), nil }
 
 // A status has no token, whatever happens.
-func TestTheStatusHasNoToken(t *testing.T) {
+func TestStatusHasNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
@@ -827,7 +834,7 @@ func BenchmarkRenewal(b *testing.B) {
 	}
 }
 
-func TestWhatCouldNotBeRevokedIsRevokedAtTheEnd(t *testing.T) {
+func TestRevocationRetriedOnExit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)
@@ -848,7 +855,7 @@ func TestWhatCouldNotBeRevokedIsRevokedAtTheEnd(t *testing.T) {
 	})
 }
 
-func TestWhatDoesNotHealByItselfIsSaid(t *testing.T) {
+func TestPermanentErrorsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		f.party.set(func(p *party) { p.login = denied })

@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestTheMetrics(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	now := time.Unix(1767323045, 0)
 	r := newReport()
 	r.logins, r.renewals = 2, 30
@@ -51,7 +51,7 @@ func TestTheMetrics(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownHasNoMetric(t *testing.T) {
+func TestMetricsUnknown(t *testing.T) {
 	var out bytes.Buffer
 	newReport().writeMetrics(&out, time.Now())
 	for _, name := range []string{"oidc_login_token_", "oidc_login_jwt_"} {
@@ -64,7 +64,7 @@ func TestWhatIsNotKnownHasNoMetric(t *testing.T) {
 	}
 }
 
-func TestTheListener(t *testing.T) {
+func TestListener(t *testing.T) {
 	var log testutil.Log
 	r := newReport()
 	var asked atomic.Int64
@@ -116,7 +116,7 @@ func TestTheListener(t *testing.T) {
 	}
 }
 
-func TestOnlyThePodAsksForAnotherToken(t *testing.T) {
+func TestReloadOnlyFromPod(t *testing.T) {
 	for remote, want := range map[string]int{
 		"127.0.0.1:4711": 202, "[::1]:4711": 202, "[::ffff:127.0.0.1]:4711": 202,
 		"10.0.0.7:4711": 403, "[fd00::7]:4711": 403, "": 403,

@@ -51,7 +51,7 @@ type testParty = party
 // rotation is when the kubelet replaces a JWT that lasts for an hour.
 const rotation = 48 * time.Minute
 
-func TestAJWTIsUsedUp(t *testing.T) {
+func TestOnceJWTUsedUp(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Config)
@@ -101,7 +101,7 @@ func TestAJWTIsUsedUp(t *testing.T) {
 }
 
 // The first answer was lost: the pod waits for the next JWT, and says so.
-func TestALostAnswerCostsAJWT(t *testing.T) {
+func TestOnceAnswerLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		party := newOnceOnly()
 		f := onceFixture(t, nil, party, time.Hour)
@@ -131,7 +131,7 @@ func TestALostAnswerCostsAJWT(t *testing.T) {
 }
 
 // A restart of the container does not forget that the JWT is used up.
-func TestAUsedJWTIsKnownAfterARestart(t *testing.T) {
+func TestOnceRestart(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			f := onceFixture(t, useOnce, newOnceOnly(), time.Hour)
@@ -161,7 +161,7 @@ func TestAUsedJWTIsKnownAfterARestart(t *testing.T) {
 }
 
 // An init container may run again, when the pod's sandbox is made anew.
-func TestTheModeInitKeepsATokenWhereThereIsNoOther(t *testing.T) {
+func TestOnceInitMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		initOnce := func(c *Config) { asInit(c); useOnce(c) }
 		f := onceFixture(t, initOnce, newOnceOnly(), time.Hour)
@@ -183,7 +183,7 @@ func TestTheModeInitKeepsATokenWhereThereIsNoOther(t *testing.T) {
 
 // Two logins that share a JWT take turns: who has no token goes first. So both
 // have one from the second JWT on, where a token lasts for two of them.
-func TestTwoLoginsShareAJWT(t *testing.T) {
+func TestOnceSharedJWT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		party := newOnceOnly()
 		logins := []*fixture{onceFixture(t, useOnce, party, 2*time.Hour), onceFixture(t, useOnce, party, 2*time.Hour)}

@@ -27,7 +27,7 @@ func configOf(t *testing.T, environ, args []string) (Config, error) {
 	return options.Config()
 }
 
-func TestTheDefaults(t *testing.T) {
+func TestDefaults(t *testing.T) {
 	got, err := configOf(t, nil, []string{"--address=https://v:8200/x"})
 	want := Config{
 		Method: "vault", Mode: "sidecar", JWTFile: "/var/run/secrets/tokens/oidc-token",
@@ -74,7 +74,7 @@ func sets(t *testing.T) []loginspec.Values {
 	}
 }
 
-func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
+func TestFlagsAndVariables(t *testing.T) {
 	used := map[loginspec.Name]bool{}
 	for _, set := range sets(t) {
 		var environ, args []string
@@ -104,7 +104,7 @@ func TestEveryOptionIsAFlagAndAVariable(t *testing.T) {
 	}
 }
 
-func TestOptionsAreRead(t *testing.T) {
+func TestConfig(t *testing.T) {
 	var args []string
 	for option, value := range sets(t)[0] {
 		args = append(args, "--"+string(option)+"="+value)
@@ -123,7 +123,7 @@ func TestOptionsAreRead(t *testing.T) {
 	}
 }
 
-func TestAFlagWinsOverAVariable(t *testing.T) {
+func TestFlagWinsOverVariable(t *testing.T) {
 	environ := []string{"OIDC_LOGIN_ADDRESS=https://v", "OIDC_LOGIN_ROLE=a", "OIDC_LOGIN_REVOKE_ON_EXIT=false"}
 	got, err := configOf(t, environ, []string{"--role", "b", "--revoke-on-exit"})
 	if err != nil || got.Options["role"] != "b" || !got.RevokeOnExit {
@@ -135,7 +135,7 @@ func TestAFlagWinsOverAVariable(t *testing.T) {
 	}
 }
 
-func TestAnEmptyFlagIsTheDefault(t *testing.T) {
+func TestEmptyFlagIsDefault(t *testing.T) {
 	want, err := configOf(t, []string{"OIDC_LOGIN_ADDRESS=https://v"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestAnEmptyFlagIsTheDefault(t *testing.T) {
 }
 
 // The webhook's configuration sets such a variable for the logins of all methods.
-func TestOptionsThatTheWebhookDoesNotSetAreForAllMethods(t *testing.T) {
+func TestFurtherOptionsForAllMethods(t *testing.T) {
 	for _, option := range options {
 		if !loginspec.WrittenByWebhook(option.Name.Env()) && len(option.methods) > 0 {
 			t.Errorf("%s is only for %s", option.Name, option.methods)
@@ -163,7 +163,7 @@ func TestOptionsThatTheWebhookDoesNotSetAreForAllMethods(t *testing.T) {
 	}
 }
 
-func TestEverythingThatIsWrongIsReportedAtOnce(t *testing.T) {
+func TestConfigErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		environ, args []string
@@ -280,7 +280,7 @@ OIDC_LOGIN_OUTPUT_MODE: invalid value "0777": must be an octal mode with 0400 an
 	}
 }
 
-func TestUnknownVariablesAreNoticed(t *testing.T) {
+func TestUnknownVariables(t *testing.T) {
 	got := NewOptions([]string{
 		"OIDC_LOGIN_ROLLE=x", "OIDC_LOGIN_URL=y", "OIDC_LOGIN_ROLE=x", "OIDC_LOGIN_SERVICE_HOST=10.0.0.1", "OIDC_LOGIN_PORT_80_TCP=tcp://",
 		"OIDC_LOGIN_EMPTY=", "PATH=/bin",
@@ -290,7 +290,7 @@ func TestUnknownVariablesAreNoticed(t *testing.T) {
 	}
 }
 
-func TestTheHelpNamesEveryOption(t *testing.T) {
+func TestHelpNamesEveryOption(t *testing.T) {
 	var help bytes.Buffer
 	Help(&help)
 	for _, option := range options {

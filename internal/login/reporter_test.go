@@ -11,7 +11,7 @@ import (
 )
 
 // A server whose answers are unusual says the same each time.
-func TestAWarningThatStaysIsSaidOnce(t *testing.T) {
+func TestWarningsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		warnings := []string{"TTL is capped"}
@@ -30,7 +30,7 @@ func TestAWarningThatStaysIsSaidOnce(t *testing.T) {
 	})
 }
 
-func TestALogLineIsBounded(t *testing.T) {
+func TestLogLineBounded(t *testing.T) {
 	many := make([]string, 8000)
 	for i := range many {
 		many[i] = fmt.Sprintf("policy-%d", i)

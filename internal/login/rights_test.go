@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestRightsThatTokensLack(t *testing.T) {
+func TestMissingRights(t *testing.T) {
 	const noRenewal = `level=WARN msg="tokens cannot be renewed, so there will be logins instead"`
 	const noRevocation = `level=WARN msg="a token was not revoked"`
 	for _, tt := range []struct {
@@ -134,7 +134,7 @@ func TestRightsThatTokensLack(t *testing.T) {
 }
 
 // What several tokens lack at the end is said once.
-func TestOneWarningForAllTokensAtTheEnd(t *testing.T) {
+func TestMissingRightsWarnOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		stop := f.run(t)

@@ -87,10 +87,15 @@ func inject(t *testing.T, raw []byte, patch func(*mutate.Pod, annotations.Spec, 
 	pod := parse(t, raw)
 	spec, warnings, errs := parser.Parse(annotations.Input{Annotations: pod.Annotations, OS: pod.OS})
 	result, conflicts := patch(pod, spec, options)
-	all := slices.Concat(warnings, result.Warnings)
-	expectRules(t, all, slices.Concat(errs, conflicts))
-	o := outcome{Warnings: append([]string{}, all.Texts()...), Errors: []string{}, result: result}
-	for _, err := range append(errs, conflicts...) {
+	return outcomeOf(t, raw, slices.Concat(warnings, result.Warnings), slices.Concat(errs, conflicts), result)
+}
+
+// outcomeOf sums up what was found, and applies the patch to the pod.
+func outcomeOf(t *testing.T, raw []byte, warnings finding.Warnings, errs field.ErrorList, result mutate.Result) outcome {
+	t.Helper()
+	expectRules(t, warnings, errs)
+	o := outcome{Warnings: append([]string{}, warnings.Texts()...), Errors: []string{}, result: result}
+	for _, err := range errs {
 		o.Errors = append(o.Errors, err.Error())
 	}
 	if len(o.Errors) > 0 {

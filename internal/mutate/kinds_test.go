@@ -307,9 +307,9 @@ func names(env []corev1.EnvVar) []string {
 	return all
 }
 
-// TestNothingOfAPodIsRepeatedAtLength wants texts that fit a terminal, whatever
+// TestMessagesAreShortened wants texts that fit a terminal, whatever
 // the names in a pod are.
-func TestNothingOfAPodIsRepeatedAtLength(t *testing.T) {
+func TestMessagesAreShortened(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1<<16)
 	raw := keys{"audience": "vault", "containers": "app", "env": "TOKEN"}.pod(t, `
@@ -330,7 +330,7 @@ containers:
 	}
 }
 
-func TestALongName(t *testing.T) {
+func TestLongNames(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int][]string{63: nil, 64: {"spec.initContainers[0].name: Too long: may not be more than 63 bytes"}} {
 		got := create(t, keys{"audience": "vault"}.pod(t, "initContainers: [{name: "+strings.Repeat("x", n)+"}]\ncontainers: "+
@@ -339,9 +339,9 @@ func TestALongName(t *testing.T) {
 	}
 }
 
-// TestOfVariablesWithOneNameTheLastCounts has a pod that says the right value last,
+// TestDuplicateVariables has a pod that says the right value last,
 // and one that says it first.
-func TestOfVariablesWithOneNameTheLastCounts(t *testing.T) {
+func TestDuplicateVariables(t *testing.T) {
 	t.Parallel()
 	const right, wrong = "{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}", "{name: TOKEN, value: x}"
 	k := keys{"audience": "vault", "env": "TOKEN"}

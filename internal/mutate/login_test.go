@@ -59,9 +59,9 @@ func envOf(c *corev1.Container) map[string]string {
 	return all
 }
 
-// TestWhoLogsIn shows as whom a login container runs, and who can read what it
+// TestLoginUser shows as whom a login container runs, and who can read what it
 // writes, by the users that the containers run as. All but "bystander" read it.
-func TestWhoLogsIn(t *testing.T) {
+func TestLoginUser(t *testing.T) {
 	t.Parallel()
 	const bystander = "{name: bystander, securityContext: {runAsUser: 4000}}"
 	for name, test := range map[string]struct {
@@ -154,9 +154,9 @@ func TestWhoLogsIn(t *testing.T) {
 	}
 }
 
-// TestTheLoginContainerComesFirst has lists of init containers in all forms. The
+// TestLoginContainerFirst has lists of init containers in all forms. The
 // others are to get what they get at the places that they had before.
-func TestTheLoginContainerComesFirst(t *testing.T) {
+func TestLoginContainerFirst(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		list  string
@@ -209,7 +209,8 @@ func TestTheLoginContainerComesFirst(t *testing.T) {
 	}
 }
 
-func TestTheModeOfALoginDecidesWhetherItRunsOn(t *testing.T) {
+// TestLoginMode: it decides whether the login container runs on.
+func TestLoginMode(t *testing.T) {
 	t.Parallel()
 	got := create(t, vaultKeys.and(keys{"login.x": "vault", "login-address.x": "https://x", "login-mode.x": "init"}).pod(t,
 		"containers: [{name: app}]"))
@@ -392,8 +393,8 @@ func TestLoginConflicts(t *testing.T) {
 	}
 }
 
-// TestLoginPartsThatAreThereAreNotAddedAgain has pods with a part of what they need.
-func TestLoginPartsThatAreThereAreNotAddedAgain(t *testing.T) {
+// TestLoginIdempotent has pods with a part of what they need.
+func TestLoginIdempotent(t *testing.T) {
 	t.Parallel()
 	const (
 		volumes = "volumes: [" + tokenVolume + ", " + resultVolume + "]\n"
@@ -587,8 +588,8 @@ func TestLoginWarnings(t *testing.T) {
 	}
 }
 
-// TestVariablesOfVaultsClients shows which of them come together.
-func TestVariablesOfVaultsClients(t *testing.T) {
+// TestVaultClientVariables shows which of them come together.
+func TestVaultClientVariables(t *testing.T) {
 	t.Parallel()
 	const address = "https://vault.example.com:8200"
 	all := keys{"login-namespace": "team", "login-ca-secret": "ca"}
@@ -723,7 +724,7 @@ func TestCertificateAuthorities(t *testing.T) {
 	}
 }
 
-func TestWithoutAnImageThereIsNoLogin(t *testing.T) {
+func TestLoginWithoutImage(t *testing.T) {
 	t.Parallel()
 	got := createWith(t, vaultKeys.and(keys{"profile.x": "vault-login"}).pod(t, "containers: [{name: app}]"),
 		mutate.Options{Prefix: annotations.DefaultPrefix})
@@ -741,8 +742,8 @@ func TestWithoutAnImageThereIsNoLogin(t *testing.T) {
 	expect(t, "errors about a login that nobody reads", nil, got.Errors)
 }
 
-// TestOnlyTheFirstLoginListens since the containers of a pod share its address.
-func TestOnlyTheFirstLoginListens(t *testing.T) {
+// TestFirstLoginListens since the containers of a pod share its address.
+func TestFirstLoginListens(t *testing.T) {
 	t.Parallel()
 	o := options
 	o.Login.Env = []corev1.EnvVar{{Name: "OIDC_LOGIN_LISTEN_ADDRESS", Value: ":8080"}, {Name: "HTTPS_PROXY", Value: "http://proxy"}}
@@ -767,9 +768,9 @@ func TestOnlyTheFirstLoginListens(t *testing.T) {
 	}
 }
 
-// TestContainersAddedBetweenCallsReadTheResult has pods to which another webhook
+// TestLoginReinvoked has pods to which another webhook
 // added the container "late" after our first call.
-func TestContainersAddedBetweenCallsReadTheResult(t *testing.T) {
+func TestLoginReinvoked(t *testing.T) {
 	t.Parallel()
 	const shutOut = `container "late" may not be able to read /var/run/secrets/login/token: it runs %s, and container "oidc-login", ` +
 		`which was made for others, ` +
@@ -988,9 +989,9 @@ func TestDebugContainersAndLogins(t *testing.T) {
 	}
 }
 
-// TestAHostilePodWithLogins has as many of everything as there can be.
-// TestAHostilePodWithLogins asks for more than any pod could hold.
-func TestAHostilePodWithLogins(t *testing.T) {
+// TestHostilePodWithLogins has as many of everything as there can be.
+// TestHostilePodWithLogins asks for more than any pod could hold.
+func TestHostilePodWithLogins(t *testing.T) {
 	t.Parallel()
 	k := keys{}
 	for i := range annotations.MaxTokens {
@@ -1014,8 +1015,8 @@ func TestAHostilePodWithLogins(t *testing.T) {
 		got.Errors)
 }
 
-// TestTheLargestPatch has as many operations as are written for one pod.
-func TestTheLargestPatch(t *testing.T) {
+// TestLargestPatch has as many operations as are written for one pod.
+func TestLargestPatch(t *testing.T) {
 	t.Parallel()
 	k := keys{}
 	for i := range 9 {

@@ -22,7 +22,7 @@ const (
 	tokenMount = `{name: oidc-token, mountPath: /var/run/secrets/tokens}`
 )
 
-func TestScenarioPodGetsWhatPeopleWriteByHand(t *testing.T) {
+func TestScenario(t *testing.T) {
 	t.Parallel()
 	got := create(t, keys{"audience": "vault", "expiration": "2h"}.pod(t, "containers: [{name: app}]"))
 	want := `[{"op":"add","path":"/spec/volumes","value":[{"name":"oidc-token",` +
@@ -323,8 +323,8 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// TestWhatIsRightStays has pods that hold everything already, whoever wrote it.
-func TestWhatIsRightStays(t *testing.T) {
+// TestExistingParts has pods that hold everything already, whoever wrote it.
+func TestExistingParts(t *testing.T) {
 	t.Parallel()
 	const mounted = "containers: [{name: app, volumeMounts: [" + tokenMount + "]}]"
 	for name, test := range map[string]struct {
@@ -382,8 +382,8 @@ func paths(o outcome) []string {
 	return all
 }
 
-// TestPartsThatAreThereAreNotAddedAgain has pods with a part of what they need.
-func TestPartsThatAreThereAreNotAddedAgain(t *testing.T) {
+// TestIdempotent has pods with a part of what they need.
+func TestIdempotent(t *testing.T) {
 	t.Parallel()
 	const status = "/metadata/annotations/oidc-injector.io~1status"
 	for name, test := range map[string]struct {
@@ -516,9 +516,9 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestContainersAddedBetweenCalls has pods to which another webhook added the
+// TestReinvoked has pods to which another webhook added the
 // container "late" after our first call.
-func TestContainersAddedBetweenCalls(t *testing.T) {
+func TestReinvoked(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		keys  keys
@@ -613,7 +613,7 @@ func mounts(pod *corev1.Pod) []string {
 	return all
 }
 
-func TestResultNamesTokensAndContainers(t *testing.T) {
+func TestResult(t *testing.T) {
 	t.Parallel()
 	got := create(t, keys{
 		"audience.b": "b", "containers.b": "app", "audience.c": "c", "containers.c": "missing", "audience": "a",
@@ -629,7 +629,7 @@ func TestResultNamesTokensAndContainers(t *testing.T) {
 	expect(t, "paths that change in a pod that gets none", []string{"/metadata/annotations/oidc-injector.io~1status"}, paths(got))
 }
 
-func TestAllTokensThatAPodMayHaveInOneContainer(t *testing.T) {
+func TestMaxTokens(t *testing.T) {
 	t.Parallel()
 	k := keys{}
 	for i := range annotations.MaxTokens {
@@ -650,8 +650,8 @@ func TestAllTokensThatAPodMayHaveInOneContainer(t *testing.T) {
 	expectSettled(t, got)
 }
 
-// TestAPodWithoutAnnotations has tokens that come from elsewhere.
-func TestAPodWithoutAnnotations(t *testing.T) {
+// TestNotAnnotated has tokens that come from elsewhere.
+func TestNotAnnotated(t *testing.T) {
 	t.Parallel()
 	spec, _, _ := parser.Parse(annotations.Input{Annotations: annotations.FromMap(map[string]string{"oidc-injector.io/audience": "vault"})})
 	for _, metadata := range []string{`{}`, `{"annotations":null}`, `{"annotations":{}}`} {
@@ -671,7 +671,7 @@ func TestAPodWithoutAnnotations(t *testing.T) {
 	}
 }
 
-func TestThePathsOfAPatchAreEscaped(t *testing.T) {
+func TestPathsAreEscaped(t *testing.T) {
 	t.Parallel()
 	pod := parse(t, keys{"audience": "vault"}.pod(t, "containers: [{name: app}]"))
 	spec, _, _ := parser.Parse(annotations.Input{Annotations: pod.Annotations})
@@ -680,9 +680,9 @@ func TestThePathsOfAPatchAreEscaped(t *testing.T) {
 		paths(outcome{result: result}))
 }
 
-// TestListsThatAreTooLong has pods with one element more than is read of a list:
+// TestListBounds has pods with one element more than is read of a list:
 // they are denied, and those with one less are not.
-func TestListsThatAreTooLong(t *testing.T) {
+func TestListBounds(t *testing.T) {
 	t.Parallel()
 	repeat := func(element string, n int) string { return strings.TrimSuffix(strings.Repeat(element+",", n), ",") }
 	for name, test := range map[string]struct {
@@ -753,7 +753,7 @@ func TestTooManyAnnotations(t *testing.T) {
 	expect(t, "errors", []string{"metadata.annotations: Too long: may not be more than 262144 bytes"}, texts(errs))
 }
 
-func TestPatchLeavesItsInputAlone(t *testing.T) {
+func TestInputUnchanged(t *testing.T) {
 	t.Parallel()
 	raw := keys{"audience": "vault", "audience.b": "b", "containers.b": "b", "env": "TOKEN"}.pod(t, "containers: [{name: app}, {name: b}]")
 	before := string(raw)
@@ -769,9 +769,9 @@ func TestPatchLeavesItsInputAlone(t *testing.T) {
 	}
 }
 
-// TestPodsThatCannotBeRead shows what is said of them: where, but never what,
+// TestReadErrors shows what is said of them: where, but never what,
 // as a pod's content is nobody's business in a log.
-func TestPodsThatCannotBeRead(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ pod, err string }{
 		{``, "could not read the Pod: the JSON document ends too early"},
@@ -798,9 +798,9 @@ func TestPodsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestTheUserOfATokenIsNamed is about volumes that name the user who reads a token
+// TestSetTokenUser is about volumes that name the user who reads a token
 // (Options.SetTokenUser).
-func TestTheUserOfATokenIsNamed(t *testing.T) {
+func TestSetTokenUser(t *testing.T) {
 	t.Parallel()
 	named := options
 	named.SetTokenUser = true
@@ -907,7 +907,7 @@ func without(t *testing.T, raw []byte) []string {
 }
 
 // A debug container of another user changes nothing where each volume names its user.
-func TestADebugContainerDoesNotTakeTokensFromTheirUsers(t *testing.T) {
+func TestSetTokenUserDebug(t *testing.T) {
 	t.Parallel()
 	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: " +
 		"1000}}]}}, " +

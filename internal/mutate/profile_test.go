@@ -10,9 +10,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
 )
 
-// TestConflictsWithAProfileNameTheProfile shows that errors name an annotation
+// TestProfileConflicts shows that errors name an annotation
 // that the pod has, not one that it would have without its profile.
-func TestConflictsWithAProfileNameTheProfile(t *testing.T) {
+func TestProfileConflicts(t *testing.T) {
 	t.Parallel()
 	withProfile := annotations.Parser{
 		Prefix: annotations.DefaultPrefix, MaxExpiration: annotations.DefaultMaxExpiration,

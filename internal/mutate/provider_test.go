@@ -23,19 +23,7 @@ func provided(t *testing.T, raw []byte) outcome {
 	o := options
 	o.Warnings = warnings
 	result, conflicts := mutate.Patch(pod, spec, o)
-	out := outcome{Warnings: result.Warnings.Texts(), Errors: []string{}, result: result}
-	for _, err := range append(errs, conflicts...) {
-		out.Errors = append(out.Errors, err.Error())
-	}
-	if len(out.Errors) > 0 {
-		return out
-	}
-	patch, err := json.Marshal(append([]any{}, operations(result)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Patch, out.Pod = patch, apply(t, raw, patch)
-	return out
+	return outcomeOf(t, raw, result.Warnings, append(errs, conflicts...), result)
 }
 
 const (
@@ -45,7 +33,7 @@ const (
 	awsToken = "/var/run/secrets/tokens-aws/oidc-token"
 )
 
-func TestOneAnnotationIsEnoughForAProvider(t *testing.T) {
+func TestProvider(t *testing.T) {
 	t.Parallel()
 	got := provided(t, keys{"aws-role-arn": awsRole, "aws-region": "eu-central-1"}.pod(t, oneApp))
 	expect(t, "errors", nil, got.Errors)
@@ -71,7 +59,7 @@ func TestOneAnnotationIsEnoughForAProvider(t *testing.T) {
 	expect(t, "changes at reinvocation", nil, paths(provided(t, got.Pod)))
 }
 
-func TestTheFileOfAProviderComesFromAnAnnotation(t *testing.T) {
+func TestProviderFile(t *testing.T) {
 	t.Parallel()
 	raw := keys{"gcp-provider": gcpPool, "gcp-service-account": "app@project.iam.gserviceaccount.com"}.pod(t, oneApp)
 	got := provided(t, raw)
@@ -125,7 +113,7 @@ func TestTheFileOfAProviderComesFromAnAnnotation(t *testing.T) {
 	}
 }
 
-func TestWhatPodsSayOfProviders(t *testing.T) {
+func TestProviderPods(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		keys     keys

@@ -6,7 +6,7 @@ import (
 )
 
 // What is written by hand is what encoding/json would write.
-func TestStatusIsEncodedAsByTheStandardLibrary(t *testing.T) {
+func TestStatusEncoding(t *testing.T) {
 	t.Parallel()
 	for _, s := range []Status{
 		{Tokens: []string{}, Containers: []string{}},

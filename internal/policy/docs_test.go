@@ -8,9 +8,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/glob"
 )
 
-// TestTheDocumentationListsWhatIsReserved: a name that is refused can be found
+// TestReservedIsDocumented: a name that is refused can be found
 // there.
-func TestTheDocumentationListsWhatIsReserved(t *testing.T) {
+func TestReservedIsDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {

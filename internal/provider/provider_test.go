@@ -63,7 +63,7 @@ func values(t *testing.T, s *provider.Set, given map[string]string) (provider.Va
 	return v.With("/var/run/secrets/tokens-corp/oidc-token", "/var/run/secrets/tokens-corp", v.Audience()), missing
 }
 
-func TestWhatAnSDKFinds(t *testing.T) {
+func TestRender(t *testing.T) {
 	t.Parallel()
 	s := set(t, everything)
 	v, missing := values(t, s, map[string]string{"tenant": "acme", "role": "reader", "free": `a"b\c`})
@@ -91,7 +91,7 @@ func TestWhatAnSDKFinds(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoValueIsLeftOut(t *testing.T) {
+func TestRenderWithoutValue(t *testing.T) {
 	t.Parallel()
 	s := set(t, everything)
 	v, missing := values(t, s, map[string]string{"tenant": "acme"})
@@ -109,7 +109,7 @@ func TestWhatHasNoValueIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestLinesThatHaveNoValueAreLeftOut(t *testing.T) {
+func TestRenderLinesWithoutValue(t *testing.T) {
 	t.Parallel()
 	s := set(t, "corp: {description: x, audience: a, parameters: [{name: p, description: x, pattern: '[a-z]+'}], file: {name: f, text: "+
 		"\"a='${p}'\\nb='${token.path}'\\n\"}}")
@@ -128,7 +128,7 @@ func TestLinesThatHaveNoValueAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestAWindowsContainerHasItsPaths(t *testing.T) {
+func TestRenderWindows(t *testing.T) {
 	t.Parallel()
 	v, _ := set(t, everything).Get("corp").Values(map[string]string{"tenant": "acme"}, provider.Pod{})
 	v = v.With(`C:\var\run\secrets\tokens-corp\oidc-token`, `C:\var\run\secrets\tokens-corp`, "a")
@@ -144,7 +144,7 @@ func TestAWindowsContainerHasItsPaths(t *testing.T) {
 	}
 }
 
-func TestValuesThatAreWrong(t *testing.T) {
+func TestValueErrors(t *testing.T) {
 	t.Parallel()
 	s := set(t, everything)
 	for _, tt := range []struct{ key, value, want string }{
@@ -172,7 +172,7 @@ func TestValuesThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestProvidersThatAreWrong(t *testing.T) {
+func TestProviderErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"Corp: {description: x, audience: a}": `providers[Corp]: Invalid value: "Corp"`,
@@ -228,7 +228,7 @@ func TestProvidersThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestAConfiguredProviderStandsInThePlaceOfABuiltInOne(t *testing.T) {
+func TestConfiguredReplacesBuiltIn(t *testing.T) {
 	t.Parallel()
 	s := set(t, "aws: {description: x, audience: corp}")
 	if got := s.Get("aws").Audience; got != "corp" {
@@ -271,7 +271,8 @@ func TestBuiltInProviders(t *testing.T) {
 	}
 }
 
-func TestMistypedKeysAreComparedWithFew(t *testing.T) {
+// TestCandidates: a mistyped key is compared with few others.
+func TestCandidates(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
 	for i := range 100 {

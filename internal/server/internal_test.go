@@ -25,7 +25,7 @@ func jwt(payload string) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
 }
 
-func TestTheAudiencesOfTheOwnToken(t *testing.T) {
+func TestOwnAudiences(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, token string
@@ -58,7 +58,7 @@ func TestTheAudiencesOfTheOwnToken(t *testing.T) {
 
 // After a change of the issuer, pods may ask neither for the old audience nor for the new
 // one, without a restart.
-func TestAudiencesOfANewToken(t *testing.T) {
+func TestOwnAudiencesFollowed(t *testing.T) {
 	t.Parallel()
 	write := func(path, claims string) {
 		t.Helper()
@@ -100,7 +100,8 @@ func TestAudiencesOfANewToken(t *testing.T) {
 	}
 }
 
-func TestWhatTheHTTPServerSaysIsAnErrorUnlessAHandshakeFailed(t *testing.T) {
+// TestErrorLog: what an HTTP server says is an error, unless a handshake failed.
+func TestErrorLog(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	l := newErrorLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
@@ -122,7 +123,7 @@ level=ERROR msg="http server" message="http: Accept error: too many open files"
 	}
 }
 
-func TestLibrariesWriteToTheLog(t *testing.T) { //nolint:paralleltest // they have one log for the whole process
+func TestLibraryLogs(t *testing.T) { //nolint:paralleltest // they have one log for the whole process
 	log := &testutil.Log{}
 	newLogger(&Options{LogFormat: "text", LogLevel: "info"}, log)
 	ctrllog.Log.Info("said by controller-runtime")

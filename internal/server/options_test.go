@@ -13,7 +13,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/server"
 )
 
-func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
+func TestDefaultsAreValid(t *testing.T) {
 	t.Parallel()
 	var o server.Options
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
@@ -39,7 +39,7 @@ func TestTheDefaultsOfTheFlagsAreValid(t *testing.T) {
 	}
 }
 
-func TestEveryInvalidFlagIsReported(t *testing.T) {
+func TestInvalidFlags(t *testing.T) {
 	t.Parallel()
 	o := server.Options{
 		BindAddress: "localhost", Port: 65536, Certs: certs.Flags{Certificates: "files"}, TLSMinVersion: "1.2", MetricsBindAddress: "8080",
@@ -68,7 +68,7 @@ func TestEveryInvalidFlagIsReported(t *testing.T) {
 	}
 }
 
-func TestTheLimitsOfFlags(t *testing.T) {
+func TestFlagLimits(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*server.Options){
 		"the lowest port":        func(o *server.Options) { o.Port = 1 },
@@ -85,13 +85,31 @@ func TestTheLimitsOfFlags(t *testing.T) {
 	}
 }
 
-func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
+// flagsTest is what is wrong with changed flags; nothing is, if want is empty.
+type flagsTest struct {
+	name   string
+	change func(*server.Options)
+	want   string
+}
+
+func expectErrors(t *testing.T, tests []flagsTest) {
+	t.Helper()
+	for _, tt := range tests {
+		o := options(t)
+		tt.change(&o)
+		got := ""
+		if err := o.Validate(); err != nil {
+			got = err.Error()
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestInvalidCertificateFlags(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name   string
-		change func(*server.Options)
-		want   string
-	}{
+	expectErrors(t, []flagsTest{
 		{
 			"another source", func(o *server.Options) { o.Certs.Certificates = "vault" },
 			`--certificates: invalid value "vault": must be files or managed`,
@@ -115,17 +133,7 @@ func TestEveryInvalidFlagOfCertificatesIsReported(t *testing.T) {
 		{"all of it", func(o *server.Options) {
 			o.Certs = managed()
 		}, ""},
-	} {
-		o := options(t)
-		tt.change(&o)
-		got := ""
-		if err := o.Validate(); err != nil {
-			got = err.Error()
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
-	}
+	})
 }
 
 // managed are valid flags of managed certificates.
@@ -138,14 +146,10 @@ func managed() certs.Flags {
 	}
 }
 
-func TestEveryInvalidFlagOfTheAuditIsReported(t *testing.T) {
+func TestInvalidAuditFlags(t *testing.T) {
 	t.Parallel()
 	wrong := audit.Flags{LeaseName: "A", NamespaceSelector: "a=b=c", PodSelector: "in ("}
-	for _, tt := range []struct {
-		name   string
-		change func(*server.Options)
-		want   string
-	}{
+	expectErrors(t, []flagsTest{
 		{"switched off", func(o *server.Options) { o.Audit = wrong }, ""},
 		{"files, and all of it wrong", func(o *server.Options) {
 			o.Audit = wrong
@@ -165,15 +169,5 @@ func TestEveryInvalidFlagOfTheAuditIsReported(t *testing.T) {
 				NamespaceSelector: "oidc-injector.io/enabled!=false,kubernetes.io/metadata.name notin (kube-system,security)",
 			}
 		}, ""},
-	} {
-		o := options(t)
-		tt.change(&o)
-		got := ""
-		if err := o.Validate(); err != nil {
-			got = err.Error()
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
-	}
+	})
 }

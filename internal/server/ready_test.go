@@ -9,7 +9,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
-func TestReadinessComesWithTheCertificate(t *testing.T) {
+func TestReadyWithCertificate(t *testing.T) {
 	w := start(t, options(t))
 	testutil.Eventually(t, "the probes are served", func() bool {
 		code, _ := w.probe(t, "/healthz")
@@ -28,7 +28,7 @@ func TestReadinessComesWithTheCertificate(t *testing.T) {
 	w.expectAnswer(t, w.client(nil))
 }
 
-func TestAWebhookWithAnExpiredCertificateIsNotReady(t *testing.T) {
+func TestNotReadyWithExpiredCertificate(t *testing.T) {
 	w := start(t, options(t))
 	w.ca.issue(t, "webhook", -time.Minute).write(t, w.Certs.Dir)
 	text := ""
@@ -46,7 +46,7 @@ func TestAWebhookWithAnExpiredCertificateIsNotReady(t *testing.T) {
 	w.eventuallyReady(t)
 }
 
-func TestAWebhookOnAllAddressesIsReady(t *testing.T) {
+func TestReadyOnAllAddresses(t *testing.T) {
 	for _, all := range []string{"", "0.0.0.0", "::"} {
 		o := options(t)
 		o.BindAddress = all

@@ -20,7 +20,7 @@ import (
 
 const configHeader = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
 
-func TestARequestUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
+func TestShutdownAnswersInFlight(t *testing.T) {
 	w := started(t, options(t))
 	slow, body := io.Pipe()
 	type result struct {
@@ -69,7 +69,8 @@ func TestARequestUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
 	}
 }
 
-func TestTheWebhookServesOnDuringTheShutdownDelay(t *testing.T) {
+// TestShutdownDelay: the webhook serves on.
+func TestShutdownDelay(t *testing.T) {
 	o := options(t)
 	o.ShutdownDelay = 4 * time.Second
 	w := started(t, o)
@@ -92,7 +93,8 @@ func TestTheWebhookServesOnDuringTheShutdownDelay(t *testing.T) {
 	}
 }
 
-func TestTheEndBeforeThereIsACertificate(t *testing.T) {
+// TestShutdownBeforeCertificate: the program can end before it has a certificate.
+func TestShutdownBeforeCertificate(t *testing.T) {
 	w := start(t, options(t))
 	testutil.Eventually(t, "the probes are served", func() bool {
 		code, _ := w.probe(t, "/healthz")
@@ -102,7 +104,8 @@ func TestTheEndBeforeThereIsACertificate(t *testing.T) {
 	w.expectEnd(t)
 }
 
-func TestTheConfigurationChangesWithoutADroppedRequest(t *testing.T) {
+// TestConfigReload: no request is dropped.
+func TestConfigReload(t *testing.T) {
 	o := options(t)
 	o.ConfigFile = filepath.Join(t.TempDir(), "config.yaml")
 	allow := func(audience string) {
@@ -155,7 +158,7 @@ func TestTheConfigurationChangesWithoutADroppedRequest(t *testing.T) {
 	clients.Wait()
 }
 
-func TestTheMetricsAreOursAndThoseOfTheLibraries(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	w := started(t, options(t))
 	w.expectAnswer(t, w.client(nil))
 	metrics := w.metrics(t)
@@ -181,7 +184,7 @@ func TestTheMetricsAreOursAndThoseOfTheLibraries(t *testing.T) {
 	}
 }
 
-func TestListenersCanBeSwitchedOff(t *testing.T) {
+func TestListenersOff(t *testing.T) {
 	o := options(t)
 	metrics, probes := o.MetricsBindAddress, o.HealthProbeBindAddress
 	o.MetricsBindAddress, o.HealthProbeBindAddress = "0", "0"
@@ -198,7 +201,7 @@ func TestListenersCanBeSwitchedOff(t *testing.T) {
 	}
 }
 
-func TestOtherPathsAreNotFound(t *testing.T) {
+func TestOtherPaths(t *testing.T) {
 	w := started(t, options(t))
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+loopback(w.Port)+"/", strings.NewReader(review))
 	if err != nil {
@@ -214,7 +217,7 @@ func TestOtherPathsAreNotFound(t *testing.T) {
 	}
 }
 
-func TestAPortInUseIsAnErrorAtTheStart(t *testing.T) {
+func TestPortInUse(t *testing.T) {
 	occupied, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +243,7 @@ func TestAPortInUseIsAnErrorAtTheStart(t *testing.T) {
 	}
 }
 
-func TestFilesThatCannotBeUsedAreErrorsAtTheStart(t *testing.T) {
+func TestUnusableFiles(t *testing.T) {
 	dir := t.TempDir()
 	wrong := filepath.Join(dir, "wrong")
 	write(t, wrong, []byte("kind: Wrong\n"))
@@ -279,7 +282,7 @@ func TestFilesThatCannotBeUsedAreErrorsAtTheStart(t *testing.T) {
 	}
 }
 
-func TestTheLogIsJSONUnlessTextIsAskedFor(t *testing.T) {
+func TestLogFormat(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		o := options(t)
 		o.LogFormat = format
@@ -295,7 +298,7 @@ func TestTheLogIsJSONUnlessTextIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestTheLogHasNothingBelowItsLevel(t *testing.T) {
+func TestLogLevel(t *testing.T) {
 	o := options(t)
 	o.LogLevel = "warn"
 	w := start(t, o)
@@ -313,7 +316,7 @@ func TestTheLogHasNothingBelowItsLevel(t *testing.T) {
 }
 
 // What a pod holds is nowhere in the log, whichever library writes it.
-func TestNoContentOfAReviewIsLoggedByAnyLibrary(t *testing.T) {
+func TestNoContentLogged(t *testing.T) {
 	const marker = "hunter2secret"
 	w := started(t, options(t))
 	client := w.client(nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
-func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
+func TestCertificateRotation(t *testing.T) {
 	w := started(t, options(t))
 	if a := w.expectAnswer(t, w.client(nil)); a.server != "webhook" {
 		t.Errorf("served by %q", a.server)
@@ -39,7 +39,7 @@ func TestARotatedCertificateIsServedWithoutARestart(t *testing.T) {
 	}
 }
 
-func TestTheLowestTLSVersionIsThatOfTheFlag(t *testing.T) {
+func TestMinTLSVersion(t *testing.T) {
 	for _, tt := range []struct {
 		flag             string
 		refused, allowed uint16
@@ -63,7 +63,7 @@ func TestTheLowestTLSVersionIsThatOfTheFlag(t *testing.T) {
 	}
 }
 
-func TestHTTP2IsOfferedOnlyWhereItIsAskedFor(t *testing.T) {
+func TestHTTP2(t *testing.T) {
 	for enabled, want := range map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"} {
 		o := options(t)
 		o.EnableHTTP2 = enabled
@@ -81,7 +81,7 @@ func TestHTTP2IsOfferedOnlyWhereItIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
+func TestClientCA(t *testing.T) {
 	first, second := newAuthority(t), newAuthority(t)
 	o := options(t)
 	o.ClientCAFile = filepath.Join(t.TempDir(), "ca.crt")
@@ -124,7 +124,7 @@ func TestClientsNeedACertificateOfTheClientCA(t *testing.T) {
 	}
 }
 
-func TestClientsNeedAnAllowedName(t *testing.T) {
+func TestClientNames(t *testing.T) {
 	ca := newAuthority(t)
 	o := options(t)
 	o.ClientCAFile, o.ClientAllowedNames = filepath.Join(t.TempDir(), "ca.crt"), []string{"kube-apiserver", "front-proxy"}
@@ -142,7 +142,7 @@ func TestClientsNeedAnAllowedName(t *testing.T) {
 }
 
 // Probes, scanners and load balancers connect and go away.
-func TestFailedHandshakesAreNoisyAtDebugLevelOnly(t *testing.T) {
+func TestFailedHandshakesLog(t *testing.T) {
 	for _, level := range []string{"debug", "info"} {
 		o := options(t)
 		o.LogLevel = level

@@ -3,6 +3,7 @@ package testutil
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -50,6 +51,9 @@ func (l *Log) Logger(without ...string) *slog.Logger {
 // TB is the part of a testing.TB that is needed here.
 type TB interface {
 	Helper()
+	Context() context.Context
+	Cleanup(func())
+	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheVersionThatTheLinkerSetWins(t *testing.T) {
+func TestLinkerVersion(t *testing.T) {
 	version = "v1.2.3"
 	t.Cleanup(func() { version = "" })
 	if got := Version(); got != "v1.2.3" {
@@ -19,7 +19,7 @@ func TestTheVersionThatTheLinkerSetWins(t *testing.T) {
 	}
 }
 
-func TestThereIsAVersionWithoutTheLinker(t *testing.T) {
+func TestBuildInfoVersion(t *testing.T) {
 	if Version() == "" {
 		t.Error("no version")
 	}

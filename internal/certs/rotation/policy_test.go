@@ -73,7 +73,7 @@ func outlineOf(p Plan, names map[*CA]string) outline {
 	return o
 }
 
-func TestWhatIsToBeDone(t *testing.T) {
+func TestDecide(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	a, b, c := mustCA(t, start, policy.CADuration), mustCA(t, start, policy.CADuration), mustCA(t, start, policy.CADuration)
@@ -282,7 +282,8 @@ func TestWhatIsToBeDone(t *testing.T) {
 	}
 }
 
-func TestARetiredCAIsTrustedLongerThanWhatItSigned(t *testing.T) {
+// TestRetiredCATrust: a retired CA is trusted for longer than what it signed.
+func TestRetiredCATrust(t *testing.T) {
 	t.Parallel()
 	a, b := mustCA(t, start, policy.CADuration), mustCA(t, start, policy.CADuration)
 	now := start.Add(time.Hour)
@@ -298,7 +299,7 @@ func TestARetiredCAIsTrustedLongerThanWhatItSigned(t *testing.T) {
 	}
 }
 
-func TestTheBundleHasABound(t *testing.T) {
+func TestBundleBound(t *testing.T) {
 	t.Parallel()
 	s := State{Current: mustCA(t, start, policy.CADuration)}
 	for i := range 40 {
@@ -323,7 +324,8 @@ func TestTheBundleHasABound(t *testing.T) {
 	}
 }
 
-func TestWhatIsInEveryBundleHasBeenSeen(t *testing.T) {
+// TestSightings: what has been in every bundle for long enough counts as seen.
+func TestSightings(t *testing.T) {
 	t.Parallel()
 	a, b := mustCA(t, start, time.Hour), mustCA(t, start, time.Hour)
 	both, one := State{Current: a, Next: b}.Bundle(), State{Current: a}.Bundle()
@@ -349,7 +351,7 @@ func TestWhatIsInEveryBundleHasBeenSeen(t *testing.T) {
 	}
 }
 
-func TestALastResort(t *testing.T) {
+func TestLastResort(t *testing.T) {
 	t.Parallel()
 	a, b := mustCA(t, start, 40*time.Hour), mustCA(t, start, policy.CADuration)
 	s := serving(t, b, start)
@@ -379,7 +381,8 @@ func TestALastResort(t *testing.T) {
 	}
 }
 
-func TestAnIssuedCertificateIsForItsNamesAndEndsWithItsCA(t *testing.T) {
+// TestIssue: a certificate is for its names, and ends with its CA at the latest.
+func TestIssue(t *testing.T) {
 	t.Parallel()
 	ca := mustCA(t, start, 2*time.Hour)
 	for _, tt := range []struct{ duration, want time.Duration }{{time.Hour, time.Hour}, {3 * time.Hour, 2 * time.Hour}} {

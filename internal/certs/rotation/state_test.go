@@ -55,7 +55,7 @@ func same(t testing.TB, a, b State) bool {
 	return cmp.Equal(mustData(t, a, nil), mustData(t, b, nil))
 }
 
-func TestWhatIsWrittenIsRead(t *testing.T) {
+func TestStateRoundTrip(t *testing.T) {
 	t.Parallel()
 	all := full(t)
 	for name, s := range map[string]State{
@@ -68,7 +68,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 }
 
-func TestAnEmptySecretIsNotBroken(t *testing.T) {
+func TestParseEmpty(t *testing.T) {
 	t.Parallel()
 	for _, data := range []map[string][]byte{nil, {}, {"tls.crt": nil, "tls.key": {}}, {"somebody": []byte("else's")}} {
 		if c := Parse(data); c.Current != nil || len(c.Problems) > 0 {
@@ -77,7 +77,7 @@ func TestAnEmptySecretIsNotBroken(t *testing.T) {
 	}
 }
 
-func TestWhatOthersKeepInTheSecretStays(t *testing.T) {
+func TestDataKeepsForeignKeys(t *testing.T) {
 	t.Parallel()
 	all := full(t)
 	data := mustData(t, all, map[string][]byte{
@@ -95,7 +95,7 @@ func TestWhatOthersKeepInTheSecretStays(t *testing.T) {
 	}
 }
 
-func TestTheBundleIsAlwaysInTheSameOrder(t *testing.T) {
+func TestBundleOrder(t *testing.T) {
 	t.Parallel()
 	s := full(t)
 	turned := s
@@ -131,7 +131,8 @@ func leaf(t testing.TB, ca *CA) []byte {
 	return encodeCertificate(certificate.Leaf)
 }
 
-func TestWhatIsBrokenIsReportedAndTheRestIsUsed(t *testing.T) {
+// TestParseBroken: what is broken is reported, the rest is used.
+func TestParseBroken(t *testing.T) {
 	t.Parallel()
 	all := full(t)
 	other := mustCA(t, start, time.Hour)
@@ -268,7 +269,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // P-384 is as good, should somebody bring a CA of their own.
-func TestACAOfAnotherCurveIsUsed(t *testing.T) {
+func TestParseOtherCurve(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {

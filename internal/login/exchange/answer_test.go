@@ -13,7 +13,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
 )
 
-func TestStatusesHaveClasses(t *testing.T) {
+func TestStatusClasses(t *testing.T) {
 	for status, want := range map[int]failure.Class{
 		400: failure.Denied, 401: failure.Denied, 403: failure.Denied, 404: failure.Denied, 405: failure.Denied,
 		408: failure.Server, 412: failure.Server, 425: failure.Server, 429: failure.RateLimited,
@@ -26,7 +26,7 @@ func TestStatusesHaveClasses(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNoneIsShown(t *testing.T) {
+func TestUnexpectedAnswerShown(t *testing.T) {
 	html := http.Header{"Content-Type": {"text/html; charset=utf-8"}}
 	for _, tt := range []struct {
 		name     string
@@ -55,7 +55,7 @@ func TestAnAnswerThatIsNoneIsShown(t *testing.T) {
 
 // What answers with success and is not understood may hold a token, of which
 // nobody knows the shape.
-func TestAnAnswerOfSuccessIsNotShown(t *testing.T) {
+func TestSuccessNotShown(t *testing.T) {
 	for _, tt := range []struct{ name, kind, body, want string }{
 		{"another type of a field", "application/json", `{"access_token":"opaque","a":"x"}`, `"application/json, 33 bytes"`},
 		{
@@ -78,7 +78,7 @@ func TestAnAnswerOfSuccessIsNotShown(t *testing.T) {
 	}
 }
 
-func TestOnlySomeOfManyErrorsAreShown(t *testing.T) {
+func TestErrorsShortened(t *testing.T) {
 	response := Response{Status: 400, Header: http.Header{"Retry-After": {"3"}}}
 	err := Request{Doing: "test"}.Refused(response, failure.Denied, "a", "b", "c", "d")
 	e, ok := errors.AsType[*failure.Error](err)
@@ -88,7 +88,7 @@ func TestOnlySomeOfManyErrorsAreShown(t *testing.T) {
 }
 
 // A moment is named by the clock of who names it.
-func TestAServersClockCountsForItsWishes(t *testing.T) {
+func TestServerClock(t *testing.T) {
 	answered := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 	for _, tt := range []struct {
 		name   string
@@ -131,7 +131,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestALeaseIsBounded(t *testing.T) {
+func TestLeaseBounded(t *testing.T) {
 	for seconds, want := range map[float64]time.Duration{0: 0, 0.5: 500 * time.Millisecond, 2764800: 32 * 24 * time.Hour, 1e300: maxLease} {
 		if got := Seconds(seconds); got != want {
 			t.Errorf("%v: %s instead of %s", seconds, got, want)

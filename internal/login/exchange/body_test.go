@@ -38,7 +38,7 @@ func deflated(t *testing.T, text string) string {
 // brotli is what "brotli -c" makes of {"token":"x"}.
 const brotli = "\x0f\x06\x80{\"token\":\"x\"}\x03"
 
-func TestABodyIsDecoded(t *testing.T) {
+func TestDecode(t *testing.T) {
 	t.Parallel()
 	const text = `{"token":"x"}`
 	var codings []string
@@ -112,7 +112,7 @@ func TestABodyIsDecoded(t *testing.T) {
 	}
 }
 
-func TestAGzipBombCostsLittle(t *testing.T) {
+func TestGzipBomb(t *testing.T) {
 	bomb := []byte(gzipped(t, strings.Repeat("x", 64<<20)))
 	if len(bomb) > maxBody {
 		t.Fatalf("%d bytes", len(bomb))
@@ -127,7 +127,7 @@ func TestAGzipBombCostsLittle(t *testing.T) {
 }
 
 // What is no text would be rubbish in a log, and may be anything.
-func TestWhatIsNoTextIsNotShown(t *testing.T) {
+func TestBinaryNotShown(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, kind, body, want string }{
 		{"a picture", "image/png", "\x89PNG\r\n\x1a\nhidden", `500: "image/png, 14 bytes"`},

@@ -59,7 +59,7 @@ func request(t *testing.T, address string) Request {
 	}
 }
 
-func TestARequestIsSentAsItIs(t *testing.T) {
+func TestRequest(t *testing.T) {
 	t.Parallel()
 	client, r, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -105,7 +105,7 @@ func wantFailure(t *testing.T, err error, class failure.Class, parts ...string) 
 	}
 }
 
-func TestWhyThereIsNoAnswer(t *testing.T) {
+func TestConnectionErrors(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	client, good, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -198,7 +198,8 @@ func otherCA(t *testing.T) string {
 	return string(cert)
 }
 
-func TestAnEndedContextIsNoFailure(t *testing.T) {
+// TestContextEnded: its end is no failure.
+func TestContextEnded(t *testing.T) {
 	t.Parallel()
 	client, r, _ := serve(t, func(http.ResponseWriter, *http.Request) {})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -212,14 +213,14 @@ func TestAnEndedContextIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestARequestGoesThroughTheProxy(t *testing.T) {
+func TestProxy(t *testing.T) {
 	t.Parallel()
 	client, r, server := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "through") })
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect || r.Host != "example.com:443" {
 			t.Errorf("%s %s", r.Method, r.Host)
 		}
-		tunnel(t, w, server.Listener.Addr().String())
+		testutil.Tunnel(t, w, server.Listener.Addr().String())
 	}))
 	t.Cleanup(proxy.Close)
 	client.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
@@ -230,26 +231,8 @@ func TestARequestGoesThroughTheProxy(t *testing.T) {
 	}
 }
 
-func tunnel(t *testing.T, w http.ResponseWriter, address string) {
-	t.Helper()
-	there, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	here, buffered, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	// The answer comes after the take-over: the server reads ahead, and what the
-	// client says at once would stay in its buffer.
-	_, _ = io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
-	go func() { _, _ = io.Copy(there, buffered) }()
-	go func() { _, _ = io.Copy(here, there); _ = here.Close(); _ = there.Close() }()
-}
-
-func TestANewCACountsAtOnceAndABrokenOneDoesNot(t *testing.T) {
+// TestCARotation: a new CA counts at once, a broken one does not.
+func TestCARotation(t *testing.T) {
 	t.Parallel()
 	client, r, server := serve(t, func(http.ResponseWriter, *http.Request) {})
 	file := filepath.Join(t.TempDir(), "ca.crt")
@@ -283,7 +266,7 @@ func TestANewCACountsAtOnceAndABrokenOneDoesNot(t *testing.T) {
 	}
 }
 
-func TestAClientCertificateIsReadForEachConnection(t *testing.T) {
+func TestClientCertificateRotation(t *testing.T) {
 	t.Parallel()
 	var names []string
 	client, r, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -312,7 +295,7 @@ func TestAClientCertificateIsReadForEachConnection(t *testing.T) {
 	wantFailure(t, err, failure.TLS, "certificate required")
 }
 
-func TestNoConnectionAndNoGoroutineStays(t *testing.T) {
+func TestNoLeaks(t *testing.T) {
 	var open int
 	states := make(chan http.ConnState, 1000)
 	client, r, _ := serve(t, func(http.ResponseWriter, *http.Request) {}, func(server *httptest.Server) {

@@ -52,7 +52,7 @@ func reset(c net.Conn) {
 
 // Where one side speaks TLS and the other does not, the connection says so in many
 // ways, of which none is clear.
-func TestTheWrongProtocolAtAPort(t *testing.T) {
+func TestWrongProtocol(t *testing.T) {
 	t.Parallel()
 	const (
 		notHTTP  = "is it http at this port, and not https?"
@@ -121,7 +121,7 @@ func TestTheWrongProtocolAtAPort(t *testing.T) {
 }
 
 // The names of a certificate are the server's, and may be many.
-func TestTheWordsOfAConnectionAreBounded(t *testing.T) {
+func TestConnectionErrorsBounded(t *testing.T) {
 	t.Parallel()
 	err := (&Client{}).explain(t.Context(), nil, Request{Doing: "test"}, errors.New(strings.Repeat("name\n", 10000)))
 	wantFailure(t, err, failure.Network, "name ")

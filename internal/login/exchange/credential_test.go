@@ -12,7 +12,7 @@ import (
 
 // Where the server does not say how long a token lasts, the token may, and the
 // user may. The server's clock counts for what the server issued.
-func TestHowLongATokenLasts(t *testing.T) {
+func TestLifetime(t *testing.T) {
 	issued := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	encode := base64.RawURLEncoding.EncodeToString
 	jwt := func(claims string) secret.Text {

@@ -27,7 +27,7 @@ func readAs(f Fields, name string) read {
 	return read{f.Token(name), f.Texts(name), number, said, f.Bool(name), f.Map(name)}
 }
 
-func TestAFieldIsReadAsWhatItShouldBe(t *testing.T) {
+func TestFields(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]read{
 		``:                        {},
@@ -63,7 +63,7 @@ func TestAFieldIsReadAsWhatItShouldBe(t *testing.T) {
 }
 
 // What encoding/json does with two names for one field depends on their order.
-func TestANameCountsAsItIsWritten(t *testing.T) {
+func TestFieldNamesExact(t *testing.T) {
 	t.Parallel()
 	for document, want := range map[string]string{
 		`{"x":"a"}`:                     "a",
@@ -89,7 +89,8 @@ func TestANameCountsAsItIsWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsUnusualIsOneWarningWithoutValues(t *testing.T) {
+// TestFieldWarnings: all that is unusual is one warning, without values.
+func TestFieldWarnings(t *testing.T) {
 	t.Parallel()
 	f, _ := FieldsOf([]byte(`{"scope":[{},{}],"expires_in":"hidden","auth":{"renewable":"hidden","metadata":"hidden","ok":"1"}}`))
 	auth, _ := f.Object("auth")
@@ -110,7 +111,7 @@ func TestWhatIsUnusualIsOneWarningWithoutValues(t *testing.T) {
 	}
 }
 
-func TestTheWordsOfARefusal(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string][]string{
 		``: nil, `x`: nil, `null`: nil, `"a"`: {"a"}, `{}`: nil, `{"token":"a"}`: nil,
@@ -124,7 +125,7 @@ func TestTheWordsOfARefusal(t *testing.T) {
 	}
 }
 
-func TestARefusalOfAUsedJWTHasAVerdict(t *testing.T) {
+func TestRefusalOfUsedJWT(t *testing.T) {
 	t.Parallel()
 	for class, want := range map[failure.Class]failure.Verdict{failure.JWT: failure.JWTUsed, failure.Denied: failure.NoVerdict} {
 		if got := failure.Of(Request{}.Refused(Response{Status: 400}, class)); got.Verdict != want || got.Class != class {

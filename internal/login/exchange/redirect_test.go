@@ -14,6 +14,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/login/failure"
 	"github.com/oidc-injector/oidc-injector/internal/login/secret"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // redirector answers as the queries of its URLs say, such as /a?to=307+/b, and keeps
@@ -34,7 +35,7 @@ func redirector(t *testing.T) (client *Client, own Request, server *httptest.Ser
 		w.WriteHeader(code)
 	})
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		tunnel(t, w, server.Listener.Addr().String())
+		testutil.Tunnel(t, w, server.Listener.Addr().String())
 	}))
 	t.Cleanup(proxy.Close)
 	client.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
@@ -145,7 +146,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-func TestALoopEnds(t *testing.T) {
+func TestRedirectLoop(t *testing.T) {
 	t.Parallel()
 	client, r, _, asked := redirector(t)
 	for _, redirects := range []int{maxRedirects, maxRedirects + 1, 100} {
@@ -169,7 +170,8 @@ func TestALoopEnds(t *testing.T) {
 	}
 }
 
-func TestAFailureBehindARedirectSaysWhere(t *testing.T) {
+// TestRedirectFailure: a failure behind a redirect says where it was.
+func TestRedirectFailure(t *testing.T) {
 	t.Parallel()
 	client, r, _, _ := redirector(t)
 	client.RedirectHosts = []string{"vault.example.net:8200"} // the certificate has no such name

@@ -17,7 +17,7 @@ import (
 )
 
 // Certificates are what is copied for the workload, where everybody may read it.
-func TestACAIsCertificatesAndNothingElse(t *testing.T) {
+func TestParseCertificates(t *testing.T) {
 	t.Parallel()
 	issue := func() (cert, key string) {
 		c, k := testutil.IssueCertificate(t, &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}, nil, nil)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestAFailureSaysWhatAndWhy(t *testing.T) {
+func TestError(t *testing.T) {
 	err := fmt.Errorf("outer: %w", &Error{Class: Denied, Doing: "log in", Cause: io.EOF, RetryAfter: time.Second})
 	if got, want := err.Error(), "outer: could not log in: EOF"; got != want {
 		t.Errorf("%q instead of %q", got, want)
@@ -24,7 +24,7 @@ func TestAFailureSaysWhatAndWhy(t *testing.T) {
 	}
 }
 
-func TestTheClassesAreDistinct(t *testing.T) {
+func TestClasses(t *testing.T) {
 	seen := map[Class]bool{}
 	for _, class := range Classes() {
 		if class == "" || seen[class] {

@@ -33,7 +33,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-func TestAJWTIsRead(t *testing.T) {
+func TestRead(t *testing.T) {
 	for _, tt := range []struct {
 		payload string
 		want    Times
@@ -57,7 +57,7 @@ func TestAJWTIsRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoJWT(t *testing.T) {
+func TestReadInvalid(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", "", "the file is empty"},
 		{"blanks", " \n", "the file is empty"},
@@ -92,7 +92,7 @@ func TestWhatIsNoJWT(t *testing.T) {
 }
 
 // The kubelet writes a new directory, and swaps the symbolic link ..data.
-func TestARotationIsSeen(t *testing.T) {
+func TestRotation(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "oidc-token")
 	check := func(err error) {
@@ -130,7 +130,7 @@ func TestARotationIsSeen(t *testing.T) {
 	}
 }
 
-func TestAJWTIsTheSameOrNot(t *testing.T) {
+func TestSame(t *testing.T) {
 	one, err := Read(write(t, jwt(`{}`)))
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func TestWhenTheNextOneIsDue(t *testing.T) {
+func TestNextDue(t *testing.T) {
 	issued := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {
 		name  string

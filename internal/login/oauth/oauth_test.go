@@ -89,7 +89,7 @@ func (s *Server) discovering(issuer string) {
 const good = `{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"rt","scope":"a b",` +
 	`"issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`
 
-func TestTheRequestOnTheWire(t *testing.T) {
+func TestRequest(t *testing.T) {
 	all := func(s *Server) {
 		s.options[loginspec.ClientID], s.options[loginspec.Scope] = "app", "a b"
 		s.options[loginspec.Resource], s.options[loginspec.TargetAudience] = "https://r/1 https://r/2", " x  y "
@@ -146,7 +146,7 @@ func TestTheRequestOnTheWire(t *testing.T) {
 }
 
 // What the options add to a request, and how a client proves who it is.
-func TestOptionsOnTheWire(t *testing.T) {
+func TestRequestOptions(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "client-secret")
 	if err := os.WriteFile(file, []byte("s e:c/ret+ü\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestOptionsOnTheWire(t *testing.T) {
 }
 
 // A parameter that is repeated is a list in JSON.
-func TestABodyInJSON(t *testing.T) {
+func TestRequestJSON(t *testing.T) {
 	s := NewTokenExchange(nil, loginspec.Values{
 		"subject-token-type": "jwt", "body": "json", "resource": "https://a https://b", "target-audience": "x",
 		"parameters": "provider_name=k8s",
@@ -233,7 +233,7 @@ func TestABodyInJSON(t *testing.T) {
 }
 
 // Nothing is sent without the secret, and nobody gets to see it.
-func TestTheSecretOfAClient(t *testing.T) {
+func TestClientSecret(t *testing.T) {
 	const hidden = "correct-horse-battery-staple"
 	dir := t.TempDir()
 	file := filepath.Join(dir, "client-secret")
@@ -262,7 +262,7 @@ func TestTheSecretOfAClient(t *testing.T) {
 	}
 }
 
-func TestWhatTheServerGives(t *testing.T) {
+func TestAnswer(t *testing.T) {
 	full := exchange.Credential{
 		Token: "at", Lease: time.Hour, TokenType: "Bearer", Scope: "a b", IssuedTokenType: "urn:ietf:params:oauth:token-type:access_token",
 	}
@@ -327,7 +327,7 @@ func TestWhatTheServerGives(t *testing.T) {
 }
 
 // What real servers and the fixtures of their clients leave out.
-func TestAnAccessTokenIsEnough(t *testing.T) {
+func TestAnswerAccessTokenOnly(t *testing.T) {
 	for method := range methods {
 		for answer, warned := range map[string]bool{
 			`{"access_token":"at"}`: true,
@@ -343,7 +343,7 @@ func TestAnAccessTokenIsEnough(t *testing.T) {
 }
 
 // A token that has ended is an error of its own, and given for comparison.
-func TestATokenThatHasEnded(t *testing.T) {
+func TestAnswerExpired(t *testing.T) {
 	p := serve(t, map[string]string{"/": "200 " + strings.Replace(good, "3600", "0", 1)})
 	got, err := p.client(t, loginspec.MethodTokenExchange, "/").Login(t.Context(), jwt)
 	if got.Token != "at" || failure.Of(err) != (failure.Facts{Class: failure.Protocol, Verdict: failure.EndedToken}) {
@@ -351,7 +351,7 @@ func TestATokenThatHasEnded(t *testing.T) {
 	}
 }
 
-func TestWhatTheServerRefuses(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	for _, tt := range []struct {
 		name, answer string
 		class        failure.Class
@@ -396,7 +396,7 @@ func TestWhatTheServerRefuses(t *testing.T) {
 
 // Entra ID has the ids that its support asks for at the end of a long text. A message
 // with all that a server can say fits into a termination message.
-func TestLongWordsAreShown(t *testing.T) {
+func TestRefusalLong(t *testing.T) {
 	const ids = "Trace ID: 007fc931-d337-4638-8760-8f5c9c231e00 Correlation ID: bc6ac312-88fd-4b97-8d37-6566985045b9 Timestamp: " +
 		"2025-07-07 10:30:48Z"
 	subject := "system:serviceaccount:" + strings.Repeat("n", 63) + ":" + strings.Repeat("s", 253)
@@ -420,7 +420,7 @@ func TestLongWordsAreShown(t *testing.T) {
 }
 
 // Whatever the server calls it, an assertion that was used is no final refusal.
-func TestAJWTThatIsAcceptedOnce(t *testing.T) {
+func TestRefusalUsedJWT(t *testing.T) {
 	for _, tt := range []struct {
 		name, answer string
 		want         failure.Facts
@@ -486,7 +486,7 @@ const (
 	rfc8414 = "/.well-known/oauth-authorization-server"
 )
 
-func TestTheEndpointIsFound(t *testing.T) {
+func TestDiscovery(t *testing.T) {
 	for _, tt := range []struct {
 		name, path string
 		answers    map[string]string
@@ -544,7 +544,7 @@ func TestTheEndpointIsFound(t *testing.T) {
 }
 
 // RFC 8705 section 5: a client with a certificate may have an endpoint of its own.
-func TestTheEndpointOfACertificate(t *testing.T) {
+func TestDiscoveryMTLS(t *testing.T) {
 	for _, tt := range []struct{ name, auth, aliases, want string }{
 		{"an alias", loginspec.ClientAuthTLS, `{"token_endpoint":"ISSUER/mtls"}`, "POST /mtls"},
 		{"no certificate", loginspec.ClientAuthNone, `{"token_endpoint":"ISSUER/mtls"}`, "POST /token"},
@@ -570,7 +570,7 @@ func TestTheEndpointOfACertificate(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
+func TestDiscoveryMoved(t *testing.T) {
 	p := serve(t, map[string]string{
 		oidc: `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/old"}`, "/old": "200 " + good,
 		"/new": "200 " + good,
@@ -590,7 +590,7 @@ func TestAnEndpointThatMovedIsFoundAgain(t *testing.T) {
 }
 
 // Some servers have their metadata elsewhere, and say so as to a browser.
-func TestMetadataAreRedirected(t *testing.T) {
+func TestDiscoveryRedirected(t *testing.T) {
 	for _, status := range []string{"301", "302", "303", "307", "308"} {
 		p := serve(t, map[string]string{
 			oidc: status + " ", "/moved": `200 {"issuer":"ISSUER","token_endpoint":"ISSUER/token"}`, "/token": "200 " + good,
@@ -607,7 +607,7 @@ func TestMetadataAreRedirected(t *testing.T) {
 	}
 }
 
-func TestMetadataThatAreNotTrusted(t *testing.T) {
+func TestDiscoveryUntrusted(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		answers map[string]string

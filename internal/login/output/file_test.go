@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-func TestAFileIsReplaced(t *testing.T) {
+func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	file := &File{Path: filepath.Join(dir, "token"), Mode: 0o440}
 	for _, content := range []string{"one", "two", "two", ""} {
@@ -72,7 +72,7 @@ func list(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestTheSameContentIsWrittenOnce(t *testing.T) {
+func TestWriteSameContent(t *testing.T) {
 	file := &File{Path: filepath.Join(t.TempDir(), "token"), Mode: 0o400}
 	write := func(content string) os.FileInfo {
 		t.Helper()
@@ -174,7 +174,8 @@ func (h *failingHandle) Close() error {
 	return errStep
 }
 
-func TestAStepThatFailsLeavesTheOldFile(t *testing.T) {
+// TestWriteFails: the old file stays.
+func TestWriteFails(t *testing.T) {
 	for _, step := range []string{"create", "write", "chmod", "sync", "close", "rename"} {
 		dir := t.TempDir()
 		file := &File{Path: filepath.Join(dir, "token"), Mode: 0o440}
@@ -197,7 +198,8 @@ func TestAStepThatFailsLeavesTheOldFile(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatCannotBeSyncedHasTheNewFile(t *testing.T) {
+// TestWriteSyncFails: where the directory alone cannot be synced, the new file is there.
+func TestWriteSyncFails(t *testing.T) {
 	file := &File{Path: filepath.Join(t.TempDir(), "token"), Mode: 0o440, Steps: failing{step: "syncdir"}}
 	if err := file.Write([]byte("new")); !errors.Is(err, ErrUnsynced) || !errors.Is(err, errStep) {
 		t.Errorf("%v", err)
@@ -205,14 +207,14 @@ func TestADirectoryThatCannotBeSyncedHasTheNewFile(t *testing.T) {
 	wantFile(t, file.Path, "new", 0o440)
 }
 
-func TestWhatCannotBeRemovedIsSaid(t *testing.T) {
+func TestRemoveFails(t *testing.T) {
 	file := &File{Path: filepath.Join(t.TempDir(), "token"), Steps: failing{step: "remove"}}
 	if err := file.Remove(); !errors.Is(err, errStep) {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestOnlyOurOwnLeftoversAreRemoved(t *testing.T) {
+func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{".token.1x.tmp", ".token.status", ".token.status.2y.tmp", "token", "token.tmp", ".other.1.tmp"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
@@ -236,7 +238,7 @@ func TestOnlyOurOwnLeftoversAreRemoved(t *testing.T) {
 	}
 }
 
-func TestADirectoryIsNotReplaced(t *testing.T) {
+func TestWriteOverDirectory(t *testing.T) {
 	dir := t.TempDir()
 	file := &File{Path: filepath.Join(dir, "token")}
 	if err := os.MkdirAll(filepath.Join(file.Path, "x"), 0o700); err != nil {
@@ -250,7 +252,7 @@ func TestADirectoryIsNotReplaced(t *testing.T) {
 	}
 }
 
-func TestAReadOnlyDirectory(t *testing.T) {
+func TestWriteReadOnly(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may write everywhere: see TestFullAndReadOnlyDisks")
 	}
@@ -289,7 +291,7 @@ func writeForEver(path string) int {
 }
 
 // A process is killed at any moment, again and again, while others read.
-func TestAReaderSeesAWholeFileWhateverHappens(t *testing.T) {
+func TestWriteIsAtomic(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "token")
 	rounds := 40

@@ -60,7 +60,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-func TestAShellReadsWhatIsMeantForIt(t *testing.T) {
+func TestFormatEnvInShell(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("SKIPPED: there is no sh")
@@ -82,7 +82,8 @@ func TestAShellReadsWhatIsMeantForIt(t *testing.T) {
 	}
 }
 
-func TestTheTokenIsReadBack(t *testing.T) {
+// TestParse: the token is read back.
+func TestParse(t *testing.T) {
 	for _, format := range formats {
 		for _, content := range []Content{ofVault, ofOAuth} {
 			path := filepath.Join(t.TempDir(), "token")
@@ -97,7 +98,7 @@ func TestTheTokenIsReadBack(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTokenIsNotReadBack(t *testing.T) {
+func TestParseInvalid(t *testing.T) {
 	for format, texts := range map[string][]string{
 		"raw":  {"", "two lines\nof text", "\x00"},
 		"json": {"", "{}", "hvs.x", `{"token":7}`, `{"token":"a b"}`},

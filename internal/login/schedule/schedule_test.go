@@ -26,7 +26,7 @@ func held(lease time.Duration, renewable bool) State {
 	return New(middle).LoggedIn(start, lasting(lease, renewable)).Written()
 }
 
-func TestWhatComesNext(t *testing.T) {
+func TestNext(t *testing.T) {
 	const hour = time.Hour
 	for _, tt := range []struct {
 		name  string
@@ -172,7 +172,7 @@ func TestWhatComesNext(t *testing.T) {
 	}
 }
 
-func TestHowLongToWaitAfterFailures(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		state State
@@ -237,7 +237,7 @@ func TestHowLongToWaitAfterFailures(t *testing.T) {
 
 // What grew while a token was good must not hold up the login that the workload
 // waits for once the token has ended.
-func TestTheEndOfATokenBeginsThePaceAnew(t *testing.T) {
+func TestBackoffResetByExpiry(t *testing.T) {
 	failing := func(class failure.Class, times int, retryAfter time.Duration) State {
 		state := held(time.Hour, true).JWTChanged(start)
 		for range times {
@@ -274,7 +274,7 @@ func TestTheEndOfATokenBeginsThePaceAnew(t *testing.T) {
 }
 
 // Where a JWT is accepted once, only another one helps.
-func TestAJWTThatIsAcceptedOnce(t *testing.T) {
+func TestOnce(t *testing.T) {
 	const hour = time.Hour
 	used := func(next time.Duration) failure.Facts {
 		return failure.Facts{Class: failure.JWT, Verdict: failure.JWTUsed, RetryAfter: next}
@@ -339,7 +339,7 @@ func TestAJWTThatIsAcceptedOnce(t *testing.T) {
 	}
 }
 
-func TestATokenIsLookedAt(t *testing.T) {
+func TestCheck(t *testing.T) {
 	const hour = time.Hour
 	token := func(lease Lease) State {
 		lease.Checkable = true
@@ -413,7 +413,7 @@ func TestATokenIsLookedAt(t *testing.T) {
 	}
 }
 
-func TestWritesAreRepeatedSoon(t *testing.T) {
+func TestWriteRetries(t *testing.T) {
 	state := New(middle).LoggedIn(start, lasting(time.Hour, true))
 	var got []string
 	for range 7 {
@@ -429,7 +429,7 @@ func TestWritesAreRepeatedSoon(t *testing.T) {
 	}
 }
 
-func TestAChangeIsTriedAtOnce(t *testing.T) {
+func TestChange(t *testing.T) {
 	now := at(time.Minute)
 	for _, class := range failure.Classes() {
 		denied := held(time.Hour, true).LoginFailed(now, because(class, 0))
@@ -442,7 +442,7 @@ func TestAChangeIsTriedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnEventLeavesTheOldStateAlone(t *testing.T) {
+func TestStateIsAValue(t *testing.T) {
 	state := held(time.Hour, true)
 	before := state.Next(start)
 	state.LoginFailed(start, because(failure.Network, 0))
@@ -454,7 +454,7 @@ func TestAnEventLeavesTheOldStateAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsRandomStaysInItsRange(t *testing.T) {
+func TestJitter(t *testing.T) {
 	for _, tt := range []struct {
 		random               float64
 		renewal, first, last time.Duration
@@ -482,7 +482,7 @@ func TestWhatIsRandomStaysInItsRange(t *testing.T) {
 
 // All whom a server sends away until the same moment do not come back together,
 // and none comes sooner.
-func TestWhoWasAskedToWaitComesBackAtATimeOfItsOwn(t *testing.T) {
+func TestRetryAfterJitter(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: time.Minute, 0.4: 66 * time.Second, 1: 75 * time.Second} {
 		state := New(func() float64 { return random }).LoggedIn(start, lasting(time.Hour, true)).JWTChanged(start).LoginFailed(start,
 			because(failure.RateLimited, time.Minute))
@@ -494,7 +494,7 @@ func TestWhoWasAskedToWaitComesBackAtATimeOfItsOwn(t *testing.T) {
 
 // The monotonic clock stands still while a machine sleeps; the other one may be
 // set back. Whichever has gone further is believed.
-func TestTimeGoesOnInAnyCase(t *testing.T) {
+func TestTimeAdvances(t *testing.T) {
 	now := time.Now()
 	// A time with both readings, of which only the wall clock is an hour ahead.
 	slept := now.Add(time.Hour).Round(0)

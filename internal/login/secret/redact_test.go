@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWordsOfOthersAreShownWithoutTokens(t *testing.T) {
+func TestQuote(t *testing.T) {
 	for _, tt := range []struct{ words, want string }{
 		{"", `""`},
 		{`role "x" could not be found`, `"role \"x\" could not be found"`},
@@ -146,9 +146,9 @@ const (
 	base64url    = alphanumeric + "-_"
 )
 
-// TestAnEchoOfASecretIsCutOut takes pieces of secrets of each kind, echoes them in
+// TestRedactEcho takes pieces of secrets of each kind, echoes them in
 // each way, and looks for what is left between words that are to stay.
-func TestAnEchoOfASecretIsCutOut(t *testing.T) {
+func TestRedactEcho(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	secrets := map[string]string{
 		"JWT":             "eyJhbGciOiJSUzI1NiJ9." + randomText(random, base64url, 700) + "." + randomText(random, base64url, 342),
@@ -196,8 +196,8 @@ func count(text string) (n int) {
 	return n
 }
 
-// TestWhatIsNoSecretIsShown has words that look alike.
-func TestWhatIsNoSecretIsShown(t *testing.T) {
+// TestQuoteKeepsText has words that look alike.
+func TestQuoteKeepsText(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	token := Text("eyJhbGciOiJSUzI1NiJ9." + randomText(random, base64url, 900) + "." + randomText(random, base64url, 342))
 	for _, words := range []string{
@@ -218,7 +218,7 @@ func TestWhatIsNoSecretIsShown(t *testing.T) {
 	}
 }
 
-func TestTheSignatureOfAJWTIsCutOutOfHex(t *testing.T) {
+func TestRedactHex(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	raw := make([]byte, 64)
 	for i := range raw {

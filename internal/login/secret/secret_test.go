@@ -12,7 +12,7 @@ import (
 
 const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
-func TestATokenIsNeverShownByAccident(t *testing.T) {
+func TestTextIsHidden(t *testing.T) {
 	holder := struct{ Token Text }{jwt}
 	encoded, err := json.Marshal(holder)
 	if err != nil {
@@ -34,14 +34,14 @@ func TestATokenIsNeverShownByAccident(t *testing.T) {
 	}
 }
 
-func TestATokenIsReadFromJSON(t *testing.T) {
+func TestTextFromJSON(t *testing.T) {
 	var got Text
 	if err := json.Unmarshal([]byte(`"hvs.x"`), &got); err != nil || got.Reveal() != "hvs.x" {
 		t.Errorf("%q, %v", got.Reveal(), err)
 	}
 }
 
-func TestOnlyWhatFitsIntoAHeaderIsUsable(t *testing.T) {
+func TestUsable(t *testing.T) {
 	for text, want := range map[Text]bool{
 		"": false, "hvs.abc": true, jwt: true, "a b": false, "a\nb": false, "a\x00": false, "ä": false, "a\x7f": false, "a'b$": true,
 		Text(strings.Repeat("x", maxToken)): true, Text(strings.Repeat("x", maxToken+1)): false,

@@ -21,7 +21,7 @@ func failing(next time.Duration) *Failing {
 	}
 }
 
-func TestWhatIsSaid(t *testing.T) {
+func TestString(t *testing.T) {
 	const denied = `could not log in to Vault at https://v: 400: "role \"x\" could not be found" (attempt 7, next `
 	for _, tt := range []struct {
 		status Status
@@ -64,7 +64,7 @@ func TestWhatIsSaid(t *testing.T) {
 	}
 }
 
-func TestAStatusIsReadAsItWasWritten(t *testing.T) {
+func TestRoundTrip(t *testing.T) {
 	for _, want := range []Status{
 		{}, {Address: "https://v", InPlace: true, Expires: now, Failing: failing(time.Minute)}, {Stopped: true},
 	} {
@@ -75,7 +75,7 @@ func TestAStatusIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestTheStatusOfAFile(t *testing.T) {
+func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	output := filepath.Join(dir, "token")
 	path := filepath.Join(dir, ".token.status")

@@ -76,7 +76,7 @@ const good = `{"request_id":"6b3c","lease_id":"","renewable":false,"lease_durati
 "token_policies":["default"],"identity_policies":["extra"],"metadata":{"role":"demo"},"lease_duration":2764800,
 "renewable":true,"entity_id":"e","token_type":"service","orphan":true,"mfa_requirement":null,"num_uses":0},"mount_type":""}`
 
-func TestTheLoginOnTheWire(t *testing.T) {
+func TestRequest(t *testing.T) {
 	headers := map[string]string{
 		"User-Agent": "oidc-login/test", "Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json",
 		"X-Vault-Request": "true",
@@ -136,7 +136,7 @@ func renew(ctx context.Context, v *Vault) error {
 
 func revoke(ctx context.Context, v *Vault) error { return v.Revoke(ctx, token) }
 
-func TestWhatVaultGives(t *testing.T) {
+func TestAnswer(t *testing.T) {
 	full := exchange.Credential{
 		Token: token, Lease: 32 * 24 * time.Hour, Renewable: true, Revocable: true, Checkable: true, TokenType: "service", Accessor: "AbC",
 		Policies: []string{"default"}, Metadata: map[string]string{"role": "demo"},
@@ -225,7 +225,7 @@ func TestWhatVaultGives(t *testing.T) {
 	}
 }
 
-func TestWhatVaultRefuses(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	errs := func(texts ...string) string {
 		data, _ := json.Marshal(map[string]any{"errors": texts})
 		return string(data)
@@ -304,7 +304,7 @@ func TestWhatVaultRefuses(t *testing.T) {
 	}
 }
 
-func TestALookAtATokenOnTheWire(t *testing.T) {
+func TestCheckRequest(t *testing.T) {
 	vault, seen := serve(t, http.StatusOK, `{"data":{"ttl":3600}}`)
 	if err := vault.Check(t.Context(), token); err != nil {
 		t.Error(err)
@@ -324,7 +324,7 @@ func TestALookAtATokenOnTheWire(t *testing.T) {
 
 // What Vault 1.21 says to a token about itself. Older ones do not say which of
 // the two it is.
-func TestWhatATokenMayNotDo(t *testing.T) {
+func TestMissingRights(t *testing.T) {
 	const noRight = `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`
 	for _, tt := range []struct {
 		name, answer string
@@ -380,7 +380,7 @@ func check(t *testing.T, name string, err error, class failure.Class, parts ...s
 	}
 }
 
-func TestAStandbyRedirectsToTheActiveNode(t *testing.T) {
+func TestStandby(t *testing.T) {
 	active, seen := serve(t, http.StatusOK, good)
 	standby := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", active.address.String()+r.URL.Path)
@@ -398,14 +398,14 @@ func TestAStandbyRedirectsToTheActiveNode(t *testing.T) {
 	}
 }
 
-func TestASuccessfulRevocationHasNoAnswer(t *testing.T) {
+func TestRevoke(t *testing.T) {
 	vault, _ := serve(t, http.StatusNoContent, "")
 	if err := revoke(t.Context(), vault); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAVaultThatIsAwayIsNamed(t *testing.T) {
+func TestUnreachable(t *testing.T) {
 	server := httptest.NewTLSServer(nil)
 	server.Close()
 	vault := &Vault{client: clientOf(server), address: parse(t, server.URL), mount: "jwt"}

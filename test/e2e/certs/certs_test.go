@@ -56,7 +56,7 @@ func (in *installation) startTogether(t *testing.T, n int, flags ...string) {
 	})
 }
 
-func TestAFreshInstallIsReadyAtOnce(t *testing.T) {
+func TestFreshInstall(t *testing.T) {
 	for name, prepare := range map[string]func(in *installation){
 		"empty": func(*installation) {},
 		"missing": func(in *installation) {
@@ -91,9 +91,9 @@ func TestAFreshInstallIsReadyAtOnce(t *testing.T) {
 	}
 }
 
-// TestOnlyTheBundleIsOurs shows that nobody sees drift, and that nobody who does
+// TestFieldOwnership shows that nobody sees drift, and that nobody who does
 // not name the caBundle changes it.
-func TestOnlyTheBundleIsOurs(t *testing.T) {
+func TestFieldOwnership(t *testing.T) {
 	in := install(t, "ownership")
 	in.start(t).awaitReady(t)
 	var ours []map[string]any
@@ -138,8 +138,8 @@ func TestOnlyTheBundleIsOurs(t *testing.T) {
 	}
 }
 
-// TestRotationLosesNoPod rotates serving certificates and CA several times.
-func TestRotationLosesNoPod(t *testing.T) {
+// TestRotation rotates serving certificates and CA several times.
+func TestRotation(t *testing.T) {
 	in := install(t, "rotation")
 	in.startTogether(t, 2, "--ca-duration=45s", "--certificate-duration=15s")
 	l := startLoad(t, in)
@@ -167,8 +167,8 @@ func TestRotationLosesNoPod(t *testing.T) {
 	}
 }
 
-// TestADamagedSecretHealsUnnoticed does to the Secret what people do.
-func TestADamagedSecretHealsUnnoticed(t *testing.T) {
+// TestSecretDamaged does to the Secret what people do.
+func TestSecretDamaged(t *testing.T) {
 	in := install(t, "secret")
 	in.startTogether(t, 2)
 	l := startLoad(t, in)
@@ -213,9 +213,9 @@ func TestADamagedSecretHealsUnnoticed(t *testing.T) {
 	}
 }
 
-// TestAForeignCAIsTakenOver replaces the CA by that of another installation, as
+// TestForeignCA replaces the CA by that of another installation, as
 // a restored backup may.
-func TestAForeignCAIsTakenOver(t *testing.T) {
+func TestForeignCA(t *testing.T) {
 	other := install(t, "other")
 	other.start(t).awaitReady(t)
 	in := install(t, "restored")
@@ -248,8 +248,8 @@ func TestAForeignCAIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestAnOverwrittenBundleHealsWithinAMoment measures what fails until then.
-func TestAnOverwrittenBundleHealsWithinAMoment(t *testing.T) {
+// TestBundleOverwritten measures what fails until then.
+func TestBundleOverwritten(t *testing.T) {
 	in := install(t, "bundle")
 	in.startTogether(t, 2)
 	bundle := in.bundle(t)
@@ -278,9 +278,9 @@ func TestAnOverwrittenBundleHealsWithinAMoment(t *testing.T) {
 	eventually(t, "the self-probes succeed", func() bool { return in.total(t, selfProbe) == 2 })
 }
 
-// TestARecreatedConfigurationIsFilledAtOnce reinstalls the configuration, while
+// TestConfigurationRecreated reinstalls the configuration, while
 // the replicas run.
-func TestARecreatedConfigurationIsFilledAtOnce(t *testing.T) {
+func TestConfigurationRecreated(t *testing.T) {
 	in := install(t, "recreated")
 	in.startTogether(t, 2)
 	bundle := in.bundle(t)
@@ -303,8 +303,8 @@ func TestARecreatedConfigurationIsFilledAtOnce(t *testing.T) {
 	l.expectNoFailure(t)
 }
 
-// TestTheAPIServerMayGoAway restarts it under load.
-func TestTheAPIServerMayGoAway(t *testing.T) {
+// TestAPIServerAway restarts it under load.
+func TestAPIServerAway(t *testing.T) {
 	in := install(t, "restart")
 	in.startTogether(t, 2, "--ca-duration=60s", "--certificate-duration=20s")
 	if err := kube.StopAPIServer(); err != nil {
@@ -331,8 +331,8 @@ func TestTheAPIServerMayGoAway(t *testing.T) {
 	l.expectNoFailure(t)
 }
 
-// TestALongOutage starts replicas when everything has expired.
-func TestALongOutage(t *testing.T) {
+// TestLongOutage starts replicas when everything has expired.
+func TestLongOutage(t *testing.T) {
 	in := install(t, "outage")
 	first := in.start(t, "--ca-duration=30s", "--certificate-duration=10s")
 	first.awaitReady(t)
@@ -352,9 +352,9 @@ func TestALongOutage(t *testing.T) {
 	l.expectNoFailure(t)
 }
 
-// TestTheRightsAreForTheTwoObjectsOnly tries what the ServiceAccount may not do,
+// TestRights tries what the ServiceAccount may not do,
 // above all to create another Secret.
-func TestTheRightsAreForTheTwoObjectsOnly(t *testing.T) {
+func TestRights(t *testing.T) {
 	in := install(t, "rights")
 	client := in.client(t)
 	secrets := client.CoreV1().Secrets(in.namespace)
@@ -425,9 +425,9 @@ func TestEachRightIsNeeded(t *testing.T) {
 	})
 }
 
-// TestFilesAreProbedAgainstTheBundle is the mode in which cert-manager makes the
+// TestFilesProbed is the mode in which cert-manager makes the
 // certificate, and its CA injector writes the bundle.
-func TestFilesAreProbedAgainstTheBundle(t *testing.T) {
+func TestFilesProbed(t *testing.T) {
 	in := install(t, "files", func(in *installation) { in.secretRule.Verbs = []string{"get"} })
 	dir, ca := issueFiles(t, serviceName+"."+in.namespace+".svc")
 	r := in.startWith(t, "--cert-dir="+dir, "--webhook-configuration-name="+in.namespace, "--kubeconfig="+in.kubeconfig)
@@ -452,8 +452,8 @@ func TestFilesAreProbedAgainstTheBundle(t *testing.T) {
 	})
 }
 
-// TestAnInstallationByURL has a certificate for the URL's host.
-func TestAnInstallationByURL(t *testing.T) {
+// TestInstallByURL has a certificate for the URL's host.
+func TestInstallByURL(t *testing.T) {
 	in := install(t, "url")
 	r := in.start(t, "--certificate-extra-names=127.0.0.1")
 	r.awaitReady(t)
@@ -473,9 +473,9 @@ func TestAnInstallationByURL(t *testing.T) {
 	}
 }
 
-// TestCallersProveToBeAnAPIServer has the API server present a token that it has issued
+// TestCallers has the API server present a token that it has issued
 // for this webhook (KEP-6060), and others come without.
-func TestCallersProveToBeAnAPIServer(t *testing.T) {
+func TestCallers(t *testing.T) {
 	in := install(t, "callers", func(in *installation) { in.port = callers.port })
 	rules := []rbacv1.PolicyRule{{
 		Verbs: []string{"attest"}, APIGroups: []string{"authentication.k8s.io"},
