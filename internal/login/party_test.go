@@ -79,7 +79,8 @@ func TestNothingElseNamesAMethod(t *testing.T) {
 	}
 	// What is generated for a party, or moved from its injector, is by its method; in examples of keys, "vault"
 	// is an audience.
-	allowed := append(partyDirs(t), "party.go", "../loginspec", "../cli/generate", "../cli/migrate", "../cli/migrate.go", "../annotations/describe.go")
+	allowed := append(partyDirs(t), "party.go", "../loginspec", "../cli/generate", "../cli/migrate", "../cli/migrate.go",
+		"../annotations/describe.go")
 	for _, top := range []string{"../../cmd", ".."} {
 		eachFile(t, top, func(path string, file *ast.File) {
 			rel, err := filepath.Rel("../login", path)
