@@ -65,7 +65,7 @@ func TestMessagesAreQuotedAsPrinted(t *testing.T) {
 // allowed.
 func TestFindingsAreQuoted(t *testing.T) {
 	t.Parallel()
-	cells := firstCells(t, append([]string{"mistakes.md", "providers.md"}, pages...))
+	cells := quotations(t, append([]string{"mistakes.md", "providers.md"}, pages...))
 	found := 0
 	for _, dir := range []string{"annotations", "mutate", "policy", "admission"} {
 		eachSource(t, filepath.Join("internal", dir), func(path string) error {
@@ -92,27 +92,30 @@ func findings(t *testing.T, path string) []string {
 		t.Fatal(err)
 	}
 	var texts []string
+	add := func(argument ast.Expr) {
+		if inner, ok := argument.(*ast.CallExpr); ok && nameOf(inner.Fun) == "Sprintf" {
+			argument = inner.Args[0]
+		}
+		if text := literal(argument); strings.Count(text, " ") >= 3 {
+			texts = append(texts, text)
+		}
+	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		switch name := nameOf(call.Fun); {
-		case name == "phrase": // a part of another one
-			return false
-		case name == "warn", name == "message":
-		case name == "append" && nameOf(call.Args[0]) == "warnings":
-		case name == "Forbidden":
-		case filepath.Base(path) == "conflicts.go" && name == "Sprintf":
-		default:
-			return true
-		}
-		for _, argument := range call.Args {
-			if inner, ok := argument.(*ast.CallExpr); ok && nameOf(inner.Fun) == "Sprintf" {
-				argument = inner.Args[0]
+		switch n := n.(type) {
+		case *ast.CompositeLit:
+			for _, element := range n.Elts {
+				if field, ok := element.(*ast.KeyValueExpr); ok && nameOf(n.Type) == "Warning" && nameOf(field.Key) == "Text" {
+					add(field.Value)
+				}
 			}
-			if text := literal(argument); strings.Count(text, " ") >= 3 {
-				texts = append(texts, text)
+		case *ast.CallExpr:
+			switch name := nameOf(n.Fun); {
+			case name == "phrase": // a part of another one
+				return false
+			case name == "warn", name == "message", name == "Forbidden", filepath.Base(path) == "conflicts.go" && name == "Sprintf":
+				for _, argument := range n.Args {
+					add(argument)
+				}
 			}
 		}
 		return true
@@ -133,7 +136,7 @@ func nameOf(n ast.Expr) string {
 	}
 }
 
-// cell is one of the first column of a table.
+// cell is one of a table, or a line that quotes.
 type cell struct{ page, text string }
 
 func firstCells(t *testing.T, pages []string) []cell {
@@ -143,6 +146,28 @@ func firstCells(t *testing.T, pages []string) []cell {
 		for line := range strings.Lines(readText(t, filepath.Join(root, "docs", page))) {
 			if first, _, more := strings.Cut(line, " | "); more && strings.HasPrefix(line, "| ") {
 				cells = append(cells, cell{page, first})
+			}
+		}
+	}
+	return cells
+}
+
+// quotations are the cells of tables, and the lines of examples.
+func quotations(t *testing.T, pages []string) []cell {
+	t.Helper()
+	var cells []cell
+	for _, page := range pages {
+		example := false
+		for line := range strings.Lines(readText(t, filepath.Join(root, "docs", page))) {
+			fence := strings.HasPrefix(line, "```")
+			example = example != fence
+			switch {
+			case strings.HasPrefix(line, "| "):
+				for text := range strings.SplitSeq(line, " | ") {
+					cells = append(cells, cell{page, text})
+				}
+			case example && !fence:
+				cells = append(cells, cell{page, line})
 			}
 		}
 	}
