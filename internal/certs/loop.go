@@ -41,7 +41,7 @@ func (l *loop) run(ctx context.Context, turn func(context.Context) error) {
 				l.log.Info("certificates reconciled")
 			}
 			retry.reset()
-			l.sleep(ctx, jitter(l.resync))
+			l.sleep(ctx, jitter(l.resync), awaitChange)
 		case errors.Is(err, errAgain):
 		case errors.Is(err, errConflict):
 			l.log.Debug("object was modified concurrently, retrying", "error", err)
@@ -53,29 +53,44 @@ func (l *loop) run(ctx context.Context, turn func(context.Context) error) {
 			if failing.With(err) {
 				l.log.Error("certificates not reconciled, retrying", "error", err)
 			}
-			l.sleep(ctx, retry.wait())
+			l.sleep(ctx, retry.wait(), awaitStart)
 		}
 	}
 }
 
-// sleep ends early when an object is changed after it was read, but not so early
-// that changes without end would keep it from sleeping.
-func (l *loop) sleep(ctx context.Context, d time.Duration) {
+// sleep ends early when what is awaited of an object has happened, but not so early
+// that changes without end would keep it from sleeping. Where the object cannot be
+// watched, it is tried again.
+func (l *loop) sleep(ctx context.Context, d time.Duration, await func(context.Context, startWatch) error) {
 	ctx, wake := context.WithTimeout(ctx, d)
 	defer wake()
 	repeat.Sleep(ctx, 10*time.Millisecond)
 	var watches sync.WaitGroup
 	for _, start := range l.watches {
 		watches.Go(func() {
-			if err := awaitChange(ctx, start); err == nil {
-				wake()
-			} else if ctx.Err() == nil {
+			for ctx.Err() == nil {
+				err := await(ctx, start)
+				if err == nil {
+					wake()
+					return
+				}
 				l.log.Debug("cannot watch", "error", err)
+				repeat.Sleep(ctx, jitter(time.Second))
 			}
 		})
 	}
 	<-ctx.Done()
 	watches.Wait()
+}
+
+// awaitStart returns when the object can be watched: whatever failed may work again.
+func awaitStart(ctx context.Context, start startWatch) error {
+	watcher, err := start(ctx)
+	if err == nil {
+		watcher.Stop()
+		repeat.Sleep(ctx, jitter(time.Second))
+	}
+	return err
 }
 
 // awaitChange returns when an object changes, or a moment after it may have changed

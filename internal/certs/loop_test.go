@@ -56,7 +56,7 @@ func TestLoopSleep(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := loop{log: slog.New(slog.DiscardHandler), watches: []startWatch{idle, test.watch}}
 				began := time.Now()
-				l.sleep(t.Context(), time.Minute)
+				l.sleep(t.Context(), time.Minute, awaitChange)
 				if slept := time.Since(began); slept < test.least || slept > test.most {
 					t.Errorf("slept for %s, want %s to %s", slept, test.least, test.most)
 				}
@@ -122,4 +122,24 @@ func TestWatchVersion(t *testing.T) {
 	}
 	expect("what does not exist", a.watchConfiguration, "metadata.name=injector from ")
 	expect("what does not exist", a.watchSecret, "metadata.name=ca from ")
+}
+
+// TestLoopSleepAfterFailure: it does not wait for the end of its pause when the API server
+// is there again, or a right is.
+func TestLoopSleepAfterFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		start := func(context.Context) (watch.Interface, error) {
+			if time.Since(began) < 10*time.Second {
+				return nil, errors.New("forbidden")
+			}
+			return watch.NewFake(), nil
+		}
+		l := loop{log: slog.New(slog.DiscardHandler), watches: []startWatch{start}}
+		l.sleep(t.Context(), time.Minute, awaitStart)
+		if slept := time.Since(began); slept < 10*time.Second || slept > 14*time.Second {
+			t.Errorf("slept for %s", slept)
+		}
+	})
 }
