@@ -127,6 +127,13 @@ func (n *node) config(t *testing.T) string {
 		}
 	}
 	if n.storage != nil {
+		audiences, _, err := unstructured.NestedSlice(c, "policy", "audiences", "allowed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unstructured.SetNestedSlice(c, append(audiences, storageAudience), "policy", "audiences", "allowed"); err != nil {
+			t.Fatal(err)
+		}
 		c["bindings"] = []any{map[string]any{
 			"name": "storage", "namespaces": []string{"storage"}, "serviceAccounts": []string{storageAccount},
 			"annotations": n.storageKeys(),

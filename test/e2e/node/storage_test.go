@@ -21,8 +21,9 @@ import (
 const (
 	storageImage = "buckets:1.0"
 	// storageAccount is bound to MinIO by the configuration.
-	storageAccount = "storage"
-	storageCA      = "/etc/storage/ca.crt"
+	storageAccount  = "storage"
+	storageAudience = "minio"
+	storageCA       = "/etc/storage/ca.crt"
 )
 
 // startStorage starts a MinIO that takes the cluster's tokens, and loads an app that
@@ -30,7 +31,7 @@ const (
 func (n *node) startStorage(t *testing.T) {
 	t.Helper()
 	n.storage = minio.StartForTest(t, minio.Options{
-		IssuerURL: n.kube.Issuer(), IssuerCA: n.kube.CA(), Audience: "minio", ExtraIPs: []net.IP{net.ParseIP(n.kube.NodeIP())},
+		IssuerURL: n.kube.Issuer(), IssuerCA: n.kube.CA(), Audience: storageAudience, ExtraIPs: []net.IP{net.ParseIP(n.kube.NodeIP())},
 		Policy: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}`,
 	})
 	if err := n.storage.MakeBucket(t.Context(), "reports"); err != nil {
@@ -61,7 +62,7 @@ func (n *node) loadStorageImage(ctx context.Context, program string) error {
 // storageKeys are what a pod, or its binding, says of MinIO.
 func (n *node) storageKeys() map[string]string {
 	return map[string]string{
-		"minio-audience": "minio", "minio-role-arn": n.storage.RoleARN, "minio-endpoint": n.at(n.storage.Port()),
+		"minio-audience": storageAudience, "minio-role-arn": n.storage.RoleARN, "minio-endpoint": n.at(n.storage.Port()),
 		"minio-ca-bundle": storageCA,
 	}
 }
