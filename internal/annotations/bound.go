@@ -24,10 +24,8 @@ func (b *Bound) LogsIn() bool {
 
 // boundSetting is one of a binding's keys, or of those of a profile that it names.
 type boundSetting struct {
-	setting
+	named
 
-	// name is the token that the setting is about.
-	name string
 	// profiled is true where a profile has the setting, which the binding names for the
 	// token profileOf.
 	profiled  bool
@@ -41,12 +39,11 @@ var boundKeys = slices.Concat([]string{Profile, Provider}, presetKeys)
 // path is that of the keys in the configuration.
 func (p *Parser) Bind(name string, keys Preset, path *field.Path) (*Bound, field.ErrorList) {
 	b := &Bound{Name: name}
-	own, errs := p.collectBound(name, keys, path)
+	own, errs := keys.settings(p.Providers, path, func(key string) bool { return slices.Contains(boundKeys, key) }, boundKeys)
 	for i := range own {
-		b.settings = append(b.settings, boundSetting{setting: own[i].setting, name: own[i].name})
-	}
-	for i := range own {
+		own[i].binding = name
 		if own[i].key != Profile {
+			b.settings = append(b.settings, boundSetting{named: own[i]})
 			continue
 		}
 		more, err := p.profileOfBinding(&own[i], own)
@@ -55,43 +52,15 @@ func (p *Parser) Bind(name string, keys Preset, path *field.Path) (*Bound, field
 		}
 		b.settings = append(b.settings, more...)
 	}
-	b.settings = slices.DeleteFunc(b.settings, func(s boundSetting) bool { return s.key == Profile })
 	if len(errs) > 0 {
 		return b, errs
 	}
 	return b, p.checkBound(path, b)
 }
 
-// collectBound sorts the keys of a binding by the tokens that they are about.
-func (p *Parser) collectBound(name string, keys Preset, path *field.Path) ([]boundSetting, field.ErrorList) {
-	var (
-		own  []boundSetting
-		errs field.ErrorList
-	)
-	for _, full := range slices.Sorted(maps.Keys(keys)) {
-		key, token, suffixed := strings.Cut(full, ".")
-		s := setting{key: key, value: keys[full], at: path.Key(full), binding: name}
-		var isParameter bool
-		if s.parameter, isParameter = p.Providers.Key(key); !isParameter && !slices.Contains(boundKeys, key) {
-			errs = append(errs, field.NotSupported(path.Key(full), full, boundKeys))
-			continue
-		}
-		if suffixed {
-			if err := s.checkSuffix(token); err != nil {
-				errs = append(errs, field.Invalid(path.Key(full), token, err.Error()))
-				continue
-			}
-		} else {
-			token = s.name()
-		}
-		own = append(own, boundSetting{setting: s, name: token})
-	}
-	return own, errs
-}
-
 // profileOfBinding are the keys of the profile that a binding names, but for those that
 // the binding has itself.
-func (p *Parser) profileOfBinding(naming *boundSetting, own []boundSetting) ([]boundSetting, *field.Error) {
+func (p *Parser) profileOfBinding(naming *named, own []named) ([]boundSetting, *field.Error) {
 	profile, known := p.Profiles[naming.value]
 	switch {
 	case !known:
@@ -103,11 +72,11 @@ func (p *Parser) profileOfBinding(naming *boundSetting, own []boundSetting) ([]b
 	for _, full := range slices.Sorted(maps.Keys(profile)) {
 		name, s := p.profileSetting(full, profile[full], naming.name)
 		s.at, s.binding = naming.at, naming.binding
-		decided := func(o boundSetting) bool {
+		decided := func(o named) bool {
 			return o.name == name && (o.key == s.key || slices.Contains(rivals[s.key], o.key))
 		}
 		if !slices.ContainsFunc(own, decided) {
-			more = append(more, boundSetting{setting: s, name: name, profiled: true, profileOf: naming.name})
+			more = append(more, boundSetting{named: named{s, name}, profiled: true, profileOf: naming.name})
 		}
 	}
 	return more, nil

@@ -46,29 +46,44 @@ func ValidateProfile(profile Preset, providers *provider.Set, maxExpiration time
 
 // collectProfile sorts the keys of a profile by the tokens that they are about.
 func collectProfile(profile Preset, providers *provider.Set, path *field.Path) (request, field.ErrorList) {
-	var errs field.ErrorList
+	known := func(key string) bool { return key == Provider || slices.Contains(presetKeys, key) }
+	all, errs := profile.settings(providers, path, known, presetKeys)
 	tokens := newRequest()
-	for _, full := range slices.Sorted(maps.Keys(profile)) {
+	for _, s := range all {
+		tokens = tokens.with(s.name, s.setting)
+	}
+	return tokens, errs
+}
+
+// named is a setting of the token of a name.
+type named struct {
+	setting
+
+	name string
+}
+
+// settings takes the keys of a preset apart, each with its place below the path. Keys that
+// are neither known nor parameters of providers are errors, which list others.
+func (p Preset) settings(providers *provider.Set, path *field.Path, known func(string) bool, listed []string) ([]named, field.ErrorList) {
+	var errs field.ErrorList
+	all := make([]named, 0, len(p))
+	for _, full := range slices.Sorted(maps.Keys(p)) {
 		key, token, suffixed := strings.Cut(full, ".")
-		at := path.Key(full)
-		s := setting{key: key, value: profile[full], at: at}
+		s := setting{key: key, value: p[full], at: path.Key(full)}
 		var isParameter bool
-		if s.parameter, isParameter = providers.Key(key); !isParameter && key != Provider && !slices.Contains(presetKeys, key) {
-			errs = append(errs, field.NotSupported(at, full, presetKeys))
+		if s.parameter, isParameter = providers.Key(key); !isParameter && !known(key) {
+			errs = append(errs, field.NotSupported(s.at, full, listed))
 			continue
-		}
-		if suffixed {
-			if err := s.checkSuffix(token); err != nil {
-				errs = append(errs, field.Invalid(at, token, err.Error()))
-				continue
-			}
 		}
 		if !suffixed {
 			token = s.name()
+		} else if err := s.checkSuffix(token); err != nil {
+			errs = append(errs, field.Invalid(s.at, token, err.Error()))
+			continue
 		}
-		tokens = tokens.with(token, s)
+		all = append(all, named{s, token})
 	}
-	return tokens, errs
+	return all, errs
 }
 
 // besideProvider reports a key of the token without a name in a profile that asks for that

@@ -45,6 +45,16 @@ func (g *globals) clusterReader() (*clusterReader, error) {
 	return &clusterReader{config, client}, nil
 }
 
+// clusterWebhook returns a reader of the cluster, and what it has read of the webhook.
+func (g *globals) clusterWebhook(ctx context.Context, f *clusterWebhookFlags) (*clusterReader, *diagnose.Webhook, error) {
+	r, err := g.clusterReader()
+	if err != nil {
+		return nil, nil, err
+	}
+	webhook, err := r.webhook(ctx, f)
+	return r, webhook, err
+}
+
 // webhook reads the installation and its registration.
 func (r *clusterReader) webhook(ctx context.Context, f *clusterWebhookFlags) (*diagnose.Webhook, error) {
 	w := &diagnose.Webhook{Prefix: annotations.Prefix(cmp.Or(f.prefix, annotations.DefaultPrefix))}

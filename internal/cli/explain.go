@@ -60,11 +60,7 @@ func (g *globals) explain(ctx context.Context, o *explainOptions, args []string)
 	if err != nil {
 		return err
 	}
-	r, err := g.clusterReader()
-	if err != nil {
-		return err
-	}
-	webhook, err := r.webhook(ctx, &o.clusterWebhookFlags)
+	r, webhook, err := g.clusterWebhook(ctx, &o.clusterWebhookFlags)
 	if err != nil {
 		return err
 	}

@@ -76,11 +76,7 @@ func newGeneratePartyCommand(g *globals, party *generate.Party) *cobra.Command {
 }
 
 func (g *globals) generate(ctx context.Context, party *generate.Party, o *generateOptions, args []string) error {
-	t, err := g.target(&o.targetFlags, args)
-	if err != nil {
-		return err
-	}
-	spec, err := o.spec(ctx, g, t)
+	t, spec, err := o.asked(ctx, g, args)
 	if err != nil {
 		return err
 	}

@@ -153,6 +153,16 @@ func member(o map[string]any, names ...string) map[string]any {
 	return o
 }
 
+// asked returns the workload that the arguments name, and what it asks for.
+func (f *targetFlags) asked(ctx context.Context, g *globals, args []string) (*target, annotations.Spec, error) {
+	t, err := g.target(f, args)
+	if err != nil {
+		return nil, annotations.Spec{}, err
+	}
+	spec, err := f.spec(ctx, g, t)
+	return t, spec, err
+}
+
 // spec is what the pod's annotations ask for, read as the webhook reads them.
 func (f *targetFlags) spec(ctx context.Context, g *globals, t *target) (annotations.Spec, error) {
 	webhook, err := f.webhook(ctx, g)

@@ -55,11 +55,7 @@ serviceaccounts/token, which the audit log of the API server shows.`,
 }
 
 func (g *globals) createToken(ctx context.Context, o *createOptions, args []string) error {
-	t, err := g.target(&o.targetFlags, args)
-	if err != nil {
-		return err
-	}
-	spec, err := o.spec(ctx, g, t)
+	t, spec, err := o.asked(ctx, g, args)
 	if err != nil {
 		return err
 	}

@@ -54,8 +54,8 @@ func (r *registeredBindings) observe(webhook string, conditions map[string]strin
 	}
 	// Without the condition, all pods come.
 	registered, conditional := conditions[binding.ConditionName]
-	same := strings.Join(strings.Fields(registered), " ") == cfg.Bindings.MatchCondition(cfg.Parser.Prefix)
-	if !conditional || same || cfg.Bindings.Len() == 0 {
+	if cfg.Bindings.Len() == 0 || !conditional ||
+		strings.Join(strings.Fields(registered), " ") == cfg.Bindings.MatchCondition(cfg.Parser.Prefix) {
 		r.gauge.WithLabelValues(webhook).Set(1)
 		if failing.Recovered() {
 			r.log.Info("the match condition is made of the bindings again", "webhook", webhook)
