@@ -73,21 +73,6 @@ var samePaths = cmp.Options{
 }
 
 // expect compares and takes an empty list for a missing one.
-// expectRules expects every finding to have a rule, and every warning a place.
-func expectRules(t *testing.T, warnings finding.Warnings, errs field.ErrorList) {
-	t.Helper()
-	for _, w := range warnings {
-		if _, known := finding.Find(w.Rule); !known || w.Field == "" {
-			t.Errorf("warning %q has rule %q and field %q", w.Text, w.Rule, w.Field)
-		}
-	}
-	for _, err := range errs {
-		if _, known := finding.Find(finding.Of(err)); !known {
-			t.Errorf("error %q has rule %q", err, finding.Of(err))
-		}
-	}
-}
-
 func expect[T []string | finding.Warnings](t *testing.T, what string, want []string, found T) {
 	t.Helper()
 	var got []string

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // The lists of keys as errors show them.
@@ -130,7 +131,7 @@ func TestProfiles(t *testing.T) {
 			p := newParser()
 			p.Profiles = profiles()
 			spec, warnings, errs := p.Parse(test.keys.on(""))
-			expectRules(t, warnings, errs)
+			expect(t, "findings without rules", nil, testutil.WithoutRules(warnings, errs))
 			expectTokens(t, test.tokens, spec.Tokens)
 			expect(t, "warnings", nil, warnings)
 			expect(t, "errors", nil, texts(errs))
@@ -193,7 +194,7 @@ func TestProfileErrors(t *testing.T) {
 			p.Profiles = profiles()
 			for range 50 { // maps have no order, texts must have one
 				_, warnings, errs := p.Parse(test.keys.on(""))
-				expectRules(t, warnings, errs)
+				expect(t, "findings without rules", nil, testutil.WithoutRules(warnings, errs))
 				expect(t, "errors", test.errs, texts(errs))
 				expect(t, "warnings", nil, warnings)
 			}

@@ -23,6 +23,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // testNow is the time of these tests.
@@ -95,23 +96,20 @@ func (i *testIssuer) token(t *testing.T, changes map[string]any) string {
 		},
 	}
 	maps.Copy(claims, changes)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: i.key, KeyID: "k"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return i.sign(t, claims)
+}
+
+func (i *testIssuer) sign(t *testing.T, claims map[string]any) string {
+	t.Helper()
 	data, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := signer.Sign(data)
+	token, err := testutil.Sign(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: i.key, KeyID: "k"}}, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	compact, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return token
 }
 
 // at runs the plugin at the time of the tests, with what the environment says of Vault.
@@ -192,23 +190,7 @@ func withoutNulls(t *testing.T, i *testIssuer, changes map[string]any) string {
 		t.Fatal(err)
 	}
 	maps.DeleteFunc(parsed.Claims, func(_ string, value any) bool { return value == nil })
-	data, err := json.Marshal(parsed.Claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: i.key, KeyID: "k"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := signer.Sign(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compact, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return i.sign(t, parsed.Claims)
 }
 
 func TestTokenVerify(t *testing.T) {

@@ -152,7 +152,7 @@ var rules = map[string]rule{
 		"internal/config",
 		"internal/filewatch", "internal/flagcheck", "internal/kubeclient", "internal/repeat",
 	}},
-	"internal/testutil": {}, // only for tests, too
+	"internal/testutil": {imports: []string{"internal/finding"}}, // only for tests, too
 	"internal/truncate": {inEveryPod: true},
 	"internal/version":  {},
 }

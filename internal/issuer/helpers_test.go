@@ -13,6 +13,8 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
 // now is the time of all tests.
@@ -90,23 +92,20 @@ func (s signer) public() jose.JSONWebKey {
 
 func (s signer) sign(t *testing.T, claims map[string]any) string {
 	t.Helper()
-	made, err := jose.NewSigner(jose.SigningKey{Algorithm: s.algorithm, Key: jose.JSONWebKey{Key: s.key, KeyID: s.kid}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	data, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := made.Sign(data)
+	return signed(t, jose.SigningKey{Algorithm: s.algorithm, Key: jose.JSONWebKey{Key: s.key, KeyID: s.kid}}, data)
+}
+
+func signed(t *testing.T, key jose.SigningKey, data []byte) string {
+	t.Helper()
+	token, err := testutil.Sign(key, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	compact, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return token
 }
 
 func keySet(t *testing.T, keys ...any) []byte {

@@ -103,17 +103,23 @@ func TestInsert(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := yamledit.Apply(document(t, tt.text), tt.operations)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.Kept != yamledit.Text {
-				t.Errorf("kept %d", got.Kept)
-			}
-			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(string(got.Text), "\n")); diff != "" {
-				t.Errorf("text (-want +got):\n%s", diff)
-			}
+			expectText(t, tt.text, tt.want, tt.operations)
 		})
+	}
+}
+
+// expectText expects operations to make a text of another, and to keep all else of it.
+func expectText(t *testing.T, text, want string, operations []yamledit.Operation) {
+	t.Helper()
+	got, err := yamledit.Apply(document(t, text), operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Kept != yamledit.Text {
+		t.Errorf("kept %d", got.Kept)
+	}
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(got.Text), "\n")); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
 	}
 }
 
@@ -154,16 +160,7 @@ func TestRemove(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := yamledit.Apply(document(t, tt.text), tt.operations)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.Kept != yamledit.Text {
-				t.Errorf("kept %d", got.Kept)
-			}
-			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(string(got.Text), "\n")); diff != "" {
-				t.Errorf("text (-want +got):\n%s", diff)
-			}
+			expectText(t, tt.text, tt.want, tt.operations)
 		})
 	}
 }
