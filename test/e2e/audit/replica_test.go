@@ -3,9 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -64,7 +62,7 @@ func start(t *testing.T, flags ...string) *replica {
 		}
 	})
 	podtest.Eventually(t, "the replica serves metrics", func(ctx context.Context) error {
-		_, err := r.get(ctx, r.metrics, "/metrics")
+		_, err := r.get(ctx)
 		return err
 	})
 	return r
@@ -82,24 +80,15 @@ func (r *replica) signal(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-func (r *replica) get(ctx context.Context, address, path string) ([]byte, error) {
+func (r *replica) get(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	return io.ReadAll(response.Body)
+	return metrics.Get(ctx, "http://"+r.metrics+"/metrics")
 }
 
 // metric is the sum of a metric over all labels but the given ones.
 func (r *replica) metric(ctx context.Context, name string, labels ...string) (float64, error) {
-	body, err := r.get(ctx, r.metrics, "/metrics")
+	body, err := r.get(ctx)
 	if err != nil {
 		return 0, err
 	}
