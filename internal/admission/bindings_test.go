@@ -62,6 +62,8 @@ func TestPodsBesideBinding(t *testing.T) {
 		"another label":          {"grafana", "loki", "not_requested"},
 		"no labels":              {`,"labels":{"app":"grafana"}`, "", "not_requested"},
 		"null labels":            {`{"app":"grafana"}`, "null", "not_requested"},
+		"labels of another kind": {`{"app":"grafana"}`, `["app"]`, "not_requested"},
+		"a number for a label":   {`"grafana"`, "1", "not_requested"},
 		"opted out":              {`"labels"`, `"annotations":{"oidc-injector.io/inject":"false"},"labels"`, "opted_out"},
 		"static":                 {`"labels"`, `"annotations":{"kubernetes.io/config.mirror":"x"},"labels"`, "unsupported"},
 	} {
@@ -133,6 +135,25 @@ func TestWorkloadOfBinding(t *testing.T) {
 	}.review())
 	if len(response.Warnings) != 1 || !strings.Contains(response.Warnings[0], "which binding reports makes a read-only directory") {
 		t.Errorf("warnings %q", response.Warnings)
+	}
+}
+
+// Templates of custom resources may have labels that no pod can have. They are checked all
+// the same, and a label that is one counts.
+func TestLabelsThatAreNoText(t *testing.T) {
+	t.Parallel()
+	h := newHook(configured(bound(t, strings.Replace(reports, "audience: vault", "audience: vault, mount-path: /data", 1))))
+	for _, labels := range []string{`{"version":2,"app":"grafana","x":{"y":[null]}}`, `{"app":"graf\u0061na","version":null}`} {
+		template := strings.Replace(grafana, `{"app":"grafana"}`, labels, 1)
+		template = strings.Replace(template, `{"name":"app"}`,
+			`{"name":"app","volumeMounts":[{"name":"v","mountPath":"/data/x","subPath":"x"}]}`, 1)
+		response := h.admit(t, ask{
+			group: "apps", resource: "deployments", kind: "Deployment",
+			object: `{"metadata":{"name":"app"},"spec":{"template":` + template + `}}`,
+		}.review())
+		if len(response.Warnings) != 1 || !strings.Contains(response.Warnings[0], "binding reports") {
+			t.Errorf("labels %s: warnings %q", labels, response.Warnings)
+		}
 	}
 }
 

@@ -244,7 +244,7 @@ func mutateOptions(cfg *config.Config, version string, q *Request, spec annotati
 func (q *Request) input(cfg *config.Config) annotations.Input {
 	serviceAccount := cmp.Or(q.Pod.ServiceAccountName, "default")
 	return annotations.Input{
-		Annotations: q.Pod.Annotations, OS: q.Pod.OS, Bound: cfg.Bindings.For(q.Namespace, serviceAccount, q.Pod.Labels),
+		Annotations: q.Pod.Annotations, OS: q.Pod.OS, Bound: cfg.Bindings.For(q.Namespace, serviceAccount, &q.Pod.Labels),
 		Pod: provider.Pod{Namespace: q.Namespace, Name: cmp.Or(q.Pod.Name, q.name()), ServiceAccountName: serviceAccount},
 	}
 }

@@ -19,7 +19,7 @@ type Pod struct {
 	// or null.
 	Annotations annotations.List
 	// Labels are metadata.labels.
-	Labels annotations.List
+	Labels Labels
 	// Name is the pod's, or the beginning of the name that it will get.
 	Name string
 	// Owner is the object that controls the pod, such as a ReplicaSet.
@@ -261,7 +261,7 @@ func (r *podReader) metadata() {
 		case "generateName":
 			generated = r.String()
 		case "labels":
-			r.pod.Labels, _ = ReadAnnotations(r.Reader)
+			r.pod.Labels.raw = r.Raw(r.Skip)
 		case "annotations":
 			r.annotations()
 		case "ownerReferences":
@@ -282,7 +282,7 @@ func (r *podReader) annotations() {
 	}
 }
 
-// ReadAnnotations reads metadata.annotations, or labels, nil where it is null; not the whole,
+// ReadAnnotations reads metadata.annotations, nil where it is null; not the whole,
 // where it is larger than the API server takes.
 func ReadAnnotations(r *jsonread.Reader) (list annotations.List, whole bool) {
 	if r.Null() {
