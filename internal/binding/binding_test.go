@@ -193,6 +193,15 @@ func TestMatchCondition(t *testing.T) {
 			annotated + " || (" + account + ` in ["a/b"]) && object.metadata.?labels[?"x"] == optional.of("")` +
 				` && object.metadata.?labels[?"y"] == optional.of("2")`,
 		},
+		{
+			[]Selector{
+				{Namespaces: []string{"b"}, ServiceAccounts: []string{"b"}, PodLabels: map[string]string{"x": "1"}},
+				{Namespaces: []string{"a"}, ServiceAccounts: []string{"b"}, PodLabels: map[string]string{"x": "1"}},
+				{Namespaces: []string{"b"}, ServiceAccounts: []string{"b"}, PodLabels: map[string]string{"x": "1"}},
+			},
+			annotated + " || (" + account + ` in ["a/b"]) && object.metadata.?labels[?"x"] == optional.of("1")` +
+				" || (" + account + ` in ["b/b"]) && object.metadata.?labels[?"x"] == optional.of("1")`,
+		},
 	} {
 		if diff := cmp.Diff(tt.want, MatchCondition("p.example", tt.selectors)); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", tt.selectors, diff)

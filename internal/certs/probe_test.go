@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -220,5 +221,23 @@ func TestMetrics(t *testing.T) {
 		if got := len(gathered(t, metrics)[name]); got != series {
 			t.Errorf("%s: %d series, want %d", name, got, series)
 		}
+	}
+}
+
+// TestConditions: the match conditions of each webhook are told whenever the configuration
+// is read.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	p := newProbing(t)
+	got := map[string]map[string]string{}
+	p.conditions = func(webhook string, conditions map[string]string) { got[webhook] = conditions }
+	p.observe(nil)
+	p.observe(summary(&admissionregistrationv1.MutatingWebhookConfiguration{Webhooks: []admissionregistrationv1.MutatingWebhook{
+		{Name: "a", MatchConditions: []admissionregistrationv1.MatchCondition{{Name: "x", Expression: "1"}, {Name: "y", Expression: "2"}}},
+		{Name: "b"},
+	}}))
+	want := map[string]map[string]string{"a": {"x": "1", "y": "2"}, "b": {}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
 }
