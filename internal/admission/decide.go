@@ -361,10 +361,11 @@ func decision(result mutate.Result, spec annotations.Spec) Decision {
 		Outcome: Mutated, Reason: Injected, Operations: result.Operations, Warnings: result.Warnings, Containers: result.Containers,
 		Bindings: spec.Bindings,
 		Tokens: slices.DeleteFunc(spec.Tokens, func(t annotations.Token) bool {
-			return !slices.Contains(result.Tokens,
-				t.DisplayName())
+			return !slices.Contains(result.Tokens, t.DisplayName())
 		}),
-		Logins: slices.DeleteFunc(spec.Logins, func(l annotations.Login) bool { return !slices.Contains(result.Logins, l.DisplayName()) }),
+		Logins: slices.DeleteFunc(spec.Logins, func(l annotations.Login) bool {
+			return !slices.Contains(result.Logins, l.DisplayName())
+		}),
 	}
 	switch {
 	case len(result.Containers) == 0:

@@ -136,21 +136,18 @@ func (a *announcer) note(c *check, reason Reason, keys []string) string {
 		text = fmt.Sprintf("Pod %s lacks what its annotations request, although its annotation %s, which only the webhook should write, "+
 			"says otherwise. Remove that annotation from the pod template, and %s.", c.name, a.prefix.Key(annotations.Status, ""), again)
 	case Incomplete:
-		text = fmt.Sprintf("Pod %s requests more than it has: its annotations, their profile or a binding have changed since it "+
-			"was created. "+
-			"To inject the rest, %s.", c.name, again)
+		text = fmt.Sprintf("Pod %s requests more than it has: its annotations, their profile or a binding have changed since it was "+
+			"created. To inject the rest, %s.", c.name, again)
 	case Denied:
 		because := ""
 		if len(keys) > 0 {
 			because = " because of " + strings.Join(keys, ", ")
 		}
-		text = fmt.Sprintf("Pod %s was created without the webhook, which would deny it%s. A server-side dry run of its creation shows "+
-			"the denial. "+
-			"Correct it, and %s.", c.name, because, again)
+		text = fmt.Sprintf("Pod %s was created without the webhook, which would deny it%s. A server-side dry run of its creation "+
+			"shows the denial. Correct it, and %s.", c.name, because, again)
 	default:
 		text = fmt.Sprintf("Pod %s requests tokens but was not injected: the webhook was not called when the pod was created, "+
-			"because it was "+
-			"unavailable or the namespace was not labeled yet. To inject it, %s.", c.name, again)
+			"because it was unavailable or the namespace was not labeled yet. To inject it, %s.", c.name, again)
 	}
 	const ellipsis = "…"
 	return truncate.String(text, maxNote-len(ellipsis))

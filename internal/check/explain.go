@@ -101,8 +101,8 @@ func (o *Options) podsOf(u *unstructured.Unstructured) []subject {
 	s := subject{of: strings.ToLower(kind.Kind) + "/" + name, template: path, pod: &corev1.Pod{}}
 	template, at := u.Object, ""
 	for _, step := range slices.DeleteFunc(strings.Split(path, "."), func(s string) bool { return s == "" }) {
-		if list, _, _ := unstructured.NestedStringMap(template, "metadata",
-			"annotations"); annotations.Prefix(o.AnnotationPrefix).AsksAny(list) {
+		list, _, _ := unstructured.NestedStringMap(template, "metadata", "annotations")
+		if annotations.Prefix(o.AnnotationPrefix).AsksAny(list) {
 			s.above = append(s.above, at+"metadata.annotations")
 		}
 		template, _ = template[step].(map[string]any)

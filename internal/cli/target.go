@@ -19,6 +19,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 // targetFlags say which workload a verb is about: one of the cluster, or one of a file.
@@ -118,17 +119,15 @@ func readTarget(u *unstructured.Unstructured, namespace string, live bool) (*tar
 	kind := u.GroupVersionKind()
 	t := &target{of: strings.ToLower(kind.Kind) + "/" + cmp.Or(u.GetName(), u.GetGenerateName()), pod: &corev1.Pod{}}
 	template := u.Object
-	switch {
-	case kind.Group == "" && kind.Kind == "Pod":
+	if kind.Group == "" && kind.Kind == "Pod" {
 		t.live = live
-	case kind.Kind == "CronJob" && kind.Group == "batch":
-		template = member(u.Object, "spec", "jobTemplate", "spec", "template")
-	default:
-		template = member(u.Object, "spec", "template")
-		if live {
-			if match, found, err := unstructured.NestedStringMap(u.Object, "spec", "selector", "matchLabels"); found && err == nil {
-				t.selector = labels.SelectorFromSet(match)
-			}
+	} else {
+		// Kinds of other APIs mostly have the template where those of Kubernetes do.
+		path := cmp.Or(podtemplate.FindKind(kind.Group, kind.Kind), "spec.template")
+		template = member(u.Object, strings.Split(path, ".")...)
+		match, found, err := unstructured.NestedStringMap(u.Object, "spec", "selector", "matchLabels")
+		if live && found && err == nil {
+			t.selector = labels.SelectorFromSet(match)
 		}
 	}
 	if member(template, "spec") == nil {

@@ -23,7 +23,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
-	"github.com/oidc-injector/oidc-injector/internal/testutil"
+	"github.com/oidc-injector/oidc-injector/internal/issuer/issuertest"
 )
 
 // testNow is the time of these tests.
@@ -105,7 +105,7 @@ func (i *testIssuer) sign(t *testing.T, claims map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := testutil.Sign(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: i.key, KeyID: "k"}}, data)
+	token, err := issuertest.Sign(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: i.key, KeyID: "k"}}, data)
 	if err != nil {
 		t.Fatal(err)
 	}

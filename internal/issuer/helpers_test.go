@@ -14,7 +14,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
-	"github.com/oidc-injector/oidc-injector/internal/testutil"
+	"github.com/oidc-injector/oidc-injector/internal/issuer/issuertest"
 )
 
 // now is the time of all tests.
@@ -101,7 +101,7 @@ func (s signer) sign(t *testing.T, claims map[string]any) string {
 
 func signed(t *testing.T, key jose.SigningKey, data []byte) string {
 	t.Helper()
-	token, err := testutil.Sign(key, data)
+	token, err := issuertest.Sign(key, data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,9 +141,7 @@ func (k checker) unreadableResult(c *container, v *view) {
 		return
 	}
 	k.warn(finding.UnreadableToken, c.field, "container %q may not be able to read %s: it runs %s, and container %q, which was made "+
-		"for others, writes the file with "+
-		"mode %04o; "+
-		"leave it out with %s, or let all run as one user",
+		"for others, writes the file with mode %04o; leave it out with %s, or let all run as one user",
 		c.name, v.login.Path(), k.pod.runsAs(c), v.containerName, file.mode, v.key(annotations.SkipContainers))
 }
 
@@ -155,8 +153,8 @@ func (k checker) changedUser(c *container, old *Pod) {
 		return
 	}
 	k.warn(finding.DebugContainer, c.field, "debug container %q does not run as the user of the pod's containers: from their next "+
-		"renewal on, "+
-		"token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does not happen",
+		"renewal on, token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does "+
+		"not happen",
 		c.name)
 }
 

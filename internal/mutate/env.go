@@ -130,8 +130,8 @@ func (p *planner) clientEnvironment(c *container, l *view) {
 	}
 	if len(p.env) > first && c.hasEnvFrom {
 		p.f.warn(finding.VariablesFrom, c.field, "container %q has envFrom: %s and the like of login %q win over the variables that "+
-			"come from there; "+
-			"set %s to \"false\" if they are to stay", c.name, l.clients[0].name, l.login.DisplayName(), l.key(annotations.LoginClientEnv))
+			"come from there; set %s to \"false\" if they are to stay",
+			c.name, l.clients[0].name, l.login.DisplayName(), l.key(annotations.LoginClientEnv))
 	}
 }
 

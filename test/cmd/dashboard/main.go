@@ -81,15 +81,13 @@ func run(ctx context.Context) (err error) {
 func caption(w *world) []string {
 	return []string{
 		fmt.Sprintf("Two minutes of real metrics: a Kubernetes %s API server, two replicas of the webhook, a Vault, and %d login "+
-			"containers "+
-			"whose tokens last 30 s to 60 s, all as processes of one small machine. The queries and the alerts are the chart's own, "+
-			"evaluated by "+
-			"Prometheus' engine, and no time is scaled: targets are scraped every %.0f s, and $__rate_interval is %.0f s.",
+			"containers whose tokens last 30 s to 60 s, all as processes of one small machine. The queries and the alerts are the "+
+			"chart's own, evaluated by Prometheus' engine, and no time is scaled: targets are scraped every %.0f s, and "+
+			"$__rate_interval is %.0f s.",
 			w.kube.Version(), len(w.logins), interval.Seconds(), (4 * interval).Seconds()),
 		"What goes wrong was made to: pods with mistakes, a broken configuration, a caBundle that somebody overwrites, Vault sealed, " +
 			"a Service without endpoints, a replica replaced, the CA's Secret deleted. Most pods are created by dry-run. There is " +
-			"neither " +
-			"a node nor kube-state-metrics: names of pods are invented, and the replicas “ready” and “desired” are missing.",
+			"neither a node nor kube-state-metrics: names of pods are invented, and the replicas “ready” and “desired” are missing.",
 	}
 }
 

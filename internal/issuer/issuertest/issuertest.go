@@ -1,4 +1,5 @@
-package testutil
+// Package issuertest signs tokens for tests.
+package issuertest
 
 import "github.com/go-jose/go-jose/v4"
 
