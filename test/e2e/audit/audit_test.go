@@ -135,12 +135,14 @@ func TestPodsThatWereMissed(t *testing.T) {
 	in.reopen(t, a, shop)
 
 	// What is injected is not even read: its metadata tells.
-	for name, pairs := range map[string][]string{
+	inOrder := map[string][]string{
 		"plain": nil, "out": {"audience=vault", "inject=false"}, "token": {"audience=vault"},
 		"two": {"audience=vault", "audience.aws=sts", "mount-path.aws=/var/run/secrets/aws", "env.aws=AWS_TOKEN"},
-	} {
+	}
+	for name, pairs := range inOrder {
 		podtest.Create(t, kube, shop, podtest.New(name, pairs...))
 	}
+	a.awaitMetric(t, float64(len(inOrder)), "oidc_injector_audit_pods_seen_total")
 	a.awaitMissed(t, counts{})
 	if n := a.mustMetric(t, "oidc_injector_audit_checks_total"); n != 0 {
 		t.Errorf("%v pods were read", n)
@@ -209,10 +211,10 @@ func TestPodsThatWereMissed(t *testing.T) {
 	}
 	podtest.Create(t, kube, shop, podtest.New("copied", "audience=vault",
 		`status={"version":"v1","tokens":["default"],"containers":["app"]}`))
-	a.awaitMissed(t, counts{})
-	if n := a.mustMetric(t, "oidc_injector_audit_checks_total", "result", "not_missed"); n != 1 {
+	if n := a.awaitMetric(t, 1, "oidc_injector_audit_checks_total", "result", "not_missed"); n != 1 {
 		t.Errorf("%v pods were read and found in order", n)
 	}
+	a.awaitMissed(t, counts{})
 	if list, seen := a.mustMetric(t, "oidc_injector_audit_last_list_timestamp_seconds"), time.Now().Unix(); list < float64(seen-600) {
 		t.Errorf("last list: %v", list)
 	}
@@ -272,13 +274,7 @@ func TestInjectedPodsOfAllKindsAreInOrder(t *testing.T) {
 		// A status of somebody else's is a reason to look; the webhook replaces it.
 		podtest.Create(t, kube, shop, podtest.New(name, append(pairs, "status={}")...))
 	}
-	podtest.Eventually(t, "all were read", func(ctx context.Context) error {
-		n, err := r.metric(ctx, "oidc_injector_audit_checks_total")
-		if err == nil && n < float64(len(kinds)) {
-			err = fmt.Errorf("%v pods were read", n)
-		}
-		return err
-	})
+	r.awaitMetric(t, float64(len(kinds)), "oidc_injector_audit_checks_total")
 	r.awaitMissed(t, counts{})
 }
 
@@ -367,7 +363,7 @@ func TestPodsOfBindingsAreMissed(t *testing.T) {
 		podtest.Create(t, kube, shop, other)
 	}
 	r.awaitMissed(t, counts{"not_injected": 3})
-	if n := r.mustMetric(t, "oidc_injector_audit_checks_total", "result", "not_missed"); n != 3 {
+	if n := r.awaitMetric(t, 3, "oidc_injector_audit_checks_total", "result", "not_missed"); n != 3 {
 		t.Errorf("%v pods of another ServiceAccount were read", n)
 	}
 }

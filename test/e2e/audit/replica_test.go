@@ -104,6 +104,19 @@ func (r *replica) mustMetric(t *testing.T, name string, labels ...string) float6
 	return value
 }
 
+// awaitMetric waits until a metric is at least a value, and returns what it is then.
+func (r *replica) awaitMetric(t *testing.T, least float64, name string, labels ...string) float64 {
+	t.Helper()
+	var got float64
+	podtest.Eventually(t, name, func(ctx context.Context) (err error) {
+		if got, err = r.metric(ctx, name, labels...); err == nil && got < least {
+			err = fmt.Errorf("%v, not %v", got, least)
+		}
+		return err
+	})
+	return got
+}
+
 type counts map[string]float64
 
 // awaitMissed waits until the replica counts these missed pods and no others.
