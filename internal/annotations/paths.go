@@ -39,6 +39,16 @@ var systemFiles = []string{
 	"/etc/resolv.conf", "/etc/shadow",
 }
 
+// SystemDirectories, SystemFiles and APITokenDirectories are the paths that are reserved, for
+// those who check them in another language.
+func SystemDirectories() []string { return slices.Clone(systemDirs) }
+
+// SystemFiles are the files.
+func SystemFiles() []string { return slices.Clone(systemFiles) }
+
+// APITokenDirectories are where the API server's own token is.
+func APITokenDirectories() []string { return slices.Clone(apiTokenDirs) }
+
 var (
 	errPathCharacters = errors.New("must not hold ':', '$' or control characters")
 	errPathLength     = errors.New("must be at most 1024 bytes long")

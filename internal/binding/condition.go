@@ -41,7 +41,7 @@ func (s *Selector) accounts() (names, patterns []string) {
 	wild := func(text string) bool { return strings.ContainsAny(text, "*?") }
 	if slices.ContainsFunc(s.Namespaces, wild) || slices.ContainsFunc(s.ServiceAccounts, wild) ||
 		len(s.Namespaces)*len(s.ServiceAccounts) > maxExact {
-		return nil, []string{alternatives(s.Namespaces) + "/" + alternatives(s.ServiceAccounts)}
+		return nil, []string{Alternatives(s.Namespaces) + "/" + Alternatives(s.ServiceAccounts)}
 	}
 	for _, namespace := range s.Namespaces {
 		for _, name := range s.ServiceAccounts {
@@ -51,8 +51,8 @@ func (s *Selector) accounts() (names, patterns []string) {
 	return names, nil
 }
 
-// alternatives is a regular expression (RE2) of names.
-func alternatives(patterns []string) string {
+// Alternatives is a regular expression (RE2) of names.
+func Alternatives(patterns []string) string {
 	all := make([]string, 0, len(patterns))
 	for _, p := range unique(patterns) {
 		all = append(all, strings.NewReplacer(`\*`, "[^/]*", `\?`, "[^/]").Replace(regexp.QuoteMeta(p)))

@@ -69,6 +69,8 @@ type InjectorConfig struct {
 
 // Config is a checked configuration.
 type Config struct {
+	// File is what it was made of, for those who say the same in another language.
+	File *InjectorConfig
 	// Parser reads annotations by the configuration's defaults and profiles.
 	Parser annotations.Parser
 	// Bindings are what pods get without asking for it.
@@ -136,9 +138,10 @@ func (c *InjectorConfig) parser(maxExpiration time.Duration, providers *provider
 
 func compile(file *InjectorConfig, parser annotations.Parser, bindings Bindings, env Environment) *Config {
 	return &Config{
+		File:               file,
 		Parser:             parser,
 		Bindings:           bindings,
-		InjectedContainers: nameset.New(file.injectedContainers(env.Prefix)),
+		InjectedContainers: nameset.New(file.Injected(env.Prefix)),
 		SetTokenUser:       file.SetTokenUser,
 		Login:              file.Login.compile(),
 		PodTemplates:       slices.Concat(podtemplate.BuiltIn, file.PodTemplates),

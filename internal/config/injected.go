@@ -26,9 +26,10 @@ var injectedContainers = []string{
 	"datadog-agent-injected", "datadog-lib-*-init", "datadog-init-apm-inject",
 }
 
-// injectedContainers are the configured ones, or else the built-in ones, and in any case
-// the login containers of releases with other prefixes (annotations.Prefix.Names).
-func (c *InjectorConfig) injectedContainers(prefix annotations.Prefix) []string {
+// Injected are the patterns of containers that others inject: the configured ones, or else
+// the built-in ones, and in any case the login containers of releases with other prefixes
+// (annotations.Prefix.Names).
+func (c *InjectorConfig) Injected(prefix annotations.Prefix) []string {
 	all := injectedContainers
 	if c.InjectedContainers != nil {
 		all = *c.InjectedContainers

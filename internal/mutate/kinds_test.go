@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/mutate/mutatetest"
 	"github.com/oidc-injector/oidc-injector/internal/nameset"
 )
 
@@ -395,8 +396,8 @@ func TestManySourcesAndMounts(t *testing.T) {
 func TestCheckFindsWhatPatchFinds(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
-		r := newRandom(seed)
-		raw := r.encode(r.pod())
+		r := mutatetest.New(seed)
+		raw := r.Encode(r.Pod())
 		pod := parse(t, raw)
 		spec := specOf(typedOrNothing(raw))
 		result, errs := mutate.Patch(pod, spec, options)

@@ -22,7 +22,10 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
+	"github.com/oidc-injector/oidc-injector/internal/mutate/mutatetest"
 )
+
+type object = mutatetest.Object
 
 var pods = flag.Uint64("pods", 2000, "how many random pods to check")
 
@@ -59,14 +62,14 @@ func TestRandomPods(t *testing.T) {
 // checkRandomPod returns what becomes of the pod by the first call.
 func checkRandomPod(t *testing.T, seed uint64) outcome {
 	t.Helper()
-	r := newRandom(seed)
-	tree := r.pod()
-	first := r.encode(tree)
+	r := mutatetest.New(seed)
+	tree := r.Pod()
+	first := r.Encode(tree)
 	got := create(t, first)
 	checkWarnings(t, got)
 
 	// The way in which JSON is written means nothing.
-	again := create(t, r.encode(tree))
+	again := create(t, r.Encode(tree))
 	if !bytes.Equal(got.Patch, again.Patch) {
 		t.Errorf("two ways to write a pod get two patches:\n%s\n%s", got.Patch, again.Patch)
 	}
@@ -82,9 +85,9 @@ func checkRandomPod(t *testing.T, seed uint64) outcome {
 	// Another webhook adds containers, takes away what we added, and we are
 	// called again.
 	tree = decode(t, got.Pod).(object)
-	r.addContainers(tree["spec"].(object))
-	r.takeAway(tree["spec"].(object))
-	later := r.encode(tree)
+	addContainers(r, tree["spec"].(object))
+	takeAway(r, tree["spec"].(object))
+	later := r.Encode(tree)
 	second := create(t, later)
 	if len(second.Errors) > 0 {
 		checkErrors(t, second) // the new containers may contradict the annotations
@@ -96,18 +99,18 @@ func checkRandomPod(t *testing.T, seed uint64) outcome {
 
 // checkDebugging adds an ephemeral container to an injected pod. It gets what
 // its target gets, or nothing and a warning.
-func checkDebugging(t *testing.T, r random, running []byte) {
+func checkDebugging(t *testing.T, r mutatetest.Random, running []byte) {
 	t.Helper()
 	tree := decode(t, running).(object)
-	debugger, scope := r.container("dbg"), "dbg"
+	debugger, scope := r.Container("dbg"), "dbg"
 	delete(debugger, "volumeMounts") // they might contradict the annotations, as
 	delete(debugger, "env")          // those of any container
-	if !r.chance(3) {
-		scope = pick(r, "c0", "c1", "oidc-login", "oidc-login-aws")
+	if !r.Chance(3) {
+		scope = mutatetest.Pick(r, "c0", "c1", "oidc-login", "oidc-login-aws")
 		debugger["targetContainerName"] = scope
 	}
 	tree["spec"].(object)["ephemeralContainers"] = []any{debugger}
-	raw := r.encode(tree)
+	raw := r.Encode(tree)
 	got := debug(t, raw, running)
 	expect(t, "errors about a debug container", nil, got.Errors)
 	checkNothingLost(t, raw, got)
@@ -129,21 +132,21 @@ func checkDebugging(t *testing.T, r random, running []byte) {
 }
 
 // addContainers adds up to two containers anywhere.
-func (r random) addContainers(spec object) {
+func addContainers(r mutatetest.Random, spec object) {
 	for i := range r.IntN(3) {
-		key := pick(r, "containers", "initContainers")
+		key := mutatetest.Pick(r, "containers", "initContainers")
 		list, _ := spec[key].([]any)
-		spec[key] = slices.Insert(slices.Clone(list), r.IntN(len(list)+1), any(r.container("late"+strconv.Itoa(i))))
+		spec[key] = slices.Insert(slices.Clone(list), r.IntN(len(list)+1), any(r.Container("late"+strconv.Itoa(i))))
 	}
 }
 
 // takeAway removes some of the mounts and variables that we may have added.
-func (r random) takeAway(spec object) {
+func takeAway(r mutatetest.Random, spec object) {
 	for _, key := range []string{"containers", "initContainers"} {
 		list, _ := spec[key].([]any)
 		for _, c := range list {
 			for _, key := range []string{"volumeMounts", "env"} {
-				if items, ok := c.(object)[key].([]any); ok && r.chance(4) {
+				if items, ok := c.(object)[key].([]any); ok && r.Chance(4) {
 					c.(object)[key] = slices.DeleteFunc(items, func(item any) bool {
 						name, _ := item.(object)["name"].(string)
 						// Without its result a login container would not be one.
@@ -539,8 +542,8 @@ func permits(mode int32, owner, group, uid int64, groups []int64) bool {
 // one that gets debug containers.
 func FuzzPatch(f *testing.F) {
 	for seed := range uint64(20) {
-		r := newRandom(seed)
-		f.Add(r.encode(r.pod()))
+		r := mutatetest.New(seed)
+		f.Add(r.Encode(r.Pod()))
 	}
 	f.Add([]byte(`{"metadata":{"annotations":{"oidc-injector.io/audience":"a"}},"spec":{"containers":[null,{"name":"a",` +
 		`"volumeMounts":null}]}}`))

@@ -1,0 +1,186 @@
+package policymode
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/internal/mutate/mutatetest"
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+)
+
+// dryRun creates a pod without storing it, and returns what would be stored, without what
+// the API server makes anew for each pod.
+func dryRun(ctx context.Context, namespace string, pod *corev1.Pod) (*corev1.Pod, error) {
+	pod = pod.DeepCopy()
+	pod.Namespace = namespace
+	created, err := kube.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		return nil, err
+	}
+	if pod.Name == "" {
+		created.Name = ""
+	}
+	created.UID, created.CreationTimestamp, created.ManagedFields, created.Namespace = "", metav1.Time{}, nil, ""
+	const generated = "kube-api-access-"
+	for i := range created.Spec.Volumes {
+		if v := &created.Spec.Volumes[i]; strings.HasPrefix(v.Name, generated) {
+			v.Name = generated
+		}
+	}
+	for _, containers := range [][]corev1.Container{created.Spec.InitContainers, created.Spec.Containers} {
+		for i := range containers {
+			for j := range containers[i].VolumeMounts {
+				if m := &containers[i].VolumeMounts[j]; strings.HasPrefix(m.Name, generated) {
+					m.Name = generated
+				}
+			}
+		}
+	}
+	return created, nil
+}
+
+// outcome is what became of a pod.
+type outcome int
+
+const (
+	// equal pods are stored, and are the same.
+	equal outcome = iota
+	// deniedByBoth is what webhook and policies refuse.
+	deniedByBoth
+	// refusedAnyway is what the API server refuses by itself.
+	refusedAnyway
+)
+
+// same creates a pod in both namespaces, and compares.
+func same(t *testing.T, pod *corev1.Pod) outcome {
+	t.Helper()
+	want, webhookError := dryRun(t.Context(), byWebhook, pod)
+	got, policyError := dryRun(t.Context(), byPolicy, pod)
+	byUs := func(err error) bool {
+		return strings.Contains(err.Error(), "admission webhook") || strings.Contains(err.Error(), "ValidatingAdmissionPolicy")
+	}
+	switch {
+	case webhookError != nil && policyError != nil && !byUs(policyError): // which comes after the API server's own rules
+		return refusedAnyway
+	case webhookError != nil && policyError != nil && byUs(webhookError) && byUs(policyError):
+		return deniedByBoth
+	case webhookError != nil || policyError != nil:
+		t.Errorf("webhook: %v\npolicy:  %v", webhookError, policyError)
+		return deniedByBoth
+	}
+	if diff := cmp.Diff(withoutWarnings(want), withoutWarnings(got)); diff != "" {
+		t.Errorf("(-webhook +policy):\n%s", diff)
+	}
+	return equal
+}
+
+// withoutWarnings takes the warnings out of the status annotation.
+func withoutWarnings(pod *corev1.Pod) *corev1.Pod {
+	const key = podtest.Prefix + "status"
+	text, found := pod.Annotations[key]
+	if start := strings.Index(text, `,"warnings":`); start >= 0 {
+		text = text[:start] + "}"
+	}
+	switch {
+	case !found:
+	case strings.HasSuffix(text, `"tokens":[],"containers":[]}`): // there for its warnings
+		delete(pod.Annotations, key)
+	default:
+		pod.Annotations[key] = text
+	}
+	return pod
+}
+
+func TestGoldenPods(t *testing.T) {
+	inputs, err := filepath.Glob("../../../internal/mutate/testdata/*.pod.json")
+	if err != nil || len(inputs) == 0 {
+		t.Fatalf("no inputs: %v", err)
+	}
+	for _, input := range inputs {
+		name := strings.TrimSuffix(filepath.Base(input), ".pod.json")
+		if _, err := os.Stat(strings.TrimSuffix(input, ".pod.json") + ".old.json"); err == nil {
+			continue // of a running pod
+		}
+		t.Run(name, func(t *testing.T) {
+			raw, err := os.ReadFile(input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pod corev1.Pod
+			if err := json.Unmarshal(raw, &pod); err != nil {
+				t.Fatal(err)
+			}
+			same(t, &pod)
+		})
+	}
+}
+
+var pods = flag.Uint64("pods", 2000, "how many random pods to create")
+
+// TestRandomPods creates the pods of the property tests. What the API server refuses for
+// reasons of its own, such as names, says nothing.
+func TestRandomPods(t *testing.T) {
+	const shards = 4
+	var compared, denied atomic.Uint64
+	t.Run("all", func(t *testing.T) {
+		for shard := range uint64(shards) {
+			t.Run(strconv.FormatUint(shard, 10), func(t *testing.T) {
+				t.Parallel()
+				for seed := shard; compared.Load() < *pods && seed < 20**pods; seed += shards {
+					pod, ok := random(seed)
+					if !ok {
+						continue
+					}
+					switch outcome := same(t, pod); {
+					case t.Failed():
+						t.Fatalf("seed %d", seed)
+					case outcome == refusedAnyway:
+					case outcome == deniedByBoth:
+						denied.Add(1)
+						compared.Add(1)
+					default:
+						compared.Add(1)
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d pods were compared, of which both deny %d", compared.Load(), denied.Load())
+	if compared.Load() < *pods || denied.Load() > *pods/2 {
+		t.Error("too few pods were compared, or too many denied")
+	}
+}
+
+// random is a pod without logins, which policies do not do, of Linux; false where no client
+// could send it.
+func random(seed uint64) (*corev1.Pod, bool) {
+	r := mutatetest.New(seed)
+	pod := &corev1.Pod{}
+	if json.Unmarshal(r.Encode(r.Pod()), pod) != nil || pod.Spec.OS != nil {
+		return nil, false
+	}
+	maps.DeleteFunc(pod.Annotations, func(name, _ string) bool { return strings.HasPrefix(name, podtest.Prefix+"login") })
+	for i := range pod.Spec.Volumes {
+		if c := pod.Spec.Volumes[i].ConfigMap; c != nil {
+			c.Name = "some"
+		}
+	}
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			containers[i].Image = "app"
+		}
+	}
+	return pod, true
+}

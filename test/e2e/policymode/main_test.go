@@ -1,0 +1,101 @@
+// Package policymode creates the same pods in a namespace of the webhook and in one of the
+// policies, through a real API server, and compares what is stored.
+package policymode
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/policymode"
+	"github.com/oidc-injector/oidc-injector/test/cluster"
+	"github.com/oidc-injector/oidc-injector/test/injector"
+)
+
+// The namespaces have the same name but for an end, as bindings and policies go by names.
+const (
+	// byWebhook is served by the webhook, and byPolicy by the policies.
+	byWebhook = "shop-w"
+	byPolicy  = "shop-p"
+	// policyLabel selects the namespace of the policies.
+	policyLabel = "policy-mode"
+)
+
+// configuration is the one of both.
+const configuration = `
+apiVersion: config.oidc-injector.io/v1alpha1
+kind: InjectorConfig
+profiles:
+  vault: {audience: vault, expiration: 2h, env: VAULT_JWT_FILE, skip-containers: istio-proxy}
+  clouds:
+    audience.aws: sts.amazonaws.com
+    env.aws: AWS_WEB_IDENTITY_TOKEN_FILE
+    audience.azure: api://AzureADTokenExchange
+    env.azure: AZURE_FEDERATED_TOKEN_FILE
+  amazon: {aws-role-arn: "arn:aws:iam::123456789012:role/app", aws-region: eu-central-1}
+bindings:
+- {name: reports, namespaces: ["shop-*"], serviceAccounts: [reports], annotations: {profile: vault}}
+- name: labelled
+  namespaces: ["shop-*"]
+  serviceAccounts: ["report?"]
+  podLabels: {app: grafana}
+  annotations: {aws-role-arn: "arn:aws:iam::123456789012:role/reports", expiration.aws: 3h}
+policy:
+  audiences: {denied: ["forbidden-*"]}
+  mountPaths: {allowed: ["*"], denied: [/denied]}
+  namespaces:
+  - {namespaces: ["shop-?"], audiences: {denied: ["not-here"]}}
+`
+
+var kube *cluster.Cluster
+
+func TestMain(m *testing.M) {
+	os.Exit(cluster.Main(m, cluster.Setup{Name: "policymode", Prepare: prepare}))
+}
+
+func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
+	kube = c
+	webhook, err := injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration})
+	if err != nil {
+		return nil, err
+	}
+	end = func(_ context.Context, code int) error {
+		if log := webhook.Log(); code != 0 {
+			fmt.Fprintf(os.Stderr, "the end of the webhook's log:\n%s", log[max(0, len(log)-4000):])
+		}
+		return webhook.Stop()
+	}
+	if err := kube.Namespace(ctx, byWebhook, map[string]string{injector.EnabledLabel: "true"}); err != nil {
+		return end, err
+	}
+	if err := kube.Namespace(ctx, byPolicy, map[string]string{policyLabel: "true"}); err != nil {
+		return end, err
+	}
+	return end, apply(ctx, configuration)
+}
+
+// apply has the API server do what a configuration says.
+func apply(ctx context.Context, text string) error {
+	cfg, err := config.Parse([]byte(text), config.Environment{Prefix: annotations.DefaultPrefix})
+	if err != nil {
+		return err
+	}
+	var manifests string
+	for _, object := range policymode.Policies(cfg, policymode.Options{
+		Name: "oidc-injector", Version: "v0.0.0-test",
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{policyLabel: "true"}},
+	}) {
+		manifest, err := yaml.Marshal(object)
+		if err != nil {
+			return err
+		}
+		manifests += "---\n" + string(manifest)
+	}
+	return kube.Apply(ctx, manifests)
+}
