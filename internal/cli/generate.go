@@ -45,7 +45,7 @@ The issuer is the cluster's. With a file it is that of --issuer.`,
 			RunE: func(*cobra.Command, []string) error { return errors.New(generate.Dropped[name]) },
 		})
 	}
-	c.AddCommand(newGenerateDiscoveryCommand(g))
+	c.AddCommand(newGenerateDiscoveryCommand(g), newGeneratePolicyCommand(g))
 	return c
 }
 

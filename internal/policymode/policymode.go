@@ -92,11 +92,12 @@ type maker struct {
 
 // Policies are the policies and their bindings that do what a webhook would with the
 // configuration: the first one injects, the second refuses what is wrong, or what policies
-// cannot do, the third warns, and the last one tells authors of workloads.
+// cannot do, the third warns, and the others tell whoever debugs, and authors of workloads.
 func Policies(cfg *config.Config, o Options) []map[string]any {
 	m := maker{Options: o, cfg: cfg, common: slices.Concat(constants(), settings(cfg, o.Version), theText().reading)}
 	all := append(m.injecting(), m.denying()...)
 	all = append(all, m.warning()...)
+	all = append(all, m.debugging()...)
 	if cfg.Workloads != policy.Off {
 		all = append(all, m.workloads()...)
 	}
@@ -176,7 +177,9 @@ func (m maker) denying() []object {
 		"variables": m.variables("dyn(object)", theText().checking),
 		"validations": []object{{
 			"expression":        "size(variables.errors) == 0 && size(variables.podErrors) == 0",
-			"messageExpression": joined("variables.errors + variables.podErrors"), "reason": "Invalid",
+			"messageExpression": joined("variables.errors + variables.podErrors"),
+			// For a pod so large that the text itself is over the API server's limits.
+			"message": "the pod cannot have what its annotations ask for", "reason": "Invalid",
 		}},
 	}, "Deny")
 }
@@ -198,6 +201,23 @@ func (m maker) warning() []object {
 func warns(w warning) object {
 	list := "variables." + w.Name + "Warnings"
 	return object{"expression": "size(" + list + ") == 0", "messageExpression": joined(list)}
+}
+
+// debugging tells whoever debugs that policies do not serve debug containers.
+func (m maker) debugging() []object {
+	matches := m.matches()
+	matches["resourceRules"] = []object{{
+		"operations": []string{"UPDATE"}, "apiGroups": []string{""}, "apiVersions": []string{"v1"},
+		"resources": []string{"pods/ephemeralcontainers"}, "scope": "Namespaced",
+	}}
+	return m.bound("ValidatingAdmissionPolicy", "-debug-containers", object{
+		"failurePolicy": "Ignore", "matchConstraints": matches, "matchConditions": m.conditions(),
+		"validations": []object{{
+			"expression": "object.spec.?ephemeralContainers.orValue([]).all(c, " +
+				"oldObject.spec.?ephemeralContainers.orValue([]).exists(old, old.name == c.name))",
+			"message": "debug containers get no token: that needs webhook mode",
+		}},
+	}, "Warn")
 }
 
 // workloads tell authors of Deployments and the like what their pods will be told.

@@ -34,8 +34,8 @@ var (
 	client kubernetes.Interface
 )
 
-// config has the resources of a login container that the chart has by default.
-const config = `
+// configuration has the resources of a login container that the chart has by default.
+const configuration = `
 apiVersion: config.oidc-injector.io/v1alpha1
 kind: InjectorConfig
 login:
@@ -69,7 +69,7 @@ func options(string) (cluster.Options, error) {
 
 func start(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
 	kube = c
-	webhook, err := injector.Start(ctx, kube, injector.Options{Dir: dir, Config: config})
+	webhook, err := injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration})
 	if err != nil {
 		return nil, err
 	}
@@ -95,9 +95,14 @@ func prepare(ctx context.Context) error {
 	if err := kube.Namespace(ctx, ns, labels); err != nil {
 		return err
 	}
-	robot := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}}
-	if _, err := client.CoreV1().ServiceAccounts(ns).Create(ctx, robot, metav1.CreateOptions{}); err != nil {
+	if err := policies(ctx); err != nil {
 		return err
+	}
+	robot := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}}
+	for _, namespace := range []string{ns, policyNS} {
+		if _, err := client.CoreV1().ServiceAccounts(namespace).Create(ctx, robot, metav1.CreateOptions{}); err != nil {
+			return err
+		}
 	}
 	never := corev1.PreemptNever
 	high := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "high"}, Value: 1000, PreemptionPolicy: &never}

@@ -15,7 +15,7 @@ import (
 // again after the other. Neither gives anything to the other's login container.
 func TestTwoReleasesServeOnePod(t *testing.T) {
 	const prefix = "tokens.example.com"
-	second, err := injector.Start(t.Context(), kube, injector.Options{Dir: t.TempDir(), Config: config, Prefix: prefix})
+	second, err := injector.Start(t.Context(), kube, injector.Options{Dir: t.TempDir(), Config: configuration, Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ func TestShapes(t *testing.T) {
 	})
 	t.Logf("of %d shapes %d are accepted, %d of them under restricted, %d of them guaranteed; denied with a token or a login: %d",
 		len(shapes), len(all.accepted), all.restricted, all.guaranteed, all.denied)
+	t.Logf("policies refuse %d of them that the webhook does not", all.needsWebhook)
 	for _, refusal := range all.refused {
 		t.Log("refused without annotations:", refusal)
 	}
@@ -61,7 +62,7 @@ type outcome struct {
 	accepted []*corev1.Pod
 	refused  []string
 
-	restricted, guaranteed, denied int
+	restricted, guaranteed, denied, needsWebhook int
 }
 
 // stored is a pod as the API server would store it.
@@ -87,6 +88,9 @@ func (s shape) check(t *testing.T, all *outcome) {
 	}
 	for variant, annotations := range variants {
 		with, err := dryRun(t.Context(), ns, s.spec, annotations)
+		if variant == "token" {
+			s.checkPolicyMode(t, with, err, all)
+		}
 		switch denied := slices.Contains(s.denied, variant); {
 		case denied:
 			checkFinding(t, variant, err)
@@ -115,6 +119,12 @@ func (o *outcome) record(s shape, without stored, err error) {
 	if without.Status.QOSClass == corev1.PodQOSGuaranteed {
 		o.guaranteed++
 	}
+}
+
+func (o *outcome) countNeedsWebhook() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.needsWebhook++
 }
 
 func (o *outcome) countDenied() {
