@@ -39,11 +39,11 @@ var systemFiles = []string{
 	"/etc/resolv.conf", "/etc/shadow",
 }
 
-// SystemDirectories, SystemFiles and APITokenDirectories are the paths that are reserved, for
-// those who check them in another language.
+// SystemDirectories are the directories that are reserved, for those who check them in another
+// language.
 func SystemDirectories() []string { return slices.Clone(systemDirs) }
 
-// SystemFiles are the files.
+// SystemFiles are the files that are reserved.
 func SystemFiles() []string { return slices.Clone(systemFiles) }
 
 // APITokenDirectories are where the API server's own token is.

@@ -142,11 +142,16 @@ var rules = map[string]rule{
 		// k8s.io/api itself reaches net/http, without using it for I/O.
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
-	"internal/nameset":     {outOfReach: valuesOnly},
-	"internal/podtemplate": {outOfReach: valuesOnly},
-	"internal/policy":      {imports: []string{"internal/endpoint", "internal/glob"}, outOfReach: valuesOnly},
-	"internal/provider":    {outOfReach: valuesOnly},
-	"internal/repeat":      {inEveryPod: true},
+	"internal/nameset":           {outOfReach: valuesOnly},
+	"internal/podtemplate":       {outOfReach: valuesOnly},
+	"internal/mutate/mutatetest": {}, // only for tests
+	"internal/policymode": {
+		imports: []string{"internal/annotations", "internal/binding", "internal/config", "internal/policy", "internal/provider"},
+		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
+	},
+	"internal/policy":   {imports: []string{"internal/endpoint", "internal/glob"}, outOfReach: valuesOnly},
+	"internal/provider": {outOfReach: valuesOnly},
+	"internal/repeat":   {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/binding", "internal/caller", "internal/certs",
 		"internal/certs/rotation",

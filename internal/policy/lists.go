@@ -16,7 +16,7 @@ func DefaultMountPaths() []string { return slices.Clone(defaultMountPaths) }
 // ReservedVariables are patterns of variables that annotations may not name, unless they
 // are allowed by name, or are among the TokenVariables.
 func ReservedVariables() []string {
-	var all []string
+	all := make([]string, 0, 250)
 	for _, r := range reserved {
 		all = append(all, texts(r.names)...)
 	}

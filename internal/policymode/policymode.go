@@ -37,9 +37,17 @@ type text struct {
 type warning struct {
 	Variable
 
-	// Of is what the texts are about: annotations alone, or the whole pod.
-	Of string `json:"of"`
+	// Of is what the texts are about: annotations alone, the whole pod, or debug containers.
+	Of about `json:"of"`
 }
+
+type about string
+
+const (
+	ofAnnotations     about = "annotations"
+	ofPod             about = "pod"
+	ofDebugContainers about = "debug containers"
+)
 
 var theText = sync.OnceValue(func() text {
 	var t text
@@ -140,16 +148,24 @@ func (m maker) variables(pod string, more ...[]Variable) []Variable {
 	return slices.Concat([]Variable{{"pod", pod}}, m.common, slices.Concat(more...))
 }
 
-// matches select the creation of pods.
-func (m maker) matches() object {
+// matches select the creation of pods, and that of debug containers.
+func (m maker) matches(rules ...object) object {
 	return object{
-		"matchPolicy": "Equivalent", "namespaceSelector": m.NamespaceSelector, "objectSelector": object{},
-		"resourceRules": []object{{
-			"operations": []string{"CREATE"}, "apiGroups": []string{""}, "apiVersions": []string{"v1"},
-			"resources": []string{"pods"}, "scope": "Namespaced",
-		}},
+		"matchPolicy": "Equivalent", "namespaceSelector": m.NamespaceSelector, "objectSelector": object{}, "resourceRules": rules,
 	}
 }
+
+func rule(operation, resource string) object {
+	return object{
+		"operations": []string{operation}, "apiGroups": []string{""}, "apiVersions": []string{"v1"}, "resources": []string{resource},
+		"scope": "Namespaced",
+	}
+}
+
+var (
+	creation = rule("CREATE", "pods")
+	debug    = rule("UPDATE", "pods/ephemeralcontainers")
+)
 
 // conditions are those of pods that ask for something or are bound. A static pod cannot
 // have ServiceAccount tokens.
@@ -165,72 +181,62 @@ func (m maker) conditions() []object {
 
 func (m maker) injecting() []object {
 	return m.bound("MutatingAdmissionPolicy", "", object{
-		"failurePolicy": "Fail", "reinvocationPolicy": "IfNeeded", "matchConstraints": m.matches(), "matchConditions": m.conditions(),
-		"variables": m.variables("dyn(object)"),
-		"mutations": []object{{"patchType": "JSONPatch", "jsonPatch": object{"expression": theText().injecting}}},
+		"failurePolicy": "Fail", "reinvocationPolicy": "IfNeeded", "matchConstraints": m.matches(creation, debug),
+		"matchConditions": m.conditions(),
+		"variables":       m.variables("dyn(object)", theText().checking),
+		"mutations":       []object{{"patchType": "JSONPatch", "jsonPatch": object{"expression": theText().injecting}}},
 	})
 }
 
 func (m maker) denying() []object {
 	return m.bound("ValidatingAdmissionPolicy", "", object{
-		"failurePolicy": "Fail", "matchConstraints": m.matches(), "matchConditions": m.conditions(),
+		"failurePolicy": "Fail", "matchConstraints": m.matches(creation, debug), "matchConditions": m.conditions(),
 		"variables": m.variables("dyn(object)", theText().checking),
 		"validations": []object{{
-			"expression":        "size(variables.errors) == 0 && size(variables.podErrors) == 0",
-			"messageExpression": joined("variables.errors + variables.podErrors"),
+			"expression":        "size(variables.refusals) == 0",
+			"messageExpression": joined("variables.refusals"),
 			// For a pod so large that the text itself is over the API server's limits.
 			"message": "the pod cannot have what its annotations ask for", "reason": "Invalid",
 		}},
 	}, "Deny")
 }
 
+// warning is advice, which must not keep anything from being admitted.
 func (m maker) warning() []object {
-	var more []Variable
-	var validations []object
-	for _, w := range theText().warnings {
-		more = append(more, Variable{w.Name + "Warnings", w.Expression})
-		validations = append(validations, warns(w))
-	}
+	more, validations := advice(ofAnnotations, ofPod)
 	return m.bound("ValidatingAdmissionPolicy", "-warnings", object{
-		// Advice must not keep anything from being admitted.
-		"failurePolicy": "Ignore", "matchConstraints": m.matches(), "matchConditions": m.conditions(),
+		"failurePolicy": "Ignore", "matchConstraints": m.matches(creation), "matchConditions": m.conditions(),
 		"variables": m.variables("dyn(object)", theText().checking, more), "validations": validations,
 	}, "Warn")
 }
 
-func warns(w warning) object {
-	list := "variables." + w.Name + "Warnings"
-	return object{"expression": "size(" + list + ") == 0", "messageExpression": joined(list)}
+// debugging tells whoever debugs why a container gets no token.
+func (m maker) debugging() []object {
+	more, validations := advice(ofDebugContainers)
+	return m.bound("ValidatingAdmissionPolicy", "-debug-containers", object{
+		"failurePolicy": "Ignore", "matchConstraints": m.matches(debug), "matchConditions": m.conditions(),
+		"variables": m.variables("dyn(object)", theText().checking, more), "validations": validations,
+	}, "Warn")
 }
 
-// debugging tells whoever debugs that policies do not serve debug containers.
-func (m maker) debugging() []object {
-	matches := m.matches()
-	matches["resourceRules"] = []object{{
-		"operations": []string{"UPDATE"}, "apiGroups": []string{""}, "apiVersions": []string{"v1"},
-		"resources": []string{"pods/ephemeralcontainers"}, "scope": "Namespaced",
-	}}
-	return m.bound("ValidatingAdmissionPolicy", "-debug-containers", object{
-		"failurePolicy": "Ignore", "matchConstraints": matches, "matchConditions": m.conditions(),
-		"validations": []object{{
-			"expression": "object.spec.?ephemeralContainers.orValue([]).all(c, " +
-				"oldObject.spec.?ephemeralContainers.orValue([]).exists(old, old.name == c.name))",
-			"message": "debug containers get no token: that needs webhook mode",
-		}},
-	}, "Warn")
+// advice are the variables and the validations of warnings.
+func advice(of ...about) (more []Variable, validations []object) {
+	for _, w := range theText().warnings {
+		if slices.Contains(of, w.Of) {
+			list := "variables." + w.Name + "Warnings"
+			more = append(more, Variable{w.Name + "Warnings", w.Expression})
+			validations = append(validations, object{"expression": "size(" + list + ") == 0", "messageExpression": joined(list)})
+		}
+	}
+	return more, validations
 }
 
 // workloads tell authors of Deployments and the like what their pods will be told.
 func (m maker) workloads() []object {
-	more, validations := []Variable{}, []object{{
+	more, validations := advice(ofAnnotations)
+	validations = append([]object{{
 		"expression": "size(variables.errors) == 0", "messageExpression": `"its pods will be denied: " + ` + joined("variables.errors"),
-	}}
-	for _, w := range theText().warnings {
-		if w.Of == "annotations" {
-			more = append(more, Variable{w.Name + "Warnings", w.Expression})
-			validations = append(validations, warns(w))
-		}
-	}
+	}}, validations...)
 	template := func(of string) string {
 		var all []string
 		for _, l := range m.cfg.PodTemplates {

@@ -163,7 +163,7 @@ var tokenKeys = slices.DeleteFunc(annotations.InputKeys(), func(key string) bool
 
 const (
 	// tokenName is a suffix (RE2), as annotations take it.
-	tokenName = `^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`
+	tokenName = `^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$` //nolint:gosec // a pattern, not a credential
 	// goDuration is a Go duration whose numbers are short enough not to overflow.
 	goDuration = `^[-+]?(([0-9]{1,7}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|μs|ms|s|m|h))+$`
 )

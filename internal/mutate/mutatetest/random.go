@@ -174,7 +174,9 @@ func (r Random) volumes() []any {
 		list = append(list, Object{"name": Pick(r, "oidc-token", "oidc-login"), "emptyDir": Object{}})
 	}
 	for _, v := range list {
-		r.sprinkle(v.(Object))
+		if o, ok := v.(Object); ok {
+			r.sprinkle(o)
+		}
 	}
 	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list

@@ -55,7 +55,8 @@ func TestBoundPods(t *testing.T) {
 	for _, namespace := range []string{byWebhook, byPolicy} {
 		for _, name := range []string{"reports", "report2", "other"} {
 			account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-			if _, err := kube.Client().CoreV1().ServiceAccounts(namespace).Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+			accounts := kube.Client().CoreV1().ServiceAccounts(namespace)
+			if _, err := accounts.Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -169,8 +170,8 @@ func TestDenial(t *testing.T) {
 		t.Fatal("the pod was created")
 	}
 	for _, want := range []string{
-		`metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "forbidden-x": the injector's policy denies this audience in ` +
-			`namespace "shop-p"`,
+		`metadata.annotations[oidc-injector.io/audience]: Forbidden: audience "forbidden-x": the injector's policy denies this audience ` +
+			`in namespace "shop-p"`,
 		`metadata.annotations[oidc-injector.io/expiration]: Invalid value: "1s": must be whole seconds (7200) or a Go duration (2h), ` +
 			`from 600 to 86400 seconds`,
 		`metadata.annotations[oidc-injector.io/env.b]: Invalid value: "1X": must be the name of an environment variable`,
@@ -194,7 +195,8 @@ func TestWarnings(t *testing.T) {
 	}
 	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	pod := podtest.New("doubtful", "audience=vault", "audiense.b=x", "skip-containers=missing",
-		"azure-client-id=00000000-0000-0000-0000-000000000000", "azure-tenant-id=00000000-0000-0000-0000-000000000000", "expiration.azure=20m")
+		"azure-client-id=00000000-0000-0000-0000-000000000000", "azure-tenant-id=00000000-0000-0000-0000-000000000000",
+		"expiration.azure=20m")
 	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "AZURE_CLIENT_SECRET", Value: "x"}, {Name: "AZURE_TENANT_ID", Value: "x"}}
 	if _, err := client.CoreV1().Pods(byPolicy).Create(t.Context(), pod, dry); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,118 @@
+package policymode
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
+)
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse([]byte("apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"+text),
+		config.Environment{Prefix: annotations.DefaultPrefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestUnsupported names each value that only the webhook does.
+func TestUnsupported(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		config string
+		want   []string
+	}{
+		"nothing":       {"defaults: {expiration: 2h}", nil},
+		"token user":    {"setTokenUser: true", []string{"setTokenUser needs webhook mode"}},
+		"default login": {"defaults: {login-mode: init}", []string{"defaults: logins need webhook mode"}},
+		"profile with login": {
+			`profiles: {b: {audience: b}, a: {audience: a, login: vault, login-address: "https://v", login-role: r}}`,
+			[]string{"profiles[a]: logins need webhook mode"},
+		},
+		"binding with login": {
+			"login: {image: x}\nbindings: [{name: b, namespaces: [x], serviceAccounts: [x], annotations: {audience.n: a, " +
+				`login.n: vault, login-address.n: "https://v", login-role.n: r}}]`,
+			[]string{"bindings[b]: logins need webhook mode"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, Unsupported(parse(t, tt.config))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestFileRows: what is left of the rows, where some lack a value, is JSON.
+func TestFileRows(t *testing.T) {
+	t.Parallel()
+	rows := fileRows(&provider.File{JSON: map[string]any{
+		"a": "${a}", "b": map[string]any{"c": "${c}", "d": 1.5}, "e": []any{"${e}", "x", map[string]any{}}, "z": nil, "<&>": true,
+	}})
+	for name, tt := range map[string]struct {
+		without []string
+		want    string
+	}{
+		"all":           {nil, `{"<&>":true,"a":"${a}","b":{"c":"${c}","d":1.5},"e":["${e}","x",{}],"z":null}`},
+		"without first": {[]string{"${a}", "${c}", "${e}"}, `{"<&>":true,"b":{"d":1.5},"e":["x",{}],"z":null}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var text strings.Builder
+		next:
+			for _, row := range rows {
+				for _, gone := range tt.without {
+					if strings.Contains(row, gone) {
+						continue next
+					}
+				}
+				text.WriteString(row)
+			}
+			// As injecting.yaml puts them together.
+			joined := strings.NewReplacer("{"+separator, "{", "["+separator, "[", separator, ",").Replace(text.String())
+			var got, want any
+			if err := json.Unmarshal([]byte(joined), &got); err != nil {
+				t.Fatalf("%v: %s", err, joined)
+			}
+			if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestPolicies: each policy has its binding, of the same name, and what advises fails open.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	objects := Policies(parse(t, ""), Options{Name: "x", Version: "v1", Static: true, Labels: map[string]string{"a": "b"}})
+	if len(objects) != 10 {
+		t.Errorf("%d objects", len(objects))
+	}
+	for i := 0; i+1 < len(objects); i += 2 {
+		policy, bound := objects[i], objects[i+1]
+		name := policy["metadata"].(object)["name"].(string)
+		spec := bound["spec"].(object)
+		if !strings.HasSuffix(name, ".static.k8s.io") || spec["policyName"] != name || bound["kind"] != policy["kind"].(string)+"Binding" {
+			t.Errorf("%s: %v", name, bound)
+		}
+		actions, _ := spec["validationActions"].([]string)
+		denies := policy["kind"] == "MutatingAdmissionPolicy" || cmp.Equal(actions, []string{"Deny"})
+		if fails := policy["spec"].(object)["failurePolicy"] == "Fail"; fails != denies {
+			t.Errorf("%s: actions %v, and the failure policy is Fail: %v", name, actions, fails)
+		}
+	}
+	if off := Policies(parse(t, "policy: {workloads: \"Off\"}"), Options{Name: "x"}); len(off) != 8 {
+		t.Errorf("%d objects without checks of workloads", len(off))
+	}
+}
