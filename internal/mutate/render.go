@@ -15,7 +15,7 @@ import (
 
 // The budget of a patch. What etcd stores by default is at most 1.5 MiB
 // (etcd, --max-request-bytes), and a patch that is longer adds more than that. An
-// operation costs the API server some 20 µs (docs/performance.md).
+// operation costs the API server some 20 µs (docs/design/measurements.md).
 const (
 	maxOperations = 10_000
 	maxPatchBytes = 3 << 19

@@ -234,7 +234,7 @@ func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
 }
 
 // measureCost measures how much later a Deployment is admitted that is checked, and logs
-// it: docs/performance.md has the figures.
+// it: docs/design/measurements.md has the figures.
 func measureCost(t *testing.T, ns string) {
 	t.Helper()
 	const rounds = 100

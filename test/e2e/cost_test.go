@@ -10,7 +10,7 @@ import (
 )
 
 // TestWhatTheWebhookCosts measures how much later a pod is created that the webhook
-// is called for, and logs it: docs/performance.md has the figures. That the pods are
+// is called for, and logs it: docs/design/measurements.md has the figures. That the pods are
 // as they should be is what it tests.
 func TestWhatTheWebhookCosts(t *testing.T) {
 	ns := namespace(t, "cost")
