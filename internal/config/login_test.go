@@ -47,7 +47,7 @@ func bundle(pem string) string {
 	return header + "login:\n  caBundle: |\n    " + strings.ReplaceAll(strings.TrimSuffix(pem, "\n"), "\n", "\n    ") + "\n"
 }
 
-func TestAFileDescribesTheLoginContainer(t *testing.T) {
+func TestLoginContainer(t *testing.T) {
 	t.Parallel()
 	cert, _ := certificate(t)
 	requests := corev1.ResourceList{"cpu": resource.MustParse("5m"), "memory": resource.MustParse("16Mi")}
@@ -116,7 +116,7 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
+func TestLoginContainerErrors(t *testing.T) {
 	t.Parallel()
 	cert, key := certificate(t)
 	const (
@@ -292,7 +292,7 @@ func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
 	}
 }
 
-func TestTheLargestBundleIsAccepted(t *testing.T) {
+func TestLargestCABundle(t *testing.T) {
 	t.Parallel()
 	cert, _ := certificate(t)
 	filler := strings.Repeat("#", 64<<10-len(cert)-1) + "\n"
