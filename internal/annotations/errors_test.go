@@ -218,9 +218,9 @@ func sameDirectory(key, dir, other, theirs string) string {
 		"token %q has the same directory, mount-path %s: a token has a volume, and so a directory, of its own", key, dir, other, theirs)
 }
 
-// TestTokensThatCannotLiveSideBySide shows the errors between tokens that some
+// TestTokenConflicts shows the errors between tokens that some
 // container may have both of.
-func TestTokensThatCannotLiveSideBySide(t *testing.T) {
+func TestTokenConflicts(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		keys keys
@@ -347,7 +347,7 @@ func TestTooManyTokens(t *testing.T) {
 	}
 }
 
-func TestTooLongAnnotations(t *testing.T) {
+func TestAnnotationsTooLong(t *testing.T) {
 	t.Parallel()
 	_, _, errs := newParser().Parse(keys{"audience": strings.Repeat("a", 256<<10)}.on(""))
 	expect(t, "errors", []string{"metadata.annotations: Too long: may not be more than 262144 bytes"}, texts(errs))

@@ -56,7 +56,7 @@ func TestLoginOptions(t *testing.T) {
 	}
 }
 
-func TestObjectsOfALogin(t *testing.T) {
+func TestLoginObjects(t *testing.T) {
 	t.Parallel()
 	const kind = annotations.ClusterTrustBundle
 	secret := func(name, key, path string) annotations.File {
@@ -211,7 +211,7 @@ func TestLoginOptionsDenied(t *testing.T) {
 }
 
 // A JWT that is accepted once has to be replaced before what it gave ends.
-func TestATokenForOneLoginIsShort(t *testing.T) {
+func TestTokenOfSingleUseLoginIsShort(t *testing.T) {
 	t.Parallel()
 	once := oauthKeys.and(keys{"login-jwt-use": "once"})
 	for name, test := range map[string]struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
-func TestLongNamesAreCut(t *testing.T) {
+func TestLongNamesAreShortened(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, base := range []string{"oidc-token", "a-label-of-twenty-f99d-oidc-login-client"} {
