@@ -601,8 +601,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestWrongCombinationsAreExplained: what a schema cannot say.
-func TestWrongCombinationsAreExplained(t *testing.T) {
+// TestWrongCombinations: what a schema cannot say.
+func TestWrongCombinations(t *testing.T) {
 	for set, want := range map[string]string{
 		"certificates.mode=secret,certificates.secret.caBundle=-----BEGIN CERTIFICATE-----": "certificates.secret.name: name the Secret " +
 			"with tls.crt and tls.key",
@@ -653,8 +653,8 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 	}
 }
 
-// TestEveryWrongCombinationIsReported: all at once.
-func TestEveryWrongCombinationIsReported(t *testing.T) {
+// TestAllWrongCombinationsAtOnce: all at once.
+func TestAllWrongCombinationsAtOnce(t *testing.T) {
 	_, err := template(t, helms[0], "", "--set=ports.probes=8080,serviceAccount.create=false,shutdownDelay=1m")
 	for _, want := range []string{"\nports: ", "\nserviceAccount.name: ", "\nterminationGracePeriodSeconds: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -683,7 +683,7 @@ func TestDurations(t *testing.T) {
 }
 
 // A Service's name begins with a letter.
-func TestANameThatBeginsWithADigit(t *testing.T) {
+func TestNameWithLeadingDigit(t *testing.T) {
 	for _, h := range helms {
 		_, err := h.RunWithInput(t.Context(), "", "template", "1st", chartDir, "--kube-version=1.30.0")
 		if err == nil || !strings.Contains(err.Error(), `fullnameOverride: set it: "1st-oidc-injector"`) {

@@ -82,8 +82,8 @@ var mistakes = []struct{ what, own, pods, said string }{
 	},
 }
 
-// TestWorkloadsAreCheckedWhenTheyAreApplied tries each mistake in each kind with kubectl.
-func TestWorkloadsAreCheckedWhenTheyAreApplied(t *testing.T) {
+// TestWorkloadsAreChecked tries each mistake in each kind with kubectl.
+func TestWorkloadsAreChecked(t *testing.T) {
 	const ns = served
 	webhook := startBeside(t, rolloutsValue)
 	for _, ours := range podtemplate.BuiltIn {
