@@ -21,8 +21,8 @@ import (
 func TestHandlerRefusesOtherThanReviews(t *testing.T) {
 	t.Parallel()
 	good := string(review("CREATE", "", pod(""), "null"))
-	const notAReview = "this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and " +
-		"request.uid"
+	const notAReview = "this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, " +
+		"kind AdmissionReview and request.uid"
 	for _, tt := range []struct{ name, body, want string }{
 		{"nothing", "", "could not read the AdmissionReview: the JSON document ends too early"},
 		{"no JSON", "hello", "could not read the AdmissionReview: invalid JSON near offset N"},

@@ -69,8 +69,8 @@ func profileConfig(t testing.TB) *config.Config {
 	return cfg
 }
 
-const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in " +
-	"a profile"
+const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, " +
+	"or in a profile"
 
 // The address of a profile needs no list.
 func TestProfileAddressIsAllowed(t *testing.T) {

@@ -34,8 +34,8 @@ func TestWorkloadGetsFindingsOfPods(t *testing.T) {
 	}}, podtemplate.BuiltIn...) {
 		t.Run(location.Resource, func(t *testing.T) {
 			t.Parallel()
-			h := newHook(configured(withPolicy(t, "{audiences: {denied: [admin]}}\npodTemplates: [{apiGroup: argoproj.io, resource: "+
-				"rollouts, path: spec.strategy.deep.template}]")))
+			h := newHook(configured(withPolicy(t, "{audiences: {denied: [admin]}}\npodTemplates: [{apiGroup: argoproj.io, "+
+				"resource: rollouts, path: spec.strategy.deep.template}]")))
 			at := location.Path
 			for _, tt := range []struct {
 				what, metadata string
@@ -150,8 +150,8 @@ func TestWorkloadDenied(t *testing.T) {
 // What custom resources hold is not the webhook's to judge, and no error of its.
 func TestWorkloadWithoutTemplate(t *testing.T) {
 	t.Parallel()
-	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, path: "+
-		"spec.template}]")))
+	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, "+
+		"path: spec.template}]")))
 	for _, object := range []string{
 		`{}`, `[]`, `"text"`, `7`, `{"spec":[]}`, `{"spec":"text"}`, `{"spec":{"template":"text"}}`, `{"spec":{"template":[1]}}`,
 		`{"spec":{"template":{"metadata":{"annotations":[]}}}}`, `{"spec":{"template":{"spec":{"containers":"none"}}}}`,

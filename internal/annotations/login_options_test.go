@@ -116,8 +116,8 @@ func TestLoginObjects(t *testing.T) {
 
 func TestLoginOptionsDenied(t *testing.T) {
 	t.Parallel()
-	const bundle = "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, example.com/issuer/root or " +
-		"example.com/issuer"
+	const bundle = "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, " +
+		"example.com/issuer/root or example.com/issuer"
 	client := oauthKeys.and(keys{"login-client-id": "app"})
 	for name, test := range map[string]struct {
 		keys keys

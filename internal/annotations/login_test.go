@@ -262,14 +262,14 @@ func TestLoginsDenied(t *testing.T) {
 	t.Parallel()
 	const (
 		text = "must be a text of 1 to 1024 bytes, without control characters and without white space at its ends"
-		ca   = "must be the name of a ConfigMap of the pod's namespace, and a key of it if that is not ca.crt, such as vault or " +
-			"vault/ca.crt"
+		ca   = "must be the name of a ConfigMap of the pod's namespace, and a key of it if that is not ca.crt, " +
+			"such as vault or vault/ca.crt"
 		mount    = "must be the path at which the auth method is mounted, such as jwt or teams/jwt"
 		fileName = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		keptFile = "must not begin with '.', be ca.crt or be longer than 200 bytes: the login container keeps such files beside the result"
 		uris     = "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)"
-		env      = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as " +
-			"VAULT_TOKEN_FILE"
+		env      = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, " +
+			"such as VAULT_TOKEN_FILE"
 		tokens = "must be the name of a token: the suffix of its annotations, or default for the token without one"
 	)
 	invalid := func(key, value, allowed string) []string {
@@ -469,8 +469,8 @@ func TestLoginsDenied(t *testing.T) {
 		},
 		"no issuer": {
 			keys: oauthKeys.without("login-issuer"),
-			errs: required("login-issuer", "the login needs the issuer, such as https://login.example.com, or its token endpoint as "+
-				"login-address"),
+			errs: required("login-issuer", "the login needs the issuer, such as https://login.example.com, "+
+				"or its token endpoint as login-address"),
 		},
 		"no audience": {
 			keys: vaultKeys.without("audience"),

@@ -127,8 +127,8 @@ var Rules = []Description{
 	{
 		NameConflict, "The pod has a volume or a container of a name that is the injector's.",
 		"Rename the pod's own, or give the login another suffix. If it is a login container, a later webhook changed ours, the " +
-			"configuration changed between two calls (the controller tries again), or the manifest is an exported pod: remove what " +
-			"was injected.",
+			"configuration changed between two calls (the controller tries again), " +
+			"or the manifest is an exported pod: remove what was injected.",
 		added,
 	},
 	{
@@ -140,8 +140,8 @@ var Rules = []Description{
 	{ModeConflict, "The pod has the volume already, with another mode than `file-mode` says.", "Remove one of the two.", modes},
 	{
 		PolicyAudience, "The policy does not allow the audience.",
-		"Ask for an audience that the message lists, or have `policy.audiences` changed. One of the API server itself has to be listed " +
-			"literally.",
+		"Ask for an audience that the message lists, or have `policy.audiences` changed. " +
+			"One of the API server itself has to be listed literally.",
 		configuration + "#audience-policy",
 	},
 	{

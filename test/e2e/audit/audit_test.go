@@ -346,8 +346,8 @@ func TestMissedBoundPods(t *testing.T) {
 	shop := in.served(t, "shop", true)
 	config := t.TempDir() + "/config.yaml"
 	writeFile(t, config, "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"+
-		"bindings: [{name: web, namespaces: ['"+shop+"'], serviceAccounts: [default], podLabels: {app: web}, annotations: {audience: "+
-		"vault}}]\n")
+		"bindings: [{name: web, namespaces: ['"+shop+"'], serviceAccounts: [default], podLabels: {app: web}, "+
+		"annotations: {audience: vault}}]\n")
 	r := in.start(t, "--config="+config)
 	r.awaitLeader(t, 1)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "other"}}
