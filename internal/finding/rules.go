@@ -98,7 +98,8 @@ var Rules = []Description{
 	},
 	{
 		UnknownProfile, "The configuration has no profile of that name.",
-		"Name one that the message lists, or have it added. `kubectl rollout status` of the webhook says whether a new configuration is in force.",
+		"Name one that the message lists, or have it added. `kubectl rollout status` of the webhook says whether a new configuration " +
+			"is in force.",
 		configuration + "#profiles",
 	},
 	{UnknownProvider, "There is no provider of that name.", "Name one that the message lists, or have it added.", providers},
@@ -174,8 +175,8 @@ var Rules = []Description{
 		configuration + "#containers-of-other-injectors",
 	},
 	{
-		NoContainer, "Nothing gets the token.", "Correct `containers` or `skip-containers`. The configuration's defaults may have the latter.",
-		keys,
+		NoContainer, "Nothing gets the token.",
+		"Correct `containers` or `skip-containers`. The configuration's defaults may have the latter.", keys,
 	},
 	{
 		ContainerLeftOut, "A container that uses the directory for something else is left without the token.",
@@ -206,8 +207,8 @@ var Rules = []Description{
 	{StaticPod, "A static pod cannot have ServiceAccount tokens.", "Remove the annotations, or use a DaemonSet.", added},
 	{
 		DebugContainer, "A debug container does not get what it could have.",
-		"Use `--target`. Create the pod again if it has no volume for it, or if its annotations are no longer valid. Set `runAsUser` in the " +
-			"pod's securityContext if users differ.",
+		"Use `--target`. Create the pod again if it has no volume for it, or if its annotations are no longer valid. " +
+			"Set `runAsUser` in the pod's securityContext if users differ.",
 		"annotations.md#debug-containers",
 	},
 }

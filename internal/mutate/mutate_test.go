@@ -833,8 +833,9 @@ func TestSetTokenUser(t *testing.T) {
 		"two users":            {spec: "containers: [" + a + ", " + b + "]", volumes: []string{"oidc-token"}},
 		"the user of an image": {spec: "containers: [" + a + ", {name: b}]", volumes: []string{"oidc-token"}},
 		"a mode that an author wants": {
-			keys:    keys{"file-mode": "0440"},
-			spec:    "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, {name: b, securityContext: {runAsUser: 0}}]",
+			keys: keys{"file-mode": "0440"},
+			spec: "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, " +
+				"{name: b, securityContext: {runAsUser: 0}}]",
 			volumes: []string{"oidc-token 0440"},
 		},
 		"Windows": {

@@ -111,8 +111,8 @@ func TestRenderWithoutValue(t *testing.T) {
 
 func TestRenderLinesWithoutValue(t *testing.T) {
 	t.Parallel()
-	s := set(t, "corp: {description: x, audience: a, parameters: [{name: p, description: x, pattern: '[a-z]+'}], file: {name: f, "+
-		"text: \"a='${p}'\\nb='${token.path}'\\n\"}}")
+	s := set(t, "corp: {description: x, audience: a, parameters: [{name: p, description: x, pattern: '[a-z]+'}], file: {name: f, text: "+
+		"\"a='${p}'\\nb='${token.path}'\\n\"}}")
 	for given, want := range map[string]string{
 		"":  "b='/var/run/secrets/tokens-corp/oidc-token'\n",
 		"x": "a='x'\nb='/var/run/secrets/tokens-corp/oidc-token'\n",
@@ -185,29 +185,35 @@ func TestProviderErrors(t *testing.T) {
 		"corp: {description: x, audience: '${pod.name}'}": "providers[corp].audience: Invalid",
 		"corp: {description: x, audience: a, parameters: [{name: a, description: x, " +
 			"address: path}]}": `providers[corp].parameters[0].address: Unsupported value: "path"`,
-		"corp: {description: x, audience: a, env: [{name: A, value: x}, {name: A, value: y}]}": "providers[corp].env[1].name: Duplicate",
+		"corp: {description: x, audience: a, env: [{name: A, value: x}, {name: A, " +
+			"value: y}]}": "providers[corp].env[1].name: Duplicate",
 		"corp: {description: x, audience: a, env: [{name: A, value: x}], conflicts: [{env: A, " +
 			"reason: x}]}": "providers[corp].conflicts[0].env: Invalid",
 		"corp: {description: x, audience: a, maxExpiration: 5m}":                    "providers[corp].maxExpiration: Invalid",
 		"corp: {description: x, audience: a, minExpiration: 2h, maxExpiration: 1h}": "must not be longer than maxExpiration",
-		"corp: {description: x}":                                                           "providers[corp].audience: Required",
-		"corp: {description: x, audience: '${x}'}":                                         `providers[corp].audience: Invalid value: "${x": must name a parameter`,
-		"corp: {description: x, audience: '${token.path}'}":                                "providers[corp].audience: Invalid",
-		"corp: {description: x, audience: 'a${'}":                                          "providers[corp].audience: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: 'A b', description: x}]}": "providers[corp].parameters[0].name: Invalid",
+		"corp: {description: x}":                            "providers[corp].audience: Required",
+		"corp: {description: x, audience: '${x}'}":          `providers[corp].audience: Invalid value: "${x": must name a parameter`,
+		"corp: {description: x, audience: '${token.path}'}": "providers[corp].audience: Invalid",
+		"corp: {description: x, audience: 'a${'}":           "providers[corp].audience: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: 'A b', " +
+			"description: x}]}": "providers[corp].parameters[0].name: Invalid",
 		"corp: {description: x, audience: a, parameters: [{name: a, description: x}, {name: a, " +
 			"description: x}]}": "providers[corp].parameters[1].name: Duplicate",
 		"corp: {description: x, audience: a, parameters: [{name: a, description: x, " +
 			"pattern: '('}]}": "providers[corp].parameters[0].pattern: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x, " +
-			"default: '${a}'}]}": "providers[corp].parameters[0].default: Invalid",
-		"corp: {description: x, audience: a, env: [{name: '1', value: x}]}":         "providers[corp].env[0].name: Invalid",
-		"corp: {description: x, audience: a, file: {name: a}}":                      "providers[corp].file: Required",
-		"corp: {description: x, audience: a, file: {name: a, text: x, json: {}}}":   "providers[corp].file: Required",
-		"corp: {description: x, audience: a, file: {name: ../a, text: x}}":          "providers[corp].file.name: Invalid",
-		"corp: {description: x, audience: a, file: {name: a, json: {a: ['${x}']}}}": "providers[corp].file.json.a[0]: Invalid",
-		"corp: {description: x, audience: a, parameters: [{name: a, description: x}], file: {name: a, " +
-			"text: 'x ${a}'}}": "providers[corp].file.text: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x, default: " +
+			"'${a}'}]}": "providers[corp].parameters[0].default: Invalid",
+		"corp: {description: x, audience: a, env: [{name: '1', " +
+			"value: x}]}": "providers[corp].env[0].name: Invalid",
+		"corp: {description: x, audience: a, file: {name: a}}": "providers[corp].file: Required",
+		"corp: {description: x, audience: a, file: {name: a, text: x, " +
+			"json: {}}}": "providers[corp].file: Required",
+		"corp: {description: x, audience: a, file: {name: ../a, " +
+			"text: x}}": "providers[corp].file.name: Invalid",
+		"corp: {description: x, audience: a, file: {name: a, json: {a: " +
+			"['${x}']}}}": "providers[corp].file.json.a[0]: Invalid",
+		"corp: {description: x, audience: a, parameters: [{name: a, description: x}], file: {name: a, text: " +
+			"'x ${a}'}}": "providers[corp].file.text: Invalid",
 		"corp: {description: x, audience: a, conflicts: [{env: A}]}": "providers[corp].conflicts[0]: Required",
 		"corp: {description: x, audience: a, minExpiration: 1d}":     "providers[corp].minExpiration: Invalid",
 		"login: {description: x, audience: a, parameters: [{name: role, " +

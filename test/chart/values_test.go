@@ -539,7 +539,9 @@ var valuesTable = map[string]struct {
 		hooks + "[*].matchConditions[*].name}": "n n annotated not-controlled changed",
 	}},
 	"webhook.allPods alone": {"webhook.allPods=true,config.policy.workloads=Off", expectations{hooks + "[*].matchConditions}": ""}},
-	"test.audience":         {"test.audience=mine", expectations{"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine"}},
+	"test.audience": {"test.audience=mine", expectations{
+		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine",
+	}},
 	"test.audience by the policy": {"config.policy.audiences.allowed={*.example.com,vault,sts}", expectations{
 		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=vault",
 	}},
@@ -628,8 +630,10 @@ func TestWrongCombinations(t *testing.T) {
 		"podDisruptionBudget.minAvailable=51%": "podDisruptionBudget.minAvailable: 51% of the replicas are all: it would " +
 			"block every drain of a node",
 		"podDisruptionBudget.minAvailable=100%,replicas=null": "podDisruptionBudget.minAvailable: 100% of the replicas are all",
-		"podDisruptionBudget.maxUnavailable=0":                "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: at least 1",
-		"podDisruptionBudget.maxUnavailable=0%":               "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: at least 1",
+		"podDisruptionBudget.maxUnavailable=0": "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: " +
+			"at least 1",
+		"podDisruptionBudget.maxUnavailable=0%": "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: " +
+			"at least 1",
 		"global.imageRegistry=https://r.example.com": "global.imageRegistry: https://r.example.com has a scheme: registries are named " +
 			"without one",
 		"login.image.registry=http://r.example.com": "login.image.registry: http://r.example.com has a scheme: registries are named " +
@@ -637,7 +641,8 @@ func TestWrongCombinations(t *testing.T) {
 		"login.metrics.podMonitor.enabled=true": "login.metrics.podMonitor.enabled: set login.metrics.port, " +
 			"too: without it there is nothing to monitor",
 		"replicas=21,hostNetwork=true": "resourceQuota.pods: 20 is too few: there has to be room for replicas, 21",
-		"replicas=20":                  "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, while pods are replaced",
+		"replicas=20": "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, " +
+			"while pods are replaced",
 	} {
 		for _, h := range helms {
 			if _, err := template(t, h, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
