@@ -63,6 +63,19 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// The page of the flags has what --help prints.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	testutil.Generated(t, "../../docs/flags.md", *update, func(text string) string {
+		for section, args := range map[string]string{
+			"webhook": "--help", "check": "check --help", "check-config": "check-config --help",
+		} {
+			text = testutil.Section(t, text, section, "```text\n"+call(strings.Fields(args)...).Stdout+"```\n")
+		}
+		return text
+	})
+}
+
 func TestVersion(t *testing.T) {
 	if diff := cmp.Diff(outcome{Stdout: version.String("webhook") + "\n"}, call("--version")); diff != "" {
 		t.Errorf("webhook --version (-want +got):\n%s", diff)

@@ -37,7 +37,7 @@ const reports = `- name: reports
 const grafana = `{"metadata":{"name":"app","labels":{"app":"grafana"}},"spec":{"serviceAccountName":"reports",` +
 	`"containers":[{"name":"app"}]}}`
 
-func TestPodOfBinding(t *testing.T) {
+func TestBoundPod(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(bound(t, reports)))
 	response := h.admit(t, ask{object: grafana}.review())
@@ -54,7 +54,7 @@ func TestPodOfBinding(t *testing.T) {
 	}
 }
 
-func TestPodsBesideBinding(t *testing.T) {
+func TestBindingLeavesOtherPods(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ from, to, skipped string }{
 		"another ServiceAccount": {`"reports"`, `"other"`, "not_requested"},
@@ -83,7 +83,7 @@ func TestPodsBesideBinding(t *testing.T) {
 }
 
 // The ServiceAccount "default" is that of a pod that names none.
-func TestBindingOfDefaultServiceAccount(t *testing.T) {
+func TestBoundDefaultServiceAccount(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(bound(t, "- {name: a, namespaces: [default], serviceAccounts: [default], annotations: {audience: vault}}")))
 	for _, account := range []string{"", `"serviceAccountName":"default",`, `"serviceAccountName":"",`} {
@@ -95,7 +95,7 @@ func TestBindingOfDefaultServiceAccount(t *testing.T) {
 }
 
 // The policy holds for what bindings ask for, and the error leads to the binding.
-func TestPolicyHoldsForBindings(t *testing.T) {
+func TestBindingDeniedByPolicy(t *testing.T) {
 	t.Parallel()
 	cfg := bound(t, reports+"policy: {audiences: {denied: [vault]}}")
 	response := newHook(configured(cfg)).admit(t, ask{object: grafana}.review())
@@ -111,7 +111,7 @@ func TestPolicyHoldsForBindings(t *testing.T) {
 	}
 }
 
-func TestDebugContainerOfBinding(t *testing.T) {
+func TestBoundDebugContainer(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(bound(t, reports)))
 	running := apply(t, grafana, h.admit(t, ask{object: grafana}.review()))
@@ -124,7 +124,7 @@ func TestDebugContainerOfBinding(t *testing.T) {
 }
 
 // The template of a workload is judged with what bindings will add to its pods.
-func TestWorkloadOfBinding(t *testing.T) {
+func TestBoundWorkload(t *testing.T) {
 	t.Parallel()
 	cfg := bound(t, strings.Replace(reports, "audience: vault", "audience: vault, mount-path: /data", 1))
 	template := strings.Replace(grafana, `{"name":"app"}`, `{"name":"app","volumeMounts":[{"name":"v","mountPath":"/data/x",`+
@@ -140,7 +140,7 @@ func TestWorkloadOfBinding(t *testing.T) {
 
 // Templates of custom resources may have labels that no pod can have. They are checked all
 // the same, and a label that is one counts.
-func TestLabelsThatAreNoText(t *testing.T) {
+func TestBindingIgnoresLabelsWithoutText(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(bound(t, strings.Replace(reports, "audience: vault", "audience: vault, mount-path: /data", 1))))
 	for _, labels := range []string{`{"version":2,"app":"grafana","x":{"y":[null]}}`, `{"app":"graf\u0061na","version":null}`} {

@@ -71,7 +71,7 @@ func halfSent(t *testing.T, server *httptest.Server, clients, size int) {
 	}
 }
 
-func TestSlowClientsDoNotKeepOthersFromBeingAnswered(t *testing.T) {
+func TestSlowClientsGiveWay(t *testing.T) {
 	t.Parallel()
 	const small, large = 20_000, 3_000_000
 	for name, attack := range map[string]func(*testing.T, *httptest.Server){
@@ -97,7 +97,7 @@ func TestSlowClientsDoNotKeepOthersFromBeingAnswered(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsInVainIsToldToTryAgain(t *testing.T) {
+func TestWaitTimeoutIsRetryable(t *testing.T) {
 	t.Parallel()
 	const size = 5_000_000
 	blocked, goOn := make(chan struct{}, 1), make(chan struct{})
@@ -133,7 +133,7 @@ func TestWhoWaitsInVainIsToldToTryAgain(t *testing.T) {
 }
 
 // A body may come in chunks, of which nobody says how many there are.
-func TestALargeBodyWithoutALengthIsRead(t *testing.T) {
+func TestLargeBodyWithoutLength(t *testing.T) {
 	t.Parallel()
 	server := scarce(t, configured(defaultConfig()))
 	for _, size := range []int{1000, 16 << 10, 32 << 10, 100_000, admission.MaxBody} {
@@ -142,7 +142,7 @@ func TestALargeBodyWithoutALengthIsRead(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsLostGivesItsMemoryBack(t *testing.T) {
+func TestLostBodyReleasesMemory(t *testing.T) {
 	t.Parallel()
 	server := scarce(t, configured(defaultConfig()))
 	const size = admission.MaxBody

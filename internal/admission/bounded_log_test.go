@@ -8,7 +8,7 @@ import (
 )
 
 // Whatever somebody sends, a line of the log is short.
-func TestTheLogIsShortWhateverIsSent(t *testing.T) {
+func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(loginConfig(t)))
 	for _, hostile := range admissiontest.HostileCorpus() {

@@ -72,7 +72,7 @@ func FuzzBounds(f *testing.F) {
 	})
 }
 
-func TestFewThingsThatMakeManyAreBounded(t *testing.T) { //nolint:paralleltest // what is allocated is counted for the process
+func TestAmplificationIsBounded(t *testing.T) { //nolint:paralleltest // what is allocated is counted for the process
 	for _, hostile := range admissiontest.Products() {
 		t.Run(hostile.Name, func(t *testing.T) { expectBounded(t, boundedHandler(t), hostile.Review()) })
 	}

@@ -140,7 +140,7 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-func TestBudgetTakesFromClientsThatKeepItWaiting(t *testing.T) {
+func TestBudgetEvictsSlowClients(t *testing.T) {
 	t.Parallel()
 	t.Run("the oldest gives way, once it had its time", func(t *testing.T) {
 		t.Parallel()

@@ -50,7 +50,7 @@ func expectJSON(t *testing.T, want, got string) {
 }
 
 // An unknown annotation denies the pod where the policy wants that.
-func TestUnknownAnnotationsAreDenied(t *testing.T) {
+func TestDecideDeniesUnknownAnnotations(t *testing.T) {
 	t.Parallel()
 	object := pod("", "audience=vault", "expiraton=2h")
 	if response := newHook(configured(withPolicy(t, "{unknownAnnotations: Warn}"))).admit(t,
@@ -77,7 +77,7 @@ func TestUnknownAnnotationsAreDenied(t *testing.T) {
 	}
 }
 
-func TestACreatedPodGetsTheTokenThatItAsksFor(t *testing.T) {
+func TestDecideInjectsToken(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	object := pod(`"futureField":[1.50],"containers":[{"name":"app","image":"example/app"}]`, "audience=vault", "env=VAULT_JWT")
@@ -119,7 +119,7 @@ const debugged = `"containers":[{"name":"app","volumeMounts":[{"name":"oidc-toke
 
 const debugger = `,"ephemeralContainers":[{"name":"debugger","image":"busybox","targetContainerName":"app"}]`
 
-func TestADebugContainerGetsTheTokensOfThePod(t *testing.T) {
+func TestDecideDebugContainer(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	object := pod(debugged+debugger, "audience=vault")
@@ -136,7 +136,7 @@ func TestADebugContainerGetsTheTokensOfThePod(t *testing.T) {
 }
 
 // Every request that changes nothing: allowed, without a patch.
-func TestRequestsThatAreAllowedUntouched(t *testing.T) {
+func TestDecideUnchanged(t *testing.T) {
 	t.Parallel()
 	asking := pod("", "audience=vault")
 	const twoTokens = `no container of the pod gets token "default"`
@@ -294,7 +294,7 @@ func expectRecord(t *testing.T, response *admissionv1.AdmissionResponse, warning
 	}
 }
 
-func TestADryRunGetsTheSameAnswer(t *testing.T) {
+func TestDecideDryRun(t *testing.T) {
 	t.Parallel()
 	for name, object := range map[string]string{
 		"injected": pod("", "audience=vault"), "denied": pod("", "audience="), "not requested": pod(""),
@@ -310,7 +310,7 @@ func TestADryRunGetsTheSameAnswer(t *testing.T) {
 	}
 }
 
-func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
+func TestDenialHasAllErrors(t *testing.T) {
 	t.Parallel()
 	const (
 		mount = `"containers":[{"name":"app","env":[{"name":"TOKEN","value":"mine"}]}]`
@@ -488,9 +488,9 @@ func TestADenialSaysEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
-// TestVariablesAndDirectoriesOfTheConfigurationAreItsAuthorsChoice: only the
+// TestConfiguredVariablesAndPathsAreNotJudged: only the
 // pod's own are judged.
-func TestVariablesAndDirectoriesOfTheConfigurationAreItsAuthorsChoice(t *testing.T) {
+func TestConfiguredVariablesAndPathsAreNotJudged(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Parse([]byte(`apiVersion: config.oidc-injector.io/v1alpha1
 kind: InjectorConfig
@@ -540,7 +540,7 @@ policy: {loginAddresses: {allowed: ["*"]}}
 	}
 }
 
-func TestEachRequestIsDecidedByTheConfigurationOfItsTime(t *testing.T) {
+func TestDecideByCurrentConfiguration(t *testing.T) {
 	t.Parallel()
 	cfg := withPolicy(t, "{audiences: {allowed: [vault]}}")
 	h := newHook(func() *config.Config { return cfg })
@@ -555,7 +555,7 @@ func TestEachRequestIsDecidedByTheConfigurationOfItsTime(t *testing.T) {
 }
 
 // The API server cuts warnings off beyond 4096 bytes in total.
-func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
+func TestWarningsAreBounded(t *testing.T) {
 	t.Parallel()
 	annotated := make([]string, 0, 40)
 	for i := range 40 {
@@ -579,7 +579,7 @@ func TestWarningsStayWithinWhatTheAPIServerPassesOn(t *testing.T) {
 
 // A pod can be wrong in more ways than anybody reads, and joining all of them
 // would keep the webhook busy for minutes.
-func TestADenialSaysAHundredThingsAtMost(t *testing.T) {
+func TestDenialHasAtMostHundredErrors(t *testing.T) {
 	t.Parallel()
 	object := pod(`"containers":[`+strings.TrimSuffix(strings.Repeat(`{"name":"app","env":[{"name":"TOKEN"}]},`, 900), ",")+`]`,
 		"audience=vault", "env=TOKEN")

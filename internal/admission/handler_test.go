@@ -18,11 +18,11 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
-func TestWhatIsNoReviewGetsAnHTTPErrorWithAStatus(t *testing.T) {
+func TestHandlerRefusesOtherThanReviews(t *testing.T) {
 	t.Parallel()
 	good := string(review("CREATE", "", pod(""), "null"))
-	const notAReview = "this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, kind AdmissionReview and " +
-		"request.uid"
+	const notAReview = "this is not an AdmissionReview with a request: expected apiVersion admission.k8s.io/v1, " +
+		"kind AdmissionReview and request.uid"
 	for _, tt := range []struct{ name, body, want string }{
 		{"nothing", "", "could not read the AdmissionReview: the JSON document ends too early"},
 		{"no JSON", "hello", "could not read the AdmissionReview: invalid JSON near offset N"},
@@ -88,7 +88,7 @@ func TestWhatIsNoReviewGetsAnHTTPErrorWithAStatus(t *testing.T) {
 // offset is where in a document something is wrong.
 var offset = regexp.MustCompile(`offset \d+`)
 
-func TestReviewsAreTakenByPOSTOfJSONOnly(t *testing.T) {
+func TestHandlerTakesPOSTOfJSON(t *testing.T) {
 	t.Parallel()
 	body := review("CREATE", "", pod(""), "null")
 	for _, tt := range []struct {
@@ -143,7 +143,7 @@ func TestReviewsAreTakenByPOSTOfJSONOnly(t *testing.T) {
 	}
 }
 
-func TestAContentTypeMayHaveParameters(t *testing.T) {
+func TestHandlerTakesContentTypeParameters(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	r := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(review("CREATE", "", pod(""), "null")))
@@ -161,13 +161,13 @@ func padded(size int) []byte {
 	return append(body, bytes.Repeat([]byte{' '}, size-len(body))...)
 }
 
-func TestTheLargestReviewIsRead(t *testing.T) {
+func TestHandlerReadsLargestReview(t *testing.T) {
 	t.Parallel()
 	newHook(configured(defaultConfig())).admit(t, padded(admission.MaxBody))
 }
 
 // The two ways to send a body: with its length ahead, and in chunks.
-func TestALargerReviewIsRefused(t *testing.T) {
+func TestHandlerRefusesLargerReview(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	server := httptest.NewServer(h)
@@ -206,7 +206,7 @@ func TestALargerReviewIsRefused(t *testing.T) {
 	}
 }
 
-func TestABodyThatBreaksOffIsMalformed(t *testing.T) {
+func TestTruncatedBodyIsMalformed(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	r := httptest.NewRequest(http.MethodPost, "/mutate", io.MultiReader(
@@ -224,7 +224,7 @@ func TestABodyThatBreaksOffIsMalformed(t *testing.T) {
 }
 
 // A promise of many bytes must not be paid for in memory before they come.
-func TestAContentLengthThatIsNotKeptIsMalformed(t *testing.T) {
+func TestWrongContentLengthIsMalformed(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	r := httptest.NewRequest(http.MethodPost, "/mutate", strings.NewReader("{"))
@@ -237,7 +237,7 @@ func TestAContentLengthThatIsNotKeptIsMalformed(t *testing.T) {
 	}
 }
 
-func TestAPanicEndsOneRequestAlone(t *testing.T) {
+func TestPanicEndsOneRequest(t *testing.T) {
 	t.Parallel()
 	var cause any
 	h := newHook(func() *config.Config {
@@ -266,7 +266,7 @@ func TestAPanicEndsOneRequestAlone(t *testing.T) {
 	}
 }
 
-func TestAPanicIsLoggedByItsTypeAndWhereItWas(t *testing.T) {
+func TestPanicIsLoggedWithTypeAndPlace(t *testing.T) {
 	t.Parallel()
 	h := newHook(func() *config.Config { panic(marker) })
 	h.post(review("CREATE", "", pod(""), "null"))

@@ -12,7 +12,7 @@ import (
 // marker stands for what must stay between the API server and the webhook.
 const marker = "hunter2secret"
 
-func TestEachDecisionHasOneLineInTheLog(t *testing.T) {
+func TestDecisionIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	for _, a := range []ask{
@@ -50,7 +50,7 @@ level=ERROR msg="request refused" code=400 reason=malformed message="could not r
 }
 
 // Whatever a pod holds and whatever becomes of it, at the most talkative level.
-func TestNoContentOfAPodIsLogged(t *testing.T) {
+func TestLogHasNoPodContent(t *testing.T) {
 	t.Parallel()
 	const spec = `"containers":[{"name":"app","image":"` + marker + `","args":["` + marker + `"],"env":[{"name":"TOKEN","value":"` +
 		marker + `"}],` +
@@ -120,7 +120,7 @@ func TestNoContentOfAPodIsLogged(t *testing.T) {
 }
 
 // The wrapped error is one that a careless author of code could panic with.
-func TestWhatAPanicSaysIsNotLogged(t *testing.T) {
+func TestLogHasNoPanicText(t *testing.T) {
 	t.Parallel()
 	for name, cause := range map[string]any{
 		"a text": marker, "an error": textError(marker), "a value": struct{ pod string }{marker},

@@ -14,7 +14,7 @@ import (
 // vaultLogin asks for a login with Vault, without what it takes for a suffix.
 var vaultLogin = []string{"audience=vault", "login=vault", "login-address=https://vault.example.com:8200"}
 
-func TestACreatedPodGetsItsLogins(t *testing.T) {
+func TestDecideInjectsLogins(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(loginConfig(t)))
 	object := pod(`"futureField":[1.50],"initContainers":[{"name":"migrate","future":1}],"containers":[{"name":"app"}]`,
@@ -69,11 +69,11 @@ func profileConfig(t testing.TB) *config.Config {
 	return cfg
 }
 
-const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, or in " +
-	"a profile"
+const unlisted = "the injector's policy lists no addresses that pods may name: it needs this one in policy.loginAddresses.allowed, " +
+	"or in a profile"
 
 // The address of a profile needs no list.
-func TestTheAddressOfAProfileIsAllowed(t *testing.T) {
+func TestProfileAddressIsAllowed(t *testing.T) {
 	t.Parallel()
 	response := newHook(configured(profileConfig(t))).admit(t, ask{object: pod("", "profile=vault", "login-role=x")}.review())
 	if !response.Allowed || response.Patch == nil {
@@ -81,7 +81,7 @@ func TestTheAddressOfAProfileIsAllowed(t *testing.T) {
 	}
 }
 
-func TestADenialOfALogin(t *testing.T) {
+func TestLoginDenied(t *testing.T) {
 	t.Parallel()
 	const forbidden = "FieldValueForbidden"
 	with := func(others ...string) string { return pod("", append(append([]string{}, vaultLogin...), others...)...) }
@@ -240,7 +240,7 @@ func TestADenialOfALogin(t *testing.T) {
 
 // A profile may use a Secret that the policy does not list: its author knows where it
 // is sent. A pod that changes the address would have it sent elsewhere.
-func TestASecretOfAProfileIsNotSentToAnAddressOfThePod(t *testing.T) {
+func TestProfileSecretStaysFromPodAddress(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Parse([]byte(`
 apiVersion: config.oidc-injector.io/v1alpha1
@@ -276,7 +276,7 @@ profiles:
 	}
 }
 
-func TestALoginThatNobodyReadsIsNone(t *testing.T) {
+func TestLoginWithoutReaderIsLeftOut(t *testing.T) {
 	t.Parallel()
 	response := newHook(configured(loginConfig(t))).admit(t, ask{object: pod("", append(vaultLogin, "containers=other")...)}.review())
 	want := []string{
@@ -292,7 +292,7 @@ func TestALoginThatNobodyReadsIsNone(t *testing.T) {
 	}
 }
 
-func TestTheLoginContainerIsThatOfTheConfigurationInForce(t *testing.T) {
+func TestLoginContainerOfCurrentConfiguration(t *testing.T) {
 	t.Parallel()
 	cfg := loginConfig(t)
 	h := newHook(func() *config.Config { return cfg })
@@ -307,7 +307,7 @@ func TestTheLoginContainerIsThatOfTheConfigurationInForce(t *testing.T) {
 	}
 }
 
-func TestADebugContainerReadsTheResultOfALogin(t *testing.T) {
+func TestDebugContainerReadsLoginResult(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(loginConfig(t)))
 	object := pod("", vaultLogin...)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestEveryCounterIsThereFromTheStart(t *testing.T) {
+func TestCountersStartAtZero(t *testing.T) {
 	t.Parallel()
 	want := map[string]int{
 		"mutated/injected":           0,
@@ -24,7 +24,7 @@ func TestEveryCounterIsThereFromTheStart(t *testing.T) {
 }
 
 // The number of time series must not grow with what clients send.
-func TestOnlyFindingsHaveANameOfTheCluster(t *testing.T) {
+func TestOnlyFindingsNameNamespaces(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(withPolicy(t, "{audiences: {denied: [denied]}}")))
 	for _, object := range []string{pod("", "audience=vault"), pod("", "audience=denied"), pod("", "audience="), "1", pod("")} {
@@ -61,7 +61,7 @@ func TestOnlyFindingsHaveANameOfTheCluster(t *testing.T) {
 }
 
 // A client that is no API server can make up as many namespaces as it likes.
-func TestTheNamespacesOfFindingsAreBounded(t *testing.T) {
+func TestFindingNamespacesAreBounded(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	for i := range 1010 {
@@ -82,7 +82,7 @@ func TestTheNamespacesOfFindingsAreBounded(t *testing.T) {
 	}
 }
 
-func TestTheDurationOfAnsweredReviewsIsObserved(t *testing.T) {
+func TestDurationOfAnsweredReviews(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(defaultConfig()))
 	h.post([]byte("malformed"))

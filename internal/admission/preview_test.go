@@ -19,8 +19,7 @@ import (
 func TestPreview(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Parse([]byte("{apiVersion: config.oidc-injector.io/v1alpha1, kind: InjectorConfig, "+
-		"policy: {unknownAnnotations: Deny, "+
-		"audiences: {denied: [secret]}, env: {denied: [DENIED]}, loginSecrets: {allowed: [ca]}, "+
+		"policy: {unknownAnnotations: Deny, audiences: {denied: [secret]}, env: {denied: [DENIED]}, loginSecrets: {allowed: [ca]}, "+
 		"loginAddresses: {allowed: [https://vault.example.com]}}}"),
 		config.Environment{Prefix: annotations.DefaultPrefix})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
-func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
+func TestReviewFieldsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	const (
 		resource = `"resource":{"resource":"pods","version":"v1","group":""}`
@@ -50,7 +50,7 @@ func TestAReviewIsReadWhateverTheOrderOfItsFields(t *testing.T) {
 	}
 }
 
-func TestAnObjectAheadOfItsResourceMayStillBeMalformed(t *testing.T) {
+func TestMalformedObjectAheadOfResource(t *testing.T) {
 	t.Parallel()
 	const body = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","object":{"spec":"` + marker +
 		`"},"resource":{"resource":"RESOURCE"}}}`
@@ -67,7 +67,7 @@ func TestAnObjectAheadOfItsResourceMayStillBeMalformed(t *testing.T) {
 }
 
 // The API server leaves out what is empty.
-func TestFieldsThatAreAbsentOrNullAreEmpty(t *testing.T) {
+func TestReviewFieldsAbsentOrNull(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1"}}`,

@@ -25,7 +25,7 @@ func deployment(metadata, template string) ask {
 	return ask{group: "apps", resource: "deployments", kind: "Deployment", object: workload(metadata, "spec.template", template)}
 }
 
-func TestWorkloadsAreToldWhatTheirPodsWillBeTold(t *testing.T) {
+func TestWorkloadGetsFindingsOfPods(t *testing.T) {
 	t.Parallel()
 	const didYouMean = `unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience?`
 	for _, location := range append(podtemplate.Locations{{
@@ -34,8 +34,8 @@ func TestWorkloadsAreToldWhatTheirPodsWillBeTold(t *testing.T) {
 	}}, podtemplate.BuiltIn...) {
 		t.Run(location.Resource, func(t *testing.T) {
 			t.Parallel()
-			h := newHook(configured(withPolicy(t, "{audiences: {denied: [admin]}}\npodTemplates: [{apiGroup: argoproj.io, resource: "+
-				"rollouts, path: spec.strategy.deep.template}]")))
+			h := newHook(configured(withPolicy(t, "{audiences: {denied: [admin]}}\npodTemplates: [{apiGroup: argoproj.io, "+
+				"resource: rollouts, path: spec.strategy.deep.template}]")))
 			at := location.Path
 			for _, tt := range []struct {
 				what, metadata string
@@ -108,7 +108,7 @@ func expectEmpty(t *testing.T, what string, got map[string]int) {
 }
 
 // A CronJob has metadata in three places.
-func TestAnnotationsBetweenAWorkloadAndItsTemplateAreMisplaced(t *testing.T) {
+func TestWorkloadMisplacedAnnotations(t *testing.T) {
 	t.Parallel()
 	object := `{"spec":{"jobTemplate":{"metadata":{"annotations":{"oidc-injector.io/audience":"vault"}},"spec":{"template":` + pod("") +
 		`}}}}`
@@ -121,7 +121,7 @@ func TestAnnotationsBetweenAWorkloadAndItsTemplateAreMisplaced(t *testing.T) {
 	}
 }
 
-func TestWorkloadsAreDeniedWhereThePolicyWantsIt(t *testing.T) {
+func TestWorkloadDenied(t *testing.T) {
 	t.Parallel()
 	bad, worse, fine := pod("", "audience=", "audiense=x"), pod("", "audience=", "expiration=5"), pod("", "audience=vault")
 	for _, tt := range []struct {
@@ -148,10 +148,10 @@ func TestWorkloadsAreDeniedWhereThePolicyWantsIt(t *testing.T) {
 }
 
 // What custom resources hold is not the webhook's to judge, and no error of its.
-func TestObjectsWithoutATemplateWhereOneIsExpectedArePassedOver(t *testing.T) {
+func TestWorkloadWithoutTemplate(t *testing.T) {
 	t.Parallel()
-	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, path: "+
-		"spec.template}]")))
+	h := newHook(configured(withPolicy(t, "{workloads: Deny}\npodTemplates: [{apiGroup: example.com, resource: things, "+
+		"path: spec.template}]")))
 	for _, object := range []string{
 		`{}`, `[]`, `"text"`, `7`, `{"spec":[]}`, `{"spec":"text"}`, `{"spec":{"template":"text"}}`, `{"spec":{"template":[1]}}`,
 		`{"spec":{"template":{"metadata":{"annotations":[]}}}}`, `{"spec":{"template":{"spec":{"containers":"none"}}}}`,
@@ -172,7 +172,7 @@ func TestObjectsWithoutATemplateWhereOneIsExpectedArePassedOver(t *testing.T) {
 }
 
 // Where an SDK sends the token is for the policy, as with logins.
-func TestAddressesOfProvidersHaveToBeListed(t *testing.T) {
+func TestProviderAddressMustBeListed(t *testing.T) {
 	t.Parallel()
 	server := func(address string) string {
 		return pod("", "kubernetes-audience=vault", "kubernetes-server="+address)
@@ -211,7 +211,7 @@ func update(a ask, oldTemplate string) ask {
 	return a
 }
 
-func TestADenialOfAWorkloadSaysWhereItIsWrong(t *testing.T) {
+func TestWorkloadDenialHasPaths(t *testing.T) {
 	t.Parallel()
 	h := newHook(configured(withPolicy(t, "{workloads: Deny}")))
 	response := h.admit(t, deployment("", pod("", "audience=")).review())
@@ -231,7 +231,7 @@ func TestADenialOfAWorkloadSaysWhereItIsWrong(t *testing.T) {
 }
 
 // An object may come before what it is.
-func TestAWorkloadAheadOfItsResource(t *testing.T) {
+func TestWorkloadAheadOfResource(t *testing.T) {
 	t.Parallel()
 	body := `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `","operation":"UPDATE",` +
 		`"oldObject":` + workload(`,"annotations":{"oidc-injector.io/env":"x"}`, "spec.template", pod("")) + `,` +

@@ -30,7 +30,7 @@ func inBinding(name, key string) *field.Path {
 	return field.NewPath("bindings").Key(name).Child("annotations").Key(key)
 }
 
-func TestBindings(t *testing.T) {
+func TestBoundTokens(t *testing.T) {
 	t.Parallel()
 	type Token = annotations.Token
 	vault := annotations.Preset{"audience": "vault", "expiration": "2h"}
@@ -122,7 +122,7 @@ func TestBindings(t *testing.T) {
 
 // A provider's token is completed by what a binding and the pod say together, and what
 // the binding says is not the pod's own.
-func TestBindingOfProvider(t *testing.T) {
+func TestBoundProvider(t *testing.T) {
 	t.Parallel()
 	p := boundParser()
 	in := keys{"aws-region": "eu-central-1"}.on("")
@@ -137,7 +137,7 @@ func TestBindingOfProvider(t *testing.T) {
 	}
 }
 
-func TestBindingsThatAreWrong(t *testing.T) {
+func TestBindingErrors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		preset annotations.Preset
@@ -190,7 +190,7 @@ func TestBindingsThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestBindingsThatContradict(t *testing.T) {
+func TestBindingConflicts(t *testing.T) {
 	t.Parallel()
 	const another = `token "x" is of provider aws: give each provider a token of its own, by a suffix`
 	for name, test := range map[string]struct {

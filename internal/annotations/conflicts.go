@@ -141,8 +141,8 @@ func (l *Login) directoryConflict(other, key, dir string) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{finding.Error(finding.DirectoryConflict, field.Invalid(l.KeyPath(LoginMountPath), Shorten(l.MountPath),
-		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor "+
-			"lie in it",
+		fmt.Sprintf("%s has %s %s: the result of a login lies in a directory of its own, which can neither be that one, nor hold it, "+
+			"nor lie in it",
 			other, key, Shorten(dir))))}
 }
 

@@ -17,8 +17,8 @@ func TestDenied(t *testing.T) {
 		expiration = "must be whole seconds (7200) or a Go duration (2h), from 600 to 86400 seconds"
 		file       = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		fileMode   = "must be an octal mode from 0004 to 0777 that lets somebody read, such as 0440"
-		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as " +
-			"VAULT_TOKEN_FILE"
+		env        = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, " +
+			"such as VAULT_TOKEN_FILE"
 		names  = "must be container names, separated by commas, such as app,worker; at most 100"
 		suffix = "the suffix names a token: lower-case letters, digits and '-', at most 40 characters"
 	)
@@ -129,8 +129,8 @@ func TestDenied(t *testing.T) {
 		},
 		"no audience": {
 			keys{"expiration": "2h", "env": "TOKEN"},
-			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration, env) but has " +
-				"no audience"},
+			[]string{"metadata.annotations[oidc-injector.io/audience]: Required value: the token is described (expiration, " +
+				"env) but has no audience"},
 		},
 		"no audience, but a suffix": {
 			keys{"audience": "vault", "token-file.aws": "jwt"},
@@ -218,9 +218,9 @@ func sameDirectory(key, dir, other, theirs string) string {
 		"token %q has the same directory, mount-path %s: a token has a volume, and so a directory, of its own", key, dir, other, theirs)
 }
 
-// TestTokensThatCannotLiveSideBySide shows the errors between tokens that some
+// TestTokenConflicts shows the errors between tokens that some
 // container may have both of.
-func TestTokensThatCannotLiveSideBySide(t *testing.T) {
+func TestTokenConflicts(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		keys keys
@@ -267,8 +267,8 @@ func TestTokensThatCannotLiveSideBySide(t *testing.T) {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/var/run/secrets/tokens/oidc-token"},
 			errs: []string{`metadata.annotations[oidc-injector.io/mount-path.aws]: Invalid value: "/var/run/secrets/tokens/oidc-token": ` +
 				`token "default" has ` +
-				"mount-path /var/run/secrets/tokens, and one of the two directories would hide the other's file: give one of them " +
-				"another mount-path"},
+				"mount-path /var/run/secrets/tokens, " +
+				"and one of the two directories would hide the other's file: give one of them another mount-path"},
 		},
 		"a directory inside another, by the other name": {
 			keys: keys{"audience": "vault", "audience.aws": "sts", "mount-path.aws": "/run/secrets/tokens/aws"},
@@ -347,7 +347,7 @@ func TestTooManyTokens(t *testing.T) {
 	}
 }
 
-func TestTooLongAnnotations(t *testing.T) {
+func TestAnnotationsTooLong(t *testing.T) {
 	t.Parallel()
 	_, _, errs := newParser().Parse(keys{"audience": strings.Repeat("a", 256<<10)}.on(""))
 	expect(t, "errors", []string{"metadata.annotations: Too long: may not be more than 262144 bytes"}, texts(errs))

@@ -418,8 +418,8 @@ func (b *builder) bundle(s setting) Object {
 		valid = valid && len(validation.IsDNS1123Subdomain(part)) == 0
 	}
 	if !valid || len(s.value) > validation.DNS1123SubdomainMaxLength {
-		b.invalid(s, "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, example.com/issuer/root or "+
-			"example.com/issuer")
+		b.invalid(s, "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, "+
+			"example.com/issuer/root or example.com/issuer")
 	}
 	if len(parts) == 2 {
 		return Object{Kind: ClusterTrustBundle, Signer: s.value}

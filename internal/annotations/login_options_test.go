@@ -56,7 +56,7 @@ func TestLoginOptions(t *testing.T) {
 	}
 }
 
-func TestObjectsOfALogin(t *testing.T) {
+func TestLoginObjects(t *testing.T) {
 	t.Parallel()
 	const kind = annotations.ClusterTrustBundle
 	secret := func(name, key, path string) annotations.File {
@@ -116,8 +116,8 @@ func TestObjectsOfALogin(t *testing.T) {
 
 func TestLoginOptionsDenied(t *testing.T) {
 	t.Parallel()
-	const bundle = "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, example.com/issuer/root or " +
-		"example.com/issuer"
+	const bundle = "must be the name of a ClusterTrustBundle, signer/name or signer, such as corporate-ca, " +
+		"example.com/issuer/root or example.com/issuer"
 	client := oauthKeys.and(keys{"login-client-id": "app"})
 	for name, test := range map[string]struct {
 		keys keys
@@ -211,7 +211,7 @@ func TestLoginOptionsDenied(t *testing.T) {
 }
 
 // A JWT that is accepted once has to be replaced before what it gave ends.
-func TestATokenForOneLoginIsShort(t *testing.T) {
+func TestTokenOfSingleUseLoginIsShort(t *testing.T) {
 	t.Parallel()
 	once := oauthKeys.and(keys{"login-jwt-use": "once"})
 	for name, test := range map[string]struct {

@@ -262,14 +262,14 @@ func TestLoginsDenied(t *testing.T) {
 	t.Parallel()
 	const (
 		text = "must be a text of 1 to 1024 bytes, without control characters and without white space at its ends"
-		ca   = "must be the name of a ConfigMap of the pod's namespace, and a key of it if that is not ca.crt, such as vault or " +
-			"vault/ca.crt"
+		ca   = "must be the name of a ConfigMap of the pod's namespace, and a key of it if that is not ca.crt, " +
+			"such as vault or vault/ca.crt"
 		mount    = "must be the path at which the auth method is mounted, such as jwt or teams/jwt"
 		fileName = `must be a file name of at most 255 bytes, without '/', '\', ':', '$', ".." or control characters`
 		keptFile = "must not begin with '.', be ca.crt or be longer than 200 bytes: the login container keeps such files beside the result"
 		uris     = "must be absolute URIs without a fragment, separated by spaces (RFC 8707 section 2)"
-		env      = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as " +
-			"VAULT_TOKEN_FILE"
+		env      = "must be the name of an environment variable: letters, digits and '_', not starting with a digit, " +
+			"such as VAULT_TOKEN_FILE"
 		tokens = "must be the name of a token: the suffix of its annotations, or default for the token without one"
 	)
 	invalid := func(key, value, allowed string) []string {
@@ -469,8 +469,8 @@ func TestLoginsDenied(t *testing.T) {
 		},
 		"no issuer": {
 			keys: oauthKeys.without("login-issuer"),
-			errs: required("login-issuer", "the login needs the issuer, such as https://login.example.com, or its token endpoint as "+
-				"login-address"),
+			errs: required("login-issuer", "the login needs the issuer, such as https://login.example.com, "+
+				"or its token endpoint as login-address"),
 		},
 		"no audience": {
 			keys: vaultKeys.without("audience"),
@@ -519,7 +519,7 @@ func TestLoginsDenied(t *testing.T) {
 	}
 }
 
-func TestAllErrorsOfALoginAtOnce(t *testing.T) {
+func TestLoginErrorsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, warnings, errs := newParser().Parse(keys{
 		"audience": "", "login": "vault", "login-address": "vault", "login-ca-configmap": "A", "login-ca-secret": "B", "login-env": "=",
@@ -539,7 +539,7 @@ func TestAllErrorsOfALoginAtOnce(t *testing.T) {
 		warnings)
 }
 
-func TestAMistypedLoginKeyGetsTheListOfThem(t *testing.T) {
+func TestMistypedLoginKeyListsKeys(t *testing.T) {
 	t.Parallel()
 	_, warnings, errs := newParser().Parse(vaultKeys.and(keys{"login-vault-skip-verify": "true"}).on(""))
 	expect(t, "findings without rules", nil, testutil.WithoutRules(warnings, errs))
@@ -549,9 +549,9 @@ func TestAMistypedLoginKeyGetsTheListOfThem(t *testing.T) {
 		warnings)
 }
 
-// TestLoginsThatCannotLiveSideBySide shows the errors between logins, and between
+// TestLoginConflicts shows the errors between logins, and between
 // them and tokens, that some container may have both of.
-func TestLoginsThatCannotLiveSideBySide(t *testing.T) {
+func TestLoginConflicts(t *testing.T) {
 	t.Parallel()
 	const (
 		ownDirectory = ": the result of a login lies in a directory of its own, which can neither be that one, nor hold it, nor lie in it"
@@ -728,7 +728,7 @@ func TestTooManyLogins(t *testing.T) {
 	}
 }
 
-func TestWhatALoginKnowsOfItself(t *testing.T) {
+func TestLoginAccessors(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.Profiles = map[string]annotations.Preset{"vault": {
@@ -759,8 +759,8 @@ func TestWhatALoginKnowsOfItself(t *testing.T) {
 	}
 }
 
-// TestLoginsOfProfiles shows which keys win.
-func TestLoginsOfProfiles(t *testing.T) {
+// TestProfileLogins shows which keys win.
+func TestProfileLogins(t *testing.T) {
 	t.Parallel()
 	type Login = annotations.Login
 	presets := map[string]annotations.Preset{
@@ -890,7 +890,7 @@ func TestLoginsOfProfiles(t *testing.T) {
 
 // A profile that contradicts itself cannot be configured. If it could, pods would
 // be told of it, each time.
-func TestTheKeysOfOneProfileDoNotReplaceEachOther(t *testing.T) {
+func TestContradictoryProfile(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.Profiles = map[string]annotations.Preset{"both": {"audience": "vault", "containers": "a", "skip-containers": "b"}}
@@ -901,7 +901,7 @@ func TestTheKeysOfOneProfileDoNotReplaceEachOther(t *testing.T) {
 	}
 }
 
-func TestDefaultsOfLogins(t *testing.T) {
+func TestLoginDefaults(t *testing.T) {
 	t.Parallel()
 	type Login = annotations.Login
 	p := newParser()
@@ -955,7 +955,7 @@ func TestDefaultsOfLogins(t *testing.T) {
 	expect(t, "errors of a pod without a login", nil, texts(errs))
 }
 
-func TestValidateLoginsOfPresets(t *testing.T) {
+func TestValidatePresetLogins(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		profile annotations.Preset

@@ -9,7 +9,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
-func TestLongNamesAreCut(t *testing.T) {
+func TestLongNamesAreShortened(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, base := range []string{"oidc-token", "a-label-of-twenty-f99d-oidc-login-client"} {
@@ -37,13 +37,11 @@ func TestNamesDifferByPrefix(t *testing.T) {
 		annotations.DefaultPrefix: "oidc-token /var/run/secrets/tokens oidc-login oidc-login /var/run/secrets/login oidc-login-ca " +
 			"oidc-login-client",
 		"tokens.example.com": "tokens-d94d-oidc-token /var/run/secrets/tokens.example.com/tokens tokens-d94d-oidc-login " +
-			"tokens-d94d-oidc-login " +
-			"/var/run/secrets/tokens.example.com/login tokens-d94d-oidc-login-ca tokens-d94d-oidc-login-client",
+			"tokens-d94d-oidc-login /var/run/secrets/tokens.example.com/login tokens-d94d-oidc-login-ca tokens-d94d-oidc-login-client",
 		"a": "a-ca97-oidc-token /var/run/secrets/a/tokens a-ca97-oidc-login a-ca97-oidc-login /var/run/secrets/a/login " +
 			"a-ca97-oidc-login-ca a-ca97-oidc-login-client",
 		"a-label-of-twenty---and-more.b": "a-label-of-twenty-f99d-oidc-token /var/run/secrets/a-label-of-twenty---and-more.b/tokens " +
-			"a-label-of-twenty-f99d-oidc-login " +
-			"a-label-of-twenty-f99d-oidc-login /var/run/secrets/a-label-of-twenty---and-more.b/login " +
+			"a-label-of-twenty-f99d-oidc-login a-label-of-twenty-f99d-oidc-login /var/run/secrets/a-label-of-twenty---and-more.b/login " +
 			"a-label-of-twenty-f99d-oidc-login-ca a-label-of-twenty-f99d-oidc-login-client",
 	} {
 		n := prefix.Names()

@@ -139,7 +139,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestInjectFalseOptsOutWhateverElseIsThere(t *testing.T) {
+func TestInjectFalseOptsOut(t *testing.T) {
 	t.Parallel()
 	for _, no := range []string{"false", "False", "FALSE", "f", "0"} {
 		got, warnings, errs := newParser().Parse(keys{
@@ -164,7 +164,7 @@ func TestInjectTrueChangesNothing(t *testing.T) {
 	}
 }
 
-func TestInjectFalseWithASuffixOptsThatTokenOut(t *testing.T) {
+func TestInjectFalseOptsOneTokenOut(t *testing.T) {
 	t.Parallel()
 	got, warnings, errs := newParser().Parse(keys{
 		"audience": "vault", "inject.aws": "false", "audience.aws": "\n", "expiration.aws": "soon", "profile.aws": "unknown",
@@ -177,8 +177,8 @@ func TestInjectFalseWithASuffixOptsThatTokenOut(t *testing.T) {
 	expect(t, "errors", nil, texts(errs))
 }
 
-// TestDoubtfulAnnotationsAreWarnings shows every warning of the parser.
-func TestDoubtfulAnnotationsAreWarnings(t *testing.T) {
+// TestParseWarnings shows every warning of the parser.
+func TestParseWarnings(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		keys     keys
@@ -243,7 +243,7 @@ func TestDoubtfulAnnotationsAreWarnings(t *testing.T) {
 	}
 }
 
-func TestAnotherPrefix(t *testing.T) {
+func TestParseOtherPrefix(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.Prefix = "tokens.example.com"
@@ -266,7 +266,7 @@ func TestAnotherPrefix(t *testing.T) {
 	}
 }
 
-func TestDefaultsOfTheConfiguration(t *testing.T) {
+func TestConfiguredDefaults(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.Defaults = annotations.Preset{
@@ -299,7 +299,7 @@ func TestDefaultsOfTheConfiguration(t *testing.T) {
 	expect(t, "errors", nil, texts(errs))
 }
 
-func TestTheDefaultExpirationStaysBelowTheMaximum(t *testing.T) {
+func TestDefaultExpirationBelowMaximum(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.MaxExpiration = 15 * time.Minute
@@ -308,7 +308,7 @@ func TestTheDefaultExpirationStaysBelowTheMaximum(t *testing.T) {
 	expect(t, "errors", nil, texts(errs))
 }
 
-func TestParseLeavesItsInputAlone(t *testing.T) {
+func TestParseKeepsInput(t *testing.T) {
 	t.Parallel()
 	state := func() (*annotations.Parser, annotations.Input) {
 		p := newParser()

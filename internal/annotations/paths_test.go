@@ -10,8 +10,8 @@ import (
 
 const (
 	relativePath = "must be an absolute path, such as /var/run/secrets/tokens"
-	reservedPath = "is reserved: a volume there would hide the container's own files; choose a directory of its own, such as " +
-		"/var/run/secrets/tokens"
+	reservedPath = "is reserved: a volume there would hide the container's own files; " +
+		"choose a directory of its own, such as /var/run/secrets/tokens"
 	kernelPath = "is reserved: the kernel's file systems take no volume"
 	apiPath    = "is reserved: /var/run/secrets/kubernetes.io/serviceaccount holds the API server's own token"
 	runAPIPath = "is reserved: /run/secrets/kubernetes.io/serviceaccount holds the API server's own token"

@@ -139,7 +139,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func TestAProfileWinsOverTheDefaults(t *testing.T) {
+func TestProfileOverridesDefaults(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	p.Profiles, p.Defaults = profiles(), annotations.Preset{"expiration": "900"}

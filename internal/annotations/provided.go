@@ -158,12 +158,10 @@ func (b *builder) providedExpiration(t *Token, p *provider.Provider) {
 	case !said:
 		t.ExpirationSeconds = int64(min(max(seconds, least), most) / time.Second)
 	case seconds < least && least <= b.max:
-		b.warnExpiration(t, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at "+
-			"least %d s",
+		b.warnExpiration(t, fmt.Sprintf("%s: %d s are too short for provider %s, whose clients keep a token for long: at least %d s",
 			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(least/time.Second)))
 	case seconds > most:
-		b.warnExpiration(t, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more "+
-			"than %d s",
+		b.warnExpiration(t, fmt.Sprintf("%s: %d s are too long for provider %s, which by default takes no token of more than %d s",
 			b.prefix.Key(Expiration, t.Name), t.ExpirationSeconds, p.Name, int64(most/time.Second)))
 	}
 }

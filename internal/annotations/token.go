@@ -206,8 +206,8 @@ func (b *builder) env() string {
 // variable checks the name of a variable.
 func (b *builder) variable(s setting) string {
 	if problems := validation.IsEnvVarName(s.value); len(problems) > 0 {
-		b.invalid(s, "must be the name of an environment variable: letters, digits and '_', not starting with a digit, such as "+
-			"VAULT_TOKEN_FILE")
+		b.invalid(s, "must be the name of an environment variable: letters, digits and '_', not starting with a digit, "+
+			"such as VAULT_TOKEN_FILE")
 	}
 	return s.value
 }

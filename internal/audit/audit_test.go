@@ -205,13 +205,12 @@ func TestEvents(t *testing.T) {
 	}
 	want := map[string]string{
 		"ReplicaSet shop/shop/web-5d4f8c web Warning NotInjected": "Pod web-N requests tokens but was not injected: the webhook was not " +
-			"called when the pod " +
-			"was created, because it was unavailable or the namespace was not labeled yet. To inject it, create it again, for example by " +
-			"a restart of its workload.",
+			"called when the pod was created, because it was unavailable or the namespace was not labeled yet. " +
+			"To inject it, create it again, for example by a restart of its workload.",
 		"Pod shop/shop/bare uid-bare Warning Denied": "Pod bare was created without the webhook, which would deny it because of " +
 			"oidc-injector.io/audience. " +
-			"A server-side dry run of its creation shows the denial. Correct it, and create it again, for example by a restart of its " +
-			"workload.",
+			"A server-side dry run of its creation shows the denial. " +
+			"Correct it, and create it again, for example by a restart of its workload.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

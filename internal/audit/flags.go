@@ -18,13 +18,13 @@ type Flags struct {
 
 // AddFlags defines the flags, with their defaults.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.Enabled, "audit", false, "Look for pods that ask for tokens and were not injected. One replica does it, the holder of "+
-		"a Lease in --namespace.")
+	fs.BoolVar(&f.Enabled, "audit", false, "Look for pods that ask for tokens and were not injected. "+
+		"One replica does it, the holder of a Lease in --namespace.")
 	fs.StringVar(&f.LeaseName, "audit-lease-name", "oidc-injector-audit",
 		"Lease of the replica that does the audit. It is created where it is missing.")
 	fs.StringVar(&f.NamespaceSelector, "audit-namespace-selector", "",
-		"Label selector of the namespaces to audit: that of the MutatingWebhookConfiguration. Empty means PREFIX/enabled=true, by the "+
-			"prefix of annotations.")
+		"Label selector of the namespaces to audit: that of the MutatingWebhookConfiguration. "+
+			"Empty means PREFIX/enabled=true, by the prefix of annotations.")
 	fs.StringVar(&f.PodSelector, "audit-pod-selector", "",
 		"Label selector of the pods to audit: the objectSelector of the MutatingWebhookConfiguration. Empty means all.")
 }

@@ -18,7 +18,7 @@ import (
 // locks are those of replicas of the same audit.
 func locks(t *testing.T, s *audittest.Server, identities ...string) []*lock {
 	t.Helper()
-	client, err := coordinationclient.NewForConfig(&rest.Config{Host: s.URL})
+	client, err := coordinationclient.NewForConfig(&rest.Config{Host: s.URL, QPS: -1}) // else it waits for its turn
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,12 +58,12 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		lists: results("oidc_injector_audit_lists_total", "Lists of all pods, by result.", success, failure),
 		checks: results("oidc_injector_audit_checks_total", "Suspicious pods that were read as a whole, by result.", missed, notMissed,
 			failure),
-		events: results("oidc_injector_audit_events_total", "Events about pods that were not injected, by result.", success, failure,
-			suppressed),
+		events: results("oidc_injector_audit_events_total",
+			"Events about pods that were not injected; held back ones are suppressed, by result.", success, failure, suppressed),
 		lastList: gauge("oidc_injector_audit_last_list_timestamp_seconds",
-			"When all pods were last listed, in seconds since the epoch."),
+			"When all pods were last listed, as at the start and after trouble, in seconds since the epoch."),
 		lastContact: gauge("oidc_injector_audit_last_contact_timestamp_seconds",
-			"When the API server last sent something about pods, in seconds since the epoch."),
+			"When the API server last sent something about pods, which it does every minute, in seconds since the epoch."),
 	}
 	for _, reason := range reasons {
 		m.missed.WithLabelValues(string(reason))

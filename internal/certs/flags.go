@@ -53,16 +53,16 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Namespace, "namespace", "", "Namespace of the Service, of the Secret, and of the Lease of the audit.")
 	fs.StringSliceVar(&f.ExtraNames, "certificate-extra-names", nil,
 		"Further DNS names and IP addresses that managed certificates are for, comma separated, such as the host of a clientConfig.url.")
-	fs.StringVar(&f.CASecretName, "ca-secret-name", "", "Secret that holds the CA of managed certificates. It is created where it is "+
-		"missing.")
+	fs.StringVar(&f.CASecretName, "ca-secret-name", "", "Secret that holds the CA of managed certificates. "+
+		"It is created where it is missing.")
 	fs.StringVar(&f.ConfigurationName, "webhook-configuration-name", "",
-		"MutatingWebhookConfiguration to write the CA of managed certificates into. With files, /readyz verifies the certificate against "+
-			"its caBundle.")
+		"MutatingWebhookConfiguration to write the CA of managed certificates into. "+
+			"With files, /readyz verifies the certificate against its caBundle.")
 	fs.DurationVar(&f.CADuration, "ca-duration", 8760*time.Hour, "Life of a managed CA. It is replaced after 2/3 of it.")
 	fs.DurationVar(&f.CertificateDuration, "certificate-duration", 168*time.Hour,
 		"Life of a managed serving certificate. It is replaced after 2/3 of it.")
-	fs.StringVar(&f.Kubeconfig, "kubeconfig", "", "Kubeconfig to reach the API server by. Without it, the pod's own ServiceAccount "+
-		"is used.")
+	fs.StringVar(&f.Kubeconfig, "kubeconfig", "", "Kubeconfig to reach the API server by. "+
+		"Without it, the pod's own ServiceAccount is used.")
 }
 
 // Checks are the rules for the flags.

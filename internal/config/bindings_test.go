@@ -56,7 +56,7 @@ func TestBindings(t *testing.T) {
 	}
 }
 
-func TestBindingsThatAreWrong(t *testing.T) {
+func TestBindingErrors(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		text string
@@ -115,7 +115,7 @@ func TestBindingsThatAreWrong(t *testing.T) {
 }
 
 // A file of many bindings is checked in bounded work, whatever they match.
-func TestManyBindings(t *testing.T) {
+func TestBindingsLimit(t *testing.T) {
 	t.Parallel()
 	list := func(count int, namespace string) string {
 		var b strings.Builder

@@ -20,7 +20,7 @@ var (
 	defaultKeys = `"` + strings.Join(annotations.DefaultKeys(), `", "`) + `"`
 )
 
-func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {
+func TestDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default(config.Environment{Prefix: "tokens.example.com"})
 	want := annotations.Parser{Prefix: "tokens.example.com", Providers: provider.BuiltIn(), MaxExpiration: 24 * time.Hour}
@@ -36,7 +36,7 @@ func TestWithoutAFileTheBuiltInDefaultsHold(t *testing.T) {
 	}
 }
 
-func TestAFileSetsDefaultsProfilesAndTheLongestExpiration(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	cfg := mustParse(t, header+`
 defaults:
@@ -76,7 +76,7 @@ profiles:
 	}
 }
 
-func TestAPodOfAProfileGetsWhatTheFileSays(t *testing.T) {
+func TestProfileOfFile(t *testing.T) {
 	t.Parallel()
 	cfg := mustParse(t, header+`
 defaults: {expiration: "7200", skip-containers: istio-proxy}
@@ -98,7 +98,7 @@ profiles: {vault: {audience: vault, env: VAULT_JWT_FILE}}
 	}
 }
 
-func TestFormsOfAFileThatAreAccepted(t *testing.T) {
+func TestParseAcceptedForms(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"nothing but its type":           header,
@@ -119,7 +119,7 @@ func TestFormsOfAFileThatAreAccepted(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeInAFileIsNamed(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	const (
 		undecodable = "could not decode the configuration: "
@@ -289,7 +289,7 @@ func TestEveryMistakeInAFileIsNamed(t *testing.T) {
 }
 
 // What cannot be decoded does not hide what is wrong beside it.
-func TestAllThatCannotBeDecodedIsReportedWithTheRest(t *testing.T) {
+func TestDecodingErrorsBesideOthers(t *testing.T) {
 	t.Parallel()
 	_, err := config.Parse([]byte(header+`
 maxExpiration: 2d
@@ -328,7 +328,7 @@ policy:
 	}
 }
 
-func TestAllMistakesOfAFileAreReportedTogether(t *testing.T) {
+func TestAllErrorsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := config.Parse([]byte(`
 apiVersion: v1

@@ -17,13 +17,13 @@ func FuzzParse(f *testing.F) {
 		header + "maxExpiration: 30m\ndefaults: {expiration: 20m, file-mode: \"0440\", mount-path: /a/b, token-file: t, " +
 			"skip-containers: a}\n",
 		header + "profiles:\n  p: {audience: vault, env: A, containers: app}\n  q: {audience.a: x, audience.b: y, mount-path.b: /c}\n",
-		header + "policy:\n  audiences: {allowed: ['*', 'a?c'], denied: ['(']}\n  namespaces: [{namespaces: ['*'], audiences: {allowed: " +
-			"[x]}}]\n  apiServerAudiences: [s]\n",
-		header + "policy: {loginAddresses: {allowed: ['https://*.a:*/b?', 'http://[::*]', 'https://10.*', '*'], denied: " +
-			"['https://A.:443/']}}\n",
+		header + "policy:\n  audiences: {allowed: ['*', 'a?c'], denied: ['(']}\n  namespaces: [{namespaces: ['*'], " +
+			"audiences: {allowed: [x]}}]\n  apiServerAudiences: [s]\n",
+		header + "policy: {loginAddresses: {allowed: ['https://*.a:*/b?', 'http://[::*]', 'https://10.*', '*'], " +
+			"denied: ['https://A.:443/']}}\n",
 		header + "policy: {env: {allowed: [A, 'b*'], denied: ['?']}, mountPaths: {allowed: [/a, 'C:\\b', '*'], denied: ['/*/c']}}\n",
-		header + "profiles: {p: {audience: a, login: vault, login-address: 'https://a', login-ca-secret: a/b}, q: {login-scope.x: " +
-			"b}}\ndefaults: {login-mount: k, login-mode: init}\n",
+		header + "profiles: {p: {audience: a, login: vault, login-address: 'https://a', login-ca-secret: a/b}, q: {login-scope.x: b}}\n" +
+			"defaults: {login-mount: k, login-mode: init}\n",
 		header + "login: {image: a, resources: {requests: {cpu: 1m}, limits: {memory: 1e99}}, caBundle: '-----BEGIN', env: {A: b}}\n",
 		header + "---\na: b\n",
 		header + "policy: {audiences: {denied: [!!binary /w==]}}\n",

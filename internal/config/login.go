@@ -41,7 +41,7 @@ type ResourcesSpec struct {
 }
 
 // The resources of a login container where the configuration says nothing. It
-// takes less (docs/performance.md); the limit leaves room for large bundles of
+// takes less (docs/design/measurements.md); the limit leaves room for large bundles of
 // certificate authorities.
 var (
 	defaultRequests = map[string]string{"cpu": "5m", "memory": "16Mi"}

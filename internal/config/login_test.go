@@ -47,7 +47,7 @@ func bundle(pem string) string {
 	return header + "login:\n  caBundle: |\n    " + strings.ReplaceAll(strings.TrimSuffix(pem, "\n"), "\n", "\n    ") + "\n"
 }
 
-func TestAFileDescribesTheLoginContainer(t *testing.T) {
+func TestLoginContainer(t *testing.T) {
 	t.Parallel()
 	cert, _ := certificate(t)
 	requests := corev1.ResourceList{"cpu": resource.MustParse("5m"), "memory": resource.MustParse("16Mi")}
@@ -116,7 +116,7 @@ func TestAFileDescribesTheLoginContainer(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
+func TestLoginContainerErrors(t *testing.T) {
 	t.Parallel()
 	cert, key := certificate(t)
 	const (
@@ -161,8 +161,8 @@ func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
 			`login.resources.requests[CPU]: Unsupported value: "CPU": ` + resources,
 		},
 		{
-			"limits below the requests", "login: {resources: {requests: {cpu: '2', memory: 64Mi, ephemeral-storage: '2'}, limits: {cpu: " +
-				"'1', memory: 63Mi, ephemeral-storage: '1'}}}\n",
+			"limits below the requests", "login: {resources: {requests: {cpu: '2', memory: 64Mi, ephemeral-storage: '2'}, " +
+				"limits: {cpu: '1', memory: 63Mi, ephemeral-storage: '1'}}}\n",
 			`[login.resources.limits[cpu]: Invalid value: "1": must not be less than the request, which is 2, ` +
 				`login.resources.limits[ephemeral-storage]: Invalid value: "1": must not be less than the request, which is 2, ` +
 				`login.resources.limits[memory]: Invalid value: "63Mi": must not be less than the request, which is 64Mi]`,
@@ -256,8 +256,8 @@ func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
 		{"an escape", "policy: {loginAddresses: {allowed: ['https://a/%2a']}}\n", allowed + `"https://a/%2a": ` + pattern},
 		{"a blank", "policy: {loginAddresses: {allowed: [' https://a']}}\n", allowed + `" https://a": ` + pattern},
 		{
-			"what is denied, and by namespace", "policy: {loginAddresses: {denied: [a]}, namespaces: [{namespaces: [b], loginAddresses: " +
-				"{allowed: ['*', c], denied: [d]}}]}\n",
+			"what is denied, and by namespace", "policy: {loginAddresses: {denied: [a]}, namespaces: [{namespaces: [b], " +
+				"loginAddresses: {allowed: ['*', c], denied: [d]}}]}\n",
 			`[policy.loginAddresses.denied[0]: Invalid value: "a": ` + pattern +
 				`, policy.namespaces[0].loginAddresses.allowed[1]: Invalid value: "c": ` + pattern +
 				`, policy.namespaces[0].loginAddresses.denied[0]: Invalid value: "d": ` + pattern + "]",
@@ -292,7 +292,7 @@ func TestEveryMistakeAboutLoginsIsNamed(t *testing.T) {
 	}
 }
 
-func TestTheLargestBundleIsAccepted(t *testing.T) {
+func TestLargestCABundle(t *testing.T) {
 	t.Parallel()
 	cert, _ := certificate(t)
 	filler := strings.Repeat("#", 64<<10-len(cert)-1) + "\n"

@@ -104,7 +104,7 @@ func (f *followed) metric(t *testing.T, name, label string) float64 {
 	return 0
 }
 
-func TestAStoreWithoutAFileHoldsTheDefaults(t *testing.T) {
+func TestStoreWithoutFile(t *testing.T) {
 	t.Parallel()
 	log := &testutil.Log{}
 	store, err := config.NewStore(config.StoreOptions{Environment: environment(), Log: log.Logger(), Metrics: prometheus.NewRegistry()})
@@ -126,7 +126,7 @@ func TestAStoreWithoutAFileHoldsTheDefaults(t *testing.T) {
 	}
 }
 
-func TestAMissingOrWrongFileIsAnErrorAtTheStart(t *testing.T) {
+func TestStoreStartErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	wrong := filepath.Join(dir, "wrong.yaml")
@@ -146,7 +146,7 @@ func TestAMissingOrWrongFileIsAnErrorAtTheStart(t *testing.T) {
 	}
 }
 
-func TestANewFileIsInForceWithoutARestart(t *testing.T) {
+func TestStoreReloads(t *testing.T) {
 	t.Parallel()
 	f := follow(t, allowing("before"))
 	f.expectReloads(t, counted{0, 0, 1})
@@ -169,7 +169,7 @@ func TestANewFileIsInForceWithoutARestart(t *testing.T) {
 	}
 }
 
-func TestABrokenFileLeavesThePreviousOneInForceAndAGoodOneRecovers(t *testing.T) {
+func TestStoreKeepsPreviousOfBrokenFile(t *testing.T) {
 	t.Parallel()
 	f := follow(t, allowing("before"))
 	write(t, f.path, header+"maxExpiration: 1s\n")
@@ -190,7 +190,7 @@ func TestABrokenFileLeavesThePreviousOneInForceAndAGoodOneRecovers(t *testing.T)
 	f.expectReloads(t, counted{1, 1, 1})
 }
 
-func TestARemovedFileLeavesItInForceAndItsReturnRecovers(t *testing.T) {
+func TestStoreKeepsPreviousOfRemovedFile(t *testing.T) {
 	t.Parallel()
 	f := follow(t, allowing("before"))
 	if err := os.Remove(f.path); err != nil {
@@ -211,7 +211,7 @@ func TestARemovedFileLeavesItInForceAndItsReturnRecovers(t *testing.T) {
 	f.expectReloads(t, counted{1, 1, 1})
 }
 
-func TestReadersAlwaysSeeOneWholeConfiguration(t *testing.T) {
+func TestStoreConcurrentReaders(t *testing.T) {
 	t.Parallel()
 	f := follow(t, allowing("even"))
 	stop := make(chan struct{})
@@ -245,7 +245,7 @@ func TestReadersAlwaysSeeOneWholeConfiguration(t *testing.T) {
 }
 
 // Audiences that are found out later hold beside the file, and after its next change.
-func TestAudiencesOfTheAPIServerAreAdded(t *testing.T) {
+func TestStoreAddsAPIServerAudiences(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	write(t, path, header+"policy: {apiServerAudiences: [configured]}\n")

@@ -61,18 +61,17 @@ func TestMessagesAreQuotedAsPrinted(t *testing.T) {
 }
 
 // TestFindingsAreQuoted: whoever reads a warning, or that annotations contradict the pod
-// or each other, finds it in a page. What is wrong with a value says itself what is
-// allowed.
+// or each other, finds it on the page of the rules.
 func TestFindingsAreQuoted(t *testing.T) {
 	t.Parallel()
-	cells := quotations(t, append([]string{"mistakes.md", "providers.md"}, pages...))
+	page := readText(t, filepath.Join(root, "docs/rules.md"))
 	found := 0
 	for _, dir := range []string{"annotations", "mutate", "policy", "admission"} {
 		eachSource(t, filepath.Join("internal", dir), func(path string) error {
 			for _, text := range findings(t, filepath.Join(root, path)) {
 				found++
-				if !slices.ContainsFunc(cells, func(c cell) bool { return c.quotes(text) }) {
-					t.Errorf("%s: no page quotes %q", path, text)
+				if !strings.Contains(page, text) {
+					t.Errorf("%s: no rule has %q", path, text)
 				}
 			}
 			return nil
@@ -83,8 +82,8 @@ func TestFindingsAreQuoted(t *testing.T) {
 	}
 }
 
-// findings are the formats of a file's warnings, and of its errors but for those about a
-// value.
+// findings are the texts of a file's warnings, and of its errors but for those about a
+// value, as they are shown.
 func findings(t *testing.T, path string) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -96,7 +95,7 @@ func findings(t *testing.T, path string) []string {
 		if inner, ok := argument.(*ast.CallExpr); ok && nameOf(inner.Fun) == "Sprintf" {
 			argument = inner.Args[0]
 		}
-		if text := literal(argument); strings.Count(text, " ") >= 3 {
+		if text := shown(argument); strings.Count(text, " ") >= 3 {
 			texts = append(texts, text)
 		}
 	}
@@ -136,7 +135,7 @@ func nameOf(n ast.Expr) string {
 	}
 }
 
-// cell is one of a table, or a line that quotes.
+// cell is one of a table.
 type cell struct{ page, text string }
 
 func firstCells(t *testing.T, pages []string) []cell {
@@ -150,45 +149,6 @@ func firstCells(t *testing.T, pages []string) []cell {
 		}
 	}
 	return cells
-}
-
-// quotations are the cells of tables, and the lines of examples.
-func quotations(t *testing.T, pages []string) []cell {
-	t.Helper()
-	var cells []cell
-	for _, page := range pages {
-		example := false
-		for line := range strings.Lines(readText(t, filepath.Join(root, "docs", page))) {
-			fence := strings.HasPrefix(line, "```")
-			example = example != fence
-			switch {
-			case strings.HasPrefix(line, "| "):
-				for text := range strings.SplitSeq(line, " | ") {
-					cells = append(cells, cell{page, text})
-				}
-			case example && !fence:
-				cells = append(cells, cell{page, line})
-			}
-		}
-	}
-	return cells
-}
-
-// quotes reports whether a cell quotes a part of a message, of at least three words; all
-// parts of one that has none so long.
-func (c cell) quotes(format string) bool {
-	part := func(s string) bool { return strings.Count(strings.Trim(s, " :,;"), " ") >= 2 }
-	for _, fragment := range between.Split(strings.ReplaceAll(c.text, "`", "…"), -1) {
-		if part(fragment) && strings.Contains(format, strings.TrimSpace(fragment)) {
-			return true
-		}
-	}
-	pieces := verb.Split(format, -1)
-	has := func(piece string) bool { return strings.Contains(c.text, strings.Trim(piece, ` :,;"`)) }
-	if slices.ContainsFunc(pieces, part) {
-		return slices.ContainsFunc(pieces, func(piece string) bool { return part(piece) && has(piece) })
-	}
-	return !slices.ContainsFunc(pieces, func(piece string) bool { return !has(piece) })
 }
 
 // messages are literals of the source: as they are, and the pieces between the verbs

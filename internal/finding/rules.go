@@ -63,8 +63,7 @@ const (
 	keys          = "annotations.md#one-token"
 	suffixes      = "annotations.md#more-tokens"
 	modes         = "annotations.md#file-modes"
-	warnings      = "annotations.md#warnings"
-	denied        = "troubleshooting.md#the-pod-is-denied"
+	added         = "annotations.md#what-is-added"
 	configuration = "configuration.md"
 	providers     = "providers.md#what-you-can-say"
 	logins        = "login-reference.md#keys"
@@ -74,7 +73,8 @@ const (
 var Rules = []Description{
 	{
 		UnknownAnnotation, "An annotation with the injector's prefix is none of its keys, so it has no effect.",
-		"Write the key that the message names, or remove the annotation.", keys,
+		"Write the key that the message names, or remove the annotation. The configuration can deny such pods.",
+		configuration + "#unknown-annotations",
 	},
 	{
 		MisplacedAnnotation, "An annotation stands on the workload itself, or on a CronJob's Job, where it has no effect.",
@@ -82,12 +82,12 @@ var Rules = []Description{
 	},
 	{
 		MissingAnnotation, "Something is described that misses a part: a token its audience, a login its method or its role.",
-		"Add the annotation that the message names.", keys,
+		"Add the annotation that the message names, or remove the others.", keys,
 	},
 	{ExclusiveAnnotations, "Two annotations exclude each other.", "Remove one of them.", keys},
 	{
 		UnusedAnnotation, "An annotation is for another method of login, or for another form of it.", "Remove it, or choose that method.",
-		keys,
+		logins,
 	},
 	{NothingAsked, "The annotations ask for nothing by themselves.", "Add an audience or a profile, or remove them.", keys},
 	{InvalidValue, "The value of an annotation is not of the form that its key has.", "Write a value as the message says.", keys},
@@ -97,66 +97,120 @@ var Rules = []Description{
 		"Use lower-case letters, digits and '-', and no suffix for the default token.", suffixes,
 	},
 	{
-		UnknownProfile, "The configuration has no profile of that name.", "Name one that the message lists, or have it added.",
-		"configuration.md#profiles",
+		UnknownProfile, "The configuration has no profile of that name.",
+		"Name one that the message lists, or have it added. `kubectl rollout status` of the webhook says whether a new configuration " +
+			"is in force.",
+		configuration + "#profiles",
 	},
 	{UnknownProvider, "There is no provider of that name.", "Name one that the message lists, or have it added.", providers},
 	{SeveralProviders, "One token cannot be of two providers.", "Give each provider a token of its own, by a suffix.", providers},
-	{UnknownToken, "A login is of a token that the pod does not ask for.", "Name a token of the pod in `login-token`.", keys},
-	{TokenUsedTwice, "Two logins exchange a token that the relying party accepts once.", "Give each login a token of its own.", logins},
-	{TooLarge, "The pod, or what its annotations ask for, is over a bound.", "Ask for less: fewer tokens, or fewer containers.", denied},
+	{UnknownToken, "A login is of a token that the pod does not ask for.", "Name a token of the pod in `login-token`.", logins},
+	{
+		TokenUsedTwice, "Two logins exchange a token that the relying party accepts once.",
+		"Give each login a token of its own, with `login-token`.", "login.md#servers-that-accept-a-jwt-once",
+	},
+	{
+		TooLarge, "The pod, or what its annotations ask for, is over a bound.",
+		"Ask for less: fewer or shorter annotations, fewer tokens, or fewer containers, with `containers`.", "design/plan.md#the-budget",
+	},
 	{
 		DirectoryConflict, "Two directories of tokens or logins are the same, or one lies in the other.",
-		"Choose another `mount-path` for one.", denied,
+		"Choose another `mount-path` or `login-mount-path` for one. Where /var/run is a link to /run, write both with one of the two.",
+		added,
 	},
-	{FileConflict, "Two files have the same path.", "Give one of them another name.", denied},
-	{VariableConflict, "Two things set the same variable of a container.", "Choose another variable for one, or remove one.", denied},
-	{NameConflict, "The pod has a volume or a container of a name that is the injector's.", "Rename the pod's own.", denied},
+	{FileConflict, "Two files have the same path.", "Give one of them another `token-file` or `mount-path`.", added},
+	{
+		VariableConflict, "Two things set the same variable of a container.",
+		"Choose another `env` or `login-env` for one, remove the pod's own variable, or set `login-client-env` to \"false\". Give two " +
+			"tokens of one provider different `containers`.",
+		added,
+	},
+	{
+		NameConflict, "The pod has a volume or a container of a name that is the injector's.",
+		"Rename the pod's own, or give the login another suffix. If it is a login container, a later webhook changed ours, the " +
+			"configuration changed between two calls (the controller tries again), " +
+			"or the manifest is an exported pod: remove what was injected.",
+		added,
+	},
 	{
 		MountConflict, "A container mounts something where the token or the login belongs.",
-		"Choose another `mount-path`, or leave the container out with `skip-containers`.", denied,
+		"Choose another `mount-path`, remove the mount, or leave the container out with `skip-containers`. Leave " +
+			"`terminationMessagePath` at its default.",
+		added,
 	},
-	{ModeConflict, "The pod has the volume already, with another mode than `file-mode` says.", "Remove one of the two.", denied},
+	{ModeConflict, "The pod has the volume already, with another mode than `file-mode` says.", "Remove one of the two.", modes},
 	{
-		PolicyAudience, "The policy does not allow the audience.", "Ask for an audience that the message lists.",
-		"configuration.md#audience-policy",
-	},
-	{
-		PolicyAddress, "The policy does not allow to send tokens to that address.", "Use an address that the message lists, or a profile.",
-		"configuration.md#addresses-of-logins",
-	},
-	{PolicyVariable, "The policy does not allow to set that variable.", "Choose another variable.", "configuration.md#variables"},
-	{
-		PolicyMountPath, "The policy does not allow that directory.", "Choose a directory that the message lists.",
-		"configuration.md#mount-paths",
+		PolicyAudience, "The policy does not allow the audience.",
+		"Ask for an audience that the message lists, or have `policy.audiences` changed. " +
+			"One of the API server itself has to be listed literally.",
+		configuration + "#audience-policy",
 	},
 	{
-		PolicySecret, "The policy does not allow to use that Secret.", "Use a Secret that the message lists.",
-		"configuration.md#secrets-of-logins",
+		PolicyAddress, "The policy does not allow to send tokens to that address.",
+		"Use an address that the message lists, or a profile, or have `policy.loginAddresses.allowed` changed. Without a port a pattern " +
+			"means 443; `*` is any address with https.",
+		configuration + "#addresses-of-logins",
 	},
-	{LoginDisabled, "The configuration does not provide for logins.", "Have `login.image` set.", "configuration.md#the-login-container"},
-	{LoginOnWindows, "Logins are for Linux pods.", "Have the app log in by itself, with the token.", logins},
-	{UnknownContainer, "An annotation names a container that the pod does not have.", "Correct the name.", warnings},
-	{NoContainer, "Nothing gets the token.", "Look at `containers` and `skip-containers`.", warnings},
+	{
+		PolicyVariable, "The policy does not allow to set that variable.",
+		"Choose another variable, or have it listed in `policy.env.allowed`, literally if it is on the built-in list.",
+		configuration + "#variables",
+	},
+	{
+		PolicyMountPath, "The policy does not allow that directory.",
+		"Choose a directory that the message lists, or have `policy.mountPaths` changed.", configuration + "#mount-paths",
+	},
+	{
+		PolicySecret, "The policy does not allow to use that Secret.",
+		"Use a Secret that the message lists, or have `policy.loginSecrets` changed.", configuration + "#secrets-of-logins",
+	},
+	{
+		LoginDisabled, "The configuration does not provide for logins.",
+		"Have `login.enabled` set in the chart, or `login.image` in the file.", configuration + "#the-login-container",
+	},
+	{LoginOnWindows, "Logins are for Linux pods.", "Have the app log in by itself, with the token.", "annotations.md#windows"},
+	{
+		UnknownContainer, "An annotation names a container that the pod does not have.",
+		"Correct the name. If a later webhook adds that container, ignore the warning, or have it listed in `injectedContainers`.",
+		configuration + "#containers-of-other-injectors",
+	},
+	{
+		NoContainer, "Nothing gets the token.",
+		"Correct `containers` or `skip-containers`. The configuration's defaults may have the latter.", keys,
+	},
 	{
 		ContainerLeftOut, "A container that uses the directory for something else is left without the token.",
-		"Name it in `skip-containers`, or in `containers` to have it be an error.", warnings,
+		"Name it in `skip-containers`, or in `containers` to have it be an error, or choose another `mount-path`.", added,
 	},
-	{UnreadableToken, "A container may not be able to read its file, as it runs as another user.", "Set `fsGroup`, or `file-mode`.", modes},
-	{FileModeNoEffect, "`file-mode` has no effect, or not the one that is meant.", "Remove it, or choose a wider mode.", modes},
-	{VariableKept, "A container sets a variable itself, so it keeps its value.", "Remove the variable, or what sets it.", warnings},
+	{
+		UnreadableToken, "A container may not be able to read its file, as it runs as another user.",
+		"Set `fsGroup`, or `file-mode`, or let all run as one user. Otherwise leave the container out with `skip-containers`.", modes,
+	},
+	{
+		FileModeNoEffect, "`file-mode` has no effect, or not the one that is meant.",
+		"Remove it, as the kubelet sets a tighter mode by itself, or choose a wider one.", modes,
+	},
+	{
+		VariableKept, "A container sets a variable itself, so it keeps its value.",
+		"Remove the variable, or what sets it; for those of a login, set `login-client-env` to \"false\".", added,
+	},
 	{
 		VariablesFrom, "Variables of a login win over those that come by `envFrom`.",
-		"Set `login-client-env` to \"false\" if they are to stay.", warnings,
+		"Set `login-client-env` to \"false\" if they are to stay.", "login.md#the-result",
 	},
 	{OtherIdentity, "A variable has the SDK take another identity than the token's.", "Remove the variable.", providers},
 	{
 		SeveralLogins, "A container logs in to one kind of party in several ways.", "Set `login-client-env` to \"false\" for one of them.",
-		warnings,
+		"login.md#the-result",
 	},
 	{ProviderExpiration, "The lifetime does not suit the provider's clients.", "Set `expiration` to what the message says.", providers},
-	{StaticPod, "A static pod cannot have ServiceAccount tokens.", "Remove the annotations.", warnings},
-	{DebugContainer, "A debug container does not get what it could have.", "See the message: `--target` helps often.", warnings},
+	{StaticPod, "A static pod cannot have ServiceAccount tokens.", "Remove the annotations, or use a DaemonSet.", added},
+	{
+		DebugContainer, "A debug container does not get what it could have.",
+		"Use `--target`. Create the pod again if it has no volume for it, or if its annotations are no longer valid. " +
+			"Set `runAsUser` in the pod's securityContext if users differ.",
+		"annotations.md#debug-containers",
+	},
 }
 
 // Find returns the description of a rule.

@@ -30,8 +30,8 @@ var (
 	errTooLong   = fmt.Errorf("the input is longer than %d bytes: not a token", MaxToken)
 	errEncrypted = errors.New("this is an encrypted JWT (JWE, five parts): only who it is for can read it")
 	errParts     = errors.New("not a JWT: a JWT is three parts of base64url with dots between them")
-	errVault     = errors.New("this is a token of Vault or OpenBao, not a JWT: it says nothing by itself; ask the server by " +
-		"`vault token lookup`")
+	errVault     = errors.New("this is a token of Vault or OpenBao, not a JWT: it says nothing by itself; " +
+		"ask the server by `vault token lookup`")
 )
 
 // Token is what a JWT says, unverified.

@@ -67,7 +67,7 @@ func (r *report) writeMetrics(w io.Writer, now time.Time) {
 	for _, class := range failure.Classes() {
 		m.sample("oidc_login_failures_total", label(class), float64(r.failures[class]))
 	}
-	m.family("oidc_login_last_error", "gauge", "1 for the class of the last attempt's failure, 0 for all others.")
+	m.family("oidc_login_last_error", "gauge", "Whether the last attempt failed so (1) or not (0), by class.")
 	for _, class := range failure.Classes() {
 		m.sample("oidc_login_last_error", label(class), boolean(r.status.Failing != nil && r.status.Failing.Class == class))
 	}

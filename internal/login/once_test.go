@@ -148,8 +148,8 @@ func TestOnceRestart(t *testing.T) {
 			stop = f.run(t)
 			pass(10 * time.Minute)
 			wantAsked(t, f)
-			if ok, line := f.ready(); ok == gone || gone && !strings.Contains(line, "it has been used for its one login; the next JWT is "+
-				"expected at") {
+			if ok, line := f.ready(); ok == gone || gone && !strings.Contains(line, "it has been used for its one login; "+
+				"the next JWT is expected at") {
 				t.Error(line)
 			}
 			f.issue(t, "two", time.Hour)

@@ -128,8 +128,8 @@ func clientAuth() []Option {
 			Name: ClientAuth, Key: "login-client-auth", Value: "HOW", Default: ClientAuthNone, Configurable: true,
 			OneOf: []string{ClientAuthNone, ClientAuthAssertion, ClientAuthBasic, ClientAuthPost, ClientAuthTLS},
 			Help: "How the client proves who it is: assertion, by the same JWT (RFC 7523 section 2.2); " +
-				"basic and post, by a secret, in a header or among the parameters (RFC 6749 section 2.3.1); tls, by a certificate " +
-				"(RFC 8705).",
+				"basic and post, by a secret, in a header or among the parameters (RFC 6749 section 2.3.1); " +
+				"tls, by a certificate (RFC 8705).",
 		},
 		{
 			Name: ClientSecretFile, Key: "login-client-secret", Value: "PATH", Secret: "client-secret", Configurable: true,

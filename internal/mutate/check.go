@@ -99,8 +99,7 @@ func (k checker) tokenMode(c *container, s shown, volume placement) {
 	made := k.pod.tokenFile(mode, user)
 	if want := annotatedMode(k.pod, s.view.token); made.fixed && want != nil && *want != made.mode {
 		k.warn(finding.FileModeNoEffect, c.field, "file-mode %04o has no effect: the kubelet writes tokens with mode %04o where all "+
-			"containers run as one user or "+
-			"fsGroup is set",
+			"containers run as one user or fsGroup is set",
 			*want, made.mode)
 		if later := (file{mode: *want, owner: root, group: root}); k.pod.security.fsGroup == nil && !k.pod.readable(later, c) {
 			k.warn(finding.FileModeNoEffect, c.field, "file-mode %04o makes the token unreadable to container %q "+
@@ -153,8 +152,8 @@ func (k checker) changedUser(c *container, old *Pod) {
 		return
 	}
 	k.warn(finding.DebugContainer, c.field, "debug container %q does not run as the user of the pod's containers: from their next "+
-		"renewal on, token files belong to user 0 and have their volume's mode; with runAsUser in the pod's securityContext this does "+
-		"not happen",
+		"renewal on, token files belong to user 0 and have their volume's mode; "+
+		"with runAsUser in the pod's securityContext this does not happen",
 		c.name)
 }
 

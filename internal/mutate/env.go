@@ -192,8 +192,8 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 // parties.
 func (p *planner) warnOtherParty(c *container, first, other *view) {
 	if !sameParty(first.login, other.login) {
-		p.f.warn(finding.SeveralLogins, c.field, "container %q logs in to %s in several ways: its %s and the like are those of "+
-			"login %q, not of login %q",
+		p.f.warn(finding.SeveralLogins, c.field, "container %q logs in to %s in several ways: its %s and the like are those of login %q, "+
+			"not of login %q",
 			c.name, first.login.Spec().ClientsOf, first.clients[0].name, first.login.DisplayName(), other.login.DisplayName())
 	}
 }

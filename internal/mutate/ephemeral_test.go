@@ -65,15 +65,15 @@ func TestDebugContainers(t *testing.T) {
 		},
 		"nothing is added": {spec: running, old: "[{name: old}]", added: "[{name: old}]"},
 		"the volume has another name": {
-			spec: "volumes: [{name: a, emptyDir: {}}, {name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\ncontainers: [{name: app}]\n",
+			spec: "volumes: [{name: a, emptyDir: {}}, {name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, " +
+				"path: oidc-token}}]}}]\ncontainers: [{name: app}]\n",
 			added: "[{name: dbg}]",
 			paths: []string{mountIt, setIt},
 		},
 		"the pod has no volume": {spec: "containers: [{name: app}]\n", added: "[{name: dbg}]", warnings: []string{noToken}},
 		"the pod's volume holds another token": {
-			spec: "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: bao, path: " +
-				"oidc-token}}]}}]\ncontainers: [{name: app}]\n",
+			spec: "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: bao, path: oidc-token}}]}}]\n" +
+				"containers: [{name: app}]\n",
 			added: "[{name: dbg}]", warnings: []string{noToken},
 		},
 		// A part would mislead whoever debugs.
@@ -88,8 +88,8 @@ func TestDebugContainers(t *testing.T) {
 			warnings: []string{noToken},
 		},
 		"a user who may not read": {
-			spec: "volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\ncontainers: [{name: app, securityContext: {runAsUser: 0}}, {name: b}]\n",
+			spec: "volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, " +
+				"path: oidc-token}}]}}]\ncontainers: [{name: app, securityContext: {runAsUser: 0}}, {name: b}]\n",
 			added: "[{name: dbg, securityContext: {runAsUser: 1000}}]",
 			paths: []string{mountIt, setIt},
 			warnings: []string{`container "dbg" may not be able to read /var/run/secrets/tokens: it runs as user 1000, ` +

@@ -175,7 +175,7 @@ func furtherEnv(env []corev1.EnvVar, listens bool) []corev1.EnvVar {
 }
 
 // Limits of a login container in a Guaranteed pod that the configuration does
-// not set. With less CPU the login would wait for its quota (docs/performance.md).
+// not set. With less CPU the login would wait for its quota (docs/design/measurements.md).
 var (
 	guaranteedCPU    = resource.MustParse("100m")
 	guaranteedMemory = resource.MustParse("32Mi")

@@ -80,8 +80,8 @@ func TestLoginUser(t *testing.T) {
 			"containers: [{name: app, securityContext: {runAsUser: 1000}}, " + bystander + "]",
 			"user=1000 nonRoot=true", "0400",
 		},
-		"the reader's user, not the pod's": {"securityContext: {runAsUser: 1}\ncontainers: [{name: app, securityContext: " +
-			"{runAsUser: 1000}}]", "user=1000 nonRoot=true", "0400"},
+		"the reader's user, not the pod's": {"securityContext: {runAsUser: 1}\ncontainers: [{name: app, " +
+			"securityContext: {runAsUser: 1000}}]", "user=1000 nonRoot=true", "0400"},
 		"one user of several readers": {"containers: [{name: app, securityContext: {runAsUser: 1000}}, {name: b, " +
 			"securityContext: {runAsUser: 1000, runAsGroup: 5}}]", "user=1000 nonRoot=true", "0400"},
 		"the user of an init container counts": {"initContainers: [{name: i, securityContext: {runAsUser: 1}}]\ncontainers: [{name: app, " +
@@ -91,12 +91,12 @@ func TestLoginUser(t *testing.T) {
 			"0400",
 		},
 		"root by the pod": {"securityContext: {runAsUser: 0}\ncontainers: [{name: app}]", "nonRoot=false", "0400"},
-		"two users": {"containers: [{name: app, securityContext: {runAsUser: 1}}, {name: b, securityContext: " +
-			"{runAsUser: 2}}]", "nonRoot=true", "0444"},
-		"two users, one the pod's": {"securityContext: {runAsUser: 1}\ncontainers: [{name: app}, {name: b, securityContext: " +
-			"{runAsUser: 2}}]", "nonRoot=true", "0444"},
-		"two users, one the pod's root": {"securityContext: {runAsUser: 0}\ncontainers: [{name: app}, {name: b, securityContext: " +
-			"{runAsUser: 2}}]", "nonRoot=false", "0444"},
+		"two users": {"containers: [{name: app, securityContext: {runAsUser: 1}}, {name: b, " +
+			"securityContext: {runAsUser: 2}}]", "nonRoot=true", "0444"},
+		"two users, one the pod's": {"securityContext: {runAsUser: 1}\ncontainers: [{name: app}, {name: b, " +
+			"securityContext: {runAsUser: 2}}]", "nonRoot=true", "0444"},
+		"two users, one the pod's root": {"securityContext: {runAsUser: 0}\ncontainers: [{name: app}, {name: b, " +
+			"securityContext: {runAsUser: 2}}]", "nonRoot=false", "0444"},
 		"a user and an unknown one": {
 			"containers: [{name: app, securityContext: {runAsUser: 1}}, {name: b}]", "nonRoot=true",
 			"0444",
@@ -117,10 +117,10 @@ func TestLoginUser(t *testing.T) {
 		},
 		"a group in common": {"containers: [{name: app, securityContext: {runAsGroup: 5, runAsUser: 1}}, {name: b, " +
 			"securityContext: {runAsGroup: 5, runAsUser: 2}}]", "group=5 nonRoot=true", "0440"},
-		"no group in common": {"containers: [{name: app, securityContext: {runAsGroup: 5}}, {name: b, securityContext: " +
-			"{runAsGroup: 6}}]", "nonRoot=true", "0444"},
-		"the pod's group is not the reader's": {"securityContext: {runAsGroup: 5}\ncontainers: [{name: app, securityContext: " +
-			"{runAsGroup: 6}}, {name: b}]", "nonRoot=true", "0444"},
+		"no group in common": {"containers: [{name: app, securityContext: {runAsGroup: 5}}, {name: b, " +
+			"securityContext: {runAsGroup: 6}}]", "nonRoot=true", "0444"},
+		"the pod's group is not the reader's": {"securityContext: {runAsGroup: 5}\ncontainers: [{name: app, " +
+			"securityContext: {runAsGroup: 6}}, {name: b}]", "nonRoot=true", "0444"},
 		"a further group of all": {
 			"securityContext: {supplementalGroups: [7, 8]}\ncontainers: [{name: app}]", "group=7 nonRoot=true",
 			"0440",
@@ -286,8 +286,8 @@ func TestLoginConflicts(t *testing.T) {
 			errs: []string{`spec.volumes[0].name: Invalid value: "oidc-login-ca": ` + volume},
 		},
 		"a Secret for a ConfigMap": {
-			keys: keys{"login-ca-configmap": "ca"}, spec: "volumes: [{name: oidc-login-ca, secret: {secretName: ca, items: [{key: " +
-				"ca.crt, path: ca.crt}]}}]\n" + app,
+			keys: keys{"login-ca-configmap": "ca"}, spec: "volumes: [{name: oidc-login-ca, secret: {secretName: ca, " +
+				"items: [{key: ca.crt, path: ca.crt}]}}]\n" + app,
 			errs: []string{`spec.volumes[0].name: Invalid value: "oidc-login-ca": ` + volume},
 		},
 		"a volume of a profile": {
@@ -300,8 +300,8 @@ func TestLoginConflicts(t *testing.T) {
 			errs: []string{"spec.containers[0]" + mountPath + `/": container "app" already mounts volume "data" ` + wanted},
 		},
 		"a part of the result": {
-			spec: "volumes: [" + resultVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-login, mountPath: " +
-				"/var/run/secrets/login, subPath: a}]}]",
+			spec: "volumes: [" + resultVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-login, " +
+				"mountPath: /var/run/secrets/login, subPath: a}]}]",
 			errs: []string{"spec.containers[0]" + mountPath + `": container "app" already mounts volume "oidc-login" ` + wanted},
 		},
 		"a device": {
@@ -349,8 +349,8 @@ func TestLoginConflicts(t *testing.T) {
 			errs: []string{`spec.initContainers[0].env: Invalid value: "OIDC_LOGIN_MOUNT": ` + differs},
 		},
 		"a computed mode": {
-			spec: loginPod(env(loginVariable, "{name: OIDC_LOGIN_OUTPUT_MODE, value: '0444', valueFrom: {fieldRef: {fieldPath: "+
-				"metadata.name}}}") + loginMounts),
+			spec: loginPod(env(loginVariable, "{name: OIDC_LOGIN_OUTPUT_MODE, value: '0444', "+
+				"valueFrom: {fieldRef: {fieldPath: metadata.name}}}") + loginMounts),
 			errs: []string{`spec.initContainers[0].env: Invalid value: "OIDC_LOGIN_OUTPUT_MODE": ` + differs},
 		},
 		"a mode that is none": {
@@ -401,8 +401,8 @@ func TestLoginIdempotent(t *testing.T) {
 		login   = "initContainers: [{name: oidc-login, restartPolicy: Always, env: [" + loginVariable + ", " + loginMode + "], " +
 			loginMounts + "}]\n"
 		mounted   = "containers: [{name: app, volumeMounts: [" + tokenMount + ", " + resultMount + "], env: ["
-		variables = "{name: VAULT_TOKEN_FILE, value: /var/run/secrets/login/token}, {name: VAULT_ADDR, value: " +
-			"'https://vault.example.com:8200'}"
+		variables = "{name: VAULT_TOKEN_FILE, value: /var/run/secrets/login/token}, {name: VAULT_ADDR, " +
+			"value: 'https://vault.example.com:8200'}"
 		status = "/metadata/annotations/oidc-injector.io~1status"
 	)
 	for name, test := range map[string]struct {
@@ -498,8 +498,8 @@ func TestLoginWarnings(t *testing.T) {
 			[]string{fmt.Sprintf(ownValue, "VAULT_ADDR", "login-address")},
 		},
 		"another address, and the same behind it, which counts": {
-			nil, "containers: [{name: app, env: [{name: VAULT_ADDR, value: x}, {name: VAULT_ADDR, value: " +
-				"'https://vault.example.com:8200'}]}]", nil,
+			nil, "containers: [{name: app, env: [{name: VAULT_ADDR, value: x}, {name: VAULT_ADDR, " +
+				"value: 'https://vault.example.com:8200'}]}]", nil,
 		},
 		"another file": {
 			nil, "containers: [{name: app, env: [{name: VAULT_TOKEN_FILE, value: x}]}]",
@@ -909,8 +909,8 @@ func TestDebugContainersAndLogins(t *testing.T) {
 		"everything is there": {
 			spec: "containers: [{name: app}]",
 			added: "{name: dbg, volumeMounts: [" + tokenMount + ", " + resultMount + "], env: [" +
-				"{name: VAULT_TOKEN_FILE, value: /var/run/secrets/login/token}, {name: VAULT_ADDR, value: " +
-				"'https://vault.example.com:8200'}]}", logins: []string{"default"},
+				"{name: VAULT_TOKEN_FILE, value: /var/run/secrets/login/token}, {name: VAULT_ADDR, " +
+				"value: 'https://vault.example.com:8200'}]}", logins: []string{"default"},
 		},
 		"the names of another release": {
 			spec: "containers: [{name: app}]", added: "{name: dbg}",

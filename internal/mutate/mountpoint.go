@@ -52,9 +52,8 @@ func checkInner(pod *Pod, c *container, m *mount, v *view, f *findings) {
 				c.name, m.volume, v.what(), v.key(annotations.TokenFile)))
 		})
 	case !nested(pod, m.path, v.path):
-		f.warn(finding.MountConflict, c.field, "container %q mounts volume %q at %s, which lies in %s where /var/run is a link to "+
-			"/run: the container may not start, "+
-			"or not find what is there; write both paths the same way", c.name, m.volume, m.path, v.path)
+		f.warn(finding.MountConflict, c.field, "container %q mounts volume %q at %s, which lies in %s where /var/run is a link to /run: "+
+			"the container may not start, or not find what is there; write both paths the same way", c.name, m.volume, m.path, v.path)
 	}
 }
 
@@ -93,8 +92,7 @@ func heldError(v *view, c *container, m *mount) *field.Error {
 		wanted += " (" + describe(v.token) + ")"
 	}
 	return field.Invalid(c.mountField(m), annotations.Shorten(m.path), message(
-		"container %q already mounts volume %q here, but %s wants %s here: choose another %s, or leave the container out with "+
-			"%s or %s",
+		"container %q already mounts volume %q here, but %s wants %s here: choose another %s, or leave the container out with %s or %s",
 		c.name, m.volume, v.askedBy(), wanted, v.pathKey(), v.key(annotations.Containers), v.key(annotations.SkipContainers)))
 }
 

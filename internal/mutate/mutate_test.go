@@ -223,8 +223,8 @@ func TestConflicts(t *testing.T) {
 			"{future: {}}"), errs: volume},
 		"a volume of our name, nothing in it": {spec: source(""), errs: volume},
 		"a volume of our name, in another case": {
-			spec: "volumes: [{name: oidc-token, Projected: {sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\ncontainers: [{name: app}]",
+			spec: "volumes: [{name: oidc-token, Projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" +
+				"containers: [{name: app}]",
 			errs: volume,
 		},
 		"a volume of our name, once for all its containers": {
@@ -240,18 +240,18 @@ func TestConflicts(t *testing.T) {
 			errs: []string{mountAt + `"var/run//secrets/tokens/": ` + otherName},
 		},
 		"a part of the right volume": {
-			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: " +
-				"/var/run/secrets/tokens, subPath: oidc-token}]}]",
+			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, " +
+				"mountPath: /var/run/secrets/tokens, subPath: oidc-token}]}]",
 			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a computed part of the right volume": {
-			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: " +
-				"/var/run/secrets/tokens, subPath: '', subPathExpr: $(A)}]}]",
+			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, " +
+				"mountPath: /var/run/secrets/tokens, subPath: '', subPathExpr: $(A)}]}]",
 			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a part, and an empty expression behind": {
-			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: " +
-				"/var/run/secrets/tokens, subPath: a, subPathExpr: ''}]}]",
+			spec: "volumes: [" + tokenVolume + "]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, " +
+				"mountPath: /var/run/secrets/tokens, subPath: a, subPathExpr: ''}]}]",
 			errs: []string{mountAt + `"/var/run/secrets/tokens": container "app" already mounts volume "oidc-token" here` + heldSuffix},
 		},
 		"a device": {
@@ -259,8 +259,8 @@ func TestConflicts(t *testing.T) {
 			errs: []string{`spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/var/run/secrets/tokens": ` + otherName},
 		},
 		"a part of a volume inside ours": {
-			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: x, mountPath: /x}, {name: data, mountPath: " +
-				"/var/run/secrets/tokens/data, subPath: a}]}]",
+			spec: emptyDir + "containers: [{name: app, volumeMounts: [{name: x, mountPath: /x}, {name: data, " +
+				"mountPath: /var/run/secrets/tokens/data, subPath: a}]}]",
 			errs: []string{`spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/var/run/secrets/tokens/data": ` + hidden},
 		},
 		"two tokens are wanted": {
@@ -301,8 +301,8 @@ func TestConflicts(t *testing.T) {
 		},
 		"the variable is right, and comes from elsewhere": {
 			keys: keys{"env": "TOKEN"},
-			spec: "containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token, valueFrom: {fieldRef: " +
-				"{fieldPath: metadata.name}}}]}]",
+			spec: "containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token, " +
+				"valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]",
 			errs: []string{`spec.containers[0].env[0].name: Invalid value: "TOKEN": ` + variable},
 		},
 		"the variable is right, and wrong behind": {
@@ -332,8 +332,8 @@ func TestExistingParts(t *testing.T) {
 		spec string
 	}{
 		"as people write it": {nil, "volumes: [" + tokenVolume + "]\n" + mounted},
-		"the API server's defaults": {nil, "volumes: [{name: oidc-token, projected: {defaultMode: 420, sources: " +
-			"[{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
+		"the API server's defaults": {nil, "volumes: [{name: oidc-token, projected: {defaultMode: 420, " +
+			"sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\n" + mounted},
 		"null means absent": {nil, "volumes: [{name: oidc-token, emptyDir: null, projected: {defaultMode: null, sources: " +
 			"[{configMap: null, serviceAccountToken: {audience: vault, expirationSeconds: null, path: oidc-token}}]}}]\n" + mounted},
 		"another name": {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: vault, " +
@@ -342,9 +342,9 @@ func TestExistingParts(t *testing.T) {
 			"]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, readOnly: true, mountPath: /var/run/secrets/tokens/}]}]"},
 		"fields of the future": {nil, "volumes: [{name: oidc-token, x: 1, projected: {x: 2, sources: [{x: 3, " +
 			"serviceAccountToken: {x: 4, audience: vault, path: oidc-token}}]}}]\n" + mounted},
-		"what shows more than the token": {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: b, path: " +
-			"b}}, {serviceAccountToken: {audience: vault, path: oidc-token}}, {configMap: {name: a}}]}}]\ncontainers: [{name: app, " +
-			"volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
+		"what shows more than the token": {nil, "volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {audience: b, " +
+			"path: b}}, {serviceAccountToken: {audience: vault, path: oidc-token}}, {configMap: {name: a}}]}}]\n" +
+			"containers: [{name: app, volumeMounts: [{name: mine, mountPath: /var/run/secrets/tokens}]}]"},
 		"the directory by its other name": {nil, "volumes: [" + tokenVolume +
 			"]\ncontainers: [{name: app, volumeMounts: [{name: oidc-token, mountPath: /run/secrets/tokens}]}]"},
 		"a variable": {
@@ -354,8 +354,8 @@ func TestExistingParts(t *testing.T) {
 		},
 		"a mode that the kubelet lets": {
 			keys{"file-mode": "0444"},
-			"volumes: [{name: oidc-token, projected: {defaultMode: 0444, sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\n" + mounted,
+			"volumes: [{name: oidc-token, projected: {defaultMode: 0444, sources: [{serviceAccountToken: {audience: vault, " +
+				"path: oidc-token}}]}}]\n" + mounted,
 		},
 		"Windows": {
 			keys{"mount-path": `C:\Tokens`},
@@ -402,8 +402,8 @@ func TestIdempotent(t *testing.T) {
 			"containers: [{name: app, env: [{name: TOKEN, value: /var/run/secrets/tokens/oidc-token}]}]",
 			[]string{"/spec/volumes", "/spec/containers/0/volumeMounts", status},
 		},
-		"other things": {"volumes: [{name: a}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /a}], env: " +
-			"[{name: A}]}]", []string{"/spec/volumes/-", "/spec/containers/0/volumeMounts/-", "/spec/containers/0/env/-", status}},
+		"other things": {"volumes: [{name: a}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /a}], " +
+			"env: [{name: A}]}]", []string{"/spec/volumes/-", "/spec/containers/0/volumeMounts/-", "/spec/containers/0/env/-", status}},
 		"a mount of no volume": {
 			"containers: [{name: app, volumeMounts: [" + tokenMount + "]}]",
 			[]string{"/spec/containers/0/env", status},
@@ -484,24 +484,21 @@ func TestWarnings(t *testing.T) {
 			nil, "containers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets, readOnly: true}]}]", nil,
 		},
 		"next to a read-only volume": {
-			nil, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: " +
-				"/var/run/secrets/tok}]}]", nil,
+			nil, "volumes: [{name: a, configMap: {name: a}}]\ncontainers: [{name: app, volumeMounts: [{name: a, " +
+				"mountPath: /var/run/secrets/tok}]}]", nil,
 		},
 		"a hand-written volume that shuts the container out": {
 			nil,
-			"volumes: [{name: a, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\n" +
-				"containers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets/tokens}]}]",
+			"volumes: [{name: a, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, " +
+				"path: oidc-token}}]}}]\ncontainers: [{name: app, volumeMounts: [{name: a, mountPath: /var/run/secrets/tokens}]}]",
 			[]string{`container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, ` +
 				`and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
 		},
 		"a hand-written volume of a name that we would make": {
 			nil,
-			"volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}, " +
-				"{name: oidc-token--0644, projected: {defaultMode: 0440, sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\n" +
-				"containers: [{name: app}]",
+			"volumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: [{serviceAccountToken: {audience: vault, " +
+				"path: oidc-token}}]}}, {name: oidc-token--0644, projected: {defaultMode: 0440, " +
+				"sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]",
 			[]string{`container "app" may not be able to read /var/run/secrets/tokens: it runs as the user of its image, ` +
 				`and the file has mode 0440, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
 		},
@@ -576,8 +573,8 @@ func TestReinvoked(t *testing.T) {
 				`and the file has mode 0400, user 0 and group 0; set fsGroup or oidc-injector.io/file-mode`},
 		},
 		"Windows, where modes mean nothing": {
-			first: "os: {name: windows, future: 1}\nvolumes: [{name: oidc-token, projected: {defaultMode: 0400, sources: " +
-				"[{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]",
+			first: "os: {name: windows, future: 1}\nvolumes: [{name: oidc-token, projected: {defaultMode: 0400, " +
+				"sources: [{serviceAccountToken: {audience: vault, path: oidc-token}}]}}]\ncontainers: [{name: app}]",
 			late: "{name: late}",
 			want: []string{"app: oidc-token (0400)", "late: oidc-token (0400)"},
 		},
@@ -807,8 +804,8 @@ func TestSetTokenUser(t *testing.T) {
 	const (
 		a, b  = "{name: a, securityContext: {runAsUser: 1000}}", "{name: b, securityContext: {runAsUser: 2000}}"
 		mount = "volumeMounts: [" + tokenMount + "]"
-		owned = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: " +
-			"1000}}]}}]\n"
+		owned = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, " +
+			"user: 1000}}]}}]\n"
 	)
 	for name, test := range map[string]struct {
 		keys     keys
@@ -837,8 +834,8 @@ func TestSetTokenUser(t *testing.T) {
 		"the user of an image": {spec: "containers: [" + a + ", {name: b}]", volumes: []string{"oidc-token"}},
 		"a mode that an author wants": {
 			keys: keys{"file-mode": "0440"},
-			spec: "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, {name: b, securityContext: " +
-				"{runAsUser: 0}}]",
+			spec: "containers: [{name: a, securityContext: {runAsUser: 1000, runAsGroup: 0}}, " +
+				"{name: b, securityContext: {runAsUser: 0}}]",
 			volumes: []string{"oidc-token 0440"},
 		},
 		"Windows": {
@@ -858,9 +855,9 @@ func TestSetTokenUser(t *testing.T) {
 			volumes: []string{"oidc-token 1000"}, warnings: 1,
 		},
 		"the volume's user": {
-			spec: "volumes: [{name: oidc-token, projected: {defaultUser: 1000, sources: [{serviceAccountToken: {audience: vault, path: " +
-				"oidc-token}}]}}]\n" +
-				"containers: [{name: a, securityContext: {runAsUser: 1000}}, {name: b, securityContext: {runAsUser: 0}, " + mount + "}]",
+			spec: "volumes: [{name: oidc-token, projected: {defaultUser: 1000, sources: [{serviceAccountToken: {audience: vault, " +
+				"path: oidc-token}}]}}]\ncontainers: [{name: a, securityContext: {runAsUser: 1000}}, {name: b, " +
+				"securityContext: {runAsUser: 0}, " + mount + "}]",
 			volumes: []string{"oidc-token"},
 		},
 	} {
@@ -909,9 +906,8 @@ func without(t *testing.T, raw []byte) []string {
 // A debug container of another user changes nothing where each volume names its user.
 func TestSetTokenUserDebug(t *testing.T) {
 	t.Parallel()
-	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, user: " +
-		"1000}}]}}, " +
-		"{name: kube-api-access-x, projected: {sources: [{serviceAccountToken: {path: token}}]}}]\n" +
+	const spec = "volumes: [{name: oidc-token, projected: {sources: [{serviceAccountToken: {audience: vault, path: oidc-token, " +
+		"user: 1000}}]}}, {name: kube-api-access-x, projected: {sources: [{serviceAccountToken: {path: token}}]}}]\n" +
 		"containers: [{name: a, securityContext: {runAsUser: 1000}, volumeMounts: [" + tokenMount + "]}]\n"
 	k := keys{"audience": "vault", "containers": "a"}
 	got := debug(t, k.pod(t, spec+"ephemeralContainers: [{name: debugger, securityContext: {runAsUser: 2000}}]"), k.pod(t, spec))

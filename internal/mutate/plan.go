@@ -267,9 +267,8 @@ func (p *planner) settle() {
 	missed := make([]bool, len(p.views))
 	for _, h := range p.held {
 		if granted[h.view.index] {
-			p.f.warn(finding.ContainerLeftOut, h.container.field, "container %q is left without %s: it already mounts volume %q at "+
-				"%s; if that is right, name it in %s, and if "+
-				"not, in %s",
+			p.f.warn(finding.ContainerLeftOut, h.container.field, "container %q is left without %s: it already mounts volume %q at %s; "+
+				"if that is right, name it in %s, and if not, in %s",
 				h.container.name, h.view.what(), h.mount.volume, h.mount.path,
 				h.view.key(annotations.SkipContainers), h.view.key(annotations.Containers))
 			continue

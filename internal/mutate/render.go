@@ -15,7 +15,7 @@ import (
 
 // The budget of a patch. What etcd stores by default is at most 1.5 MiB
 // (etcd, --max-request-bytes), and a patch that is longer adds more than that. An
-// operation costs the API server some 20 µs (docs/performance.md).
+// operation costs the API server some 20 µs (docs/design/measurements.md).
 const (
 	maxOperations = 10_000
 	maxPatchBytes = 3 << 19
@@ -76,8 +76,8 @@ func render(pod *Pod, p plan, volumes []placement, r Result, o Options) ([]jsonp
 func overBudget(c output, prefix annotations.Prefix) *field.Error {
 	return &field.Error{
 		Type: field.ErrorTypeTooMany, Field: field.NewPath("metadata", "annotations").String(), BadValue: c.operations,
-		Detail: fmt.Sprintf("%s ask for %d changes with %d bytes, and a pod can take %d with %d bytes: ask for fewer tokens, or for "+
-			"fewer containers with %s",
+		Detail: fmt.Sprintf("%s ask for %d changes with %d bytes, and a pod can take %d with %d bytes: ask for fewer tokens, "+
+			"or for fewer containers with %s",
 			prefix.Key("*", ""), c.operations, c.bytes, maxOperations, maxPatchBytes, prefix.Key(annotations.Containers, "")),
 	}
 }

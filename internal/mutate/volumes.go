@@ -192,8 +192,7 @@ func placeLogin(pod *Pod, l login, f *findings) placement {
 		case !same(existing):
 			f.fail(finding.NameConflict, func() *field.Error {
 				return field.Invalid(existing.field().Child("name"), v.Name, message(
-					"this name belongs to a volume of the login that %s asks for, but the pod has another volume of this "+
-						"name: rename it",
+					"this name belongs to a volume of the login that %s asks for, but the pod has another volume of this name: rename it",
 					l.askedBy()))
 			})
 		}

@@ -77,8 +77,8 @@ func (l Locations) Validate(path *field.Path) field.ErrorList {
 		steps := strings.Split(location.Path, ".")
 		if len(steps) > maxPath || slices.ContainsFunc(steps, func(s string) bool { return !step.MatchString(s) }) {
 			errs = append(errs, field.Invalid(at.Child("path"), location.Path,
-				fmt.Sprintf("must be the path of the pod template, such as spec.template: at most %d names of fields with dots "+
-					"between them", maxPath)))
+				fmt.Sprintf("must be the path of the pod template, "+
+					"such as spec.template: at most %d names of fields with dots between them", maxPath)))
 		}
 		if seen.Find(location.APIGroup, location.Resource) != "" {
 			errs = append(errs, field.Duplicate(at, strings.Trim(location.Resource+"."+location.APIGroup, ".")))

@@ -1,38 +1,47 @@
 package policy
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/oidc-injector/oidc-injector/internal/glob"
+	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
 
-// TestReservedIsDocumented: a name that is refused can be found
-// there.
-func TestReservedIsDocumented(t *testing.T) {
+var update = flag.Bool("update", false, "rewrite what is generated from the lists")
+
+// The page of the variables has those that are refused, and those that never are.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	testutil.Generated(t, "../../docs/variables.md", *update, func(text string) string {
+		quoted := func(globs []glob.Pattern) string {
+			names := make([]string, 0, len(globs))
+			for _, g := range globs {
+				names = append(names, "`"+g.String()+"`")
+			}
+			return strings.Join(names, " ")
+		}
+		var b strings.Builder
+		b.WriteString("| what they concern | names |\n|---|---|\n")
+		for _, r := range reserved {
+			fmt.Fprintf(&b, "| %s | %s |\n", r.kind, quoted(r.names))
+		}
+		fmt.Fprintf(&b, "| never refused, as they say what the file holds | %s |\n", quoted(tokens))
+		return testutil.Section(t, text, "variables", b.String())
+	})
+}
+
+func TestDefaultMountPathsAreDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	quoted := func(globs []glob.Pattern) string {
-		names := make([]string, 0, len(globs))
-		for _, g := range globs {
-			names = append(names, "`"+g.String()+"`")
-		}
-		return strings.Join(names, " ")
-	}
-	for _, r := range reserved {
-		if row := "| " + r.kind + " | " + quoted(r.names) + " |\n"; !strings.Contains(string(page), row) {
-			t.Errorf("docs/configuration.md has no row\n%s", row)
-		}
-	}
-	for what, want := range map[string]string{
-		"names of tokens": quoted(tokens), "default mount paths": "`" + strings.Join(defaultMountPaths, "`, `") + "`",
-	} {
-		if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), want) {
-			t.Errorf("docs/configuration.md does not list the %s:\n%s", what, want)
-		}
+	want := "`" + strings.Join(defaultMountPaths, "`, `") + "`"
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), want) {
+		t.Errorf("docs/configuration.md does not list the default mount paths:\n%s", want)
 	}
 }

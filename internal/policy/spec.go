@@ -138,8 +138,8 @@ func (l *Lists) validate(path *field.Path) field.ErrorList {
 	errs = append(errs, l.Env.validate(path.Child("env"), variablePattern.MatchString,
 		"must be letters, digits, '_', '-' and '.', with '*' and '?' as wildcards: it could match no variable")...)
 	return append(errs, l.MountPaths.validate(path.Child("mountPaths"), couldBeDirectory,
-		"must be '*', or a clean absolute path such as /srv/tokens or D:\\tokens, with '*' and '?' as wildcards: it could match no "+
-			"directory")...)
+		"must be '*', or a clean absolute path such as /srv/tokens or D:\\tokens, "+
+			"with '*' and '?' as wildcards: it could match no directory")...)
 }
 
 func (r Rule) validate(path *field.Path, valid func(string) bool, problem string) field.ErrorList {

@@ -61,11 +61,11 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Port, "port", 9443, "Port to serve admission reviews on, at the path /mutate.")
 	o.Certs.AddFlags(fs)
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", "",
-		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. Without it, clients "+
-			"need no certificate.")
+		"File with the CA certificates that clients' certificates must be signed by. It is reloaded when it changes. "+
+			"Without it, clients need no certificate.")
 	fs.StringSliceVar(&o.ClientAllowedNames, "client-allowed-names", nil,
-		"Common names that clients' certificates may have, comma separated; with --client-ca-file. Empty allows every certificate of "+
-			"that CA.")
+		"Common names that clients' certificates may have, comma separated; with --client-ca-file. "+
+			"Empty allows every certificate of that CA.")
 	fs.StringVar(&o.CallerTokenAudience, "caller-token-audience", "",
 		"Audience, without its path, of the tokens by which API servers have to prove what they are (KEP-6060, alpha in Kubernetes 1.37), "+
 			"such as https://NAME.NAMESPACE.svc:443. Without it, callers need no token.")

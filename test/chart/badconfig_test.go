@@ -42,9 +42,9 @@ var badConfigs = map[string]string{
 	"a kind for a resource":                "podTemplates: [{apiGroup: a.b, resource: Rollout, path: spec.template}]",
 }
 
-// TestWhatHelmAcceptsTheProgramAccepts tries bad configurations with both: a release that was
+// TestProgramTakesWhatSchemaTakes tries bad configurations with both: a release that was
 // installed must not have a webhook that does not start.
-func TestWhatHelmAcceptsTheProgramAccepts(t *testing.T) {
+func TestProgramTakesWhatSchemaTakes(t *testing.T) {
 	t.Parallel()
 	for name, text := range badConfigs {
 		t.Run(name, func(t *testing.T) {

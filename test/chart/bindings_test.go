@@ -81,10 +81,10 @@ func TestMatchConditionOfBindings(t *testing.T) {
 	}
 }
 
-// TestBoundPodsComeToTheWebhook has a real API server decide by the condition, also by
+// TestBoundPodsAreSent has a real API server decide by the condition, also by
 // that of a thousand bindings, which pods a webhook is called for. Nothing answers there, so
 // that these are denied.
-func TestBoundPodsComeToTheWebhook(t *testing.T) {
+func TestBoundPodsAreSent(t *testing.T) {
 	const names = "bound-shop bound-shop-eu bound-other"
 	for name := range strings.FieldsSeq(names) {
 		if err := kube.Namespace(t.Context(), name, map[string]string{"bound": "true"}); err != nil {

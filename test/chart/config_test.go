@@ -7,8 +7,8 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
-// TestTheConfigurationIsValid has the webhook's own parser read what is rendered.
-func TestTheConfigurationIsValid(t *testing.T) {
+// TestConfigurationIsValid has the webhook's own parser read what is rendered.
+func TestConfigurationIsValid(t *testing.T) {
 	for name, values := range variants {
 		all := render(t, values)
 		if _, err := config.Parse([]byte(all.at(t, configMap)), config.Environment{Prefix: annotations.DefaultPrefix}); err != nil {
@@ -17,8 +17,8 @@ func TestTheConfigurationIsValid(t *testing.T) {
 	}
 }
 
-// TestEveryDefaultIsTaken: what the schema allows in config.defaults the webhook takes.
-func TestEveryDefaultIsTaken(t *testing.T) {
+// TestSchemaTakesDefaults: what the schema allows in config.defaults the webhook takes.
+func TestSchemaTakesDefaults(t *testing.T) {
 	values := map[string]string{
 		"expiration": "2h", "token-file": "t", "mount-path": "/t", "file-mode": "0440", "skip-containers": "c",
 		"login-mode": "init", "login-mount-path": "/l", "login-file": "l", "login-format": "json", "login-ca-configmap": "ca",

@@ -13,9 +13,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
-// TestTheEmergencySwitch runs the two commands of the runbook, with a selector of the chart's
+// TestEmergencySwitch runs the two commands of the runbook, with a selector of the chart's
 // own and without one.
-func TestTheEmergencySwitch(t *testing.T) {
+func TestEmergencySwitch(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "docs", "runbooks.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
-// TestWhoMayLabelNamespaces applies the policy of docs/hardening.md beside the chart's own: a
+// TestLabellingNeedsRight applies the policy of docs/hardening.md beside the chart's own: a
 // tenant who may change namespaces needs the right of its own for the label.
-func TestWhoMayLabelNamespaces(t *testing.T) {
+func TestLabellingNeedsRight(t *testing.T) {
 	const ns, user = "labelling", "tenant"
 	apply(t, "apply", "--filename="+filepath.Join(root, "examples", "hardening", "namespace-label.yaml"))
 	t.Cleanup(func() {

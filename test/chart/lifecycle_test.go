@@ -87,8 +87,8 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// TestReplicasOfSomebodyElse has the Deployment scaled by others, as an autoscaler does.
-func TestReplicasOfSomebodyElse(t *testing.T) {
+// TestForeignReplicas has the Deployment scaled by others, as an autoscaler does.
+func TestForeignReplicas(t *testing.T) {
 	const unset = "--set=replicas=null"
 	for _, tt := range []struct {
 		name      string
@@ -149,8 +149,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestTheRenderedChartCanBeApplied: `helm template | kubectl apply`.
-func TestTheRenderedChartCanBeApplied(t *testing.T) {
+// TestRenderedChartCanBeApplied: `helm template | kubectl apply`.
+func TestRenderedChartCanBeApplied(t *testing.T) {
 	withNamespace(t)
 	gone := helm.NothingIsLeft(t, kube)
 	manifests, err := template(t, helms[0], "", "--no-hooks")
@@ -173,9 +173,9 @@ func TestTheRenderedChartCanBeApplied(t *testing.T) {
 	gone()
 }
 
-// TestAnotherModeOfCertificates: the bundle changes hands. The API server tells Helm 4 that
+// TestCertificateModeChange: the bundle changes hands. The API server tells Helm 4 that
 // it is the webhook's, and Helm has to be told to take it.
-func TestAnotherModeOfCertificates(t *testing.T) {
+func TestCertificateModeChange(t *testing.T) {
 	for _, h := range helms {
 		t.Run(h.Name, func(t *testing.T) {
 			withNamespace(t)
@@ -210,9 +210,9 @@ func TestAnotherModeOfCertificates(t *testing.T) {
 	}
 }
 
-// TestConfigurationsThatPodsStartWithAreKept: Helm deletes what a release does not have any
+// TestConfigMapsOfRunningPodsAreKept: Helm deletes what a release does not have any
 // more, and pods of the release before may have to start again.
-func TestConfigurationsThatPodsStartWithAreKept(t *testing.T) {
+func TestConfigMapsOfRunningPodsAreKept(t *testing.T) {
 	for _, h := range helms {
 		t.Run(h.Name, func(t *testing.T) {
 			withNamespace(t)

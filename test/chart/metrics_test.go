@@ -59,9 +59,9 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
-// TestTheDashboardsQueries: Prometheus understands them, and each says something of a series
+// TestDashboardQueries: Prometheus understands them, and each says something of a series
 // of its kind.
-func TestTheDashboardsQueries(t *testing.T) {
+func TestDashboardQueries(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(chartDir, "files", "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -94,8 +94,8 @@ func TestTheDashboardsQueries(t *testing.T) {
 	}
 }
 
-// TestTheDashboardIsRendered as it is, whatever is in it.
-func TestTheDashboardIsRendered(t *testing.T) {
+// TestDashboard as it is, whatever is in it.
+func TestDashboard(t *testing.T) {
 	want, err := os.ReadFile(filepath.Join(chartDir, "files", "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -66,9 +66,9 @@ func applyPolicies(t *testing.T, all objects, names ...string) {
 	}
 }
 
-// TestTheTokenPolicyIsTheWebhooks compares what the API server says of tokens in volumes
+// TestTokenPolicyDecidesAsWebhook compares what the API server says of tokens in volumes
 // with what the webhook says of the same audiences.
-func TestTheTokenPolicyIsTheWebhooks(t *testing.T) {
+func TestTokenPolicyDecidesAsWebhook(t *testing.T) {
 	namespaces := []string{"policy-plain", "policy-pay-1", "policy-pay-2", "policy-other"}
 	for _, ns := range namespaces {
 		if err := kube.Namespace(t.Context(), ns, nil); err != nil {
@@ -148,9 +148,9 @@ func createToken(ctx context.Context, namespace, audience string) (*corev1.Pod, 
 	return kube.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// TestTheAPIServersOwnVolume: each pod has it, and whoever writes it by hand gets what
+// TestTokenPolicyAllowsAPIServerVolume: each pod has it, and whoever writes it by hand gets what
 // they would have anyway, and nothing else.
-func TestTheAPIServersOwnVolume(t *testing.T) {
+func TestTokenPolicyAllowsAPIServerVolume(t *testing.T) {
 	const ns = "policy-own"
 	if err := kube.Namespace(t.Context(), ns, nil); err != nil {
 		t.Fatal(err)
@@ -233,8 +233,8 @@ func TestTheAPIServersOwnVolume(t *testing.T) {
 	}
 }
 
-// TestUnlabelledNamespacesAreWarnedOf: pods and whatever makes pods.
-func TestUnlabelledNamespacesAreWarnedOf(t *testing.T) {
+// TestUnlabelledNamespaceWarnings: pods and whatever makes pods.
+func TestUnlabelledNamespaceWarnings(t *testing.T) {
 	for ns, labels := range map[string]map[string]string{
 		"warn-plain": nil, "warn-on": {"oidc-injector.io/enabled": "true"},
 		"warn-off": {"oidc-injector.io/enabled": "false"},

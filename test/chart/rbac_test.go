@@ -112,9 +112,9 @@ func grants(all objects) map[string]any {
 	return granted
 }
 
-// TestTheWebhooksRights tries what the webhook has to be able to do, and what it must
+// TestWebhookRights tries what the webhook has to be able to do, and what it must
 // not.
-func TestTheWebhooksRights(t *testing.T) {
+func TestWebhookRights(t *testing.T) {
 	withNamespace(t)
 	install(t, helms[0])
 	writeCertificates(t)
@@ -187,9 +187,9 @@ func TestTheWebhooksRights(t *testing.T) {
 	})
 }
 
-// TestTheAuditsRights has the audit on. That each of them is needed is tested in
+// TestAuditRights has the audit on. That each of them is needed is tested in
 // test/e2e/audit.
-func TestTheAuditsRights(t *testing.T) {
+func TestAuditRights(t *testing.T) {
 	withNamespace(t)
 	install(t, helms[0], "--set=audit.enabled=true")
 	writeCertificates(t)

@@ -21,9 +21,9 @@ import (
 // staticManifests is the folder of policies that the API server reads from its own disk.
 var staticManifests string
 
-// TestTheRegistrationIsKeptByThePolicyOnDisk has the API server read the policy of
+// TestDiskPolicyGuardsRegistration has the API server read the policy of
 // examples/hardening, for the registration of another name.
-func TestTheRegistrationIsKeptByThePolicyOnDisk(t *testing.T) {
+func TestDiskPolicyGuardsRegistration(t *testing.T) {
 	const name = "kept"
 	example, err := os.ReadFile(filepath.Join(root, "examples", "hardening", "registration.yaml"))
 	if err != nil {

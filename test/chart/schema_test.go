@@ -13,9 +13,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
-// TestTyposAreErrors shows some of them to both Helms; TestEveryLevelIsStrict knows of
+// TestSchemaRefusesTypos shows some of them to both Helms; TestEveryLevelIsStrict knows of
 // all.
-func TestTyposAreErrors(t *testing.T) {
+func TestSchemaRefusesTypos(t *testing.T) {
 	for set, want := range map[string]string{
 		"replica=3":                                 "'replica'",
 		"image.tga=x":                               "'tga'",
@@ -47,9 +47,9 @@ func TestTyposAreErrors(t *testing.T) {
 	}
 }
 
-// TestWhatIsEmptiedIsNotForgotten: Helm removes what is set to null before it looks at the schema.
+// TestEmptiedValues: Helm removes what is set to null before it looks at the schema.
 // What has a default that matters has to be there; lists and maps may go.
-func TestWhatIsEmptiedIsNotForgotten(t *testing.T) {
+func TestEmptiedValues(t *testing.T) {
 	for _, key := range []string{
 		"webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts",
 		"policies.tokenVolumes.actions",
@@ -85,8 +85,8 @@ func cutLast(path string) (before, last string) {
 	return path[:max(i, 0)], path[i+1:]
 }
 
-// TestThePartOfAnother: what Helm gives to a part of another chart is no typo.
-func TestThePartOfAnother(t *testing.T) {
+// TestSubchartValues: what Helm gives to a part of another chart is no typo.
+func TestSubchartValues(t *testing.T) {
 	for _, h := range helms {
 		if _, err := template(t, h, "", "--set=global.storageClass=fast,enabled=true"); err != nil {
 			t.Error(err)
@@ -145,8 +145,8 @@ func walkSchema(node any, path string, visit func(string, map[string]any)) {
 	}
 }
 
-// TestTheSchemaKnowsEveryValue, and values.yaml has what the schema knows.
-func TestTheSchemaKnowsEveryValue(t *testing.T) {
+// TestSchemaKnowsEveryValue, and values.yaml has what the schema knows.
+func TestSchemaKnowsEveryValue(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -176,9 +176,9 @@ func compareKeys(t *testing.T, path string, values, schema map[string]any) {
 	}
 }
 
-// TestTheChartKnowsTheAnnotations: profiles take the keys that package annotations takes,
+// TestSchemaKnowsAnnotations: profiles take the keys that package annotations takes,
 // with and without a name, and the parameters of providers.
-func TestTheChartKnowsTheAnnotations(t *testing.T) {
+func TestSchemaKnowsAnnotations(t *testing.T) {
 	profiles := func(key string) string {
 		return "config: {providers: {corp: {audience: x, description: x}}, profiles: {p: {" + key + ": \"10m\"}}}"
 	}

@@ -57,9 +57,9 @@ func dryRun(t *testing.T, all objects) {
 	}
 }
 
-// TestTheAPIServerAcceptsEveryVariant includes Pod Security: the API server warns,
+// TestVariantsAreAccepted includes Pod Security: the API server warns,
 // and with "enforce" refuses, what is not restricted.
-func TestTheAPIServerAcceptsEveryVariant(t *testing.T) {
+func TestVariantsAreAccepted(t *testing.T) {
 	withCRDs(t)
 	for _, namespace := range []string{"oidc-injector", testNamespace} {
 		if err := kube.Namespace(t.Context(), namespace, nil); err != nil {

@@ -494,8 +494,7 @@ var valuesTable = map[string]struct {
 	"policies.unlabelledNamespaces": {
 		"policies.unlabelledNamespaces.enabled=true,policies.unlabelledNamespaces.actions={Audit}",
 		expectations{
-			"ValidatingAdmissionPolicyBinding/oidc-injector-unlabelled-namespaces " +
-				"{.spec.validationActions}": `["Audit"]`,
+			"ValidatingAdmissionPolicyBinding/oidc-injector-unlabelled-namespaces {.spec.validationActions}": `["Audit"]`,
 			"ValidatingAdmissionPolicy/oidc-injector-unlabelled-namespaces " +
 				"{.spec.matchConstraints.namespaceSelector.matchExpressions[1].operator}": "NotIn",
 		},
@@ -540,8 +539,9 @@ var valuesTable = map[string]struct {
 		hooks + "[*].matchConditions[*].name}": "n n annotated not-controlled changed",
 	}},
 	"webhook.allPods alone": {"webhook.allPods=true,config.policy.workloads=Off", expectations{hooks + "[*].matchConditions}": ""}},
-	"test.audience": {"test.audience=mine", expectations{"Pod/oidc-injector-test " +
-		"{.spec.containers[0].args[3]}": "--audience=mine"}},
+	"test.audience": {"test.audience=mine", expectations{
+		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=mine",
+	}},
 	"test.audience by the policy": {"config.policy.audiences.allowed={*.example.com,vault,sts}", expectations{
 		"Pod/oidc-injector-test {.spec.containers[0].args[3]}": "--audience=vault",
 	}},
@@ -551,8 +551,8 @@ const (
 	digest     = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 	configHead = "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"
 	allAlerts  = "OIDCInjectorAbsent OIDCInjectorUnreachable OIDCInjectorFailedOpen OIDCInjectorDebugFailedOpen OIDCInjectorErrors " +
-		"OIDCInjectorDenials OIDCInjectorDenialsSpread OIDCInjectorSlow " +
-		"OIDCInjectorCertificateExpiry OIDCInjectorSelfProbeFailing OIDCInjectorCertificateSyncFailing OIDCInjectorConfigInvalid"
+		"OIDCInjectorDenials OIDCInjectorDenialsSpread OIDCInjectorSlow OIDCInjectorCertificateExpiry OIDCInjectorSelfProbeFailing " +
+		"OIDCInjectorCertificateSyncFailing OIDCInjectorConfigInvalid"
 )
 
 // certificateExpiry is the expression of that alert.
@@ -601,23 +601,21 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestWrongCombinationsAreExplained: what a schema cannot say.
-func TestWrongCombinationsAreExplained(t *testing.T) {
+// TestWrongCombinations: what a schema cannot say.
+func TestWrongCombinations(t *testing.T) {
 	for set, want := range map[string]string{
 		"certificates.mode=secret,certificates.secret.caBundle=-----BEGIN CERTIFICATE-----": "certificates.secret.name: name the Secret " +
 			"with tls.crt and tls.key",
 		"certificates.mode=secret,certificates.secret.name=x": "certificates.secret.caBundle: give the certificate " +
 			"authorities of the serving certificate, in PEM",
-		"serviceAccount.create=false": "serviceAccount.name: name the ServiceAccount to use, " +
-			"or set serviceAccount.create",
+		"serviceAccount.create=false": "serviceAccount.name: name the ServiceAccount to use, or set serviceAccount.create",
 		"metrics.enabled=false,metrics.serviceMonitor.enabled=true": "metrics.serviceMonitor.enabled: set metrics.enabled, " +
 			"too: there is nothing to monitor without the Service",
 		"metrics.enabled=false,metrics.prometheusRule.enabled=true": "metrics.prometheusRule.enabled: set metrics.enabled, " +
 			"too: without the Service there are no series, which is an alert",
 		"webhook.clientCertificates.allowedNames={a}": "webhook.clientCertificates.allowedNames: set " +
 			"configMapName, too: without a certificate authority nobody is asked for a certificate",
-		`commonLabels.app\.kubernetes\.io/name=a`: "commonLabels: app.kubernetes.io/name is a label of the " +
-			"chart's own",
+		`commonLabels.app\.kubernetes\.io/name=a`: "commonLabels: app.kubernetes.io/name is a label of the chart's own",
 		`podLabels.app\.kubernetes\.io/component=a`: "podLabels: app.kubernetes.io/component is a label by " +
 			"which the Deployment finds its pods",
 		"certificates.managed.caDuration=500h30m": "certificates.managed.caDuration: 500h30m is too short: " +
@@ -634,16 +632,17 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 		"podDisruptionBudget.minAvailable=100%,replicas=null": "podDisruptionBudget.minAvailable: 100% of the replicas are all",
 		"podDisruptionBudget.maxUnavailable=0": "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: " +
 			"at least 1",
-		"podDisruptionBudget.maxUnavailable=0%": "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: at least 1",
+		"podDisruptionBudget.maxUnavailable=0%": "podDisruptionBudget.maxUnavailable: 0 would block every drain of a node: " +
+			"at least 1",
 		"global.imageRegistry=https://r.example.com": "global.imageRegistry: https://r.example.com has a scheme: registries are named " +
 			"without one",
 		"login.image.registry=http://r.example.com": "login.image.registry: http://r.example.com has a scheme: registries are named " +
 			"without one",
-		"login.metrics.podMonitor.enabled=true": "login.metrics.podMonitor.enabled: set login.metrics.port, too: without it there is " +
-			"nothing to monitor",
+		"login.metrics.podMonitor.enabled=true": "login.metrics.podMonitor.enabled: set login.metrics.port, " +
+			"too: without it there is nothing to monitor",
 		"replicas=21,hostNetwork=true": "resourceQuota.pods: 20 is too few: there has to be room for replicas, 21",
-		"replicas=20": "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, while " +
-			"pods are replaced",
+		"replicas=20": "resourceQuota.pods: 20 is too few: there has to be room for one more than replicas, 20, " +
+			"while pods are replaced",
 	} {
 		for _, h := range helms {
 			if _, err := template(t, h, "", "--set="+set); err == nil || !strings.Contains(err.Error(), want) {
@@ -653,8 +652,8 @@ func TestWrongCombinationsAreExplained(t *testing.T) {
 	}
 }
 
-// TestEveryWrongCombinationIsReported: all at once.
-func TestEveryWrongCombinationIsReported(t *testing.T) {
+// TestAllWrongCombinationsAtOnce: all at once.
+func TestAllWrongCombinationsAtOnce(t *testing.T) {
 	_, err := template(t, helms[0], "", "--set=ports.probes=8080,serviceAccount.create=false,shutdownDelay=1m")
 	for _, want := range []string{"\nports: ", "\nserviceAccount.name: ", "\nterminationGracePeriodSeconds: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -683,7 +682,7 @@ func TestDurations(t *testing.T) {
 }
 
 // A Service's name begins with a letter.
-func TestANameThatBeginsWithADigit(t *testing.T) {
+func TestNameWithLeadingDigit(t *testing.T) {
 	for _, h := range helms {
 		_, err := h.RunWithInput(t.Context(), "", "template", "1st", chartDir, "--kube-version=1.30.0")
 		if err == nil || !strings.Contains(err.Error(), `fullnameOverride: set it: "1st-oidc-injector"`) {

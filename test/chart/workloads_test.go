@@ -82,8 +82,8 @@ var mistakes = []struct{ what, own, pods, said string }{
 	},
 }
 
-// TestWorkloadsAreCheckedWhenTheyAreApplied tries each mistake in each kind with kubectl.
-func TestWorkloadsAreCheckedWhenTheyAreApplied(t *testing.T) {
+// TestWorkloadsAreChecked tries each mistake in each kind with kubectl.
+func TestWorkloadsAreChecked(t *testing.T) {
 	const ns = served
 	webhook := startBeside(t, rolloutsValue)
 	for _, ours := range podtemplate.BuiltIn {
@@ -234,7 +234,7 @@ func checkUpdates(t *testing.T, webhook *injector.Injector, ns string) {
 }
 
 // measureCost measures how much later a Deployment is admitted that is checked, and logs
-// it: docs/performance.md has the figures.
+// it: docs/design/measurements.md has the figures.
 func measureCost(t *testing.T, ns string) {
 	t.Helper()
 	const rounds = 100

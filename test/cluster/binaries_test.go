@@ -27,7 +27,7 @@ func TestCacheKeyDependsOnEveryInput(t *testing.T) {
 	}
 }
 
-func TestBuildFlagsTellTheVersion(t *testing.T) {
+func TestBuildFlagsHaveVersion(t *testing.T) {
 	flags := strings.Join((&kubernetesBuild{version: "v1.34.4"}).flags(), " ")
 	for _, want := range []string{"version.gitVersion=v1.34.4 ", "version.gitMajor=1 ", "version.gitMinor=34 ", "-s -w"} {
 		if !strings.Contains(flags, want) {

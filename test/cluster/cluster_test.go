@@ -178,7 +178,7 @@ func TestNamespaceWithoutControllerManager(t *testing.T) {
 	}
 }
 
-func TestStartTellsWhyAProgramEnded(t *testing.T) {
+func TestStartErrorHasCause(t *testing.T) {
 	parent := t.TempDir()
 	_, err := cluster.Start(t.Context(), cluster.Options{
 		StateDir: parent, LogDir: t.TempDir(), Progress: os.Stderr,

@@ -68,7 +68,7 @@ func checkLayer(t *testing.T, layer map[string]tarEntry) {
 	}
 }
 
-func TestImageOfSeveralFilesHasNoEntrypointByDefault(t *testing.T) {
+func TestImageOfSeveralFilesHasNoEntrypoint(t *testing.T) {
 	got := Image{User: "0:0"}.withDefaults(map[string]string{"/a": "", "/b": ""})
 	if want := (imageConfigOfRun{User: "0:0"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

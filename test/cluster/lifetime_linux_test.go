@@ -66,7 +66,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestKilledProcessTakesAllAlong(t *testing.T) {
+func TestKilledProcessLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	helper := exec.Command(os.Args[0])
 	helper.Env = append(os.Environ(), helperEnv+"="+dir)

@@ -16,8 +16,8 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
-// TestDenialNamesEverythingThatIsWrong shows the texts that people see.
-func TestDenialNamesEverythingThatIsWrong(t *testing.T) {
+// TestDenialHasAllErrors shows the texts that people see.
+func TestDenialHasAllErrors(t *testing.T) {
 	ns := namespace(t, "denials")
 	pod := newPod("app", "audience=", "expiration=5m", "mount-path=secrets", "env=1ST", "file-mode=0888")
 	_, err := kube.Client().CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{})
@@ -46,7 +46,7 @@ func TestDenialNamesEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestDenialIsReadableInKubectl(t *testing.T) {
+func TestDenialInKubectl(t *testing.T) {
 	ns := namespace(t, "kubectl-denial")
 	_, err := kube.KubectlWithInput(t.Context(), strings.NewReader(`{"apiVersion":"v1","kind":"Pod",
 		"metadata":{"name":"app","annotations":{"oidc-injector.io/audience":"vault","oidc-injector.io/expiration":"forever"}},
@@ -64,7 +64,7 @@ func TestDenialIsReadableInKubectl(t *testing.T) {
 	}
 }
 
-func TestConflictNamesBothSides(t *testing.T) {
+func TestConflictErrorHasBothSides(t *testing.T) {
 	ns := namespace(t, "conflicts")
 	pod := newPod("app", "audience=vault", "env=TOKEN")
 	pod.Spec.Volumes = []corev1.Volume{{Name: "cache", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}

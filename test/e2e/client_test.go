@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestOnlyTheAPIServerIsAnswered speaks to the webhook as others would. That the
+// TestOnlyAPIServerIsAnswered speaks to the webhook as others would. That the
 // API server is answered is what all other tests show.
-func TestOnlyTheAPIServerIsAnswered(t *testing.T) {
+func TestOnlyAPIServerIsAnswered(t *testing.T) {
 	ca, err := webhook.CA()
 	if err != nil {
 		t.Fatal(err)

@@ -9,10 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestWhatTheWebhookCosts measures how much later a pod is created that the webhook
-// is called for, and logs it: docs/performance.md has the figures. That the pods are
+// TestCost measures how much later a pod is created that the webhook
+// is called for, and logs it: docs/design/measurements.md has the figures. That the pods are
 // as they should be is what it tests.
-func TestWhatTheWebhookCosts(t *testing.T) {
+func TestCost(t *testing.T) {
 	ns := namespace(t, "cost")
 	rounds := 300
 	if testing.Short() {

@@ -62,7 +62,7 @@ func ours(volumes []corev1.Volume) []corev1.Volume {
 	return found
 }
 
-func TestManyTokensScopedPerContainer(t *testing.T) {
+func TestTokensPerContainer(t *testing.T) {
 	ns := namespace(t, "many-tokens")
 	pod := newPod("many",
 		"audience=vault", "env=VAULT_TOKEN_FILE",
@@ -126,7 +126,7 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-func TestNamespaceWithoutLabelIsUntouched(t *testing.T) {
+func TestUnlabelledNamespace(t *testing.T) {
 	if err := kube.Namespace(t.Context(), "not-opted-in", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestNamespaceWithoutLabelIsUntouched(t *testing.T) {
 	}
 }
 
-func TestUnannotatedPodNeverReachesTheWebhook(t *testing.T) {
+func TestUnannotatedPodIsNotSent(t *testing.T) {
 	ns := namespace(t, "unannotated")
 	before := counter(t, "oidc_injector_admissions_total")
 	plain, other := newPod("plain"), newPod("other")
@@ -168,7 +168,7 @@ func TestOptOut(t *testing.T) {
 	}
 }
 
-func TestDryRunShowsAndChangesNothing(t *testing.T) {
+func TestDryRun(t *testing.T) {
 	ns := namespace(t, "dry-run")
 	pods := kube.Client().CoreV1().Pods(ns)
 	pod, err := pods.Create(t.Context(), newPod("app", "audience=vault"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

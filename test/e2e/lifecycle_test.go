@@ -74,9 +74,9 @@ func TestDebugContainer(t *testing.T) {
 	}
 }
 
-// TestDebugContainerOfAPodWithoutTokens debugs a pod that was created before its
+// TestDebugContainerOfUninjectedPod debugs a pod that was created before its
 // namespace was opted in.
-func TestDebugContainerOfAPodWithoutTokens(t *testing.T) {
+func TestDebugContainerOfUninjectedPod(t *testing.T) {
 	if err := kube.Namespace(t.Context(), "late", nil); err != nil {
 		t.Fatal(err)
 	}

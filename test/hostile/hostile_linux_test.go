@@ -137,8 +137,8 @@ func (p *program) sendHostile(t *testing.T, client *http.Client, hostile admissi
 	}
 }
 
-// TestLargePodsAtTheSameTime sends, in groups, the largest that an API server takes.
-func TestLargePodsAtTheSameTime(t *testing.T) {
+// TestConcurrentLargePods sends, in groups, the largest that an API server takes.
+func TestConcurrentLargePods(t *testing.T) {
 	p := start(t)
 	h := p.beHonest(t)
 	const atOnce = 16

@@ -54,7 +54,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	checkNothingLeft(t, dir)
 }
 
-func TestKilledProcessTakesServerAlong(t *testing.T) {
+func TestKilledProcessEndsServer(t *testing.T) {
 	dir := t.TempDir()
 	helper := exec.Command(os.Args[0])
 	helper.Env = append(os.Environ(), helperEnv+"="+dir)

@@ -32,8 +32,7 @@ const (
 var gcp = Peer{
 	Name: "gcp-workload-identity-federation-webhook", token: "gcp",
 	Moves: "ServiceAccount: `workload-identity-provider`, `service-account-email`, `audience`, " +
-		"`token-expiration`, `injection-mode`, `token-exchange-mode`, `project-id`; pod: `token-expiration`, " +
-		"`skip-containers`",
+		"`token-expiration`, `injection-mode`, `token-exchange-mode`, `project-id`; pod: `token-expiration`, `skip-containers`",
 	Leaves: "lost: the container that logs `gcloud` in (unless `injection-mode` is `direct`), `gcloud-run-as-user`",
 	// Google has other annotations in this domain.
 	owns: oneOf(gcpDomain, "workload-identity-provider", "service-account-email", "audience", "token-expiration", "gcloud-run-as-user",

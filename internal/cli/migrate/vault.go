@@ -49,8 +49,7 @@ var vault = Peer{
 		"`namespace`, `agent-inject-containers`, `agent-pre-populate-only`, `secret-volume-path`, " +
 		"`tls-server-name`, and of the Secret of `tls-secret` `ca-cert`, `client-cert`, `client-key`",
 	Leaves: "`agent-inject-secret-…`, `agent-inject-template-…`, `agent-configmap`, `agent-cache-enable`, " +
-		"`tls-skip-verify`, `proxy-address`, `auth-config-…`, patches; what is about the agent alone is " +
-		"dropped",
+		"`tls-skip-verify`, `proxy-address`, `auth-config-…`, patches; what is about the agent alone is dropped",
 	owns: ownsVault,
 	asks: func(in input) bool { return isTrue(in.pod.Annotations[vaultInject]) },
 	move: moveVault,

@@ -103,8 +103,8 @@ func TestWrongProtocol(t *testing.T) {
 	// The same by TLS is nothing that http would do.
 	certificates := server.TLS.Certificates
 	for name, serve := range map[string]func(net.Conn){
-		"closed without an answer (": func(net.Conn) {}, "no header of HTTP/1.1, or one of more " +
-			"than 64 KiB": func(c net.Conn) { _, _ = io.WriteString(c, alert) },
+		"closed without an answer (":                        func(net.Conn) {},
+		"no header of HTTP/1.1, or one of more than 64 KiB": func(c net.Conn) { _, _ = io.WriteString(c, alert) },
 	} {
 		r.URL = &url.URL{Scheme: "https", Host: listener(t, func(c net.Conn) {
 			over := tls.Server(c, &tls.Config{Certificates: certificates})

@@ -401,10 +401,9 @@ func TestRefusalLong(t *testing.T) {
 		"2025-07-07 10:30:48Z"
 	subject := "system:serviceaccount:" + strings.Repeat("n", 63) + ":" + strings.Repeat("s", 253)
 	entra := "AADSTS7002138: No matching federated identity record found for presented assertion subject '" + subject +
-		"'. The subject matches with " +
-		"case-insensitive comparison, but not with case-sensitive comparison. Check your federated identity credential Subject, Audience " +
-		"and Issuer " +
-		"against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation " + ids
+		"'. The subject matches with case-insensitive comparison, but not with case-sensitive comparison. " +
+		"Check your federated identity credential Subject, Audience and Issuer against the presented assertion. " +
+		"https://learn.microsoft.com/entra/workload-id/workload-identity-federation " + ids
 	long := strings.Repeat("word ", 1000)
 	for _, tt := range []struct{ description, want string }{{entra, ids + `"; "https://e/7002138"`}, {long, "word …"}} {
 		p := serve(t, map[string]string{"/": `401 {"error":"invalid_client","error_description":"` + tt.description +

@@ -22,8 +22,8 @@ func TestTextIsHidden(t *testing.T) {
 	log.Logger().Info("x", "token", holder.Token, "holder", holder)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "token", holder.Token, "holder", holder)
 	for _, text := range []string{
-		string(encoded), log.String(), fmt.Sprint(holder), fmt.Sprintf("%v %+v "+
-			"%#v %s %q", holder, holder, holder, holder.Token, holder.Token),
+		string(encoded), log.String(), fmt.Sprint(holder),
+		fmt.Sprintf("%v %+v %#v %s %q", holder, holder, holder, holder.Token, holder.Token),
 	} {
 		if strings.Contains(text, "eyJ") || !strings.Contains(text, redacted) {
 			t.Errorf("shown: %s", text)

@@ -22,8 +22,8 @@ import (
 func main() {
 	duration := flag.Duration("duration", 3*time.Second, "How long to measure each combination.")
 	interval := flag.Duration("interval", 0, "How long each connection waits between two requests.")
-	reference := flag.String(referenceFlag, "", "Be the server that does nothing, with the certificate in this directory. Used by this "+
-		"program itself.")
+	reference := flag.String(referenceFlag, "", "Be the server that does nothing, with the certificate in this directory. "+
+		"Used by this program itself.")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error

@@ -28,7 +28,7 @@ func TestPicturesAreUpToDate(t *testing.T) {
 }
 
 // The picture of the dashboard has the panels and queries of the chart's, in their places.
-func TestTheDashboardIsTheChartsOwn(t *testing.T) {
+func TestDashboardIsOfChart(t *testing.T) {
 	text, err := os.ReadFile("../../../charts/oidc-injector/files/dashboard.json")
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func events(t *testing.T, namespace string, about types.UID) []eventsv1.Event {
 	return of
 }
 
-func TestPodsThatWereMissed(t *testing.T) {
+func TestMissedPods(t *testing.T) {
 	in := install(t, "missed", clusterRules(), namespaceRules())
 	a := in.start(t)
 	a.awaitLeader(t, 1)
@@ -256,7 +256,7 @@ func relabel(t *testing.T, namespace, label string, value *string) {
 
 // What was injected has everything, also after the API server has filled in its
 // defaults: whoever looks at it with admission's eyes finds nothing to add.
-func TestInjectedPodsOfAllKindsAreInOrder(t *testing.T) {
+func TestInjectedPodsAreNotMissed(t *testing.T) {
 	in := install(t, "kinds", clusterRules(), namespaceRules())
 	config := t.TempDir() + "/config.yaml"
 	writeFile(t, config, "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\nlogin: {image: login}\n"+
@@ -279,7 +279,7 @@ func TestInjectedPodsOfAllKindsAreInOrder(t *testing.T) {
 }
 
 // The audit resumes when its leader dies, and when the API server was away.
-func TestTheAuditResumes(t *testing.T) {
+func TestAuditResumes(t *testing.T) {
 	in := install(t, "leader", clusterRules(), namespaceRules())
 	a := in.start(t)
 	a.awaitLeader(t, 1)
@@ -341,13 +341,13 @@ func TestEachRightIsNeeded(t *testing.T) {
 }
 
 // Pods that a binding is about are missed, too, and those of other ServiceAccounts are not.
-func TestPodsOfBindingsAreMissed(t *testing.T) {
+func TestMissedBoundPods(t *testing.T) {
 	in := install(t, "bindings", clusterRules(), namespaceRules())
 	shop := in.served(t, "shop", true)
 	config := t.TempDir() + "/config.yaml"
 	writeFile(t, config, "apiVersion: config.oidc-injector.io/v1alpha1\nkind: InjectorConfig\n"+
-		"bindings: [{name: web, namespaces: ['"+shop+"'], serviceAccounts: [default], podLabels: {app: web}, annotations: {audience: "+
-		"vault}}]\n")
+		"bindings: [{name: web, namespaces: ['"+shop+"'], serviceAccounts: [default], podLabels: {app: web}, "+
+		"annotations: {audience: vault}}]\n")
 	r := in.start(t, "--config="+config)
 	r.awaitLeader(t, 1)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "other"}}

@@ -112,11 +112,11 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-var pods = flag.Int("pods", 5_000, "how many pods a real cluster has in TestARealClusterOfManyPods")
+var pods = flag.Int("pods", 5_000, "how many pods a real cluster has in TestManyPods")
 
-// TestARealClusterOfManyPods injects them by the real API server, and has the audit list
+// TestManyPods injects them by the real API server, and has the audit list
 // them: not one needs to be read as a whole. For a large cluster: -pods=50000.
-func TestARealClusterOfManyPods(t *testing.T) {
+func TestManyPods(t *testing.T) {
 	long(t)
 	in := install(t, "many", clusterRules(), namespaceRules())
 	shop := in.served(t, "shop", true)

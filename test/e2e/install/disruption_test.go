@@ -436,8 +436,8 @@ func (n *node) testMemory(t *testing.T) {
 		process := contained.Find(t, pod.Status.ContainerStatuses[0])
 		resident, peak := process.Memory(t, "VmRSS"), process.Memory(t, "VmHWM")
 		charged, chargedPeak := process.Cgroup(t)
-		t.Logf("%s, after %v admissions and %v serving certificates: resident %.1f MiB, at most %.1f MiB; charged to the control group "+
-			"%.1f MiB, at most %.1f MiB",
+		t.Logf("%s, after %v admissions and %v serving certificates: resident %.1f MiB, at most %.1f MiB; "+
+			"charged to the control group %.1f MiB, at most %.1f MiB",
 			pod.Name, n.metric(t, pod.Name, "oidc_injector_admissions_total"),
 			1+n.metric(t, pod.Name, "oidc_injector_certificate_rotations_total", "certificate", "serving"),
 			mebibytes(resident), mebibytes(peak), mebibytes(charged), mebibytes(chargedPeak))

@@ -193,8 +193,8 @@ func TestUnusableJWT(t *testing.T) {
 	}
 }
 
-// TestAnswersOfNoUse shows answers with which a login would go wrong silently.
-func TestAnswersOfNoUse(t *testing.T) {
+// TestUselessAnswers shows answers with which a login would go wrong silently.
+func TestUselessAnswers(t *testing.T) {
 	t.Parallel()
 	json := http.Header{"Content-Type": {"application/json"}}
 	for name, test := range map[string]struct {

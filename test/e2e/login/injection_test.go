@@ -31,7 +31,7 @@ func loginKeys(more ...string) []string {
 	}, more...)
 }
 
-func TestPolicyOfAddresses(t *testing.T) {
+func TestAddressPolicy(t *testing.T) {
 	t.Parallel()
 	free, locked, plain := namespace(t, "free", nil), namespace(t, "locked", nil), namespace(t, "plain-policy", nil)
 	at := func(address string) *corev1.Pod {

@@ -413,9 +413,9 @@ func TestExit(t *testing.T) {
 	})
 }
 
-// TestKilledAgainAndAgain kills the program at any moment. A reader always finds
+// TestKilledRepeatedly kills the program at any moment. A reader always finds
 // a whole file, and nothing is left behind.
-func TestKilledAgainAndAgain(t *testing.T) {
+func TestKilledRepeatedly(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, "killed", setup{})
 	c.token()

@@ -50,9 +50,9 @@ func TestMinIO(t *testing.T) {
 	}
 }
 
-// TestTheProviderOfMinIO has MinIO's SDK find all it needs in a pod that says which server
+// TestMinIOProvider has MinIO's SDK find all it needs in a pod that says which server
 // and which role: a real token, a real server, and no key.
-func TestTheProviderOfMinIO(t *testing.T) {
+func TestMinIOProvider(t *testing.T) {
 	s := startMinIO(t)
 	pod := podtest.New("", "minio-audience=minio", "minio-role-arn="+s.RoleARN, "minio-endpoint="+s.URL())
 	pod.GenerateName = "minio-provider-"

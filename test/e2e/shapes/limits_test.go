@@ -188,9 +188,9 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestSkippedContainerOfLater wants a warning of a container that the pod does not have,
+// TestSkippedContainerOfLaterWebhook wants a warning of a container that the pod does not have,
 // as it may be mistyped, but none of one that a mesh adds after us.
-func TestSkippedContainerOfLater(t *testing.T) {
+func TestSkippedContainerOfLaterWebhook(t *testing.T) {
 	spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}}
 	const want = `oidc-injector.io/skip-containers: the pod has no container "…"`
 	for skipped, warned := range map[string]bool{"my-proxy": true, "istio-proxy": false, "linkerd-proxy": false} {

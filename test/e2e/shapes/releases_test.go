@@ -11,9 +11,9 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
-// TestTwoReleasesServeOnePod has two webhooks with prefixes of their own, each called
+// TestTwoReleases has two webhooks with prefixes of their own, each called
 // again after the other. Neither gives anything to the other's login container.
-func TestTwoReleasesServeOnePod(t *testing.T) {
+func TestTwoReleases(t *testing.T) {
 	const prefix = "tokens.example.com"
 	second, err := injector.Start(t.Context(), kube, injector.Options{Dir: t.TempDir(), Config: configuration, Prefix: prefix})
 	if err != nil {

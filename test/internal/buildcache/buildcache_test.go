@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestKeyTellsInputsApart(t *testing.T) {
+func TestKeyDependsOnInputs(t *testing.T) {
 	if Key("ab", "c") == Key("a", "bc") {
 		t.Error("the key does not depend on where an input ends")
 	}
@@ -81,7 +81,7 @@ func TestCacheIsFilledOnce(t *testing.T) {
 	}
 }
 
-func TestCacheKeepsNothingOfAFailure(t *testing.T) {
+func TestFailureLeavesNothing(t *testing.T) {
 	t.Setenv("OIDC_INJECTOR_CACHE", t.TempDir())
 	entry, err := NewEntry(io.Discard, "test", "input")
 	if err != nil {
@@ -103,7 +103,7 @@ func TestCacheKeepsNothingOfAFailure(t *testing.T) {
 	}
 }
 
-func TestProgressTellsTheShareAndWhatIsLeft(t *testing.T) {
+func TestProgress(t *testing.T) {
 	p := StartProgress(io.Discard, "building")
 	defer p.Stop(nil)
 	write := func(text string) {

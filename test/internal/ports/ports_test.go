@@ -9,7 +9,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/test/internal/ports"
 )
 
-func TestReservedPortIsGivenToNobodyElse(t *testing.T) {
+func TestReservedPortIsKept(t *testing.T) {
 	reserved := map[int]bool{}
 	for range 100 {
 		p, err := ports.Reserve()

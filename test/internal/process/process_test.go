@@ -21,7 +21,7 @@ func shell(t *testing.T, script string) process.Command {
 	}
 }
 
-func TestFailureTellsHowAProcessEnded(t *testing.T) {
+func TestFailureHasExit(t *testing.T) {
 	for script, want := range map[string]string{
 		"echo bad news; exit 3": "exit status 3, the end of its log:\nbad news",
 		"echo all is done":      "exit status 0, the end of its log:\nall is done",

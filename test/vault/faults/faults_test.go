@@ -128,7 +128,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-func TestHangLastsAsLongAsTheClient(t *testing.T) {
+func TestHangUntilClientLeaves(t *testing.T) {
 	proxy, client := start(t)
 	proxy.Set(faults.Hang())
 	client.Timeout = 200 * time.Millisecond

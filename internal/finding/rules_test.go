@@ -1,7 +1,6 @@
 package finding_test
 
 import (
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -14,26 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/finding"
-	"github.com/oidc-injector/oidc-injector/internal/testutil"
 )
-
-var update = flag.Bool("update", false, "rewrite what is generated from the rules")
-
-// The page of the rules is made of them.
-func TestDocumentation(t *testing.T) {
-	t.Parallel()
-	testutil.Generated(t, "../../docs/rules.md", *update, func(text string) string {
-		var b strings.Builder
-		for i, r := range finding.Rules {
-			if i > 0 {
-				b.WriteByte('\n')
-			}
-			page, _, _ := strings.Cut(r.Page, "#")
-			fmt.Fprintf(&b, "## %s\n\n%s %s More: [%s](%s).\n", r.Rule, r.Summary, r.Fix, page, r.Page)
-		}
-		return testutil.Section(t, text, "rules", strings.TrimSuffix(b.String(), "\n"))
-	})
-}
 
 // TestEveryRuleHasARow reads the constants, as Go cannot list them.
 func TestEveryRuleHasARow(t *testing.T) {
