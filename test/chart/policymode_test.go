@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
@@ -17,11 +18,10 @@ import (
 
 // policies have the API server do what the webhook does otherwise.
 const (
-	policies    = "--set=mode=policy"
-	withPolices = "--kube-version=1.36.0" // the first one that can
+	policies     = "--set=mode=policy"
+	withPolicies = "--kube-version=1.36.0" // the first one that can
 
 	injecting = "MutatingAdmissionPolicy/oidc-injector"
-	refusing  = "ValidatingAdmissionPolicy/oidc-injector"
 )
 
 // configurations are values of which policies can do everything.
@@ -106,7 +106,7 @@ func TestPoliciesAreThoseOfTheProgram(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			webhook := render(t, values)
-			got := render(t, values, policies, withPolices)
+			got := render(t, values, policies, withPolicies)
 			prefix := annotations.Prefix(strings.TrimPrefix(webhook.at(t, hooks+"[0].name}"), "pods."))
 			cfg, err := config.Parse([]byte(webhook.at(t, configMap)), config.Environment{Prefix: prefix})
 			if err != nil {
@@ -150,6 +150,49 @@ func TestPoliciesAreThoseOfTheProgram(t *testing.T) {
 	}
 }
 
+// TestGoldenPolicies has what values make of policies, and what the API server says of it.
+func TestGoldenPolicies(t *testing.T) {
+	const values = `
+mode: policy
+config:
+  defaults: {expiration: 30m}
+  profiles: {vault: {audience: vault}}
+  providers: {corp: {description: Corp, audience: corp, file: {name: corp.json, json: {token: "${token.path}"}}}}
+  bindings: [{name: shop, namespaces: ["shop-*"], serviceAccounts: [app], annotations: {profile: vault}}]
+  policy: {namespaces: [{namespaces: [payments], audiences: {allowed: [bank]}}]}
+policies: {unlabelledNamespaces: {enabled: false}}
+`
+	for _, h := range helms {
+		if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, withPolicies, "--values=-"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	all := render(t, values, withPolicies)
+	dryRun(t, all)
+	for key, object := range all {
+		// The text is that of files/policymode.yaml, and the settings are the same in all of them;
+		// the built-in providers are long.
+		variables, _, err := unstructured.NestedSlice(object.Object, "spec", "variables")
+		if err != nil {
+			t.Fatal(err)
+		}
+		unstructured.RemoveNestedField(object.Object, "spec", "variables")
+		if key != injecting {
+			continue
+		}
+		unstructured.RemoveNestedField(object.Object, "spec", "mutations")
+		named := func(name string) func(any) bool {
+			return func(v any) bool { return v.(map[string]any)["name"] == name }
+		}
+		first, last := slices.IndexFunc(variables, named("prefix")), slices.IndexFunc(variables, named("policies"))
+		settings := slices.DeleteFunc(slices.DeleteFunc(variables[first:last+1], named("parameters")), named("providers"))
+		if err := unstructured.SetNestedSlice(object.Object, settings, "spec", "variables"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compareGolden(t, "policy", all)
+}
+
 // TestNothingRunsInPolicyMode: there are policies, and what has nothing to do with how
 // tokens are injected.
 func TestNothingRunsInPolicyMode(t *testing.T) {
@@ -168,7 +211,7 @@ webhook:
 commonLabels: {example.com/team: a}
 commonAnnotations: {example.com/owner: b}
 fullnameOverride: oidc
-`, policies, withPolices, "--set=global.imageRegistry=")
+`, policies, withPolicies, "--set=global.imageRegistry=")
 	want := []string{"ClusterRoleBinding/oidc-issuer-discovery", "ConfigMap/extra"}
 	for kind, suffixes := range map[string][]string{
 		"MutatingAdmissionPolicy":   {""},
@@ -233,7 +276,7 @@ func TestWhatPoliciesCannotDo(t *testing.T) {
 		provider("env: [{name: A, value: '${token.path'}]"):        "config.providers.p: ${token.path",
 	} {
 		for _, h := range helms {
-			if _, err := template(t, h, values, policies, withPolices); err == nil || !strings.Contains(err.Error(), "\n"+want) {
+			if _, err := template(t, h, values, policies, withPolicies); err == nil || !strings.Contains(err.Error(), "\n"+want) {
 				t.Errorf("%s, %s: %v", h.Name, values, err)
 			}
 			// And the webhook can, or has its own program to say so.
