@@ -227,6 +227,7 @@ fullnameOverride: oidc
 	for path, want := range (expectations{
 		"MutatingAdmissionPolicy/oidc {.spec.reinvocationPolicy}":                                     "Never",
 		"MutatingAdmissionPolicy/oidc {.spec.matchConstraints.objectSelector}":                        `{"matchLabels":{"team":"a"}}`,
+		"MutatingAdmissionPolicy/oidc {.spec.matchConstraints.resourceRules[*].resources[*]}":         "pods",
 		"MutatingAdmissionPolicy/oidc {.spec.matchConditions[*].name}":                                "annotated not-static not-jobs",
 		"ValidatingAdmissionPolicy/oidc {.spec.matchConstraints.objectSelector}":                      `{"matchLabels":{"team":"a"}}`,
 		"ValidatingAdmissionPolicy/oidc-warnings {.spec.matchConditions[*].name}":                     "annotated not-static not-jobs",

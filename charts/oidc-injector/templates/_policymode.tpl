@@ -200,6 +200,29 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{- toJson $rows -}}
 {{- end -}}
 
+{{/*
+Which resources a policy is for: (list $ RULES), where those without rules are for workloads.
+Without any there is no policy.
+*/}}
+{{- define "oidc-injector.policyResources" -}}
+{{- $root := index . 0 -}}
+{{- if index . 1 -}}
+{{- range index . 1 -}}
+{{- if or $root.Values.webhook.debugContainers.enabled (not (has "pods/ephemeralcontainers" .resources)) }}
+{{ list . | toYaml }}
+{{- end -}}
+{{- end -}}
+{{- else if not (include "oidc-injector.workloadsOff" $root) -}}
+{{- range include "oidc-injector.podTemplates" $root | fromYamlArray }}
+- operations: [CREATE, UPDATE]
+  apiGroups: [{{ .apiGroup | quote }}]
+  apiVersions: ["*"]
+  resources: [{{ .resource }}]
+  scope: Namespaced
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The metadata of a policy: (list $ SUFFIX). */}}
 {{- define "oidc-injector.policyMetadata" -}}
 {{- $root := index . 0 -}}
