@@ -18,23 +18,28 @@ func TestGolden(t *testing.T) {
 			t.Parallel()
 			rendered := render(t, values)
 			delete(rendered, "ConfigMap/oidc-injector-dashboard") // long, and a file of its own
-			got, err := yaml.Marshal(rendered)
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden := filepath.Join("testdata", name+".golden.yaml")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("the chart renders something else (-want +got); if that is meant, `make golden`:\n%s", diff)
-			}
+			compareGolden(t, name, rendered)
 		})
+	}
+}
+
+func compareGolden(t *testing.T, name string, rendered objects) {
+	t.Helper()
+	got, err := yaml.Marshal(rendered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", name+".golden.yaml")
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the chart renders something else (-want +got); if that is meant, `make golden`:\n%s", diff)
 	}
 }

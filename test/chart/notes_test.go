@@ -27,6 +27,8 @@ func TestNotes(t *testing.T) {
 		"global.imageRegistry=r.example.com,webhook.namespaces.mode=OptOut": {"all namespaces but those " +
 			"with oidc-injector.io/enabled=false"},
 		"global.imageRegistry=r.example.com,certificates.mode=cert-manager,certificates.selfProbe=false": {audiences},
+		"mode=policy": {audiences, "Nothing runs", "Let them serve a namespace", "--annotations=oidc-injector.io/audience=vault"},
+		"mode=policy,replicas=1,hostNetwork=true,issuerDiscovery.anonymous=true,config.policy.apiServerAudiences={a}": {discovery},
 	} {
 		for _, h := range helms {
 			out := h.MustRun(t, "install", release, chartDir, "--dry-run=client", "--set="+set)
@@ -35,6 +37,9 @@ func TestNotes(t *testing.T) {
 				t.Fatalf("%s prints no notes:\n%s", h.Name, out)
 			}
 			notes = strings.Join(strings.Fields(notes), " ")
+			if runs := !strings.Contains(set, "mode=policy"); strings.Contains(notes, "rollout status") != runs {
+				t.Errorf("%s --set %s: what is there to wait for?\n%s", h.Name, set, notes)
+			}
 			for _, text := range want {
 				if !strings.Contains(notes, text) {
 					t.Errorf("%s --set %s: the notes lack %q:\n%s", h.Name, set, text, notes)

@@ -20,6 +20,7 @@ func TestSchemaRefusesTypos(t *testing.T) {
 		"replica=3":                                 "'replica'",
 		"image.tga=x":                               "'tga'",
 		"certificates.managed.caDurtion=1h":         "'caDurtion'",
+		"mode=policies":                             "'policy'",
 		"certificates.mode=cert_manager":            "'cert-manager'",
 		"config.profiles.vault.audince=x":           "config.profiles.vault.audince: is neither",
 		"config.policy.audience.allowed={x}":        "'audience'",
@@ -51,7 +52,7 @@ func TestSchemaRefusesTypos(t *testing.T) {
 // What has a default that matters has to be there; lists and maps may go.
 func TestEmptiedValues(t *testing.T) {
 	for _, key := range []string{
-		"webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts",
+		"mode", "webhook.namespaces.mode", "webhook.failurePolicy", "certificates.mode", "networkPolicy.apiServerPorts",
 		"policies.tokenVolumes.actions",
 		"image.repository", "ports.webhook", "test", "certificates.managed.caDuration",
 	} {

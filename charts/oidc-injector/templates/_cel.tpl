@@ -3,9 +3,14 @@ The audience policy in CEL, for the ValidatingAdmissionPolicy that applies it to
 volumes. It is that of internal/policy; a test compares their answers.
 */}}
 
-{{/* A glob as a regular expression: '*' is any text, '?' one character. */}}
+{{/* A glob as a part of a regular expression: '*' is any text, '?' one character. */}}
+{{- define "oidc-injector.glob" -}}
+{{ regexQuoteMeta . | replace "\\*" ".*" | replace "\\?" "." }}
+{{- end -}}
+
+{{/* And as one for the whole text. */}}
 {{- define "oidc-injector.regexp" -}}
-(?s)^{{ regexQuoteMeta . | replace "\\*" ".*" | replace "\\?" "." }}$
+(?s)^{{ include "oidc-injector.glob" . }}$
 {{- end -}}
 
 {{/* A list of globs as a CEL list of regular expressions; JSON's strings are CEL's, too. */}}

@@ -14,12 +14,6 @@ once.
 {{- $errors = append $errors (printf "commonLabels: %s is a label of the chart's own" $label) -}}
 {{- end -}}
 {{- end -}}
-{{- $selector := include "oidc-injector.selectorLabels" . | fromYaml -}}
-{{- range $label := keys (.Values.podLabels | default dict) | sortAlpha -}}
-{{- if hasKey $selector $label -}}
-{{- $errors = append $errors (printf "podLabels: %s is a label by which the Deployment finds its pods" $label) -}}
-{{- end -}}
-{{- end -}}
 {{- $known := .Files.Get "files/keys.yaml" | fromYaml -}}
 {{- $providers := concat $known.providers (keys (.Values.config.providers | default dict)) -}}
 {{- $presets := dict -}}
@@ -37,7 +31,7 @@ once.
 {{- end -}}
 {{- $length := len (include "oidc-injector.matchCondition" .) -}}
 {{- if and (gt $length 90000) (not .Values.webhook.allPods) -}}
-{{- $errors = append $errors (printf "config.bindings: they make a match condition of %d characters, of more than 90000, and API servers take 100000: use patterns, or set webhook.allPods" $length) -}}
+{{- $errors = append $errors (printf "config.bindings: they make a match condition of %d characters, of more than 90000, and API servers take 100000: use patterns%s" $length (eq .Values.mode "webhook" | ternary ", or set webhook.allPods" "")) -}}
 {{- end -}}
 {{- $longest := .Values.config.maxExpiration | default "24h" -}}
 {{- if lt (include "oidc-injector.seconds" $longest | float64) 600.0 -}}
@@ -52,6 +46,25 @@ once.
 {{- $errors = append $errors (printf "config.%s.%s: %s has to be from 10m to maxExpiration, %s" $of $key $value $longest) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .Values.mode "policy" -}}
+{{- $errors = concat $errors (include "oidc-injector.policyModeErrors" (list . $sets) | fromJsonArray) -}}
+{{- else -}}
+{{- $errors = concat $errors (include "oidc-injector.webhookErrors" . | fromJsonArray) -}}
+{{- end -}}
+{{- with $errors -}}
+{{- fail (printf "\n%s" (join "\n" .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What contradicts itself in how the webhook runs, as a list. */}}
+{{- define "oidc-injector.webhookErrors" -}}
+{{- $errors := list -}}
+{{- $selector := include "oidc-injector.selectorLabels" . | fromYaml -}}
+{{- range $label := keys (.Values.podLabels | default dict) | sortAlpha -}}
+{{- if hasKey $selector $label -}}
+{{- $errors = append $errors (printf "podLabels: %s is a label by which the Deployment finds its pods" $label) -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.certificates -}}
@@ -135,9 +148,7 @@ once.
 {{- $errors = append $errors "metrics.prometheusRule.enabled: set metrics.enabled, too: without the Service there are no series, which is an alert" -}}
 {{- end -}}
 {{- end -}}
-{{- with $errors -}}
-{{- fail (printf "\n%s" (join "\n" .)) -}}
-{{- end -}}
+{{- toJson $errors -}}
 {{- end -}}
 
 {{/* A Go duration, such as 1h30m, in seconds. */}}

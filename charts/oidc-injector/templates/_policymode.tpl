@@ -1,0 +1,307 @@
+{{/*
+What the configuration says, as the variables of policies, in CEL: what
+internal/policymode/settings.go makes of a configuration, for values. A test compares them.
+JSON is CEL, too. Lists and maps come from templates as JSON.
+*/}}
+
+{{/* Variables of the configuration as a YAML list: (list $ PROGRAM), where PROGRAM is that of files/policymode.yaml. */}}
+{{- define "oidc-injector.policySettings" -}}
+{{- $root := index . 0 -}}
+{{- $program := index . 1 -}}
+{{- $config := $root.Values.config -}}
+{{- $prefix := $root.Values.annotationPrefix -}}
+{{- $longest := $config.maxExpiration | default $program.maxExpiration | include "oidc-injector.wholeSeconds" | int64 -}}
+{{- $usual := include "oidc-injector.wholeSeconds" $program.expiration | int64 -}}
+{{- $volume := $program.tokenVolume -}}
+{{- $directory := $program.tokenDirectory -}}
+{{- $injected := concat (kindIs "slice" $config.injectedContainers | ternary $config.injectedContainers $program.injectedContainers.usual) $program.injectedContainers.always -}}
+{{- if ne $prefix $program.prefix -}}
+{{- $volume = printf "%s-%s-%s" (regexFind "^[^.]*" $prefix | trunc 20 | trimAll "-") (sha256sum $prefix | trunc 4) $volume -}}
+{{- $directory = printf "%s/%s/%s" (dir $directory) $prefix (base $directory) -}}
+{{- $injected = concat $injected $program.injectedContainers.ofTheDefaultPrefix -}}
+{{- end -}}
+{{- $names := list -}}
+{{- $patterns := list -}}
+{{- range $injected -}}
+{{- if regexMatch "[*?]" . }}{{ $patterns = append $patterns . }}{{ else }}{{ $names = append $names . }}{{ end -}}
+{{- end -}}
+{{- $parameters := dict -}}
+{{- $providers := dict -}}
+{{- range $name, $spec := include "oidc-injector.providers" . | fromJson -}}
+{{- range $spec.parameters -}}
+{{- $_ := set $parameters (printf "%s-%s" $name .name) (dict "provider" $name "parameter" .name) -}}
+{{- end -}}
+{{- $_ := set $providers $name (include "oidc-injector.policyProvider" (list $spec $program $longest) | fromJson) -}}
+{{- end -}}
+{{- $variables := list -}}
+{{- range list
+  (list "prefix" (printf "%s/" $prefix | toRawJson))
+  (list "version" ($root.Chart.AppVersion | toRawJson | toRawJson))
+  (list "usualExpiration" (min $usual $longest | toString | toRawJson))
+  (list "maxExpiration" ($longest | toString))
+  (list "tokenVolume" (toRawJson $volume))
+  (list "tokenDirectory" (toRawJson $directory))
+  (list "defaults" ($config.defaults | default dict | toRawJson))
+  (list "profiles" ($config.profiles | default dict | toRawJson))
+  (list "parameters" (toRawJson $parameters))
+  (list "providers" (toRawJson $providers))
+  (list "bindings" (include "oidc-injector.policyBindings" $config.bindings | fromJsonArray | toRawJson))
+  (list "injectedNames" (toRawJson $names))
+  (list "injectedPattern" (include "oidc-injector.anyOf" $patterns | toRawJson))
+  (list "denyUnknown" (eq $config.policy.unknownAnnotations "Deny" | toString))
+  (list "apiServerAudiences" (concat (include "oidc-injector.apiServerAudiences" $root | fromYamlArray) ($config.policy.apiServerAudiences | default list) | include "oidc-injector.anyOf" | toRawJson))
+  (list "policies" (include "oidc-injector.policyRules" (list $config.policy $program)))
+-}}
+{{- $variables = append $variables (dict "name" (first .) "expression" (last .)) -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end -}}
+
+{{/* A Go duration in seconds. */}}
+{{- define "oidc-injector.wholeSeconds" -}}
+{{- include "oidc-injector.seconds" . | float64 | int64 -}}
+{{- end -}}
+
+{{/* One regular expression of a list of globs. */}}
+{{- define "oidc-injector.anyOf" -}}
+{{- $all := list -}}
+{{- range . }}{{ $all = append $all (include "oidc-injector.glob" .) }}{{ end -}}
+^({{ join "|" $all }})$
+{{- end -}}
+
+{{/* Regular expressions of directories, and of all that is below, as a list. */}}
+{{- define "oidc-injector.trees" -}}
+{{- $all := list -}}
+{{- range . }}{{ $all = append $all (printf "(?s)^%s(/.*)?$" (include "oidc-injector.glob" (trimSuffix "/" .))) }}{{ end -}}
+{{- toJson $all -}}
+{{- end -}}
+
+{{/* The bindings, as maps of texts. */}}
+{{- define "oidc-injector.policyBindings" -}}
+{{- $all := list -}}
+{{- range . -}}
+{{- $selector := dict
+  "name" .name
+  "namespaces" (printf "^%s$" (include "oidc-injector.alternatives" .namespaces))
+  "serviceAccounts" (printf "^%s$" (include "oidc-injector.alternatives" .serviceAccounts)) -}}
+{{- $all = append $all (dict "selector" $selector "labels" (.podLabels | default dict) "annotations" .annotations) -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end -}}
+
+{{/* The rules that hold in the pod's namespace, in CEL: (list POLICY PROGRAM). */}}
+{{- define "oidc-injector.policyRules" -}}
+{{- $policy := index . 0 -}}
+{{- $directories := dict "allowed" ($policy.mountPaths.allowed | default (index . 1).mountPaths) "denied" $policy.mountPaths.denied -}}
+{{- $overall := dict "audiences" $policy.audiences "env" $policy.env "mountPaths" $directories | include "oidc-injector.policyLists" | fromJson -}}
+{{- toRawJson (list $overall) -}}
+{{- $own := list -}}
+{{- range $policy.namespaces -}}
+{{- $lists := include "oidc-injector.policyLists" . | fromJson -}}
+{{- $_ := set $lists "namespaces" (dict "names" (include "oidc-injector.celPatterns" .namespaces | fromJsonArray)) -}}
+{{- $own = append $own $lists -}}
+{{- end -}}
+{{- with $own }} +
+{{ toRawJson . }}.filter(p, p.namespaces.names.exists(n, request.namespace.matches(n)))
+{{- end -}}
+{{- end -}}
+
+{{/* The lists of a policy: what is allowed and denied as regular expressions, and as it is written. */}}
+{{- define "oidc-injector.policyLists" -}}
+{{- $lists := dict -}}
+{{- range $name, $template := dict "audiences" "oidc-injector.celPatterns" "env" "oidc-injector.celPatterns" "mountPaths" "oidc-injector.trees" -}}
+{{- $rule := index $ $name | default dict -}}
+{{- $texts := dict "allowed" list "denied" list -}}
+{{- range $list := keys $texts -}}
+{{- range index $rule $list -}}
+{{- $_ := set $texts $list (append (index $texts $list) (eq $name "env" | ternary (upper .) .)) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $lists $name (dict
+  "allowed" (include $template $texts.allowed | fromJsonArray)
+  "denied" (include $template $texts.denied | fromJsonArray)
+  "named" $texts.allowed
+  "shown" $texts.allowed) -}}
+{{- end -}}
+{{- toJson $lists -}}
+{{- end -}}
+
+{{/* The built-in providers, and those of the configuration beside them or in their place: (list $ PROGRAM). */}}
+{{- define "oidc-injector.providers" -}}
+{{- $all := dict -}}
+{{- range $name, $spec := (index . 1).providers }}{{ $_ := set $all $name $spec }}{{ end -}}
+{{- range $name, $spec := (index . 0).Values.config.providers }}{{ $_ := set $all $name $spec }}{{ end -}}
+{{- toJson $all -}}
+{{- end -}}
+
+{{/* A provider as lists of rows, as CEL wants one type: (list SPEC PROGRAM LONGEST), with the longest lifetime of a token. */}}
+{{- define "oidc-injector.policyProvider" -}}
+{{- $spec := index . 0 -}}
+{{- $least := include "oidc-injector.wholeSeconds" (index . 1).minExpiration | int64 -}}
+{{- with $spec.minExpiration }}{{ $least = include "oidc-injector.wholeSeconds" . | int64 | max $least }}{{ end -}}
+{{- $most := index . 2 -}}
+{{- with $spec.maxExpiration }}{{ $most = include "oidc-injector.wholeSeconds" . | int64 | min $most }}{{ end -}}
+{{- $file := $spec.file | default dict -}}
+{{- $parameters := list -}}
+{{- range $spec.parameters -}}
+{{- $parameters = append $parameters (dict
+  "name" .name
+  "description" .description
+  "required" (.required | default false | toString)
+  "default" (.default | default "")
+  "maxLength" (.maxLength | default 0 | int | toString)
+  "pattern" (printf "^(?:%s)$" (.pattern | default ".*"))
+  "said" (.pattern | default "")) -}}
+{{- end -}}
+{{- $env := list -}}
+{{- range $spec.env }}{{ $env = append $env (dict "name" .name "value" .value) }}{{ end -}}
+{{- $conflicts := list -}}
+{{- range $spec.conflicts }}{{ $conflicts = append $conflicts (dict "env" .env "reason" .reason) }}{{ end -}}
+{{- $rows := list -}}
+{{- range include "oidc-injector.fileRows" $file | fromJsonArray }}{{ $rows = append $rows (dict "text" .) }}{{ end -}}
+{{- $about := dict
+  "audience" $spec.audience
+  "minExpiration" (min $least $most | toString)
+  "maxExpiration" ($most | toString)
+  "file" ($file.name | default "")
+  "json" (kindIs "map" $file.json | toString) -}}
+{{- dict "about" (list $about) "parameters" $parameters "env" $env "conflicts" $conflicts "rows" $rows | toJson -}}
+{{- end -}}
+
+{{/* The parts of a file, each of which is there if all that it names has a value: lines of a text, or members of JSON. */}}
+{{- define "oidc-injector.fileRows" -}}
+{{- if kindIs "map" .json -}}
+{{- include "oidc-injector.jsonRows" (list "" .json) -}}
+{{- else -}}
+{{- regexFindAll "[^\n]*\n|[^\n]+" (.text | default "") -1 | default list | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The rows of a value of JSON, with what stands before it: (list "" VALUE). U+0001 separates members, some of which are left out. */}}
+{{- define "oidc-injector.jsonRows" -}}
+{{- $before := index . 0 -}}
+{{- $value := index . 1 -}}
+{{- $rows := list -}}
+{{- if kindIs "map" $value -}}
+{{- $rows = list (printf "%s{" $before) -}}
+{{- range $name := keys $value | sortAlpha -}}
+{{- $rows = concat $rows (include "oidc-injector.jsonRows" (list (printf "\u0001%s:" (toJson $name)) (index $value $name)) | fromJsonArray) -}}
+{{- end -}}
+{{- $rows = append $rows "}" -}}
+{{- else if kindIs "slice" $value -}}
+{{- $rows = list (printf "%s[" $before) -}}
+{{- range $value -}}
+{{- $rows = concat $rows (include "oidc-injector.jsonRows" (list "\u0001" .) | fromJsonArray) -}}
+{{- end -}}
+{{- $rows = append $rows "]" -}}
+{{- else -}}
+{{- $rows = list (printf "%s%s" $before (toJson $value)) -}}
+{{- end -}}
+{{- toJson $rows -}}
+{{- end -}}
+
+{{/*
+Which resources a policy is for: (list $ RULES), where those without rules are for workloads.
+Without any there is no policy.
+*/}}
+{{- define "oidc-injector.policyResources" -}}
+{{- $root := index . 0 -}}
+{{- if index . 1 -}}
+{{- range index . 1 -}}
+{{- if or $root.Values.webhook.debugContainers.enabled (not (has "pods/ephemeralcontainers" .resources)) }}
+{{ list . | toYaml }}
+{{- end -}}
+{{- end -}}
+{{- else if not (include "oidc-injector.workloadsOff" $root) -}}
+{{- range include "oidc-injector.podTemplates" $root | fromYamlArray }}
+- operations: [CREATE, UPDATE]
+  apiGroups: [{{ .apiGroup | quote }}]
+  apiVersions: ["*"]
+  resources: [{{ .resource }}]
+  scope: Namespaced
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The metadata of a policy: (list $ SUFFIX). */}}
+{{- define "oidc-injector.policyMetadata" -}}
+{{- $root := index . 0 -}}
+name: {{ include "oidc-injector.fullname" $root }}{{ index . 1 }}
+labels:
+  {{- include "oidc-injector.labels" $root | replace "app.kubernetes.io/component: webhook" "app.kubernetes.io/component: policy" | nindent 2 }}
+{{- with include "oidc-injector.annotations" (list $root dict) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+What values ask for and policies cannot do, as a list: (list $ SETS), with the sets of keys of
+the configuration by their names. Nobody may be told less than the webhook would do. What
+says how the webhook runs has no meaning here, and stays where it is.
+*/}}
+{{- define "oidc-injector.policyModeErrors" -}}
+{{- $root := index . 0 -}}
+{{- $errors := list -}}
+{{- $version := $root.Capabilities.KubeVersion.Version -}}
+{{- if semverCompare "<1.36.0-0" $version -}}
+{{- $errors = append $errors (printf "mode: policy needs Kubernetes 1.36 or newer, with MutatingAdmissionPolicies in admissionregistration.k8s.io/v1, and this is %s (helm template: --kube-version); webhook does not" $version) -}}
+{{- end -}}
+{{- range $of, $keys := index . 1 -}}
+{{- range $key := keys $keys | sortAlpha -}}
+{{- if regexMatch "^login([-.]|$)" $key -}}
+{{- $errors = append $errors (printf "config.%s.%s: logins need mode webhook" $of $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $spec := $root.Values.config.providers -}}
+{{- $errors = concat $errors (include "oidc-injector.policyProviderErrors" (list (printf "config.providers.%s" $name) $spec) | fromJsonArray) -}}
+{{- end -}}
+{{- with $root.Values -}}
+{{- $webhook := .webhook -}}
+{{- range list
+  (list .config.setTokenUser "config.setTokenUser: only the webhook knows which user reads a token")
+  (list $webhook.allPods "webhook.allPods: policies are for pods with annotations or bindings only")
+  (list (ne $webhook.failurePolicy "Fail") (printf "webhook.failurePolicy: %s has no meaning: there is no webhook that could not be reached" $webhook.failurePolicy))
+  (list $webhook.callerTokens "webhook.callerTokens: there is no webhook to call")
+  (list $webhook.clientCertificates.configMapName "webhook.clientCertificates.configMapName: there is no webhook to call")
+  (list .audit.enabled "audit.enabled: the webhook's pods would do it")
+  (list .networkPolicy.enabled "networkPolicy.enabled: there are no pods to protect")
+  (list .metrics.serviceMonitor.enabled "metrics.serviceMonitor.enabled: there are no metrics but the API server's own")
+  (list .metrics.prometheusRule.enabled "metrics.prometheusRule.enabled: there are no metrics but the API server's own")
+  (list .metrics.dashboard.enabled "metrics.dashboard.enabled: there are no metrics but the API server's own")
+  (list .login.metrics.podMonitor.enabled "login.metrics.podMonitor.enabled: there are no logins")
+-}}
+{{- if first . -}}
+{{- $errors = append $errors (printf "%s; leave it out, or set mode to webhook" (last .)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $errors -}}
+{{- end -}}
+
+{{/* What is wrong with a provider, which no program looks at before pods do: (list PATH SPEC). */}}
+{{- define "oidc-injector.policyProviderErrors" -}}
+{{- $path := index . 0 -}}
+{{- $spec := index . 1 -}}
+{{- $file := $spec.file | default dict -}}
+{{- $errors := list -}}
+{{- $known := list "pod.namespace" "pod.name" "pod.serviceAccountName" "token.path" "token.directory" "token.audience" "file.path" -}}
+{{- range $spec.parameters }}{{ $known = append $known .name }}{{ end -}}
+{{- $templates := list $spec.audience ($file.text | default "") ($file.json | default dict | toRawJson) -}}
+{{- range $spec.parameters }}{{ $templates = append $templates (.default | default "") }}{{ end -}}
+{{- range $spec.env }}{{ $templates = append $templates .value }}{{ end -}}
+{{- range regexFindAll "\\$\\{[^}]*\\}?" (join "\n" $templates) -1 | uniq -}}
+{{- if not (and (hasSuffix "}" .) (has (trimPrefix "${" . | trimSuffix "}") $known)) -}}
+{{- $errors = append $errors (printf "%s: %s names neither a parameter nor what is known of a pod and its token" $path .) -}}
+{{- end -}}
+{{- end -}}
+{{- if contains "\u0001" ($file.text | default "") -}}
+{{- $errors = append $errors (printf "%s.file.text: a file with U+0001 needs mode webhook" $path) -}}
+{{- end -}}
+{{- range include "oidc-injector.jsonRows" (list "" ($file.json | default dict)) | fromJsonArray -}}
+{{- if regexMatch "^\u0001\"([^\"\\\\]|\\\\.)*\\$\\{([^\"\\\\]|\\\\.)*\":" . -}}
+{{- $errors = append $errors (printf "%s.file.json: a name with ${ in it needs mode webhook" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $errors -}}
+{{- end -}}
