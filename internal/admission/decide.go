@@ -110,7 +110,8 @@ type Decision struct {
 	Tokens     []annotations.Token
 	Logins     []annotations.Login
 	Containers []string
-	// Bindings are the names of the bindings that gave the pod something.
+	// Bindings are the names of the bindings that gave the pod something, or asked for a
+	// part of what it was denied for.
 	Bindings []string
 }
 
@@ -159,17 +160,21 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	options := mutateOptions(cfg, version, q, spec, warnings)
 	if len(invalid)+len(forbidden) > 0 { // what else is wrong is said, too
 		more, conflicts := mutate.Check(q.Pod, spec, options)
-		return denied(invalid, slices.Concat(invalid, forbidden, conflicts), more)
+		return denied(spec, invalid, slices.Concat(invalid, forbidden, conflicts), more)
 	}
 	result, conflicts := mutate.Patch(q.Pod, spec, options)
 	if len(conflicts) > 0 {
-		return denied(nil, conflicts, result.Warnings)
+		return denied(spec, nil, conflicts, result.Warnings)
 	}
 	return decision(result, spec)
 }
 
-func denied(invalid, all field.ErrorList, warnings finding.Warnings) Decision {
-	return Decision{Outcome: Denied, Reason: denialReason(invalid, all), Warnings: warnings, Errors: all}
+// denied names the bindings as well: whoever reads of it in the audit log may find nothing
+// in the pod that asks for a token.
+func denied(spec annotations.Spec, invalid, all field.ErrorList, warnings finding.Warnings) Decision {
+	return Decision{
+		Outcome: Denied, Reason: denialReason(invalid, all), Warnings: warnings, Errors: all, Bindings: spec.Bindings,
+	}
 }
 
 // nothingToInject is the decision where the annotations ask for no token.
@@ -220,11 +225,11 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 				Rule: finding.DebugContainer, Field: p.Field, Text: "no token for the debug container: " + p.Error(),
 			})
 		}
-		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
+		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings, Bindings: spec.Bindings}
 	}
 	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version, q, spec, warnings))
 	if len(conflicts) > 0 {
-		return denied(nil, conflicts, result.Warnings)
+		return denied(spec, nil, conflicts, result.Warnings)
 	}
 	d := decision(result, spec)
 	if d.Reason == NoContainer {

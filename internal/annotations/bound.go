@@ -17,6 +17,14 @@ type Bound struct {
 	settings []boundSetting
 }
 
+// BindingAudit is the beginning of the key that a binding has in the audit log, where its
+// name follows. Such a key is the name of an annotation (apiserver, pkg/admission
+// checkKeyFormat), which leaves MaxBindingName characters.
+const (
+	BindingAudit   = "binding."
+	MaxBindingName = maxKey - len(BindingAudit)
+)
+
 // LogsIn reports whether the binding asks for a login.
 func (b *Bound) LogsIn() bool {
 	return slices.ContainsFunc(b.settings, func(s boundSetting) bool { return s.key == LoginMethod })

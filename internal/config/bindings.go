@@ -90,6 +90,9 @@ func (c *InjectorConfig) compileBindings(parser *annotations.Parser) (Bindings, 
 		for _, problem := range validation.IsDNS1123Label(b.Name) {
 			errs = append(errs, field.Invalid(at.Child("name"), b.Name, problem))
 		}
+		if len(b.Name) > annotations.MaxBindingName {
+			errs = append(errs, field.TooLong(at.Child("name"), b.Name, annotations.MaxBindingName))
+		}
 		if seen[b.Name] {
 			errs = append(errs, field.Duplicate(at.Child("name"), b.Name))
 		}

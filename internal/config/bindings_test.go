@@ -65,10 +65,13 @@ func TestBindingsThatAreWrong(t *testing.T) {
 		"names": {
 			"[{name: A, namespaces: [a], serviceAccounts: [a], annotations: {audience: a}}, " +
 				"{name: b, namespaces: [a], serviceAccounts: [b], annotations: {audience: a}}, " +
-				"{name: b, namespaces: [a], serviceAccounts: [c], annotations: {audience: a}}]",
+				"{name: b, namespaces: [a], serviceAccounts: [c], annotations: {audience: a}}, " +
+				"{name: " + strings.Repeat("c", 55) + ", namespaces: [a], serviceAccounts: [d], annotations: {audience: a}}, " +
+				"{name: " + strings.Repeat("d", 56) + ", namespaces: [a], serviceAccounts: [e], annotations: {audience: a}}]",
 			[]string{
 				`bindings[0].name: Invalid value: "A": a lowercase RFC 1123 label`,
 				`bindings[2].name: Duplicate value: "b"`,
+				"bindings[4].name: Too long: may not be more than 55 bytes",
 			},
 		},
 		"nothing": {"[{name: a}]", []string{

@@ -85,7 +85,7 @@ var rules = map[string]rule{
 	"internal/cli/installation": {imports: []string{"internal/annotations"}},
 	// What reads and edits manifests reaches no cluster.
 	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
-	"internal/cli/migrate":  {outOfReach: valuesOnly},
+	"internal/cli/migrate":  {imports: []string{"internal/annotations"}, outOfReach: valuesOnly},
 	"internal/cli/preview": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit",
 		"internal/finding",
