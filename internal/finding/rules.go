@@ -93,8 +93,8 @@ var Rules = []Description{
 	{InvalidValue, "The value of an annotation is not of the form that its key has.", "Write a value as the message says.", keys},
 	{NotText, "The value of an annotation is no text: YAML takes 3600, true and yes for something else.", "Put the value in quotes.", keys},
 	{
-		InvalidSuffix, "The suffix of an annotation, which names a token or a login, is none.",
-		"Use lower-case letters, digits and '-', and no suffix for the default token.", suffixes,
+		InvalidSuffix, "The suffix of an annotation, which names a token or a login, is none, or makes the annotation's name too long.",
+		"Use lower-case letters, digits and '-', a short suffix behind a long key, and none for the default token.", suffixes,
 	},
 	{
 		UnknownProfile, "The configuration has no profile of that name.", "Name one that the message lists, or have it added.",
