@@ -97,7 +97,8 @@ func TestBindingOfDefaultServiceAccount(t *testing.T) {
 // The policy holds for what bindings ask for, and the error leads to the binding.
 func TestPolicyHoldsForBindings(t *testing.T) {
 	t.Parallel()
-	cfg := bound(t, reports+"policy: {audiences: {denied: [vault]}}")
+	cfg := bound(t, strings.Replace(reports, "[default]", "['*']", 1)+
+		"policy: {namespaces: [{namespaces: [default], audiences: {denied: [vault]}}]}")
 	response := newHook(configured(cfg)).admit(t, ask{object: grafana}.review())
 	const want = `bindings[reports].annotations[audience]: Forbidden: audience "vault": the injector's policy ` +
 		`denies this audience in namespace "default"`

@@ -92,9 +92,8 @@ var rules = map[string]rule{
 	}, outOfReach: []string{"k8s.io/client-go/rest"}},
 	"internal/cli/yamledit": {outOfReach: valuesOnly},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/binding", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate",
-		"internal/policy",
-		"internal/provider",
+		"internal/annotations", "internal/binding", "internal/filewatch", "internal/finding", "internal/loginspec", "internal/nameset",
+		"internal/podtemplate", "internal/policy", "internal/provider",
 	}},
 	"internal/depcheck":          {},
 	"internal/endpoint":          {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
@@ -144,9 +143,12 @@ var rules = map[string]rule{
 	},
 	"internal/nameset":     {outOfReach: valuesOnly},
 	"internal/podtemplate": {outOfReach: valuesOnly},
-	"internal/policy":      {imports: []string{"internal/endpoint", "internal/glob"}, outOfReach: valuesOnly},
-	"internal/provider":    {outOfReach: valuesOnly},
-	"internal/repeat":      {inEveryPod: true},
+	"internal/policy": {
+		imports:    []string{"internal/annotations", "internal/endpoint", "internal/finding", "internal/glob", "internal/loginspec"},
+		outOfReach: valuesOnly,
+	},
+	"internal/provider": {outOfReach: valuesOnly},
+	"internal/repeat":   {inEveryPod: true},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/binding", "internal/caller", "internal/certs",
 		"internal/certs/rotation",
