@@ -43,6 +43,7 @@ const (
 	VariableKept       Rule = "variable-kept"
 	VariablesFrom      Rule = "variables-from"
 	OtherIdentity      Rule = "other-identity"
+	OtherIdentityFrom  Rule = "other-identity-from"
 	SeveralLogins      Rule = "several-logins"
 	ProviderExpiration Rule = "provider-expiration"
 	StaticPod          Rule = "static-pod"
@@ -150,6 +151,10 @@ var Rules = []Description{
 		"Set `login-client-env` to \"false\" if they are to stay.", warnings,
 	},
 	{OtherIdentity, "A variable has the SDK take another identity than the token's.", "Remove the variable.", providers},
+	{
+		OtherIdentityFrom, "A Secret in `envFrom` may set a variable that has the SDK take another identity than the token's.",
+		"Remove such keys from the Secret, or take from it by `env`, or with a `prefix`, what the container needs.", providers,
+	},
 	{
 		SeveralLogins, "A container logs in to one kind of party in several ways.", "Set `login-client-env` to \"false\" for one of them.",
 		warnings,
