@@ -97,17 +97,69 @@ func TestBoundDefaultServiceAccount(t *testing.T) {
 // The policy holds for what bindings ask for, and the error leads to the binding.
 func TestBindingDeniedByPolicy(t *testing.T) {
 	t.Parallel()
-	cfg := bound(t, reports+"policy: {audiences: {denied: [vault]}}")
+	cfg := bound(t, strings.Replace(reports, "[default]", "['*']", 1)+
+		"policy: {namespaces: [{namespaces: [default], audiences: {denied: [vault]}}]}")
 	response := newHook(configured(cfg)).admit(t, ask{object: grafana}.review())
 	const want = `bindings[reports].annotations[audience]: Forbidden: audience "vault": the injector's policy ` +
 		`denies this audience in namespace "default"`
 	if response.Allowed || response.Result.Message != want {
 		t.Errorf("allowed %t: %s", response.Allowed, response.Result.Message)
 	}
+	audit := map[string]string{"denied": "policy", "binding.reports": "given"}
+	if diff := cmp.Diff(audit, response.AuditAnnotations); diff != "" {
+		t.Errorf("audit annotations (-want +got):\n%s", diff)
+	}
 	// What only pods may not choose, the configuration's author may.
 	cfg = bound(t, strings.Replace(reports, "audience: vault", "audience: vault, mount-path: /etc/x, env: PYTHONPATH", 1))
 	if response := newHook(configured(cfg)).admit(t, ask{object: grafana}.review()); !response.Allowed {
 		t.Errorf("denied: %s", response.Result.Message)
+	}
+}
+
+// Whatever becomes of a pod, the audit log names the bindings that have a part in it.
+func TestAuditNamesBindings(t *testing.T) {
+	t.Parallel()
+	const denies = "policy: {workloads: Deny, audiences: {denied: [mesh]}}"
+	mesh := strings.Replace(grafana, `"labels"`, `"annotations":{"oidc-injector.io/audience.mesh":"mesh"},"labels"`, 1)
+	own := strings.Replace(grafana, `"labels"`, `"annotations":{"oidc-injector.io/audience":"own"},"labels"`, 1)
+	debugged := strings.Replace(mesh, `"containers":`, `"ephemeralContainers":[{"name":"debug"}],"containers":`, 1)
+	for name, test := range map[string]struct {
+		ask  ask
+		want map[string]string
+	}{
+		"invalid": {
+			ask{object: strings.Replace(own, `:"own"`, `:"mesh","oidc-injector.io/env.x":"-"`, 1)},
+			map[string]string{"denied": "invalid_annotations"}, // the pod's own audience stands in the binding's place
+		},
+		"invalid beside the binding": {
+			ask{object: strings.Replace(own, `audience":"own"`, `env":"="`, 1)},
+			map[string]string{"denied": "invalid_annotations", "binding.reports": "given"},
+		},
+		"forbidden": {ask{object: mesh}, map[string]string{"denied": "policy", "binding.reports": "given"}},
+		"a contradiction": {
+			ask{object: strings.Replace(strings.Replace(own, `audience":"own"`, `env":"TOKEN"`, 1), `{"name":"app"}`,
+				`{"name":"app","env":[{"name":"TOKEN","value":"x"}]}`, 1)},
+			map[string]string{"denied": "conflict", "binding.reports": "given"},
+		},
+		"a workload": {
+			ask{
+				group: "apps", resource: "deployments", kind: "Deployment",
+				object: `{"metadata":{"name":"app"},"spec":{"template":` + mesh + `}}`,
+			},
+			map[string]string{"denied": "policy", "binding.reports": "given"},
+		},
+		"a debug container": {
+			ask{operation: "UPDATE", subResource: "ephemeralcontainers", object: debugged, oldObject: mesh},
+			map[string]string{"skipped": "debug_skipped", "binding.reports": "given"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			response := newHook(configured(bound(t, reports+denies))).admit(t, test.ask.review())
+			if diff := cmp.Diff(test.want, response.AuditAnnotations); diff != "" {
+				t.Errorf("audit annotations (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

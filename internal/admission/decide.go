@@ -6,7 +6,6 @@ package admission
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
@@ -15,11 +14,8 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
-	"github.com/oidc-injector/oidc-injector/internal/endpoint"
 	"github.com/oidc-injector/oidc-injector/internal/finding"
-	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/mutate"
-	"github.com/oidc-injector/oidc-injector/internal/policy"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
@@ -110,7 +106,8 @@ type Decision struct {
 	Tokens     []annotations.Token
 	Logins     []annotations.Login
 	Containers []string
-	// Bindings are the names of the bindings that gave the pod something.
+	// Bindings are the names of the bindings that gave the pod something, or asked for a
+	// part of what it was denied for.
 	Bindings []string
 }
 
@@ -159,17 +156,21 @@ func decideCreate(cfg *config.Config, version string, q *Request) Decision {
 	options := mutateOptions(cfg, version, q, spec, warnings)
 	if len(invalid)+len(forbidden) > 0 { // what else is wrong is said, too
 		more, conflicts := mutate.Check(q.Pod, spec, options)
-		return denied(invalid, slices.Concat(invalid, forbidden, conflicts), more)
+		return denied(spec, invalid, slices.Concat(invalid, forbidden, conflicts), more)
 	}
 	result, conflicts := mutate.Patch(q.Pod, spec, options)
 	if len(conflicts) > 0 {
-		return denied(nil, conflicts, result.Warnings)
+		return denied(spec, nil, conflicts, result.Warnings)
 	}
 	return decision(result, spec)
 }
 
-func denied(invalid, all field.ErrorList, warnings finding.Warnings) Decision {
-	return Decision{Outcome: Denied, Reason: denialReason(invalid, all), Warnings: warnings, Errors: all}
+// denied names the bindings as well: whoever reads of it in the audit log may find nothing
+// in the pod that asks for a token.
+func denied(spec annotations.Spec, invalid, all field.ErrorList, warnings finding.Warnings) Decision {
+	return Decision{
+		Outcome: Denied, Reason: denialReason(invalid, all), Warnings: warnings, Errors: all, Bindings: spec.Bindings,
+	}
 }
 
 // nothingToInject is the decision where the annotations ask for no token.
@@ -220,11 +221,11 @@ func decideDebug(cfg *config.Config, version string, q *Request) Decision {
 				Rule: finding.DebugContainer, Field: p.Field, Text: "no token for the debug container: " + p.Error(),
 			})
 		}
-		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings}
+		return Decision{Outcome: Unchanged, Reason: DebugSkipped, Warnings: warnings, Bindings: spec.Bindings}
 	}
 	result, conflicts := mutate.PatchEphemeral(q.Pod, q.OldPod, spec, mutateOptions(cfg, version, q, spec, warnings))
 	if len(conflicts) > 0 {
-		return denied(nil, conflicts, result.Warnings)
+		return denied(spec, nil, conflicts, result.Warnings)
 	}
 	d := decision(result, spec)
 	if d.Reason == NoContainer {
@@ -249,110 +250,12 @@ func (q *Request) input(cfg *config.Config) annotations.Input {
 	}
 }
 
-// checkPolicy reports what the policy of the namespace does not allow. Audiences
-// and addresses are judged wherever they come from; variables and directories
-// only where the pod names them itself, as those of profiles and defaults are the
-// choice of the configuration's author. What is invalid already is not judged.
+// checkPolicy reports what the policy of the pod's namespace does not allow.
 func checkPolicy(cfg *config.Config, q *Request, spec annotations.Spec, invalid field.ErrorList) field.ErrorList {
 	if len(spec.Tokens)+len(spec.Logins) == 0 {
 		return nil
 	}
-	c := policyCheck{rules: cfg.Policy.For(q.Namespace), windows: q.Pod.OS == annotations.Windows, invalid: invalid}
-	for i := range spec.Tokens {
-		c.token(&spec.Tokens[i])
-	}
-	for i := range spec.Logins {
-		c.login(&spec.Logins[i])
-	}
-	return c.errs
-}
-
-// policyCheck collects what the rules do not allow.
-type policyCheck struct {
-	rules   policy.Rules
-	windows bool
-	invalid field.ErrorList
-	errs    field.ErrorList
-}
-
-func (c *policyCheck) token(t *annotations.Token) {
-	c.judge(t, "audience", annotations.Audience, t.Audience, c.rules.Audience(t.Audience))
-	for _, a := range t.Addresses {
-		u, err := endpoint.Parse(a.URL)
-		if err == nil {
-			err = c.rules.Address(u, t.Own(a.Key))
-		}
-		c.judge(t, "address", a.Key, a.URL, err)
-	}
-	if t.Env != "" && t.Own(annotations.Env) {
-		c.judge(t, "variable", annotations.Env, t.Env, c.rules.Env(t.Env))
-	}
-	if t.Own(annotations.MountPath) {
-		c.judge(t, "mount path", annotations.MountPath, t.MountPath, c.rules.MountPath(t.MountPath, c.windows))
-	}
-}
-
-func (c *policyCheck) login(l *annotations.Login) {
-	for _, o := range l.Endpoints() {
-		if u, err := endpoint.ParseWithQuery(l.Options[o.Name]); err == nil { // or else it is an error of the annotations
-			c.judge(l, "address", o.Key, l.Options[o.Name], c.rules.Address(u, l.Own(o.Key)))
-		}
-	}
-	c.redirects(l)
-	c.secrets(l)
-	if l.Own(annotations.LoginEnv) {
-		c.judge(l, "variable", annotations.LoginEnv, l.Env, c.rules.Env(l.Env))
-	}
-	if l.Own(annotations.LoginMountPath) {
-		c.judge(l, "mount path", annotations.LoginMountPath, l.MountPath, c.rules.MountPath(l.MountPath, false))
-	}
-}
-
-// redirects judges the hosts that a relying party may send a login on to, which then
-// get the token.
-func (c *policyCheck) redirects(l *annotations.Login) {
-	key := l.Spec().Option(loginspec.RedirectHosts).Key
-	if !l.Own(key) {
-		return
-	}
-	for _, host := range l.Options.Words(loginspec.RedirectHosts) {
-		if u, err := endpoint.Parse("https://" + host); err == nil {
-			c.judge(l, "host", key, host, c.rules.Address(u, true))
-		}
-	}
-}
-
-// secrets judges the Secrets that the pod itself names, or that it has sent to an
-// address of its own. It may be made by whoever copies annotations into pods, for
-// somebody who may not read them.
-func (c *policyCheck) secrets(l *annotations.Login) {
-	elsewhere := slices.ContainsFunc(l.Endpoints(), func(o *loginspec.Option) bool { return l.Own(o.Key) })
-	for _, s := range l.Secrets() {
-		if elsewhere || l.Own(s.Key) {
-			c.judge(l, "Secret", s.Key, s.Name, c.rules.Secret(s.Name))
-		}
-	}
-}
-
-// policyRules are those of what is judged.
-var policyRules = map[string]finding.Rule{
-	"audience": finding.PolicyAudience, "address": finding.PolicyAddress, "host": finding.PolicyAddress, "variable": finding.PolicyVariable,
-	"mount path": finding.PolicyMountPath, "Secret": finding.PolicySecret,
-}
-
-// judge adds an error about the value of a key, which is a noun, unless there is one
-// already.
-func (c *policyCheck) judge(of interface{ KeyPath(key string) *field.Path }, noun, key, value string, err error) {
-	if err == nil {
-		return
-	}
-	at := of.KeyPath(key)
-	path := at.String()
-	value = annotations.Shorten(value)
-	if slices.ContainsFunc(c.invalid, func(e *field.Error) bool { return e.Field == path && e.BadValue == value }) {
-		return
-	}
-	c.errs = append(c.errs, finding.Error(policyRules[noun], field.Forbidden(at, fmt.Sprintf("%s %q: %s", noun, value, err))))
+	return cfg.Policy.For(q.Namespace).Check(spec, q.Pod.OS, invalid)
 }
 
 // decision is that of a pod without errors. What nobody got is deleted from the Spec.

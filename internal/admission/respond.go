@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/finding"
 	"github.com/oidc-injector/oidc-injector/internal/truncate"
 )
@@ -168,7 +169,7 @@ func appendAudit(b []byte, d *Decision) []byte {
 		add("login.", l.DisplayName(), "method=", l.Method, " address=", l.URL())
 	}
 	for _, name := range d.Bindings {
-		add("binding.", name, "given")
+		add(annotations.BindingAudit, name, "given")
 	}
 	switch {
 	case d.Outcome == Denied:

@@ -75,7 +75,9 @@ func decideWorkload(cfg *config.Config, version string, q *Request) Decision {
 		})
 	}
 	if cfg.Workloads == policy.Deny && len(errs) > 0 {
-		return Decision{Outcome: Denied, Reason: judged.Reason, Warnings: warnings, Errors: q.inTemplate(judged.Errors)}
+		return Decision{
+			Outcome: Denied, Reason: judged.Reason, Warnings: warnings, Errors: q.inTemplate(judged.Errors), Bindings: judged.Bindings,
+		}
 	}
 	for _, err := range q.inTemplate(judged.Errors) {
 		warnings = append(warnings, finding.Warning{

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
 
 // Bound is what a binding of the configuration gives to the pods that it selects: keys as
@@ -16,6 +18,14 @@ type Bound struct {
 	Name     string
 	settings []boundSetting
 }
+
+// BindingAudit is the beginning of the key that a binding has in the audit log, where its
+// name follows. Such a key is the name of an annotation (apiserver, pkg/admission
+// checkKeyFormat), which leaves MaxBindingName characters.
+const (
+	BindingAudit   = "binding."
+	MaxBindingName = maxKey - len(BindingAudit)
+)
 
 // LogsIn reports whether the binding asks for a login.
 func (b *Bound) LogsIn() bool {
@@ -88,10 +98,10 @@ func severalTokens(naming setting, key string) *field.Error {
 
 // checkBound reports what pods would be told that are given all of these alone.
 func (p *Parser) checkBound(path *field.Path, all ...*Bound) field.ErrorList {
-	spec, _, errs := p.Parse(Input{Bound: all})
+	spec, _, errs := p.Parse(Input{Bound: all, Pod: anyPod("a")})
 	if len(errs) > 0 {
 		// What is wrong on Linux may be right on Windows: paths are.
-		if windows, _, wrong := p.Parse(Input{Bound: all, OS: Windows}); len(wrong) == 0 {
+		if windows, _, wrong := p.Parse(Input{Bound: all, OS: Windows, Pod: anyPod("a")}); len(wrong) == 0 {
 			spec, errs = windows, nil
 		}
 	}
@@ -105,6 +115,31 @@ func (p *Parser) checkBound(path *field.Path, all ...*Bound) field.ErrorList {
 		errs = append(errs, field.Required(path, fmt.Sprintf("no token: say %s, or name a %s or a %s", Audience, Profile, Provider)))
 	}
 	return errs
+}
+
+// anyPod stands for the pods of a configuration: what depends on them has a value.
+func anyPod(name string) provider.Pod {
+	return provider.Pod{Namespace: name, Name: name, ServiceAccountName: name}
+}
+
+// Given is what a binding gives to pods that say nothing themselves. Tokens whose audience
+// depends on the pod are left out. The binding is one without errors.
+func (p *Parser) Given(b *Bound) (Spec, OS) {
+	parse := func(name string, os OS) (Spec, field.ErrorList) {
+		spec, _, errs := p.Parse(Input{Bound: []*Bound{b}, OS: os, Pod: anyPod(name)})
+		return spec, errs
+	}
+	os := OS("")
+	spec, errs := parse("a", os)
+	if len(errs) > 0 {
+		os = Windows
+		spec, _ = parse("a", os)
+	}
+	other, _ := parse("b", os)
+	spec.Tokens = slices.DeleteFunc(spec.Tokens, func(t Token) bool {
+		return !slices.ContainsFunc(other.Tokens, func(o Token) bool { return o.Name == t.Name && o.Audience == t.Audience })
+	})
+	return spec, os
 }
 
 // Contradictions reports why a pod cannot be given both, each of which is right by itself.

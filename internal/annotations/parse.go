@@ -38,6 +38,10 @@ const (
 	defaultTokenName = "default"
 	// maxTokenName keeps volume, file and container names within their limits.
 	maxTokenName = 40
+	// maxKey is how long the part of an annotation's name behind the prefix may be
+	// (apimachinery validation.IsQualifiedName). The API server looks only after its
+	// webhooks, and nobody looks before a manifest is applied.
+	maxKey = 63
 	// maxNames bounds a list of container names, for the same reason as
 	// MaxTokens: lists are compared with each other.
 	maxNames = 100
@@ -123,7 +127,9 @@ func (p *Parser) Parse(in Input) (Spec, finding.Warnings, field.ErrorList) {
 	}
 	w.build(&spec)
 	w.errs = append(w.errs, conflicts(spec)...)
-	w.explainMissing()
+	if len(ours) > 0 {
+		w.explainMissing()
+	}
 	sortErrors(w.errs)
 	slices.SortFunc(w.warnings, func(a, b finding.Warning) int { return strings.Compare(a.Text, b.Text) })
 	return spec, w.warnings, w.errs
@@ -183,6 +189,10 @@ func (w *parsing) collect(ours List) {
 			if err := s.checkSuffix(token); err != nil {
 				w.fail(finding.InvalidSuffix, field.Invalid(s.path(), Shorten(token), err.Error()))
 				continue
+			}
+			if most := maxKey - len(key) - len("."); len(token) > most {
+				w.fail(finding.InvalidSuffix, field.Invalid(s.path(), Shorten(token), fmt.Sprintf(
+					"what follows the prefix may have at most %d characters: behind %s a suffix has at most %d", maxKey, key, most)))
 			}
 		}
 		if key == Inject && !isBool(a.Value) {
@@ -477,9 +487,16 @@ func (w *parsing) missingLogin(name string, s settings) {
 	}
 }
 
-// explainMissing says of what is missing whether it is there under another name. The
-// warning about that name may reach nobody, where the error reaches somebody.
+// explainMissing says of what is missing whether it is there under another name, and
+// whether it could be there at all. The warning about that name may reach nobody, where the
+// error reaches somebody.
 func (w *parsing) explainMissing() {
+	for _, err := range w.errs {
+		name, ok := strings.CutPrefix(err.Field, annotationsPath.String()+"["+w.Prefix.Key("", ""))
+		if ok && err.Type == field.ErrorTypeRequired && len(name) > maxKey+len("]") {
+			err.Detail += fmt.Sprintf("; this name is too long with that suffix: what follows the prefix may have at most %d characters", maxKey)
+		}
+	}
 	for _, m := range w.mistyped {
 		path := annotationsPath.Key(m.meant).String()
 		for _, err := range w.errs {

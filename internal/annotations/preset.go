@@ -29,7 +29,7 @@ func ValidateProfile(profile Preset, providers *provider.Set, maxExpiration time
 	var built Spec
 	for _, a := range tokens {
 		// What is missing is for pods to complete.
-		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true, providers: providers}
+		b := builder{settings: a.settings, anyOS: true, max: maxExpiration, incomplete: true, providers: providers, pod: anyPod("a")}
 		token := b.build(a.name)
 		if token.Source != nil {
 			built.Tokens = append(built.Tokens, token)

@@ -2,10 +2,13 @@ package annotations_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -46,5 +49,64 @@ func TestExamplesOfProviders(t *testing.T) {
 	files, err := filepath.Glob("../../examples/providers/*.yaml")
 	if err != nil || len(files) != len(provider.BuiltIn().Names()) {
 		t.Errorf("%d examples, %v", len(files), err)
+	}
+}
+
+// The API server refuses names of annotations that are longer, but not before the manifest
+// is applied.
+func TestNamesThatAreTooLong(t *testing.T) {
+	t.Parallel()
+	p := newParser()
+	p.Providers = provider.BuiltIn()
+	const id = "00000000-0000-0000-0000-000000000000"
+	suffix := func(length int) string { return "." + strings.Repeat("s", length) }
+	azurerm := func(length int, more keys) keys {
+		all := keys{"terraform-azurerm-client-id" + suffix(length): id, "terraform-azurerm-tenant-id" + suffix(length): id}
+		maps.Copy(all, more)
+		return all
+	}
+	const tooLong = "what follows the prefix may have at most 63 characters"
+	for name, test := range map[string]struct {
+		keys keys
+		errs []string
+	}{
+		"as long as can be": {azurerm(35, nil), nil},
+		"a parameter": {
+			azurerm(35, keys{"terraform-azurerm-subscription-id" + suffix(35): id}),
+			[]string{`metadata.annotations[oidc-injector.io/terraform-azurerm-subscription-id` + suffix(35) + `]: Invalid value: "` +
+				suffix(35)[1:] + `": ` + tooLong + ": behind terraform-azurerm-subscription-id a suffix has at most 29"},
+		},
+		"a parameter that is missing": {
+			keys{"provider" + suffix(36): "terraform-azurerm"},
+			[]string{
+				"metadata.annotations[oidc-injector.io/terraform-azurerm-client-id" + suffix(36) + "]: Required value: provider " +
+					"terraform-azurerm needs it: Client ID; this name is too long with that suffix: " + tooLong,
+				"metadata.annotations[oidc-injector.io/terraform-azurerm-tenant-id" + suffix(36) + "]: Required value: provider " +
+					"terraform-azurerm needs it: Tenant ID; this name is too long with that suffix: " + tooLong,
+			},
+		},
+		"an option of a login": {
+			keys{
+				"audience" + suffix(40): "a", "login" + suffix(40): "vault", "login-address" + suffix(40): "https://v.example",
+				"login-requested-token-type" + suffix(40): "x",
+			},
+			[]string{
+				`metadata.annotations[oidc-injector.io/login-requested-token-type` + suffix(40) + `]: Invalid value: "` + suffix(40)[1:] +
+					`": ` + tooLong + ": behind login-requested-token-type a suffix has at most 36",
+				`metadata.annotations[oidc-injector.io/login-requested-token-type` + suffix(40) + `]: Invalid value: "x": ` +
+					"this key is for OAuth: a login of method vault has no use for it",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, _, errs := p.Parse(test.keys.on(""))
+			expect(t, "errors", test.errs, texts(errs))
+		})
+	}
+	// What a binding lacks is no annotation's name.
+	_, errs := p.Bind("b", annotations.Preset{"provider" + suffix(36): "terraform-azurerm"}, field.NewPath("b"))
+	if len(errs) != 2 || strings.Contains(errs[0].Error()+errs[1].Error(), tooLong) {
+		t.Errorf("errors of a binding: %q", texts(errs))
 	}
 }

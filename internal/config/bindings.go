@@ -2,12 +2,16 @@ package config
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/binding"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
+	"github.com/oidc-injector/oidc-injector/internal/policy"
 )
 
 // Binding gives pods what they do not ask for themselves.
@@ -38,7 +42,12 @@ type Bindings struct {
 	selectors []binding.Selector
 	set       *binding.Set
 	bound     []*annotations.Bound
+	// notes are what is doubtful.
+	notes []string
 }
+
+// Notes are what is doubtful about the bindings: texts for the log.
+func (b *Bindings) Notes() []string { return b.notes }
 
 // Len is the number of bindings.
 func (b *Bindings) Len() int { return len(b.bound) }
@@ -90,6 +99,9 @@ func (c *InjectorConfig) compileBindings(parser *annotations.Parser) (Bindings, 
 		for _, problem := range validation.IsDNS1123Label(b.Name) {
 			errs = append(errs, field.Invalid(at.Child("name"), b.Name, problem))
 		}
+		if len(b.Name) > annotations.MaxBindingName {
+			errs = append(errs, field.TooLong(at.Child("name"), b.Name, annotations.MaxBindingName))
+		}
 		if seen[b.Name] {
 			errs = append(errs, field.Duplicate(at.Child("name"), b.Name))
 		}
@@ -108,7 +120,51 @@ func (c *InjectorConfig) compileBindings(parser *annotations.Parser) (Bindings, 
 	}
 	all.set = binding.NewSet(all.selectors)
 	errs = all.contradictions(parser, path)
-	return all, errs
+	return all, append(errs, c.forbidden(parser, &all)...)
+}
+
+// forbidden reports the bindings that give what the policy forbids in each of their
+// namespaces, and notes those that do so in some. Audiences of the API server that only
+// the environment knows have no part in it: a file that was accepted stays so.
+func (c *InjectorConfig) forbidden(parser *annotations.Parser, b *Bindings) field.ErrorList {
+	judge := policy.New(c.Policy, nil)
+	var errs field.ErrorList
+	for i, bound := range b.bound {
+		spec, os := parser.Given(bound)
+		var refused field.ErrorList // in the first namespaces where anything is
+		var names []string
+		for _, namespaces := range b.selectors[i].Namespaces {
+			if wrong := judge.ForAny(namespaces).Check(spec, os, nil); len(wrong) > 0 {
+				refused, names = append(refused, wrong...), append(names, namespaces)
+			}
+		}
+		switch {
+		case len(refused) == 0:
+		case len(names) == len(b.selectors[i].Namespaces):
+			errs = append(errs, refusals(bound.Name, refused)...)
+		case len(b.notes) < maxContradictions:
+			b.notes = append(b.notes, fmt.Sprintf("binding %s: pods in %s that say nothing else will be denied: %v", bound.Name,
+				strings.Join(names, ", "), refused[0]))
+		}
+		if len(errs) >= maxContradictions {
+			break
+		}
+	}
+	return errs
+}
+
+// refusals are errors of the policy as those of a binding, one for each value.
+func refusals(name string, all field.ErrorList) field.ErrorList {
+	var errs field.ErrorList
+	for _, err := range all {
+		if slices.ContainsFunc(errs, func(other *field.Error) bool { return other.Field == err.Field }) {
+			continue
+		}
+		said := *err
+		said.Detail += fmt.Sprintf(" (rule %s: pods of binding %s that say nothing else would all be denied)", finding.Of(err), name)
+		errs = append(errs, &said)
+	}
+	return errs
 }
 
 // contradictions reports the bindings that can match the same pod and do not fit together.

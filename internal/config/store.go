@@ -146,6 +146,9 @@ func (s *Store) accept(data []byte, config *Config) {
 	s.current.Store(config)
 	s.lastResult.Set(1)
 	s.lastSuccess.SetToCurrentTime()
+	for _, note := range config.Bindings.Notes() {
+		s.log.Warn("policy forbids what a binding gives", "path", s.path, "note", note)
+	}
 }
 
 func (s *Store) registerMetrics(registerer prometheus.Registerer) {

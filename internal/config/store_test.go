@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -188,6 +189,16 @@ func TestStoreKeepsPreviousOfBrokenFile(t *testing.T) {
 	write(t, f.path, allowing("after"))
 	testutil.Eventually(t, "the good file is in force", func() bool { return f.allows("after") })
 	f.expectReloads(t, counted{1, 1, 1})
+}
+
+func TestNotesAreLogged(t *testing.T) {
+	t.Parallel()
+	f := follow(t, header+"bindings: [{name: b, namespaces: [c, d], serviceAccounts: [a], annotations: {audience: vault}}]\n"+
+		"policy: {namespaces: [{namespaces: [c], audiences: {denied: [vault]}}]}\n")
+	const want = `level=WARN msg="policy forbids what a binding gives"`
+	if got := f.log.String(); !strings.HasPrefix(got, want) || !strings.Contains(got, "binding b: pods in c ") {
+		t.Errorf("log: %s", got)
+	}
 }
 
 func TestStoreKeepsPreviousOfRemovedFile(t *testing.T) {

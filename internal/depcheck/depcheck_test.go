@@ -85,16 +85,15 @@ var rules = map[string]rule{
 	"internal/cli/installation": {imports: []string{"internal/annotations"}},
 	// What reads and edits manifests reaches no cluster.
 	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
-	"internal/cli/migrate":  {outOfReach: valuesOnly},
+	"internal/cli/migrate":  {imports: []string{"internal/annotations"}, outOfReach: valuesOnly},
 	"internal/cli/preview": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit",
 		"internal/finding",
 	}, outOfReach: []string{"k8s.io/client-go/rest"}},
 	"internal/cli/yamledit": {outOfReach: valuesOnly},
 	"internal/config": {imports: []string{
-		"internal/annotations", "internal/binding", "internal/filewatch", "internal/loginspec", "internal/nameset", "internal/podtemplate",
-		"internal/policy",
-		"internal/provider",
+		"internal/annotations", "internal/binding", "internal/filewatch", "internal/finding", "internal/loginspec", "internal/nameset",
+		"internal/podtemplate", "internal/policy", "internal/provider",
 	}},
 	"internal/depcheck":          {},
 	"internal/endpoint":          {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
@@ -146,10 +145,13 @@ var rules = map[string]rule{
 	"internal/podtemplate":       {outOfReach: valuesOnly},
 	"internal/mutate/mutatetest": {}, // only for tests
 	"internal/policymode": {
-		imports: []string{"internal/annotations", "internal/binding", "internal/config", "internal/policy", "internal/provider"},
+		imports:    []string{"internal/annotations", "internal/binding", "internal/config", "internal/policy", "internal/provider"},
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
-	"internal/policy":   {imports: []string{"internal/endpoint", "internal/glob"}, outOfReach: valuesOnly},
+	"internal/policy": {
+		imports:    []string{"internal/annotations", "internal/endpoint", "internal/finding", "internal/glob", "internal/loginspec"},
+		outOfReach: valuesOnly,
+	},
 	"internal/provider": {outOfReach: valuesOnly},
 	"internal/repeat":   {inEveryPod: true},
 	"internal/server": {imports: []string{

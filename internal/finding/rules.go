@@ -43,6 +43,7 @@ const (
 	VariableKept       Rule = "variable-kept"
 	VariablesFrom      Rule = "variables-from"
 	OtherIdentity      Rule = "other-identity"
+	OtherIdentityFrom  Rule = "other-identity-from"
 	SeveralLogins      Rule = "several-logins"
 	ProviderExpiration Rule = "provider-expiration"
 	StaticPod          Rule = "static-pod"
@@ -93,8 +94,8 @@ var Rules = []Description{
 	{InvalidValue, "The value of an annotation is not of the form that its key has.", "Write a value as the message says.", keys},
 	{NotText, "The value of an annotation is no text: YAML takes 3600, true and yes for something else.", "Put the value in quotes.", keys},
 	{
-		InvalidSuffix, "The suffix of an annotation, which names a token or a login, is none.",
-		"Use lower-case letters, digits and '-', and no suffix for the default token.", suffixes,
+		InvalidSuffix, "The suffix of an annotation, which names a token or a login, is none, or makes the annotation's name too long.",
+		"Use lower-case letters, digits and '-', a short suffix behind a long key, and none for the default token.", suffixes,
 	},
 	{
 		UnknownProfile, "The configuration has no profile of that name.",
@@ -199,6 +200,10 @@ var Rules = []Description{
 		"Set `login-client-env` to \"false\" if they are to stay.", "login.md#the-result",
 	},
 	{OtherIdentity, "A variable has the SDK take another identity than the token's.", "Remove the variable.", providers},
+	{
+		OtherIdentityFrom, "A Secret in `envFrom` may set a variable that has the SDK take another identity than the token's.",
+		"Remove such keys from the Secret, or take from it by `env`, or with a `prefix`, what the container needs.", providers,
+	},
 	{
 		SeveralLogins, "A container logs in to one kind of party in several ways.", "Set `login-client-env` to \"false\" for one of them.",
 		"login.md#the-result",

@@ -162,3 +162,40 @@ func overlap(a, b []rune) bool {
 	}
 	return meet[0]
 }
+
+// Covers reports whether a pattern matches every text that another one matches. With
+// question marks it may miss that, as of "?*", which covers "*x". It takes at most
+// len(a)·len(b) steps.
+func Covers(a, b Pattern) bool {
+	switch {
+	case !b.wild:
+		return a.Matches(b.text)
+	case !a.wild:
+		return false
+	}
+	return covers([]rune(a.text), []rune(b.text))
+}
+
+// covers walks through both patterns at once, from their ends: rest[j] says whether what was
+// seen of a matches all that b from j on stands for.
+func covers(a, b []rune) bool {
+	rest := make([]bool, len(b)+1)
+	rest[len(b)] = true
+	for _, letter := range slices.Backward(a) {
+		diagonal := rest[len(b)] // rest[j+1] without this letter
+		rest[len(b)] = diagonal && letter == '*'
+		for j := len(b) - 1; j >= 0; j-- {
+			below := rest[j] // without this letter
+			switch letter {
+			case '*':
+				rest[j] = below || rest[j+1]
+			case '?':
+				rest[j] = diagonal && b[j] != '*'
+			default:
+				rest[j] = diagonal && b[j] == letter
+			}
+			diagonal = below
+		}
+	}
+	return rest[0]
+}

@@ -140,3 +140,45 @@ func FuzzOverlap(f *testing.F) {
 		}
 	})
 }
+
+// TestCovers compares with all texts of a letter that patterns have and one that they lack.
+func TestCovers(t *testing.T) {
+	t.Parallel()
+	texts := words("xz", 5)
+	matched := map[string][]bool{}
+	patterns := words("x*?", 4)
+	for _, pattern := range patterns {
+		expression := reference(pattern)
+		for _, text := range texts {
+			matched[pattern] = append(matched[pattern], expression.MatchString(text))
+		}
+	}
+	for _, a := range patterns {
+		for _, b := range patterns {
+			want := true
+			for i := range texts {
+				want = want && (matched[a][i] || !matched[b][i])
+			}
+			got := Covers(New(a), New(b))
+			missed := want && a != b && strings.Contains(a+b, "?")
+			if got != want && !missed {
+				t.Errorf("%q covers %q: %t, want %t", a, b, got, want)
+			}
+		}
+	}
+}
+
+// words are all texts of some letters up to a length.
+func words(letters string, length int) []string {
+	all := []string{""}
+	for from := 0; length > 0; length-- {
+		to := len(all)
+		for _, word := range all[from:to] {
+			for _, letter := range letters {
+				all = append(all, word+string(letter))
+			}
+		}
+		from = to
+	}
+	return all
+}

@@ -153,6 +153,31 @@ func (p *planner) warnConflicts(c *container, v *view) {
 				v.token.DisplayName(), conflict.Reason)
 		}
 	}
+	p.warnSecrets(c, v.token)
+}
+
+// warnSecrets warns of Secrets whose keys become variables of a container, if one of
+// these could be such a variable. What is in the Secret cannot be known here. ConfigMaps
+// hold no keys of clouds, and nearly all containers that have envFrom have one.
+func (p *planner) warnSecrets(c *container, t *annotations.Token) {
+	var names []string
+	for _, conflict := range t.Conflicts {
+		fits := func(prefix string) bool { return strings.HasPrefix(conflict.Env, prefix) }
+		set := func(e envVar) bool { return e.name == conflict.Env } // which wins, and has its own warning
+		if slices.ContainsFunc(c.secretPrefixes, fits) && !slices.ContainsFunc(c.env, set) {
+			names = append(names, conflict.Env)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	const most = 3 // say enough to know what is meant
+	if len(names) > most {
+		names = append(names[:most-1:most-1], names[most-1]+andTheLike)
+	}
+	list := strings.Join(names, ", ")
+	p.f.warn(finding.OtherIdentityFrom, c.field, "container %q has envFrom of a Secret: if that sets %s, the SDK takes another "+
+		"identity than that of token %q", c.name, list, t.DisplayName())
 }
 
 func (p *planner) has(c *container, v *variable) bool {
@@ -187,6 +212,9 @@ func (p *planner) compare(c *container, v *variable) (has, kept bool) {
 	}
 	return true, kept
 }
+
+// andTheLike stands behind the last name of a list that is cut.
+const andTheLike = " and the like"
 
 // warnOtherParty warns of a container whose clients could be meant for two relying
 // parties.

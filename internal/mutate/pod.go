@@ -120,6 +120,9 @@ type container struct {
 	resources resources
 
 	hasMounts, hasEnv, hasEnvFrom bool
+	// secretPrefixes are the beginnings that variables have which come from Secrets
+	// (envFrom); what follows are the keys of the Secret.
+	secretPrefixes []string
 	// sidecar is true where an init container runs on (restartPolicy Always).
 	sidecar bool
 }
@@ -420,7 +423,11 @@ func (r *podReader) container(c *container) {
 				}
 			})
 		case "envFrom":
-			r.Array(func(int) { c.hasEnvFrom = true; r.Skip() })
+			c.hasEnvFrom = r.Array(func(int) {
+				if r.admit(len(c.secretPrefixes), maxVariables, c.list, name) {
+					r.envFrom(c)
+				}
+			})
 		case "resources":
 			c.resources = r.resources()
 		case "securityContext":
@@ -497,6 +504,24 @@ func (r *podReader) envVar() envVar {
 		}
 	})
 	return e
+}
+
+func (r *podReader) envFrom(c *container) {
+	prefix, secret := "", false
+	r.Object(func(name string) {
+		switch name {
+		case "prefix":
+			prefix = r.String()
+		case "secretRef":
+			secret = !r.Null()
+			r.Skip()
+		default:
+			r.Skip()
+		}
+	})
+	if secret {
+		c.secretPrefixes = append(c.secretPrefixes, prefix)
+	}
 }
 
 func (r *podReader) resources() resources {

@@ -207,6 +207,37 @@ func TestProviderPods(t *testing.T) {
 			spec:     "containers: [{name: app, env: [{name: AWS_ACCESS_KEY_ID, value: a}]}]\n",
 			warnings: []string{`container "app" sets AWS_ACCESS_KEY_ID beside token "aws": static keys win; the token file is not read`},
 		},
+		"a Secret beside it": {
+			keys: keys{"aws-role-arn": awsRole},
+			spec: "containers: [{name: app, envFrom: [{configMapRef: {name: c}}, {secretRef: {name: s}}]}]\n",
+			warnings: []string{`container "app" has envFrom of a Secret: if that sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ACCESS_KEY ` +
+				`and the like, the SDK takes another identity than that of token "aws"`},
+		},
+		"a Secret with the beginning of a name": {
+			keys:     keys{"aws-role-arn": awsRole},
+			spec:     "containers: [{name: app, envFrom: [{prefix: DB_, secretRef: {name: a}}, {prefix: AWS_SES, secretRef: {name: b}}]}]\n",
+			warnings: []string{"if that sets AWS_SESSION_TOKEN, the SDK"},
+		},
+		"a Secret of other variables": {
+			keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, envFrom: [{prefix: DB_, secretRef: {name: s}}]}]\n",
+		},
+		"no Secret": {
+			keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, envFrom: [{configMapRef: {name: c}}, {secretRef: null}]}]\n",
+		},
+		"a Secret whose keys the container overrides": {
+			keys: keys{"stackit-service-account-email": "app@sa.stackit.cloud"},
+			spec: "containers: [{name: app, envFrom: [{prefix: STACKIT_CRED, secretRef: {name: s}}], " +
+				"env: [{name: STACKIT_CREDENTIALS_PATH, value: x}]}]\n",
+			warnings: []string{`container "app" sets STACKIT_CREDENTIALS_PATH beside token "stackit"`},
+		},
+		"a Secret beside a provider of one identity": {
+			keys: keys{"kubernetes-server": "https://b", "kubernetes-audience": "b"},
+			spec: "containers: [{name: app, envFrom: [{secretRef: {name: s}}]}]\n",
+		},
+		"a Secret in a container without the token": {
+			keys: keys{"aws-role-arn": awsRole, "containers.aws": "app"},
+			spec: "containers: [{name: app}, {name: b, envFrom: [{secretRef: {name: s}}]}]\n",
+		},
 		"a variable that the pod sets": {
 			keys:     keys{"aws-role-arn": awsRole},
 			spec:     "containers: [{name: app, env: [{name: AWS_ROLE_SESSION_NAME, value: mine}]}]\n",

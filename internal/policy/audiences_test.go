@@ -106,3 +106,52 @@ func TestAudience(t *testing.T) {
 		})
 	}
 }
+
+// TestForAny: a refusal holds in each namespace of a pattern.
+func TestForAny(t *testing.T) {
+	t.Parallel()
+	const (
+		denied = `the injector's policy denies this audience in namespace "team-*"`
+		only   = `the injector's policy allows in namespace "team-*": `
+	)
+	for _, tt := range []struct{ name, policy, namespaces, audience, want string }{
+		{"denied everywhere", `{audiences: {denied: [vault]}}`, "team-*", "vault", denied},
+		{"denied in all", `{namespaces: [{namespaces: [other, "te*"], audiences: {denied: [vault]}}]}`, "team-*", "vault", denied},
+		{"denied in the same", `{namespaces: [{namespaces: ["team-*"], audiences: {denied: [vault]}}]}`, "team-*", "vault", denied},
+		{"denied in one", `{namespaces: [{namespaces: [team-a], audiences: {denied: [vault]}}]}`, "team-*", "vault", ""},
+		{"denied in some", `{namespaces: [{namespaces: ["team-?"], audiences: {denied: [vault]}}]}`, "team-*", "vault", ""},
+		{"denied in others", `{namespaces: [{namespaces: ["a*"], audiences: {denied: [vault]}}]}`, "team-*", "vault", ""},
+		{"allowed nowhere", `{audiences: {allowed: [aws]}}`, "team-*", "vault", only + "aws"},
+		{
+			"allowed in others", `{audiences: {allowed: [aws]}, namespaces: [{namespaces: [a], audiences: {allowed: [vault]}}]}`,
+			"team-*", "vault", only + "aws",
+		},
+		{
+			"allowed in one", `{audiences: {allowed: [aws]}, namespaces: [{namespaces: [team-a], audiences: {allowed: ["v*"]}}]}`,
+			"team-*", "vault", "",
+		},
+		{"others allowed in one", `{namespaces: [{namespaces: [team-a], audiences: {allowed: [aws]}}]}`, "team-*", "vault", ""},
+		{
+			"others allowed in all", `{namespaces: [{namespaces: ["*"], audiences: {allowed: [aws]}}]}`, "team-*", "vault",
+			only + "aws",
+		},
+		{
+			"the API server's", `{}`, "team-*", "https://kubernetes.default.svc",
+			"this is an audience of the API server itself, which the injector's policy does not allow by name",
+		},
+		{
+			"the API server's by name in one",
+			`{namespaces: [{namespaces: [team-a], audiences: {allowed: ["https://kubernetes.default.svc"]}}]}`,
+			"team-*", "https://kubernetes.default.svc", "",
+		},
+		{
+			"a name is no pattern", `{namespaces: [{namespaces: [team-a], audiences: {denied: [vault]}}]}`, "team-a", "vault",
+			`the injector's policy denies this audience in namespace "team-a"`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, tt.want, parse(t, tt.policy).ForAny(tt.namespaces).Audience(tt.audience))
+		})
+	}
+}

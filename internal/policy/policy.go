@@ -101,12 +101,16 @@ func newRuleset(l Lists) ruleset {
 	}
 }
 
-// Rules are what holds in one namespace.
+// Rules are what holds in one namespace, or in any that a pattern stands for.
 type Rules struct {
-	policy    *Policy
+	policy *Policy
+	// namespace is its name, or the pattern.
 	namespace string
 	// own are the rulesets for this namespace beside those for every namespace.
 	own []*ruleset
+	// some are the rulesets for some of a pattern's namespaces: what one of them allows
+	// is allowed somewhere, and what it denies is not denied everywhere.
+	some []*ruleset
 }
 
 // For finds the rules that hold in a namespace: to be called once for a pod, as
@@ -116,6 +120,26 @@ func (p *Policy) For(namespace string) Rules {
 	for i := range p.namespaces {
 		if ns := &p.namespaces[i]; glob.Any(ns.names, namespace) {
 			r.own = append(r.own, &ns.ruleset)
+		}
+	}
+	return r
+}
+
+// ForAny finds the rules of namespaces that a pattern stands for. What they refuse is
+// refused in each of these namespaces; what they allow is perhaps allowed in one.
+func (p *Policy) ForAny(pattern string) Rules {
+	g := glob.New(pattern)
+	if g.Literal() {
+		return p.For(pattern)
+	}
+	r := Rules{policy: p, namespace: pattern}
+	for i := range p.namespaces {
+		ns := &p.namespaces[i]
+		switch {
+		case slices.ContainsFunc(ns.names, func(name glob.Pattern) bool { return glob.Covers(name, g) }):
+			r.own = append(r.own, &ns.ruleset)
+		case slices.ContainsFunc(ns.names, func(name glob.Pattern) bool { return glob.Overlap(name, g) }):
+			r.some = append(r.some, &ns.ruleset)
 		}
 	}
 	return r
@@ -146,6 +170,9 @@ func judge[P pattern[V], V any](r Rules, lists func(*ruleset) *rule[P, V], value
 		v.allowed = v.allowed || slices.ContainsFunc(l.allowed, matches)
 		v.limited = v.limited || len(l.allowed) > 0
 	}
+	for _, rules := range r.some {
+		v.allowed = v.allowed || slices.ContainsFunc(lists(rules).allowed, matches)
+	}
 	return v
 }
 
@@ -157,7 +184,7 @@ func (r Rules) named(lists func(*ruleset) *rule[glob.Pattern, string], text stri
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(r.some, func(rules *ruleset) bool { return glob.Names(lists(rules).allowed, text) })
 }
 
 func (r Rules) denied(what string) error {

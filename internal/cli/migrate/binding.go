@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 )
 
 // Binding gives pods of a ServiceAccount what a peer gives them.
@@ -89,16 +91,15 @@ func (p *Peer) besides(accounts []Account, pod Pod, o Options) (f Finding, found
 	return f, len(more) > 0 || f.Field != own[0] || m.stays()
 }
 
-// bindingName is a DNS label (RFC 1123) that no other binding has.
+// bindingName is a name of a binding that no other one has.
 func bindingName(taken map[string]bool, parts ...string) string {
-	const most = 63
 	name := strings.ReplaceAll(strings.Join(parts, "-"), ".", "-")
 	for n := 1; ; n++ {
 		end := ""
 		if n > 1 {
 			end = fmt.Sprintf("-%d", n)
 		}
-		if one := strings.TrimRight(name[:min(len(name), most-len(end))], "-") + end; !taken[one] {
+		if one := strings.TrimRight(name[:min(len(name), annotations.MaxBindingName-len(end))], "-") + end; !taken[one] {
 			taken[one] = true
 			return one
 		}

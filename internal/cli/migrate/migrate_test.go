@@ -218,12 +218,12 @@ func TestSelectedLabel(t *testing.T) {
 	}
 }
 
-// TestBindingNames has bindings be named by DNS labels, each by another.
+// TestBindingNames has bindings be named as the configuration takes it, each by another name.
 func TestBindingNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 60)
 	var accounts []migrate.Account
-	for _, name := range []string{"a.b", "a-b", long + "1", long + "2", strings.Repeat("b", 54) + "-" + long} {
+	for _, name := range []string{"a.b", "a-b", long + "1", long + "2", strings.Repeat("b", 48) + "-" + long} {
 		a := account(awsRole, "arn")[0]
 		a.Namespace, a.Name = "n", name
 		accounts = append(accounts, a)
@@ -234,7 +234,7 @@ func TestBindingNames(t *testing.T) {
 		got = append(got, b.Name)
 	}
 	want := []string{
-		"aws-n-a-b", "aws-n-a-b-2", "aws-n-" + long[:57], "aws-n-" + long[:55] + "-2", "aws-n-" + strings.Repeat("b", 54) + "-aa",
+		"aws-n-a-b", "aws-n-a-b-2", "aws-n-" + long[:49], "aws-n-" + long[:47] + "-2", "aws-n-" + strings.Repeat("b", 48),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
