@@ -43,8 +43,18 @@ type target struct {
 	pod *corev1.Pod
 	// live is true for a pod of the cluster.
 	live bool
+	// template is the path of a workload's template, and above are the annotations that stand
+	// over it, by their paths: they do not reach the pods.
+	template string
+	above    []annotated
 	// selector are the labels of a workload's pods in the cluster; nil where there are none.
 	selector labels.Selector
+}
+
+// annotated are annotations, and where they stand.
+type annotated struct {
+	path string
+	all  map[string]string
 }
 
 // errNoTarget is for a call that names no workload.
@@ -124,7 +134,14 @@ func readTarget(u *unstructured.Unstructured, namespace string, live bool) (*tar
 	} else {
 		// Kinds of other APIs mostly have the template where those of Kubernetes do.
 		path := cmp.Or(podtemplate.FindKind(kind.Group, kind.Kind), "spec.template")
-		template = member(u.Object, strings.Split(path, ".")...)
+		steps := strings.Split(path, ".")
+		template, t.template = member(u.Object, steps...), path
+		for i := range steps {
+			at := append(slices.Clone(steps[:i]), "metadata", "annotations")
+			if all, _, _ := unstructured.NestedStringMap(u.Object, at...); all != nil {
+				t.above = append(t.above, annotated{strings.Join(at, "."), all})
+			}
+		}
 		match, found, err := unstructured.NestedStringMap(u.Object, "spec", "selector", "matchLabels")
 		if live && found && err == nil {
 			t.selector = labels.SelectorFromSet(match)

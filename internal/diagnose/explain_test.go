@@ -17,8 +17,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/cli/condition"
 	"github.com/oidc-injector/oidc-injector/internal/config"
-	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -108,7 +109,7 @@ func snapshot(t *testing.T) *Snapshot {
 	}
 	return &Snapshot{
 		Of: "pod/app", Namespace: "team", NamespaceLabels: map[string]string{enabled: "true"}, Pod: pod, Live: pod,
-		DryRun: &DryRun{Injected: true}, Webhook: healthy(t), Now: now,
+		DryRun: &DryRun{Injected: true}, Webhook: healthy(t), Matches: condition.Matches, Now: now,
 	}
 }
 
@@ -119,7 +120,7 @@ func uninjected(s *Snapshot) {
 }
 
 // leaves are the steps without steps, as STATUS NAME: DETAIL.
-func leaves(steps []Step, which issuer.Status) []string {
+func leaves(steps []Step, which report.Status) []string {
 	var all []string
 	for i := range steps {
 		if s := &steps[i]; len(s.Steps) == 0 && s.Status == which {
@@ -389,8 +390,8 @@ func TestExplain(t *testing.T) {
 			s := snapshot(t)
 			c.change(t, s)
 			e := Explain(s)
-			compare(t, "crosses", c.crosses, leaves(e.Steps, issuer.Fail))
-			compare(t, "question marks", c.unknowns, leaves(e.Steps, issuer.Unknown))
+			compare(t, "crosses", c.crosses, leaves(e.Steps, report.Fail))
+			compare(t, "question marks", c.unknowns, leaves(e.Steps, report.Unknown))
 			if diff := cmp.Diff(c.fix, e.Fix); diff != "" {
 				t.Errorf("fix (-want +got):\n%s", diff)
 			}
@@ -428,10 +429,10 @@ func TestExplainInjected(t *testing.T) {
 		"status: pod app, by v1: tokens default; logins none; containers app",
 		`oidc-token/oidc-token: audience "vault", mode 0644, user 0, group 0; readable to app`,
 	}
-	if diff := cmp.Diff(want, leaves(e.Steps, issuer.Pass)); diff != "" {
+	if diff := cmp.Diff(want, leaves(e.Steps, report.Pass)); diff != "" {
 		t.Errorf("ticks (-want +got):\n%s", diff)
 	}
-	if got := leaves(e.Steps, issuer.Warn); len(got) > 0 {
+	if got := leaves(e.Steps, report.Warn); len(got) > 0 {
 		t.Errorf("warnings %q", got)
 	}
 }
@@ -443,7 +444,7 @@ func TestExplainChanged(t *testing.T) {
 	s := snapshot(t)
 	s.Pod.Annotations["oidc-injector.io/audience"] = "other"
 	want := []string{"changed: annotations or configuration have changed since: a new pod gets something else"}
-	if diff := cmp.Diff(want, leaves(Explain(s).Steps, issuer.Warn)); diff != "" {
+	if diff := cmp.Diff(want, leaves(Explain(s).Steps, report.Warn)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
@@ -459,7 +460,7 @@ func TestExplainFiles(t *testing.T) {
 	want := []string{`oidc-token/oidc-token: audience "vault", mode 0400, user 0, group 0; readable to none; ` +
 		"app may not be able to read it: " +
 		"set fsGroup or oidc-injector.io/file-mode"}
-	got := slices.DeleteFunc(leaves(Explain(s).Steps, issuer.Warn), func(text string) bool {
+	got := slices.DeleteFunc(leaves(Explain(s).Steps, report.Warn), func(text string) bool {
 		return !strings.HasPrefix(text,
 			"oidc-token/")
 	})
@@ -474,7 +475,7 @@ func TestExplainEvents(t *testing.T) {
 			Object: "pod/app", Reason: "FailedMount", Message: strings.Repeat("x", 500), Last: now.Add(-time.Duration(i) * time.Hour),
 		})
 	}
-	got := leaves(Explain(s).Steps, issuer.Warn)
+	got := leaves(Explain(s).Steps, report.Warn)
 	got = slices.DeleteFunc(got, func(text string) bool { return !strings.HasPrefix(text, "pod/app") })
 	if len(got) != 5 || !strings.HasPrefix(got[0], "pod/app: FailedMount, 1 times, 0s ago: xxx") || !strings.HasSuffix(got[0], "x…") {
 		t.Errorf("got %q", got)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // plain are names that a shell takes as they are.
@@ -111,4 +111,4 @@ func (s *Snapshot) correct(path string) string {
 
 func age(s *Snapshot) string { return roughly(s.Now, s.Live.CreationTimestamp.Time) }
 
-func roughly(now, then time.Time) string { return issuer.Rough(max(now.Sub(then), 0)) }
+func roughly(now, then time.Time) string { return report.Rough(max(now.Sub(then), 0)) }
