@@ -99,7 +99,7 @@ const pageSize = 500
 func (r *Reader) namespaces(ctx context.Context) (map[string]map[string]string, error) {
 	all := map[string]map[string]string{}
 	for page := (metav1.ListOptions{Limit: pageSize}); ; {
-		list, err := r.CoreV1().Namespaces().List(ctx, page)
+		list, err := r.core.Namespaces().List(ctx, page)
 		if err != nil {
 			return nil, err
 		}

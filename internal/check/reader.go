@@ -11,7 +11,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	discoveryclient "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
@@ -21,10 +23,13 @@ import (
 )
 
 // Reader reads what [diagnose] is about. What it may not read is noted there, and is no
-// error.
+// error. It has the clients that it needs: with those of all of Kubernetes the webhook would
+// be larger.
 type Reader struct {
-	Config *rest.Config
-	kubernetes.Interface
+	Config    *rest.Config
+	core      coreclient.CoreV1Interface
+	admission admissionclient.AdmissionregistrationV1Interface
+	discovery discoveryclient.DiscoveryV1Interface
 }
 
 // NewReader returns a reader of a cluster. What its API server warns of is left out, but for
@@ -32,11 +37,19 @@ type Reader struct {
 func NewReader(client *rest.Config) (*Reader, error) {
 	client = rest.CopyConfig(client)
 	client.WarningHandler = rest.NoWarnings{}
-	set, err := kubernetes.NewForConfig(client)
+	core, err := coreclient.NewForConfig(client)
 	if err != nil {
 		return nil, fmt.Errorf("could not create the API client: %w", err)
 	}
-	return &Reader{client, set}, nil
+	admission, err := admissionclient.NewForConfig(client)
+	if err != nil {
+		return nil, fmt.Errorf("could not create the API client: %w", err)
+	}
+	discovery, err := discoveryclient.NewForConfig(client)
+	if err != nil {
+		return nil, fmt.Errorf("could not create the API client: %w", err)
+	}
+	return &Reader{client, core, admission, discovery}, nil
 }
 
 // Which says which webhook of a cluster is meant.
@@ -110,7 +123,7 @@ func readConfiguration(w *diagnose.Webhook, which Which, found *installation.Ins
 
 // registration finds the webhook for pods, whatever its object is called.
 func (r *Reader) registration(ctx context.Context, w *diagnose.Webhook) error {
-	list, err := r.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+	list, err := r.admission.MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
 		w.Unread = append(w.Unread, diagnose.Unread{What: diagnose.RegistrationsUnread, Why: err.Error()})
 		return nil
@@ -136,7 +149,7 @@ func (r *Reader) endpoints(ctx context.Context, w *diagnose.Webhook) {
 	if service == nil {
 		return
 	}
-	slicesOf, err := r.DiscoveryV1().EndpointSlices(service.Namespace).List(ctx, metav1.ListOptions{
+	slicesOf, err := r.discovery.EndpointSlices(service.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: discoveryv1.LabelServiceName + "=" + service.Name,
 	})
 	if err != nil {
@@ -161,11 +174,11 @@ func (r *Reader) Admit(ctx context.Context, pod *corev1.Pod, prefix annotations.
 	said := &warnings{}
 	client := rest.CopyConfig(r.Config)
 	client.WarningHandler = said
-	pods, err := kubernetes.NewForConfig(client)
+	pods, err := coreclient.NewForConfig(client)
 	if err != nil {
 		return nil, &diagnose.DryRun{Message: err.Error()}
 	}
-	after, err := pods.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	after, err := pods.Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return nil, &diagnose.DryRun{Reason: apierrors.ReasonForError(err), Message: err.Error(), Warnings: said.texts}
 	}

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/check"
@@ -18,7 +19,10 @@ import (
 )
 
 // clusterReader reads what [diagnose] is about.
-type clusterReader struct{ *check.Reader }
+type clusterReader struct {
+	*check.Reader
+	kubernetes.Interface
+}
 
 func (g *globals) clusterReader() (*clusterReader, error) {
 	config, err := g.cluster.ToRESTConfig()
@@ -27,7 +31,14 @@ func (g *globals) clusterReader() (*clusterReader, error) {
 			"name a cluster with --kubeconfig or --context")
 	}
 	r, err := check.NewReader(config)
-	return &clusterReader{r}, err
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(r.Config)
+	if err != nil {
+		return nil, fmt.Errorf("could not create the API client: %w", err)
+	}
+	return &clusterReader{r, client}, nil
 }
 
 // clusterWebhook returns a reader of the cluster, and what it has read of the webhook.
