@@ -103,22 +103,10 @@ func nameOf(object string) string {
 
 // live is the pod itself, or the newest one of a workload; nil for none.
 func (r *clusterReader) live(ctx context.Context, t *target) (*corev1.Pod, error) {
-	if t.live || t.selector == nil {
-		if t.live {
-			return t.pod, nil
-		}
-		return nil, nil //nolint:nilnil // there is no pod, as in a file
+	if t.live {
+		return t.pod, nil
 	}
-	list, err := r.CoreV1().Pods(t.pod.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.selector.String()})
-	if err != nil {
-		return nil, err
-	}
-	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
-	if len(pods) == 0 {
-		return nil, nil //nolint:nilnil // as above
-	}
-	newest := slices.MaxFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	return &newest, nil
+	return newestPod(ctx, r, t, func(*corev1.Pod) bool { return true })
 }
 
 // controller climbs from a pod to what a person made, and collects the names in between.

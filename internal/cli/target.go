@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
@@ -49,6 +50,8 @@ type target struct {
 	above    []annotated
 	// selector are the labels of a workload's pods in the cluster; nil where there are none.
 	selector labels.Selector
+	// cronJob is the UID of a CronJob of the cluster, whose pods are of its Jobs.
+	cronJob types.UID
 }
 
 // annotated are annotations, and where they stand.
@@ -142,9 +145,11 @@ func readTarget(u *unstructured.Unstructured, namespace string, live bool) (*tar
 				t.above = append(t.above, annotated{strings.Join(at, "."), all})
 			}
 		}
-		match, found, err := unstructured.NestedStringMap(u.Object, "spec", "selector", "matchLabels")
-		if live && found && err == nil {
-			t.selector = labels.SelectorFromSet(match)
+		if live {
+			t.selector = podSelector(u)
+		}
+		if live && kind.Group == "batch" && kind.Kind == "CronJob" {
+			t.cronJob = u.GetUID()
 		}
 	}
 	if member(template, "spec") == nil {

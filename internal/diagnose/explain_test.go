@@ -195,6 +195,28 @@ var explainCases = map[string]explainCase{
 		crosses: []string{"status: "},
 		fix:     "kubectl delete pod app --namespace team",
 	},
+	"cronjob": {
+		change: func(_ *testing.T, s *Snapshot) {
+			uninjected(s)
+			s.Controller = "cronjob/app"
+		},
+		crosses: []string{"status: "},
+		fix:     "kubectl create job --from=cronjob/app app-again --namespace team",
+	},
+	"annotations_of_the_workload_alone": {
+		change: func(_ *testing.T, s *Snapshot) {
+			uninjected(s)
+			s.Of, s.Live, s.Pod.Annotations = "deployment/app", nil, nil
+			s.Above, s.Template = []string{"metadata.annotations"}, "spec.template"
+			s.DryRun = &DryRun{}
+		},
+		crosses: []string{
+			"matchCondition annotated: false for this pod, ",
+			"decision: metadata.annotations have no effect: annotations of pods belong into spec.template.metadata.annotations",
+		},
+		unknowns: []string{"status: "},
+		fix:      "kubectl edit deployment/app --namespace team",
+	},
 	"object_selector": {
 		change: func(_ *testing.T, s *Snapshot) {
 			uninjected(s)
