@@ -13,15 +13,24 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// apiServer is the command of scripts that serves the files of a folder as an API server
-// does, until the script ends, and has KUBECONFIG name it. GET reads PATH.json, POST
-// answers PATH.post.json, by the code of a Status, and lists that have no file are empty.
+// apiServer is the command of scripts that serves a folder as an API server does, until the
+// script ends, and has KUBECONFIG name it.
 func apiServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: apiserver FOLDER")
 	}
-	folder := ts.MkAbs(args[0])
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := serveFolder(ts.MkAbs(args[0]))
+	ts.Defer(server.Close)
+	file := ts.MkAbs("kubeconfig")
+	ts.Check(writeKubeconfig(file, server.URL))
+	ts.Setenv("KUBECONFIG", file)
+	ts.Setenv("KUBECACHEDIR", ts.MkAbs("cache"))
+}
+
+// serveFolder serves the files of a folder as an API server does. GET reads PATH.json, POST
+// answers PATH.post.json, by the code of a Status, and lists that have no file are empty.
+func serveFolder(folder string) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file := folder + path.Clean(r.URL.Path) + map[string]string{http.MethodGet: ".json", http.MethodPost: ".post.json"}[r.Method]
 		content, err := os.ReadFile(file)
 		switch {
@@ -44,15 +53,15 @@ func apiServer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		_, _ = w.Write(content)
 	}))
-	ts.Defer(server.Close)
+}
+
+// writeKubeconfig writes one that names an API server.
+func writeKubeconfig(file, url string) error {
 	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: server.URL}
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: url}
 	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
 	config.CurrentContext = "c"
-	file := ts.MkAbs("kubeconfig")
-	ts.Check(clientcmd.WriteToFile(*config, file))
-	ts.Setenv("KUBECONFIG", file)
-	ts.Setenv("KUBECACHEDIR", ts.MkAbs("cache"))
+	return clientcmd.WriteToFile(*config, file)
 }
 
 // isList reports whether a path is that of a collection: their names are plural.

@@ -37,9 +37,9 @@ configuration file is valid: see 'webhook check --help'.
 	checkUsage = `Usage: webhook check [flags]
 
 Has the API server admit an annotated pod by dry-run, and reports whether it came
-back with its token. With --filename it says what becomes of the pods of that file:
-what they get, what is ignored, and why. Nothing is created. It needs the right to
-create pods in the namespace.
+back with its token. Nothing is created. It needs the right to create pods in the
+namespace; what else it may read, such as the registration, it looks at, too.
+Exit codes: 0 if the pod gets its token, 1 if not, 2 for a wrong call.
 `
 	checkConfigUsage = `Usage: webhook check-config FILE
 
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "check" {
 		var options check.Options
 		c := command{name: "webhook check", usage: checkUsage, flags: &options, stdout: stdout, stderr: stderr}
-		return c.run(args[1:], func() error { return check.Run(ctx, options, os.Stdin, stdout) })
+		return c.run(args[1:], func() error { return check.Run(ctx, options, stdout) })
 	}
 	if len(args) > 0 && args[0] == "check-config" {
 		var file string

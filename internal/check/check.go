@@ -1,104 +1,132 @@
-// Package check finds out whether a cluster injects tokens: it has the API
-// server admit an annotated pod by dry-run, and looks at what comes back. Nothing
-// is created.
+// Package check finds out whether a cluster injects tokens: it looks at the installation as
+// far as it may, has the API server admit an annotated pod by dry-run, and looks at what
+// comes back. Nothing is created. What it reads is judged by package diagnose.
 package check
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/diagnose"
 	"github.com/oidc-injector/oidc-injector/internal/kubeclient"
 	"github.com/oidc-injector/oidc-injector/internal/repeat"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // retryEvery is how long it waits before it tries again: what was just installed,
 // or labelled, takes effect a moment later.
 const retryEvery = time.Second
 
-// Run checks until it succeeds or its time is up, and writes what the API server
-// warns of, and then that all is well, to w. The error says everything that was
-// wrong at the last attempt. With a file, Run says what becomes of the pods in it.
-func Run(ctx context.Context, o Options, in io.Reader, w io.Writer) error {
-	if o.Filename != "" {
-		return explain(ctx, o, in, w)
-	}
+// errNotInjected is the end of a check whose pod has not got its token.
+var errNotInjected = errors.New("an annotated pod does not get its token")
+
+// Run checks until the pod gets its token or its time is up, and writes what it has found to
+// w.
+func Run(ctx context.Context, o Options, w io.Writer) error {
 	return run(ctx, o, w, retryEvery)
 }
 
 func run(ctx context.Context, o Options, w io.Writer, retry time.Duration) error {
-	client, said, err := o.connect()
+	client, err := kubeclient.Load(o.Kubeconfig)
 	if err != nil {
 		return err
 	}
-	err = o.try(ctx, client, said, retry)
-	said.print(w)
+	r, err := NewReader(client)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "ok: a pod of namespace %q gets a token for audience %q\n", o.Namespace, o.Audience)
+	s, err := r.try(ctx, &o, retry)
+	if err != nil {
+		return err
+	}
+	steps := diagnose.Check(s)
+	if s.Injected() { // nobody misses then what may not be read
+		steps = slices.DeleteFunc(steps, func(step diagnose.Step) bool { return step.Name == diagnose.NotRead })
+	}
+	diagnose.Print(w, report.Style{}, steps, true)
+	if !s.Injected() {
+		return errNotInjected
+	}
 	return nil
 }
 
-// connect returns a client, and what the API server will warn it of.
-func (o *Options) connect() (coreclient.CoreV1Interface, *warnings, error) {
-	config, err := kubeclient.Load(o.Kubeconfig)
-	if err != nil {
-		return nil, nil, err
-	}
-	said := &warnings{}
-	config.WarningHandler = said
-	client, err := coreclient.NewForConfig(config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("could not create the API client: %w", err)
-	}
-	return client, said, nil
-}
-
-// try admits pods until one is in order, or the time is up.
-func (o *Options) try(ctx context.Context, client coreclient.PodsGetter, said *warnings, retry time.Duration) error {
+// try reads until the pod is in order, or the time is up.
+func (r *Reader) try(ctx context.Context, o *Options, retry time.Duration) (last *diagnose.CheckSnapshot, lastErr error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	var last error
 	for {
-		before := said.texts
-		said.texts = nil
-		pod, err := client.Pods(o.Namespace).Create(ctx, o.pod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		switch {
-		case err == nil:
-			last = o.judge(pod)
-		case last != nil && ctx.Err() != nil: // the time was up during the call
-			said.texts = before
-		default:
-			last = fmt.Errorf("the API server does not admit an annotated pod in namespace %q: %w", o.Namespace, err)
+		s, err := r.Read(ctx, Which{Prefix: o.AnnotationPrefix}, o.probe())
+		if ctx.Err() == nil || last == nil && lastErr == nil { // or else the time was up during a call
+			last, lastErr = s, err
 		}
-		if last == nil {
-			return nil
+		if err == nil && s.Injected() {
+			return s, nil
 		}
 		repeat.Sleep(ctx, retry)
 		if ctx.Err() != nil {
-			return last
+			return last, lastErr
 		}
 	}
 }
 
-// warnings keeps those of an answer.
-type warnings struct{ texts []string }
+// Read reads what is about an installation, and tries a pod.
+func (r *Reader) Read(ctx context.Context, which Which, p Probe) (*diagnose.CheckSnapshot, error) {
+	webhook, err := r.Webhook(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	s := &diagnose.CheckSnapshot{Now: time.Now(), Audience: p.Audience}
+	if s.Namespaces, err = r.namespaces(ctx); err != nil {
+		webhook.Unread = append(webhook.Unread, diagnose.Unread{What: "namespaces", Why: err.Error()})
+	}
+	s.Webhook = *webhook
+	if s.Tried = p.namespace(s); s.Tried != "" {
+		s.DryRun = p.try(ctx, r, s)
+	}
+	return s, nil
+}
 
-func (w *warnings) print(to io.Writer) {
-	for _, text := range w.texts {
-		fmt.Fprintln(to, "warning:", text)
+// pageSize is how many namespaces are read at once.
+const pageSize = 500
+
+// namespaces are all of them, with their labels.
+func (r *Reader) namespaces(ctx context.Context) (map[string]map[string]string, error) {
+	all := map[string]map[string]string{}
+	for page := (metav1.ListOptions{Limit: pageSize}); ; {
+		list, err := r.core.Namespaces().List(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			all[list.Items[i].Name] = list.Items[i].Labels
+		}
+		if page.Continue = list.Continue; page.Continue == "" {
+			return all, nil
+		}
 	}
 }
 
-// HandleWarningHeader implements [rest.WarningHandler]. 299 is the only code for
-// warnings without a cache (RFC 7234 section 5.5).
-func (w *warnings) HandleWarningHeader(code int, _, text string) {
-	if code == 299 && text != "" {
-		w.texts = append(w.texts, text)
+// namespace is where the pod is tried: the one that was named, or else the likeliest of those
+// that are served; empty where none is.
+func (p *Probe) namespace(s *diagnose.CheckSnapshot) string {
+	switch {
+	case p.Namespace != "":
+		return p.Namespace
+	case s.Namespaces == nil:
+		return p.Likely // which may be one that is served
+	case s.Webhook.Registration == nil:
+		return ""
 	}
+	for _, name := range append([]string{p.Likely}, slices.Sorted(maps.Keys(s.Namespaces))...) {
+		if of, there := s.Namespaces[name]; there && s.Webhook.Registration.Serves(name, of) {
+			return name
+		}
+	}
+	return ""
 }

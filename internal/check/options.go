@@ -13,8 +13,6 @@ import (
 
 // Options are the flags of the check.
 type Options struct {
-	// Filename is that of manifests to explain, "-" for the standard input.
-	Filename         string
 	Namespace        string
 	AnnotationPrefix string
 	Audience         string
@@ -26,19 +24,20 @@ type Options struct {
 
 // AddFlags defines the flags, with their defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVarP(&o.Filename, "filename", "f", "",
-		"File of Pods, or of Deployments and the like, to say what becomes of them; - is the standard input. "+
-			"Without it, a pod of its own is checked.")
 	fs.StringVarP(&o.Namespace, "namespace", "n", metav1.NamespaceDefault,
-		"Namespace of the pod, unless the file names one. The webhook has to serve it.")
+		"Namespace of the pod. The webhook has to serve it.")
 	fs.StringVar(&o.AnnotationPrefix, "annotation-prefix", annotations.DefaultPrefix, "Prefix of the annotations, before the slash.")
-	fs.StringVar(&o.Audience, "audience", "oidc-injector-check", "Audience to ask for. The webhook's policy has to allow it.")
-	fs.StringToStringVar(&o.PodLabels, "pod-labels", nil, "Labels of the pod, as NAME=VALUE, comma separated, "+
-		"for the objectSelector that the webhook may have.")
+	fs.StringVar(&o.Audience, "audience", DefaultAudience, "Audience to ask for. The webhook's policy has to allow it.")
+	fs.StringToStringVar(&o.PodLabels, "pod-labels", nil, "Labels of the pod, as NAME=VALUE, comma separated, for the objectSelector "+
+		"that the webhook may have.")
 	fs.StringVar(&o.Image, "image", "app", "Image of the pod, which is never pulled, for other webhooks that look at it.")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", "", "Kubeconfig to reach the API server by. "+
 		"Without it, the pod's own ServiceAccount is used.")
 	fs.DurationVar(&o.Timeout, "timeout", 10*time.Second, "How long to try again before it fails.")
+}
+
+func (o *Options) probe() Probe {
+	return Probe{Namespace: o.Namespace, Audience: o.Audience, Labels: o.PodLabels, Image: o.Image}
 }
 
 // Validate reports everything that is wrong with the flags.

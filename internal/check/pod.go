@@ -1,7 +1,7 @@
 package check
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,8 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/diagnose"
 )
 
 // What the pod asks for. It says all of it, so that no default of the
@@ -26,17 +28,43 @@ const (
 	container     = "app"
 )
 
-var errNotCalled = errors.New("the webhook was not called")
+// DefaultAudience is what the pod asks for unless somebody says another one.
+const DefaultAudience = "oidc-injector-check"
+
+// Probe is the pod that is tried.
+type Probe struct {
+	// Namespace is where it is tried; empty for Likely if that is served, or else for the first
+	// one that is.
+	Namespace, Likely string
+	Audience          string
+	// Labels are for an objectSelector that the webhook may have; its matchLabels are added,
+	// where they can be read. Image is for other webhooks that look at it.
+	Labels map[string]string
+	Image  string
+}
+
+// try has the pod admitted.
+func (p *Probe) try(ctx context.Context, r *Reader, s *diagnose.CheckSnapshot) *diagnose.DryRun {
+	pod := p.pod(s.Webhook.Prefix)
+	pod.Namespace = s.Tried
+	if w := s.Webhook.Registration; w != nil && w.ObjectSelector != nil {
+		pod.Labels = labels.Merge(w.ObjectSelector.MatchLabels, pod.Labels)
+	}
+	after, answer := r.Admit(ctx, pod, s.Webhook.Prefix)
+	if answer.Injected {
+		answer.Lacks = p.lacks(after)
+	}
+	return answer
+}
 
 // pod is an annotated pod that passes Pod Security "restricted", names no user,
 // which OpenShift wants to choose, and asks a quota for next to nothing.
-func (o *Options) pod() *corev1.Pod {
-	prefix := annotations.Prefix(o.AnnotationPrefix)
+func (p *Probe) pod(prefix annotations.Prefix) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: "oidc-injector-check-", Labels: o.PodLabels,
+			GenerateName: "oidc-injector-check-", Labels: p.Labels,
 			Annotations: map[string]string{
-				prefix.Key(annotations.Audience, ""):   o.Audience,
+				prefix.Key(annotations.Audience, ""):   p.Audience,
 				prefix.Key(annotations.Expiration, ""): strconv.FormatInt(expiration, 10),
 				prefix.Key(annotations.MountPath, ""):  directory,
 				prefix.Key(annotations.TokenFile, ""):  file,
@@ -45,7 +73,7 @@ func (o *Options) pod() *corev1.Pod {
 			},
 		},
 		Spec: corev1.PodSpec{
-			InitContainers: []corev1.Container{o.newContainer(initContainer)}, Containers: []corev1.Container{o.newContainer(container)},
+			InitContainers: []corev1.Container{p.newContainer(initContainer)}, Containers: []corev1.Container{p.newContainer(container)},
 			AutomountServiceAccountToken: new(false),
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -54,58 +82,47 @@ func (o *Options) pod() *corev1.Pod {
 	}
 }
 
-func (o *Options) newContainer(name string) corev1.Container {
+func (p *Probe) newContainer(name string) corev1.Container {
 	least := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m"), corev1.ResourceMemory: resource.MustParse("1Mi")}
 	return corev1.Container{
-		Name: name, Image: o.Image, Resources: corev1.ResourceRequirements{Requests: least, Limits: least},
+		Name: name, Image: p.Image, Resources: corev1.ResourceRequirements{Requests: least, Limits: least},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}
 }
 
-// judge says everything that the pod lacks.
-func (o *Options) judge(pod *corev1.Pod) error {
-	status := annotations.Prefix(o.AnnotationPrefix).Key(annotations.Status, "")
-	if pod.Annotations[status] == "" {
-		return o.notCalled(o.Namespace)
-	}
-	var errs []error
+// lacks says everything that the pod has not, of what it asked for.
+func (p *Probe) lacks(pod *corev1.Pod) []string {
+	var lacks []string
 	all := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) // some of other webhooks, or of a login
 	for _, name := range []string{initContainer, container} {
 		i := slices.IndexFunc(all, func(c corev1.Container) bool { return c.Name == name })
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("container %q is gone", name))
+			lacks = append(lacks, fmt.Sprintf("container %q is gone", name))
 			continue
 		}
-		errs = append(errs, o.judgeContainer(pod, &all[i]))
+		lacks = append(lacks, p.lacksInside(pod, &all[i])...)
 	}
-	return errors.Join(errs...)
+	return lacks
 }
 
-// notCalled is the error for a pod without the webhook's status.
-func (o *Options) notCalled(namespace string) error {
-	return fmt.Errorf("%w: an annotated pod of namespace %q came back without annotation %s. Either the MutatingWebhookConfiguration "+
-		"leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore",
-		errNotCalled, namespace, annotations.Prefix(o.AnnotationPrefix).Key(annotations.Status, ""))
-}
-
-func (o *Options) judgeContainer(pod *corev1.Pod, c *corev1.Container) error {
+func (p *Probe) lacksInside(pod *corev1.Pod, c *corev1.Container) []string {
 	volume := volumeAt(pod, c, directory)
 	if volume == nil {
-		return fmt.Errorf("container %q: no volume is mounted at %s", c.Name, directory)
+		return []string{fmt.Sprintf("container %q: no volume is mounted at %s", c.Name, directory)}
 	}
-	var errs []error
+	var lacks []string
 	if token := tokenOf(volume); token == nil {
-		errs = append(errs, fmt.Errorf("container %q: volume %q has no token %s", c.Name, volume.Name, file))
-	} else if seconds := token.ExpirationSeconds; token.Audience != o.Audience || seconds == nil || *seconds != expiration {
-		errs = append(errs, fmt.Errorf("container %q: the token in volume %q is another one than the annotations ask for", c.Name,
+		lacks = append(lacks, fmt.Sprintf("container %q: volume %q has no token %s", c.Name, volume.Name, file))
+	} else if seconds := token.ExpirationSeconds; token.Audience != p.Audience || seconds == nil || *seconds != expiration {
+		lacks = append(lacks, fmt.Sprintf("container %q: the token in volume %q is another one than the annotations ask for", c.Name,
 			volume.Name))
 	}
 	if want := (corev1.EnvVar{Name: variable, Value: directory + "/" + file}); !slices.Contains(c.Env, want) {
-		errs = append(errs, fmt.Errorf("container %q: variable %s is not %s", c.Name, want.Name, want.Value))
+		lacks = append(lacks, fmt.Sprintf("container %q: variable %s is not %s", c.Name, want.Name, want.Value))
 	}
-	return errors.Join(errs...)
+	return lacks
 }
 
 // volumeAt is the volume that a container mounts at a directory, or nil.

@@ -1,32 +1,26 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/cli/diagnose"
-	"github.com/oidc-injector/oidc-injector/internal/cli/installation"
+	"github.com/oidc-injector/oidc-injector/internal/check"
+	"github.com/oidc-injector/oidc-injector/internal/cli/condition"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/diagnose"
 )
 
-// clusterReader reads what [diagnose] is about. What it may not read is noted there, and is
-// no error.
+// clusterReader reads what [diagnose] is about.
 type clusterReader struct {
-	config *rest.Config
+	*check.Reader
 	kubernetes.Interface
 }
 
@@ -36,13 +30,15 @@ func (g *globals) clusterReader() (*clusterReader, error) {
 		return nil, withHint(fmt.Errorf("could not load the API client configuration: %w", err),
 			"name a cluster with --kubeconfig or --context")
 	}
-	// What the API server warns of is not about the calling of this program.
-	config.WarningHandler = rest.NoWarnings{}
-	client, err := kubernetes.NewForConfig(config)
+	r, err := check.NewReader(config)
 	if err != nil {
-		return nil, fmt.Errorf("could not create an API client: %w", err)
+		return nil, err
 	}
-	return &clusterReader{config, client}, nil
+	client, err := kubernetes.NewForConfig(r.Config)
+	if err != nil {
+		return nil, fmt.Errorf("could not create the API client: %w", err)
+	}
+	return &clusterReader{r, client}, nil
 }
 
 // clusterWebhook returns a reader of the cluster, and what it has read of the webhook.
@@ -51,120 +47,31 @@ func (g *globals) clusterWebhook(ctx context.Context, f *clusterWebhookFlags) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	webhook, err := r.webhook(ctx, f)
+	webhook, err := r.Webhook(ctx, f.which())
 	return r, webhook, err
 }
 
-// webhook reads the installation and its registration.
-func (r *clusterReader) webhook(ctx context.Context, f *clusterWebhookFlags) (*diagnose.Webhook, error) {
-	w := &diagnose.Webhook{Prefix: annotations.Prefix(cmp.Or(f.prefix, annotations.DefaultPrefix))}
-	found, err := installation.Look(ctx, r.config, f.installation)
-	switch {
-	case err != nil && f.installation != "":
-		return nil, err
-	case err != nil && (f.configFile == "" || !errors.Is(err, installation.ErrNone)):
-		w.Unread = append(w.Unread, diagnose.Unread{What: "installation", Why: err.Error()})
-	case err == nil:
-		w.Prefix = annotations.Prefix(cmp.Or(f.prefix, found.Prefix))
-		w.Installation = describeInstallation(found)
-	}
-	if err := readConfiguration(w, f, found); err != nil {
-		return nil, err
-	}
-	return w, r.registration(ctx, w)
-}
-
-func describeInstallation(i *installation.Installation) *diagnose.Installation {
-	d := &diagnose.Installation{
-		Namespace: i.Namespace, Name: i.Name, ConfigMap: i.ConfigMap, Replicas: 1, // the default of apps/v1
-		Ready: i.Deployment.Status.ReadyReplicas,
-	}
-	if i.Deployment.Spec.Replicas != nil {
-		d.Replicas = *i.Deployment.Spec.Replicas
-	}
-	if i.Deployment.Labels["app.kubernetes.io/managed-by"] == "Helm" {
-		d.Release = i.Deployment.Annotations["meta.helm.sh/release-name"]
-	}
-	return d
-}
-
-// readConfiguration reads that of the flags, or of the installation, or else the built-in one.
-func readConfiguration(w *diagnose.Webhook, f *clusterWebhookFlags, found *installation.Installation) error {
-	env := config.Environment{Prefix: w.Prefix}
-	w.Config = config.Default(env)
+// which is the webhook that the flags mean.
+func (f *clusterWebhookFlags) which() check.Which {
+	which := check.Which{Installation: f.installation, Prefix: f.prefix, NoConfig: "; name it with --config FILE"}
 	if f.configFile != "" {
-		flags := webhookFlags{configFile: f.configFile, prefix: string(w.Prefix)}
-		var err error
-		w.Config, err = flags.readConfig()
-		return err
-	}
-	if found == nil || found.Config == nil {
-		w.Unread = append(w.Unread, diagnose.Unread{
-			What: "configuration",
-			Why:  "the built-in one is taken for the webhook's; name it with --config FILE",
-		})
-		return nil
-	}
-	parsed, err := config.Parse(found.Config, env)
-	if err != nil {
-		w.Unread = append(w.Unread, diagnose.Unread{What: "configuration", Why: fmt.Sprintf("ConfigMap %s/%s: %v", found.Namespace,
-			found.ConfigMap, err)})
-		return nil
-	}
-	w.Config = parsed
-	return nil
-}
-
-// registration finds the webhook for pods, whatever its object is called.
-func (r *clusterReader) registration(ctx context.Context, w *diagnose.Webhook) error {
-	list, err := r.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
-	if apierrors.IsForbidden(err) {
-		w.Unread = append(w.Unread, diagnose.Unread{What: diagnose.RegistrationsUnread, Why: err.Error()})
-		return nil
-	}
-	if err != nil { // such as a cluster that does not answer
-		return fmt.Errorf("could not list MutatingWebhookConfigurations: %w", err)
-	}
-	for i := range list.Items {
-		for _, hook := range list.Items[i].Webhooks {
-			if hook.Name == "pods."+string(w.Prefix) {
-				w.Registration = &diagnose.Registration{Configuration: list.Items[i].Name, MutatingWebhook: hook}
-				r.endpoints(ctx, w)
-				return nil
-			}
+		which.Config = func(prefix annotations.Prefix) (*config.Config, error) {
+			flags := webhookFlags{configFile: f.configFile, prefix: string(prefix)}
+			return flags.readConfig()
 		}
 	}
-	return nil
-}
-
-// endpoints counts those of the webhook's Service that are ready.
-func (r *clusterReader) endpoints(ctx context.Context, w *diagnose.Webhook) {
-	service := w.Registration.ClientConfig.Service
-	if service == nil {
-		return
-	}
-	slicesOf, err := r.DiscoveryV1().EndpointSlices(service.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: discoveryv1.LabelServiceName + "=" + service.Name,
-	})
-	if err != nil {
-		w.Unread = append(w.Unread, diagnose.Unread{What: "endpoints", Why: err.Error()})
-		return
-	}
-	ready := 0
-	for i := range slicesOf.Items {
-		for _, e := range slicesOf.Items[i].Endpoints {
-			// "A nil value should be interpreted as true" (discovery/v1 EndpointConditions.ready).
-			if e.Conditions.Ready == nil || *e.Conditions.Ready {
-				ready++
-			}
-		}
-	}
-	w.Registration.Ready = &ready
+	return which
 }
 
 // snapshot reads what is about a pod.
 func (r *clusterReader) snapshot(ctx context.Context, t *target, w *diagnose.Webhook, now time.Time) *diagnose.Snapshot {
-	s := &diagnose.Snapshot{Of: t.of, Namespace: t.pod.Namespace, Pod: t.pod, Now: now}
+	s := &diagnose.Snapshot{Of: t.of, Namespace: t.pod.Namespace, Pod: t.pod, Matches: condition.Matches, Now: now}
+	s.Template = t.template
+	for _, a := range t.above {
+		if w.Prefix.AsksAny(a.all) {
+			s.Above = append(s.Above, a.path)
+		}
+	}
 	unread := func(what string, err error) {
 		if err != nil {
 			w.Unread = append(w.Unread, diagnose.Unread{What: what, Why: err.Error()})
@@ -196,22 +103,10 @@ func nameOf(object string) string {
 
 // live is the pod itself, or the newest one of a workload; nil for none.
 func (r *clusterReader) live(ctx context.Context, t *target) (*corev1.Pod, error) {
-	if t.live || t.selector == nil {
-		if t.live {
-			return t.pod, nil
-		}
-		return nil, nil //nolint:nilnil // there is no pod, as in a file
+	if t.live {
+		return t.pod, nil
 	}
-	list, err := r.CoreV1().Pods(t.pod.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.selector.String()})
-	if err != nil {
-		return nil, err
-	}
-	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
-	if len(pods) == 0 {
-		return nil, nil //nolint:nilnil // as above
-	}
-	newest := slices.MaxFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	return &newest, nil
+	return newestPod(ctx, r, t, func(*corev1.Pod) bool { return true })
 }
 
 // controller climbs from a pod to what a person made, and collects the names in between.
@@ -278,9 +173,6 @@ func (r *clusterReader) dryRun(ctx context.Context, like *corev1.Pod, name strin
 	}}
 	pod.Spec.NodeName = "" // or else the node has to be there
 	pod.Spec.EphemeralContainers = nil
-	after, err := r.CoreV1().Pods(like.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	if err != nil {
-		return &diagnose.DryRun{Reason: apierrors.ReasonForError(err), Message: err.Error()}
-	}
-	return &diagnose.DryRun{Injected: json.Valid([]byte(after.Annotations[prefix.Key(annotations.Status, "")]))}
+	_, answer := r.Admit(ctx, pod, prefix)
+	return answer
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/oidc-injector/oidc-injector/internal/cli/diagnose"
+	"github.com/oidc-injector/oidc-injector/internal/diagnose"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 type explainOptions struct {
@@ -70,10 +71,10 @@ func (g *globals) explain(ctx context.Context, o *explainOptions, args []string)
 			return err
 		}
 	} else {
-		fmt.Fprintf(g.Out, "%s in namespace %s\n", plainText(e.Of), plainText(e.Namespace))
-		printSteps(g.Out, g.style(), e.Steps, false)
+		fmt.Fprintf(g.Out, "%s in namespace %s\n", report.Plain(e.Of), report.Plain(e.Namespace))
+		diagnose.Print(g.Out, g.style(), e.Steps, false)
 		if e.Fix != "" {
-			fmt.Fprintf(g.Out, "\n%s\n  %s\n", g.style().bold("fix:"), e.Fix)
+			fmt.Fprintf(g.Out, "\n%s\n  %s\n", g.style().Bold("fix:"), e.Fix)
 		}
 	}
 	return outcomeOf(e.Steps)

@@ -55,11 +55,11 @@ const (
 // lintFormat is a way to print findings.
 type lintFormat struct {
 	name string
-	new  func(*globals) report
+	new  func(*globals) lintReport
 }
 
-// report prints findings, one after the other.
-type report interface {
+// lintReport prints findings, one after the other.
+type lintReport interface {
 	add(f *lintFinding) error
 	// end prints what is behind the last one.
 	end() error
@@ -101,7 +101,7 @@ type linter struct {
 	disabled []string
 
 	webhook *preview.Webhook
-	report  report
+	report  lintReport
 	failed  bool
 }
 

@@ -19,13 +19,15 @@ type textReport struct {
 	rules            map[finding.Rule]bool
 }
 
-func newTextReport(g *globals) report { return &textReport{globals: g, rules: map[finding.Rule]bool{}} }
+func newTextReport(g *globals) lintReport {
+	return &textReport{globals: g, rules: map[finding.Rule]bool{}}
+}
 
 func (r *textReport) add(f *lintFinding) error {
 	s := r.style()
-	severity := s.red(f.Severity)
+	severity := s.Red(f.Severity)
 	if f.Severity == severityWarning {
-		severity = s.yellow(f.Severity)
+		severity = s.Yellow(f.Severity)
 		r.warnings++
 	} else {
 		r.errors++
@@ -42,7 +44,7 @@ func (r *textReport) end() error {
 	var b strings.Builder
 	for _, rule := range finding.Rules {
 		if r.rules[rule.Rule] {
-			fmt.Fprintf(&b, "\n%s: %s\n  %s\n", r.style().bold(string(rule.Rule)), rule.Fix, docsURL(rule.Rule))
+			fmt.Fprintf(&b, "\n%s: %s\n  %s\n", r.style().Bold(string(rule.Rule)), rule.Fix, docsURL(rule.Rule))
 		}
 	}
 	_, err := fmt.Fprintf(r.Out, "%s\n%s, %s\n", b.String(), count(r.errors, severityError), count(r.warnings, severityWarning))
@@ -62,7 +64,7 @@ type jsonReport struct {
 	begun bool
 }
 
-func newJSONReport(g *globals) report { return &jsonReport{out: g.Out} }
+func newJSONReport(g *globals) lintReport { return &jsonReport{out: g.Out} }
 
 func (r *jsonReport) add(f *lintFinding) error {
 	text, err := marshal(f, "  ")
@@ -103,7 +105,7 @@ func marshal(v any, prefix string) (string, error) {
 // documentation, "Workflow commands for GitHub Actions").
 type githubReport struct{ out io.Writer }
 
-func newGitHubReport(g *globals) report { return &githubReport{out: g.Out} }
+func newGitHubReport(g *globals) lintReport { return &githubReport{out: g.Out} }
 
 var (
 	githubText     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
@@ -125,7 +127,7 @@ type sarifReport struct {
 	results []sarifResult
 }
 
-func newSARIFReport(g *globals) report { return &sarifReport{out: g.Out, results: []sarifResult{}} }
+func newSARIFReport(g *globals) lintReport { return &sarifReport{out: g.Out, results: []sarifResult{}} }
 
 type (
 	sarifLog struct {

@@ -88,9 +88,9 @@ func (m *migration) tellList() {
 	s := m.style()
 	words := map[migrate.Kind]string{migrate.Stays: "not moved", migrate.Lost: "lost", migrate.ToDo: "moved"}
 	for _, f := range m.list {
-		severity := s.red(f.Severity)
+		severity := s.Red(f.Severity)
 		if f.Severity == severityWarning {
-			severity = s.yellow(f.Severity)
+			severity = s.Yellow(f.Severity)
 		}
 		what := f.Peer
 		if f.Field != "" {

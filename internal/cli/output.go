@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oidc-injector/oidc-injector/internal/diagnose"
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // The forms of output that verbs about tokens have.
@@ -28,6 +30,9 @@ func checkOutput(output string) error {
 	return nil
 }
 
+// style is that of the output.
+func (g *globals) style() report.Style { return report.Style{On: g.Color} }
+
 // printJSON writes a value as people read it.
 func printJSON(to io.Writer, value any) error {
 	e := json.NewEncoder(to)
@@ -45,12 +50,12 @@ func (g *globals) now() time.Time {
 }
 
 // printChecks writes checks as ticks and crosses, and what to do about each cross.
-func printChecks(to io.Writer, s style, checks []issuer.Check) {
+func printChecks(to io.Writer, s report.Style, checks []issuer.Check) {
 	for i := range checks {
 		c := &checks[i]
-		fmt.Fprintf(to, "%s %s: %s\n", s.mark(c.Status), c.Rule, plainText(c.Detail))
+		fmt.Fprintf(to, "%s %s: %s\n", s.Mark(c.Status), c.Rule, report.Plain(c.Detail))
 		if c.Fix != "" {
-			fmt.Fprintf(to, "  %s %s\n", s.bold("fix:"), plainText(c.Fix))
+			fmt.Fprintf(to, "  %s %s\n", s.Bold("fix:"), report.Plain(c.Fix))
 		}
 	}
 }
@@ -58,6 +63,14 @@ func printChecks(to io.Writer, s style, checks []issuer.Check) {
 // outcome is the end of a verb that has printed checks.
 func outcome(checks []issuer.Check) error {
 	if issuer.Failed(checks) {
+		return errFinding
+	}
+	return nil
+}
+
+// outcomeOf is the end of a verb that has printed steps.
+func outcomeOf(steps []diagnose.Step) error {
+	if diagnose.Failed(steps) {
 		return errFinding
 	}
 	return nil

@@ -156,14 +156,14 @@ func (r *renderer) ask(file string, d manifest.Document, raw []byte, webhook *pr
 func (r *renderer) report(where *locator, a *preview.Answer) {
 	s := r.style()
 	if a.Unserved != "" {
-		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, ""), s.yellow("warning"), a.String(), a.Unserved)
+		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, ""), s.Yellow("warning"), a.String(), a.Unserved)
 	}
 	for _, w := range a.Warnings {
-		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, w.Field), s.yellow("warning"), a.String(), w.Text)
+		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, w.Field), s.Yellow("warning"), a.String(), w.Text)
 	}
 	for _, err := range a.Errors {
 		r.denied = true
-		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, err.Field), s.red("error"), a.String(), err)
+		fmt.Fprintf(r.ErrOut, "%s: %s: %s: %s\n", where.at(a.Pointer, err.Field), s.Red("error"), a.String(), err)
 	}
 	r.denied = r.denied || a.Outcome == admission.Denied
 }
@@ -188,7 +188,7 @@ func (r *renderer) print(file string, d manifest.Document, raw []byte, operation
 	}
 	if result.Kept != yamledit.Text && r.output != asJSON {
 		fmt.Fprintf(r.ErrOut, "%s:%d: %s: the document is written in a way that could not be kept\n", displayName(file), d.Line,
-			r.style().yellow("warning"))
+			r.style().Yellow("warning"))
 	}
 	switch r.output {
 	case asJSON:
@@ -279,11 +279,11 @@ func (r *renderer) colorDiff(text string) string {
 		content, end := strings.TrimSuffix(line, "\n"), line[len(strings.TrimSuffix(line, "\n")):]
 		switch {
 		case strings.HasPrefix(content, "+++"), strings.HasPrefix(content, "---"):
-			content = s.bold(content)
+			content = s.Bold(content)
 		case strings.HasPrefix(content, "+"):
-			content = s.green(content)
+			content = s.Green(content)
 		case strings.HasPrefix(content, "-"):
-			content = s.red(content)
+			content = s.Red(content)
 		}
 		b.WriteString(content + end)
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/oidc-injector/oidc-injector/internal/admission"
@@ -43,8 +44,20 @@ type target struct {
 	pod *corev1.Pod
 	// live is true for a pod of the cluster.
 	live bool
+	// template is the path of a workload's template, and above are the annotations that stand
+	// over it, by their paths: they do not reach the pods.
+	template string
+	above    []annotated
 	// selector are the labels of a workload's pods in the cluster; nil where there are none.
 	selector labels.Selector
+	// cronJob is the UID of a CronJob of the cluster, whose pods are of its Jobs.
+	cronJob types.UID
+}
+
+// annotated are annotations, and where they stand.
+type annotated struct {
+	path string
+	all  map[string]string
 }
 
 // errNoTarget is for a call that names no workload.
@@ -124,10 +137,19 @@ func readTarget(u *unstructured.Unstructured, namespace string, live bool) (*tar
 	} else {
 		// Kinds of other APIs mostly have the template where those of Kubernetes do.
 		path := cmp.Or(podtemplate.FindKind(kind.Group, kind.Kind), "spec.template")
-		template = member(u.Object, strings.Split(path, ".")...)
-		match, found, err := unstructured.NestedStringMap(u.Object, "spec", "selector", "matchLabels")
-		if live && found && err == nil {
-			t.selector = labels.SelectorFromSet(match)
+		steps := strings.Split(path, ".")
+		template, t.template = member(u.Object, steps...), path
+		for i := range steps {
+			at := append(slices.Clone(steps[:i]), "metadata", "annotations")
+			if all, _, _ := unstructured.NestedStringMap(u.Object, at...); all != nil {
+				t.above = append(t.above, annotated{strings.Join(at, "."), all})
+			}
+		}
+		if live {
+			t.selector = podSelector(u)
+		}
+		if live && kind.Group == "batch" && kind.Kind == "CronJob" {
+			t.cronJob = u.GetUID()
 		}
 	}
 	if member(template, "spec") == nil {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -104,22 +103,10 @@ func podOf(ctx context.Context, client kubernetes.Interface, t *target) (*corev1
 	if t.live {
 		return t.pod, nil
 	}
-	if t.selector == nil {
-		return nil, nil //nolint:nilnil // there is no pod
-	}
-	list, err := client.CoreV1().Pods(t.pod.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.selector.String()})
-	if err != nil {
-		return nil, err
-	}
-	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
-		return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed ||
-			p.Spec.ServiceAccountName != t.pod.Spec.ServiceAccountName
+	return newestPod(ctx, client, t, func(p *corev1.Pod) bool {
+		return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed &&
+			p.Spec.ServiceAccountName == t.pod.Spec.ServiceAccountName
 	})
-	if len(pods) == 0 {
-		return nil, nil //nolint:nilnil // there is no pod
-	}
-	newest := slices.MaxFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	return &newest, nil
 }
 
 // requestToken asks as the kubelet does (k8s.io/kubernetes pkg/volume/projected).

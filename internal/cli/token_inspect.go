@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 func newTokenInspectCommand(g *globals) *cobra.Command {
@@ -85,7 +86,7 @@ func inspect(t *issuer.Token, now time.Time) inspection {
 		if err != nil {
 			i.Problems = append(i.Problems, err.Error())
 		} else if there {
-			i.Times[claim] = moment{at, issuer.Relative(at, now)}
+			i.Times[claim] = moment{at, report.Relative(at, now)}
 		}
 	}
 	i.Problems = append(i.Problems, oddities(t, i.Times, now)...)
@@ -120,7 +121,7 @@ func oddities(t *issuer.Token, times map[string]moment, now time.Time) []string 
 	_, there := t.Claims["exp"]
 	add(!there, "the token never ends")
 	add(ends && now.After(exp.At), "the token has ended")
-	add(ends && begins && exp.At.Sub(begin.At) > maxUsualLife, "the token lasts %s", issuer.Rough(exp.At.Sub(begin.At)))
+	add(ends && begins && exp.At.Sub(begin.At) > maxUsualLife, "the token lasts %s", report.Rough(exp.At.Sub(begin.At)))
 	nbf, starts := times["nbf"]
 	add(starts && now.Add(issuer.DefaultLeeway).Before(nbf.At), "the token has not begun: are the clocks right?")
 	if k := t.Kubernetes(); k != nil {
@@ -135,13 +136,13 @@ func oddities(t *issuer.Token, times map[string]moment, now time.Time) []string 
 // known are the claims that have a place of their own in the output.
 var known = []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "kubernetes.io"}
 
-func (i *inspection) print(to io.Writer, s style) {
+func (i *inspection) print(to io.Writer, s report.Style) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	section := func(name string) { fmt.Fprintf(w, "%s\n", s.bold(name)) }
+	section := func(name string) { fmt.Fprintf(w, "%s\n", s.Bold(name)) }
 	row := func(name, value string) { fmt.Fprintf(w, "  %s\t%s\n", name, value) }
 	section("Header")
 	for _, name := range slices.Sorted(maps.Keys(i.Header)) {
-		row(plainText(name), shown(i.Header[name]))
+		row(report.Plain(name), shown(i.Header[name]))
 	}
 	section("Claims")
 	for _, name := range known[:len(known)-1] {
@@ -154,12 +155,12 @@ func (i *inspection) print(to io.Writer, s style) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(i.Claims)) {
 		if !slices.Contains(known, name) || name == "kubernetes.io" && i.Kubernetes == nil {
-			row(plainText(name), shown(i.Claims[name]))
+			row(report.Plain(name), shown(i.Claims[name]))
 		}
 	}
 	if k := i.Kubernetes; k != nil {
 		section("Kubernetes")
-		row("namespace", plainText(k.Namespace))
+		row("namespace", report.Plain(k.Namespace))
 		row("service account", object(&k.ServiceAccount))
 		for _, o := range []struct {
 			name string
@@ -178,15 +179,15 @@ func (i *inspection) print(to io.Writer, s style) {
 	row("length", fmt.Sprintf("%d bytes, not verified", i.Signature.Bytes))
 	_ = w.Flush() // the writer below has nobody to report to
 	for _, problem := range i.Problems {
-		fmt.Fprintf(to, "%s %s\n", s.yellow("!"), plainText(problem))
+		fmt.Fprintf(to, "%s %s\n", s.Yellow("!"), report.Plain(problem))
 	}
 }
 
 func object(o *issuer.Object) string {
 	if o.UID == "" {
-		return plainText(o.Name)
+		return report.Plain(o.Name)
 	}
-	return plainText(o.Name) + ", uid " + plainText(o.UID)
+	return report.Plain(o.Name) + ", uid " + report.Plain(o.UID)
 }
 
 // shown is a value of JSON on a line; a list of one text is that text.
@@ -195,20 +196,11 @@ func shown(value any) string {
 		value = list[0]
 	}
 	if text, ok := value.(string); ok {
-		return plainText(text)
+		return report.Plain(text)
 	}
 	data, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Sprintf("a %T", value)
 	}
-	return plainText(string(data))
-}
-
-// plainText quotes a text that would do something to a terminal: it may be anybody's.
-func plainText(text string) string {
-	quoted := fmt.Sprintf("%q", text)
-	if quoted[1:len(quoted)-1] == strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) {
-		return text
-	}
-	return quoted
+	return report.Plain(string(data))
 }

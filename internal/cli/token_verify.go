@@ -15,6 +15,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/cli/against"
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // verifyOptions are those of "token verify".
@@ -171,7 +172,7 @@ func newSource(caFile string, allowHTTP bool) (issuer.Source, error) {
 func (g *globals) verifyBasics(ctx context.Context, o *verifyOptions, source issuer.Source, t *issuer.Token) ([]issuer.Check, error) {
 	if o.issuer == "" && o.jwks == "" && !o.fromCluster {
 		return []issuer.Check{{
-			Rule: "signature", Status: issuer.Unknown, Detail: "not verified: add --issuer, --jwks or --from-cluster",
+			Rule: "signature", Status: report.Unknown, Detail: "not verified: add --issuer, --jwks or --from-cluster",
 		}}, nil
 	}
 	keys, name, err := g.keys(ctx, o, source)
@@ -181,12 +182,12 @@ func (g *globals) verifyBasics(ctx context.Context, o *verifyOptions, source iss
 	expected := issuer.Expected{Issuer: name, Audiences: o.audiences, Now: g.now(), Leeway: o.leeway}
 	checks := issuer.Verify(t, keys, expected)
 	if name == "" {
-		checks = append(checks, issuer.Check{Rule: "iss", Status: issuer.Unknown, Detail: "not compared: add --issuer; the token says " +
+		checks = append(checks, issuer.Check{Rule: "iss", Status: report.Unknown, Detail: "not compared: add --issuer; the token says " +
 			t.Issuer()})
 	}
 	for _, problem := range keys.Problems {
 		checks = append(checks, issuer.Check{
-			Rule: "jwks", Status: issuer.Warn, Detail: problem,
+			Rule: "jwks", Status: report.Warn, Detail: problem,
 			Fix: "look at the keys that the issuer publishes",
 		})
 	}

@@ -13,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/cli/installation"
 	"github.com/oidc-injector/oidc-injector/internal/cli/preview"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/installation"
 	"github.com/oidc-injector/oidc-injector/internal/version"
 )
 

@@ -40,7 +40,11 @@ var valuesOnly = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", 
 var rules = map[string]rule{
 	"cmd/kubectl-oidc_injector": {imports: []string{"internal/cli"}},
 	"cmd/oidc-login":            {imports: []string{"internal/loginspec", "internal/login"}, inEveryPod: true},
-	"cmd/webhook":               {imports: []string{"internal/check", "internal/memlimit", "internal/server"}},
+	"cmd/webhook": {
+		imports: []string{"internal/check", "internal/memlimit", "internal/server"},
+		// What only the plugin needs.
+		outOfReach: []string{"github.com/google/cel-go", "github.com/spf13/cobra", "k8s.io/cli-runtime"},
+	},
 
 	"internal/admission": {imports: []string{
 		"internal/annotations", "internal/config", "internal/endpoint", "internal/finding", "internal/jsonread", "internal/loginspec",
@@ -68,21 +72,14 @@ var rules = map[string]rule{
 	// Values in, values out: that every order of events can be tried rests on it.
 	"internal/certs/rotation": {outOfReach: append([]string{"k8s.io", "os/exec"}, valuesOnly...)},
 	"internal/check": {imports: []string{
-		"internal/annotations", "internal/config", "internal/flagcheck", "internal/kubeclient",
-		"internal/mutate", "internal/podtemplate", "internal/repeat",
+		"internal/annotations", "internal/config", "internal/diagnose", "internal/flagcheck", "internal/installation",
+		"internal/kubeclient", "internal/repeat", "internal/report",
 	}},
 	"internal/cli": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	// Rules and tokens in, checks out: it asks nobody.
-	"internal/cli/against": {imports: []string{"internal/glob", "internal/issuer"}, outOfReach: []string{"k8s.io", "os/exec"}},
-	// A snapshot of the cluster in, steps out.
-	"internal/cli/diagnose": {
-		imports: []string{
-			"internal/admission", "internal/annotations", "internal/config", "internal/issuer", "internal/mutate",
-		},
-		outOfReach: []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "os/exec"},
-	},
-	"internal/cli/generate":     {imports: []string{"internal/annotations", "internal/loginspec"}, outOfReach: valuesOnly},
-	"internal/cli/installation": {imports: []string{"internal/annotations"}},
+	"internal/cli/against":   {imports: []string{"internal/glob", "internal/issuer", "internal/report"}, outOfReach: []string{"k8s.io", "os/exec"}},
+	"internal/cli/condition": {outOfReach: []string{"k8s.io/client-go", "os/exec"}},
+	"internal/cli/generate":  {imports: []string{"internal/annotations", "internal/loginspec"}, outOfReach: valuesOnly},
 	// What reads and edits manifests reaches no cluster.
 	"internal/cli/manifest": {outOfReach: []string{"k8s.io/client-go/rest", "net/http/httptest"}},
 	"internal/cli/migrate":  {imports: []string{"internal/annotations"}, outOfReach: valuesOnly},
@@ -95,13 +92,21 @@ var rules = map[string]rule{
 		"internal/annotations", "internal/binding", "internal/filewatch", "internal/finding", "internal/loginspec", "internal/nameset",
 		"internal/podtemplate", "internal/policy", "internal/provider",
 	}},
-	"internal/depcheck":          {},
+	"internal/depcheck": {},
+	// A snapshot of the cluster in, steps out. The webhook has it, too.
+	"internal/diagnose": {
+		imports: []string{
+			"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/report",
+		},
+		outOfReach: []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "os/exec", "github.com/google/cel-go"},
+	},
 	"internal/endpoint":          {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/finding":           {outOfReach: append([]string{"k8s.io/api"}, valuesOnly...)},
 	"internal/filewatch":         {imports: []string{"internal/repeat"}},
 	"internal/flagcheck":         {},
 	"internal/glob":              {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
-	"internal/issuer":            {},
+	"internal/installation":      {imports: []string{"internal/annotations"}},
+	"internal/issuer":            {imports: []string{"internal/report"}},
 	"internal/issuer/issuertest": {}, // only for tests
 	"internal/jsonread":          {outOfReach: valuesOnly},
 	"internal/kubeclient":        {},
@@ -154,6 +159,7 @@ var rules = map[string]rule{
 	},
 	"internal/provider": {outOfReach: valuesOnly},
 	"internal/repeat":   {inEveryPod: true},
+	"internal/report":   {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
 	"internal/server": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/audit", "internal/binding", "internal/caller", "internal/certs",
 		"internal/certs/rotation",

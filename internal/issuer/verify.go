@@ -7,6 +7,7 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // DefaultLeeway is how far clocks may be apart: what API servers allow each other, too
@@ -145,11 +146,11 @@ func CheckTimes(t *Token, now time.Time, leeway time.Duration) []Check {
 			checks = append(checks, Failure(c.claim, "the token never ends", "use a token of a TokenRequest, not one of a Secret"))
 		case !there:
 		case c.after && now.Add(-leeway).After(at):
-			checks = append(checks, Failure(c.claim, fmt.Sprintf(c.late, at.Format(time.RFC3339), Rough(now.Sub(at))), c.fix))
+			checks = append(checks, Failure(c.claim, fmt.Sprintf(c.late, at.Format(time.RFC3339), report.Rough(now.Sub(at))), c.fix))
 		case !c.after && now.Add(leeway).Before(at):
-			checks = append(checks, Failure(c.claim, fmt.Sprintf(c.late, at.Format(time.RFC3339), Rough(at.Sub(now))), c.fix))
+			checks = append(checks, Failure(c.claim, fmt.Sprintf(c.late, at.Format(time.RFC3339), report.Rough(at.Sub(now))), c.fix))
 		default:
-			checks = append(checks, Passed(c.claim, fmt.Sprintf("%s, %s", at.Format(time.RFC3339), Relative(at, now))))
+			checks = append(checks, Passed(c.claim, fmt.Sprintf("%s, %s", at.Format(time.RFC3339), report.Relative(at, now))))
 		}
 	}
 	return checks

@@ -66,7 +66,7 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 		t.Error("the test has passed without the webhook")
 	}
 	if said := kubelet.last(); !strings.Contains(said,
-		`ok: a pod of namespace "`+testNamespace+`" gets a token for audience "oidc-injector-check"`) {
+		`✓ dry run: a pod in namespace `+testNamespace+` gets a token for audience "oidc-injector-check"`) {
 		t.Errorf("the test says %q", said)
 	}
 	h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
@@ -78,8 +78,8 @@ func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	if _, err := h.Run(t.Context(), "test", release, "--timeout=60s"); err == nil {
 		t.Error("without the webhook the test passes")
 	}
-	if said := kubelet.last(); !strings.Contains(said, "error: the webhook was not called: an annotated pod of namespace "+
-		"\""+unserved+"\"") {
+	if said := kubelet.last(); !strings.Contains(said, "✗ dry run: the webhook was not called: an annotated pod of "+
+		"namespace "+unserved) {
 		t.Errorf("without the webhook the test says %q", said)
 	}
 	// Its log is what people look at; its right is nothing that should stay.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -108,7 +107,6 @@ func TestWorkloadsAreChecked(t *testing.T) {
 	}
 	t.Run("what costs nothing", func(t *testing.T) { checkUpdates(t, webhook, ns) })
 	t.Run("what it costs", func(t *testing.T) { measureCost(t, ns) })
-	t.Run("webhook check", func(t *testing.T) { checkFile(t, webhook, ns) })
 	t.Run("denials", func(t *testing.T) { checkDenials(t, webhook, ns) })
 	t.Run("without the webhook", func(t *testing.T) {
 		if err := webhook.Terminate(); err != nil {
@@ -265,37 +263,6 @@ func deleteDeployment(t *testing.T, ns string) {
 	if _, err := kube.Kubectl(context.WithoutCancel(t.Context()), "delete", "deployment", "app", "--namespace="+ns,
 		"--ignore-not-found"); err != nil {
 		t.Error(err)
-	}
-}
-
-// checkFile has the program explain pods of a file.
-func checkFile(t *testing.T, webhook *injector.Injector, ns string) {
-	t.Helper()
-	var manifests strings.Builder
-	for i, kind := range templatedKinds[:2] {
-		fmt.Fprintf(&manifests, "---\n"+kind.manifest+"\n", "",
-			[]string{"oidc-injector.io/audience: vault, oidc-injector.io/expiraton: 2h", "oidc-injector.io/audiense: vault"}[i])
-	}
-	program := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns,
-		"--filename=-")
-	var stdout, stderr strings.Builder
-	program.Stdin, program.Stdout, program.Stderr = strings.NewReader(manifests.String()), &stdout, &stderr
-	if err := program.Run(); program.ProcessState.ExitCode() != 1 {
-		t.Errorf("exit code %d, %v", program.ProcessState.ExitCode(), err)
-	}
-	want := `deployment/app in namespace ` + ns + `:
-warning: unknown annotation "oidc-injector.io/expiraton": did you mean oidc-injector.io/expiration?
-  container app gets /var/run/secrets/kubernetes.io/serviceaccount
-  container app gets /var/run/secrets/tokens/oidc-token: a token for audience "vault", valid for 3600 s
-ok: tokens default; logins none; containers app
-replicaset/app in namespace ` + ns + `:
-warning: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience?
-`
-	if diff := cmp.Diff(want, stdout.String()); diff != "" {
-		t.Errorf("output (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff("error: replicaset/app: the webhook injects nothing: see its warnings\n", stderr.String()); diff != "" {
-		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 }
 

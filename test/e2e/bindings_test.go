@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -56,12 +55,10 @@ func TestBindings(t *testing.T) {
 		t.Errorf("denial %s", said)
 	}
 
-	check := exec.CommandContext(t.Context(), webhook.Program(), "check", "--kubeconfig="+kube.Kubeconfig(), "--namespace="+ns,
-		"--filename=-")
-	check.Stdin = strings.NewReader("{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: grafana}}, " +
-		"spec: {serviceAccountName: reports, containers: [{name: app, image: app}]}}")
-	out, err := check.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "ok: tokens default, aws; logins none; containers app; bindings reports\n") {
-		t.Errorf("webhook check: %v, %s", err, out)
+	e := newPlugin(t).explain(t, ns, "{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: grafana}}, "+
+		"spec: {serviceAccountName: reports, containers: [{name: app, image: app}]}}", "--filename=-")
+	const decided = "tokens default, aws; logins none; containers app; bindings reports"
+	if got := detail(e.Steps, "decision"); got != decided {
+		t.Errorf("explain says %q, want %q", got, decided)
 	}
 }

@@ -42,6 +42,19 @@ func crosses(steps []step) string {
 	return strings.Join(names, ", ")
 }
 
+// detail is what a step of a name says.
+func detail(steps []step, name string) string {
+	for _, s := range steps {
+		if s.Name == name {
+			return s.Detail
+		}
+		if found := detail(s.Steps, name); found != "" {
+			return found
+		}
+	}
+	return ""
+}
+
 // plugin runs the plugin with a kubeconfig, and explain has it explain a pod.
 type plugin struct{ program, kubeconfig, config string }
 
@@ -209,7 +222,8 @@ func TestCheck(t *testing.T) {
 	}
 	out, code := p.run(t, "", "check", "--namespace="+ns)
 	for _, want := range []string{
-		"✓ dry run: the webhook answers in namespace " + ns, "✓ counted: 2 profiles, ", "✓ documents: issuer ", "✓ keys: ", "✓ clock: ",
+		"✓ dry run: a pod in namespace " + ns + ` gets a token for audience "oidc-injector-check"`, "✓ counted: 2 profiles, ",
+		"✓ documents: issuer ", "✓ keys: ", "✓ clock: ", "✓ issued: ", "! longest lifetime: the API server shortens tokens to 12h, and maxExpiration allows pods to ask for 48h",
 		"! anonymous access: off",
 	} {
 		if !strings.Contains(out, want) {

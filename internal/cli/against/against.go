@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // Party is a relying party whose rules can be evaluated.
@@ -106,7 +107,7 @@ func tokenIssuer(rule string, t *issuer.Token, want string) issuer.Check {
 // anySubject warns of a rule that no claim of the workload has a part in.
 func anySubject(rule, fix string) issuer.Check {
 	return issuer.Check{
-		Rule: rule, Status: issuer.Warn, Fix: fix,
+		Rule: rule, Status: report.Warn, Fix: fix,
 		Detail: "the rule looks at no claim of the workload: every ServiceAccount of the cluster with a token for the audience is let in",
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oidc-injector/oidc-injector/internal/glob"
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // trustPolicy is the trust policy of a role (AWS, "IAM JSON policy elements reference").
@@ -133,7 +134,7 @@ func evaluateAWS(rule []byte, t *issuer.Token, now time.Time) ([]issuer.Check, e
 func severalAudiences(t *issuer.Token) []issuer.Check {
 	if got, _ := t.Audiences(); len(got) > 1 {
 		return []issuer.Check{{
-			Rule: "aud", Status: issuer.Warn, Detail: "the token has several audiences; IAM compares one",
+			Rule: "aud", Status: report.Warn, Detail: "the token has several audiences; IAM compares one",
 			Fix: "ask for a token of one audience",
 		}}
 	}
@@ -213,7 +214,7 @@ func (c condition) judge(rule, host string, t *issuer.Token) issuer.Check {
 		return issuer.Failure(rule, fmt.Sprintf("the key is about another provider than the token's, %q", host),
 			"write the key as "+host+c.key[strings.LastIndex(c.key, ":"):])
 	case !ofToken || !known || variable:
-		return issuer.Check{Rule: rule, Status: issuer.Unknown, Detail: "depends on the request, or needs more than the token: " +
+		return issuer.Check{Rule: rule, Status: report.Unknown, Detail: "depends on the request, or needs more than the token: " +
 			quoted(c.want)}
 	case len(got) == 0 && (ifExists || operator.negative || all):
 		return issuer.Passed(rule, "the token does not have it")

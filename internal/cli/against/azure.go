@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // credential is a federated identity credential (Microsoft Graph resource
@@ -80,7 +81,7 @@ func evaluateAzure(rule []byte, t *issuer.Token, now time.Time) ([]issuer.Check,
 	}
 	if t.Algorithm() != "RS256" {
 		best = append(best, issuer.Check{
-			Rule: "alg", Status: issuer.Warn, Detail: fmt.Sprintf("the token is signed by %q; Microsoft supports RS256 alone",
+			Rule: "alg", Status: report.Warn, Detail: fmt.Sprintf("the token is signed by %q; Microsoft supports RS256 alone",
 				t.Algorithm()),
 			Fix: "let the API server sign with an RSA key (--service-account-signing-key-file)",
 		})
@@ -91,7 +92,7 @@ func evaluateAzure(rule []byte, t *issuer.Token, now time.Time) ([]issuer.Check,
 func failures(checks []issuer.Check) int {
 	n := 0
 	for i := range checks {
-		if checks[i].Status == issuer.Fail {
+		if checks[i].Status == report.Fail {
 			n++
 		}
 	}
@@ -107,7 +108,7 @@ func (c *credential) judge(t *issuer.Token) []issuer.Check {
 	switch {
 	case c.Expression != nil:
 		checks = append(checks, issuer.Check{
-			Rule: at + "claimsMatchingExpression", Status: issuer.Unknown, Detail: "expressions are evaluated by Microsoft alone: " +
+			Rule: at + "claimsMatchingExpression", Status: report.Unknown, Detail: "expressions are evaluated by Microsoft alone: " +
 				c.Expression.Value,
 		})
 	case c.Subject == t.Subject():

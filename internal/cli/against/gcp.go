@@ -15,6 +15,7 @@ import (
 	"github.com/google/cel-go/ext"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // poolProvider is a provider of a workload identity pool (Google Cloud, IAM API, REST
@@ -81,7 +82,7 @@ func lifetime(t *issuer.Token) []issuer.Check {
 	case !begins:
 		return []issuer.Check{issuer.Failure("iat", "the token does not say when it was issued", "use a token that an API server issued")}
 	case exp.Sub(iat) > maxTokenLife:
-		return []issuer.Check{issuer.Failure("exp", fmt.Sprintf("the token lasts %s; Google takes at most 24h", issuer.Rough(exp.Sub(iat))),
+		return []issuer.Check{issuer.Failure("exp", fmt.Sprintf("the token lasts %s; Google takes at most 24h", report.Rough(exp.Sub(iat))),
 			"annotate the pod with a shorter expiration")}
 	default:
 		return nil
@@ -95,7 +96,7 @@ func (p *poolProvider) audience(t *issuer.Token) issuer.Check {
 	}
 	if p.Name == "" {
 		return issuer.Check{
-			Rule: "oidc.allowedAudiences", Status: issuer.Unknown,
+			Rule: "oidc.allowedAudiences", Status: report.Unknown,
 			Detail: "there is none, so that the audience has to be the provider's name, which the file does not say",
 		}
 	}
@@ -209,7 +210,7 @@ func (p *poolProvider) condition(t *issuer.Token, attributes map[string]any) iss
 	const rule = "attributeCondition"
 	if p.AttributeCondition == "" {
 		return issuer.Check{
-			Rule: rule, Status: issuer.Warn,
+			Rule: rule, Status: report.Warn,
 			Detail: "there is none: every token of the issuer for the audience is accepted, and what it may do rests on IAM bindings alone",
 			Fix:    fmt.Sprintf("set one, such as assertion.sub == '%s'", t.Subject()),
 		}

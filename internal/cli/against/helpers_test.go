@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // now is the time of all tests.
@@ -80,12 +81,12 @@ func testRules(t *testing.T, party string, tests map[string]ruleTest) {
 			checks, err := Find(party).Evaluate([]byte(rule), token(t, test.token), at)
 			var got, said []string
 			for _, c := range checks {
-				if c.Status == issuer.Pass {
+				if c.Status == report.Pass {
 					continue
 				}
 				got = append(got, string(c.Status)+" "+c.Rule)
 				said = append(said, c.Detail, c.Fix)
-				if c.Fix == "" && c.Status != issuer.Unknown {
+				if c.Fix == "" && c.Status != report.Unknown {
 					t.Errorf("%s says nothing about what to do", c.Rule)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	glob "github.com/ryanuber/go-glob"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // vaultRole is a role of the JWT auth method, as Vault's API has it and as it is written
@@ -150,7 +151,7 @@ func evaluateVault(rule []byte, t *issuer.Token, now time.Time) ([]issuer.Check,
 	}
 	if len(role.TokenBoundCIDRs) > 0 {
 		checks = append(checks, issuer.Check{
-			Rule: "token_bound_cidrs", Status: issuer.Unknown, Detail: "depends on the address that the login comes from: " +
+			Rule: "token_bound_cidrs", Status: report.Unknown, Detail: "depends on the address that the login comes from: " +
 				quoted(role.TokenBoundCIDRs),
 		})
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/cli/against"
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 const testIssuer = "https://issuer.example.com/cluster-a"
@@ -126,8 +127,8 @@ func TestRulesHold(t *testing.T) {
 						t.Fatal(err)
 					}
 					doubtful := slices.ContainsFunc(checks, func(c issuer.Check) bool {
-						return c.Status == issuer.Warn ||
-							c.Status == issuer.Unknown
+						return c.Status == report.Warn ||
+							c.Status == report.Unknown
 					})
 					if issuer.Failed(checks) == test.accepted || test.accepted && doubtful {
 						t.Errorf("%s: %+v\n%s", holder, checks, text)

@@ -2,7 +2,8 @@
 //
 //	go -C test run ./cmd/pictures
 //
-// A file way.txt has lanes and arrows, demo.ansi what `make demo` prints, abridged, and
+// A file way.txt has lanes and arrows, demo.ansi what `make demo` prints, abridged,
+// render.ansi and explain.ansi what the plugin prints (a test of it writes them), and
 // dashboard.json what cmd/dashboard has recorded. All are light or dark as the reader's
 // system is.
 package main
@@ -26,7 +27,9 @@ var pictures = map[string]struct {
 	draw func(text string) (string, error)
 }{
 	"way.svg":       {"way.txt", drawWay},
-	"demo.svg":      {"demo.ansi", drawTerminal},
+	"demo.svg":      {"demo.ansi", terminal("What make demo prints, abridged")},
+	"render.svg":    {"render.ansi", terminal("What kubectl oidc-injector render prints")},
+	"explain.svg":   {"explain.ansi", terminal("What kubectl oidc-injector explain prints")},
 	"dashboard.svg": {"dashboard.json", drawDashboard},
 }
 
@@ -62,12 +65,12 @@ type canvas struct{ strings.Builder }
 
 // style has the colours, light first. Fonts are those of the reader.
 const style = `<style>
-svg{--back:#fff;--fore:#1f2328;--soft:#818b98;--line:#d1d9e0;--box:#f6f8fa;--blue:#0969da;--green:#1a7f37;--red:#cf222e}
+svg{--back:#fff;--fore:#1f2328;--soft:#818b98;--line:#d1d9e0;--box:#f6f8fa;--blue:#0969da;--green:#1a7f37;--red:#cf222e;--yellow:#9a6700}
 @media(prefers-color-scheme:dark){svg{--back:#0d1117;--fore:#f0f6fc;--soft:#9198a1;--line:#3d444d;--box:#151b23;
---blue:#4493f8;--green:#3fb950;--red:#f85149}}
+--blue:#4493f8;--green:#3fb950;--red:#f85149;--yellow:#d29922}}
 text{font:13px -apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:var(--fore)}
 .mono text{font:12px ui-monospace,SFMono-Regular,Menlo,'DejaVu Sans Mono',monospace;white-space:pre}
-.bold{font-weight:600}.blue{fill:var(--blue)}.green{fill:var(--green)}.red{fill:var(--red)}
+.bold{font-weight:600}.blue{fill:var(--blue)}.green{fill:var(--green)}.red{fill:var(--red)}.yellow{fill:var(--yellow)}
 .box{fill:var(--box);stroke:var(--line)}.lane{stroke:var(--line);stroke-dasharray:3 4}
 .arrow{stroke:var(--blue);stroke-width:1.5}.head{fill:var(--blue)}
 .label{fill:var(--back)}
@@ -151,20 +154,28 @@ func (c *canvas) arrow(from, to, y int, label string) {
 	c.label((from+to)/2, y-9, "middle", "", label)
 }
 
-// The measures of the picture of a terminal, in pixels.
-const lineHeight, margin, terminalWidth = 17, 16, 880
+// The measures of the picture of a terminal, in pixels, and how many letters a line has.
+const lineHeight, margin, terminalWidth, letters = 17, 16, 880, 117
 
 var (
 	escape = regexp.MustCompile("\x1b\\[([0-9]*)m")
-	// classes are those of the colours that the demo prints (ECMA-48 SGR).
-	classes = map[string]string{"1": "bold", "31": "red", "32": "green", "36": "blue"}
+	// classes are those of the colours that the programs print (ECMA-48 SGR).
+	classes = map[string]string{"1": "bold", "31": "red", "32": "green", "33": "yellow", "36": "blue"}
 )
 
+// terminal draws texts with a title.
+func terminal(title string) func(string) (string, error) {
+	return func(text string) (string, error) { return drawTerminal(title, text) }
+}
+
 // drawTerminal draws lines as a terminal shows them.
-func drawTerminal(text string) (string, error) {
+func drawTerminal(title, text string) (string, error) {
 	var c canvas
 	y, class := margin, ""
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(broken(text)) {
+		if shown := escape.ReplaceAllString(line, ""); len([]rune(shown)) > letters+1 {
+			return "", fmt.Errorf("wider than the picture: %s", shown)
+		}
 		y += lineHeight
 		fmt.Fprintf(&c, `<text x="%d" y="%d" xml:space="preserve">`, margin, y)
 		rest := strings.TrimRight(line, "\n")
@@ -174,12 +185,41 @@ func drawTerminal(text string) (string, error) {
 				at = []int{len(rest), len(rest), 0, 0}
 			}
 			if at[0] > 0 {
-				fmt.Fprintf(&c, `<tspan class="%s">%s</tspan>`, class, html.EscapeString(rest[:at[0]]))
+				c.span(class, rest[:at[0]])
 			}
 			class = classes[rest[at[2]:at[3]]]
 			rest = rest[at[1]:]
 		}
 		c.WriteString("</text>\n")
 	}
-	return c.svg(terminalWidth, y+margin, "mono", "What make demo prints, abridged"), nil
+	return c.svg(terminalWidth, y+margin, "mono", title), nil
 }
+
+func (c *canvas) span(class, text string) {
+	if class == "" {
+		c.WriteString(html.EscapeString(text))
+		return
+	}
+	fmt.Fprintf(c, `<tspan class="%s">%s</tspan>`, class, html.EscapeString(text))
+}
+
+// broken has lines that are too long go on in the next one, where a word begins. Those with
+// colors stay.
+func broken(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		for len([]rune(line)) > letters+1 && !escape.MatchString(line) {
+			end := strings.LastIndexByte(line[:letters], ' ')
+			if end <= len(continued) {
+				break
+			}
+			b.WriteString(line[:end] + "\n")
+			line = continued + line[end+1:]
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// continued is what the rest of a line begins with.
+const continued = "    "

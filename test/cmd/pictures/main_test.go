@@ -24,6 +24,9 @@ func TestPicturesAreUpToDate(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
 			t.Errorf("%s is not that of its text, error %v: go -C test run ./cmd/pictures", name, err)
 		}
+		if strings.HasSuffix(pictures[name].text, ".ansi") && len(want) > 8_000 {
+			t.Errorf("%s has %d bytes", name, len(want))
+		}
 	}
 }
 
@@ -62,5 +65,25 @@ func TestDashboardIsOfChart(t *testing.T) {
 	}
 	if len(want) < 15 || len(svg) > 150_000 {
 		t.Errorf("the picture has %d panels and %d bytes", len(want), len(svg))
+	}
+}
+
+// A terminal's lines are broken where they are too long, and not cut off at the edge.
+func TestTerminal(t *testing.T) {
+	long := "  " + strings.Repeat("word ", 30) + "end\n"
+	svg, err := drawTerminal("", "\x1b[32mok\x1b[0m <b>\n"+long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(svg, "<text "); n != 3 {
+		t.Errorf("%d lines:\n%s", n, svg)
+	}
+	for _, want := range []string{`<tspan class="green">ok</tspan> &lt;b&gt;</text>`, "    word", "end</text>"} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %s in:\n%s", want, svg)
+		}
+	}
+	if _, err := drawTerminal("", "\x1b[32m"+strings.Repeat("x", letters+1)+"\x1b[0m\n"); err == nil {
+		t.Error("a line that does not fit is drawn")
 	}
 }

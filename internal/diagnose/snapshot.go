@@ -21,6 +21,10 @@ type Snapshot struct {
 	NamespaceUnread bool
 	// Pod is the pod, or that of the object's template.
 	Pod *corev1.Pod
+	// Template is the path of the object's template; empty for a pod. Above are the paths of
+	// annotations of ours that do not reach it.
+	Template string
+	Above    []string
 	// Live is the pod that runs, or the newest of the object's pods; nil for none.
 	Live *corev1.Pod
 	// Controller is what makes the pod, such as deployment/app or replicaset/app-1; empty for
@@ -31,6 +35,8 @@ type Snapshot struct {
 	// Events are those of the pod, its controller and what is between them.
 	Events  []Event
 	Webhook Webhook
+	// Matches evaluates a match condition for the creation of the pod.
+	Matches func(c admissionregistrationv1.MatchCondition, pod *corev1.Pod, namespace string) (bool, error)
 	Now     time.Time
 }
 
@@ -73,8 +79,12 @@ type Unread struct{ What, Why string }
 
 // DryRun is the answer to the creation of a pod that is not stored.
 type DryRun struct {
+	// Warnings are those of the answer.
+	Warnings []string
 	// Injected says that the pod has come back with a status annotation that it did not have.
 	Injected bool
+	// Lacks says what a pod that was injected has not, of what [CheckSnapshot] had it ask for.
+	Lacks []string
 	// Reason and Message are those of an error; Message is empty where there was none.
 	Reason  metav1.StatusReason
 	Message string

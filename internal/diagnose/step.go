@@ -6,14 +6,14 @@ package diagnose
 import (
 	"fmt"
 
-	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // Step is something that was looked at.
 type Step struct {
 	Name string `json:"name"`
 	// Status of a group is the worst one of its steps.
-	Status issuer.Status `json:"status"`
+	Status report.Status `json:"status"`
 	Detail string        `json:"detail,omitempty"`
 	// Fix is what makes it right, a command of a shell where there is one; what is in capitals
 	// is to be filled in.
@@ -22,27 +22,27 @@ type Step struct {
 }
 
 func pass(name, format string, args ...any) Step {
-	return Step{Name: name, Status: issuer.Pass, Detail: fmt.Sprintf(format, args...)}
+	return Step{Name: name, Status: report.Pass, Detail: fmt.Sprintf(format, args...)}
 }
 
 func unknown(name, format string, args ...any) Step {
-	return Step{Name: name, Status: issuer.Unknown, Detail: fmt.Sprintf(format, args...)}
+	return Step{Name: name, Status: report.Unknown, Detail: fmt.Sprintf(format, args...)}
 }
 
 func warn(name, fix, format string, args ...any) Step {
-	return Step{Name: name, Status: issuer.Warn, Fix: fix, Detail: fmt.Sprintf(format, args...)}
+	return Step{Name: name, Status: report.Warn, Fix: fix, Detail: fmt.Sprintf(format, args...)}
 }
 
 func fail(name, fix, format string, args ...any) Step {
-	return Step{Name: name, Status: issuer.Fail, Fix: fix, Detail: fmt.Sprintf(format, args...)}
+	return Step{Name: name, Status: report.Fail, Fix: fix, Detail: fmt.Sprintf(format, args...)}
 }
 
 // severity is the order of what becomes of a group.
-var severity = map[issuer.Status]int{issuer.Pass: 0, issuer.Unknown: 1, issuer.Warn: 2, issuer.Fail: 3}
+var severity = map[report.Status]int{report.Pass: 0, report.Unknown: 1, report.Warn: 2, report.Fail: 3}
 
 // group puts steps together.
 func group(name string, steps []Step) Step {
-	g := Step{Name: name, Status: issuer.Pass, Steps: steps}
+	g := Step{Name: name, Status: report.Pass, Steps: steps}
 	for i := range steps {
 		if severity[steps[i].Status] > severity[g.Status] {
 			g.Status = steps[i].Status
@@ -64,7 +64,7 @@ func groups(all ...Step) []Step {
 
 // Failed reports whether there is a cross.
 func Failed(steps []Step) bool {
-	return group("", steps).Status == issuer.Fail
+	return group("", steps).Status == report.Fail
 }
 
 // firstFix is the command of the first cross that has one: steps stand in the order of
@@ -72,7 +72,7 @@ func Failed(steps []Step) bool {
 func firstFix(steps []Step) string {
 	for i := range steps {
 		s := &steps[i]
-		if s.Status != issuer.Fail {
+		if s.Status != report.Fail {
 			continue
 		}
 		if s.Fix != "" {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // plain are names that a shell takes as they are.
@@ -44,6 +44,9 @@ func (s *Snapshot) again() string {
 		return ""
 	case slices.Contains([]string{"deployment", "statefulset", "daemonset"}, kind):
 		return fmt.Sprintf("kubectl rollout restart %s --namespace %s", s.Controller, s.Namespace)
+	case kind == "cronjob":
+		name := strings.TrimPrefix(s.Controller, "cronjob/")
+		return fmt.Sprintf("kubectl create job --from=%s %s-again --namespace %s", s.Controller, name, s.Namespace)
 	case s.Controller != "":
 		return fmt.Sprintf("kubectl delete pod %s --namespace %s", s.Live.Name, s.Namespace) // its controller makes another one
 	default:
@@ -93,6 +96,9 @@ func (s *Snapshot) owner() string {
 
 // annotate has the pod ask for a token.
 func (s *Snapshot) annotate() string {
+	if len(s.Above) > 0 { // it has annotations, in the wrong place
+		return s.correct("")
+	}
 	return s.change(s.Webhook.Prefix.Key(annotations.Audience, "") + "=AUDIENCE")
 }
 
@@ -111,4 +117,4 @@ func (s *Snapshot) correct(path string) string {
 
 func age(s *Snapshot) string { return roughly(s.Now, s.Live.CreationTimestamp.Time) }
 
-func roughly(now, then time.Time) string { return issuer.Rough(max(now.Sub(then), 0)) }
+func roughly(now, then time.Time) string { return report.Rough(max(now.Sub(then), 0)) }

@@ -17,8 +17,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/oidc-injector/oidc-injector/internal/cli/condition"
 	"github.com/oidc-injector/oidc-injector/internal/config"
-	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 var now = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -60,8 +61,8 @@ func healthy(t *testing.T) Webhook {
 	ready := 2
 	return Webhook{
 		Prefix: "oidc-injector.io",
-		Config: parse(t, "policy: {audiences: {denied: ['forbidden-*']}}\n"+
-			"bindings: [{name: b, namespaces: [team], serviceAccounts: [bound], annotations: {audience: forbidden-b}}]\n"),
+		Config: parse(t, "policy: {namespaces: [{namespaces: [team], audiences: {denied: ['forbidden-*']}}]}\n"+
+			"bindings: [{name: b, namespaces: ['*'], serviceAccounts: [bound], annotations: {audience: forbidden-b}}]\n"),
 		Installation: &Installation{Namespace: "injector", Name: "webhook", ConfigMap: "settings", Release: "r", Replicas: 2, Ready: 2},
 		Registration: &Registration{Configuration: "webhook", Ready: &ready, MutatingWebhook: admissionregistrationv1.MutatingWebhook{
 			Name: "pods.oidc-injector.io", NamespaceSelector: &metav1.LabelSelector{
@@ -108,7 +109,7 @@ func snapshot(t *testing.T) *Snapshot {
 	}
 	return &Snapshot{
 		Of: "pod/app", Namespace: "team", NamespaceLabels: map[string]string{enabled: "true"}, Pod: pod, Live: pod,
-		DryRun: &DryRun{Injected: true}, Webhook: healthy(t), Now: now,
+		DryRun: &DryRun{Injected: true}, Webhook: healthy(t), Matches: condition.Matches, Now: now,
 	}
 }
 
@@ -119,7 +120,7 @@ func uninjected(s *Snapshot) {
 }
 
 // leaves are the steps without steps, as STATUS NAME: DETAIL.
-func leaves(steps []Step, which issuer.Status) []string {
+func leaves(steps []Step, which report.Status) []string {
 	var all []string
 	for i := range steps {
 		if s := &steps[i]; len(s.Steps) == 0 && s.Status == which {
@@ -193,6 +194,28 @@ var explainCases = map[string]explainCase{
 		},
 		crosses: []string{"status: "},
 		fix:     "kubectl delete pod app --namespace team",
+	},
+	"cronjob": {
+		change: func(_ *testing.T, s *Snapshot) {
+			uninjected(s)
+			s.Controller = "cronjob/app"
+		},
+		crosses: []string{"status: "},
+		fix:     "kubectl create job --from=cronjob/app app-again --namespace team",
+	},
+	"annotations_of_the_workload_alone": {
+		change: func(_ *testing.T, s *Snapshot) {
+			uninjected(s)
+			s.Of, s.Live, s.Pod.Annotations = "deployment/app", nil, nil
+			s.Above, s.Template = []string{"metadata.annotations"}, "spec.template"
+			s.DryRun = &DryRun{}
+		},
+		crosses: []string{
+			"matchCondition annotated: false for this pod, ",
+			"decision: metadata.annotations have no effect: annotations of pods belong into spec.template.metadata.annotations",
+		},
+		unknowns: []string{"status: "},
+		fix:      "kubectl edit deployment/app --namespace team",
 	},
 	"object_selector": {
 		change: func(_ *testing.T, s *Snapshot) {
@@ -389,8 +412,8 @@ func TestExplain(t *testing.T) {
 			s := snapshot(t)
 			c.change(t, s)
 			e := Explain(s)
-			compare(t, "crosses", c.crosses, leaves(e.Steps, issuer.Fail))
-			compare(t, "question marks", c.unknowns, leaves(e.Steps, issuer.Unknown))
+			compare(t, "crosses", c.crosses, leaves(e.Steps, report.Fail))
+			compare(t, "question marks", c.unknowns, leaves(e.Steps, report.Unknown))
 			if diff := cmp.Diff(c.fix, e.Fix); diff != "" {
 				t.Errorf("fix (-want +got):\n%s", diff)
 			}
@@ -428,10 +451,10 @@ func TestExplainInjected(t *testing.T) {
 		"status: pod app, by v1: tokens default; logins none; containers app",
 		`oidc-token/oidc-token: audience "vault", mode 0644, user 0, group 0; readable to app`,
 	}
-	if diff := cmp.Diff(want, leaves(e.Steps, issuer.Pass)); diff != "" {
+	if diff := cmp.Diff(want, leaves(e.Steps, report.Pass)); diff != "" {
 		t.Errorf("ticks (-want +got):\n%s", diff)
 	}
-	if got := leaves(e.Steps, issuer.Warn); len(got) > 0 {
+	if got := leaves(e.Steps, report.Warn); len(got) > 0 {
 		t.Errorf("warnings %q", got)
 	}
 }
@@ -443,7 +466,7 @@ func TestExplainChanged(t *testing.T) {
 	s := snapshot(t)
 	s.Pod.Annotations["oidc-injector.io/audience"] = "other"
 	want := []string{"changed: annotations or configuration have changed since: a new pod gets something else"}
-	if diff := cmp.Diff(want, leaves(Explain(s).Steps, issuer.Warn)); diff != "" {
+	if diff := cmp.Diff(want, leaves(Explain(s).Steps, report.Warn)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
@@ -459,7 +482,7 @@ func TestExplainFiles(t *testing.T) {
 	want := []string{`oidc-token/oidc-token: audience "vault", mode 0400, user 0, group 0; readable to none; ` +
 		"app may not be able to read it: " +
 		"set fsGroup or oidc-injector.io/file-mode"}
-	got := slices.DeleteFunc(leaves(Explain(s).Steps, issuer.Warn), func(text string) bool {
+	got := slices.DeleteFunc(leaves(Explain(s).Steps, report.Warn), func(text string) bool {
 		return !strings.HasPrefix(text,
 			"oidc-token/")
 	})
@@ -474,7 +497,7 @@ func TestExplainEvents(t *testing.T) {
 			Object: "pod/app", Reason: "FailedMount", Message: strings.Repeat("x", 500), Last: now.Add(-time.Duration(i) * time.Hour),
 		})
 	}
-	got := leaves(Explain(s).Steps, issuer.Warn)
+	got := leaves(Explain(s).Steps, report.Warn)
 	got = slices.DeleteFunc(got, func(text string) bool { return !strings.HasPrefix(text, "pod/app") })
 	if len(got) != 5 || !strings.HasPrefix(got[0], "pod/app: FailedMount, 1 times, 0s ago: xxx") || !strings.HasSuffix(got[0], "x…") {
 		t.Errorf("got %q", got)

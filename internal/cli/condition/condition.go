@@ -1,4 +1,5 @@
-package diagnose
+// Package condition evaluates the match conditions of webhooks (CEL).
+package condition
 
 import (
 	"errors"
@@ -29,8 +30,8 @@ func newConditions() (*cel.Env, error) {
 
 var errNotBool = errors.New("the result is neither true nor false")
 
-// matches evaluates a condition for the creation of a pod.
-func matches(condition admissionregistrationv1.MatchCondition, pod *corev1.Pod, namespace string) (bool, error) {
+// Matches evaluates a condition for the creation of a pod.
+func Matches(condition admissionregistrationv1.MatchCondition, pod *corev1.Pod, namespace string) (bool, error) {
 	env, err := newConditions()
 	if err != nil {
 		return false, fmt.Errorf("could not create the CEL environment: %w", err)

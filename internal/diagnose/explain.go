@@ -87,6 +87,9 @@ func (s *Snapshot) request(d admission.Decision, err error) []Step {
 	case d.Reason == admission.OptedOut:
 		steps = append(steps, fail("decision", s.change(prefix.Key(annotations.Inject, "")+"-"), `the pod opts out with %s: "false"`,
 			prefix.Key(annotations.Inject, "")))
+	case d.Reason == admission.NotRequested && len(s.Above) > 0:
+		steps = append(steps, fail("decision", s.correct(""), "%s have no effect: annotations of pods belong into %s.metadata.annotations",
+			strings.Join(s.Above, " and "), s.Template))
 	case d.Reason == admission.NotRequested:
 		steps = append(steps, fail("decision", s.annotate(), "neither an annotation nor a binding asks for a token"))
 	case d.Outcome != admission.Mutated && d.Reason != admission.AlreadyInjected:

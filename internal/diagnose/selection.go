@@ -29,7 +29,7 @@ func (s *Snapshot) selected() []Step {
 		s.selector("objectSelector", r.ObjectSelector, s.Pod.Labels),
 	}
 	for _, c := range r.MatchConditions {
-		matched, err := matches(c, s.Pod, s.Namespace)
+		matched, err := s.Matches(c, s.Pod, s.Namespace)
 		name := "matchCondition " + c.Name
 		switch {
 		case err != nil:

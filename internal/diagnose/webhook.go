@@ -4,11 +4,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
-	"github.com/oidc-injector/oidc-injector/internal/issuer"
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 // registered says whether API servers know of the webhook, and can trust and reach it.
@@ -35,10 +36,8 @@ func failurePolicy(r *Registration) admissionregistrationv1.FailurePolicyType {
 func (w *Webhook) webhookName() string { return "pods." + string(w.Prefix) }
 
 func (w *Webhook) notRegistered() Step {
-	for _, u := range w.Unread {
-		if u.What == RegistrationsUnread {
-			return unknown("registered", "could not read MutatingWebhookConfigurations")
-		}
+	if w.hides(RegistrationsUnread) {
+		return unknown("registered", "could not read MutatingWebhookConfigurations")
 	}
 	fix := "helm install oidc-injector charts/oidc-injector --namespace oidc-injector --create-namespace"
 	if i := w.Installation; i != nil && i.Release != "" {
@@ -48,8 +47,16 @@ func (w *Webhook) notRegistered() Step {
 		w.webhookName())
 }
 
-// RegistrationsUnread is the [Unread] of the webhook's registration.
-const RegistrationsUnread = "MutatingWebhookConfigurations"
+// What the [Unread] of the webhook's registration, and of its configuration, are called.
+const (
+	RegistrationsUnread = "MutatingWebhookConfigurations"
+	ConfigurationUnread = "configuration"
+)
+
+// hides reports whether something could not be read.
+func (w *Webhook) hides(what string) bool {
+	return slices.ContainsFunc(w.Unread, func(u Unread) bool { return u.What == what })
+}
 
 // soon is how long before its end a certificate authority is worth a warning. The webhook's
 // own are replaced earlier.
@@ -72,13 +79,13 @@ func (w *Webhook) caBundle(now time.Time) Step {
 	at, left := latest.NotAfter.UTC().Format(time.RFC3339), latest.NotAfter.Sub(now)
 	switch {
 	case left <= 0:
-		return fail(name, w.restart(), "the certificate ended at %s, %s ago", at, issuer.Rough(left))
+		return fail(name, w.restart(), "the certificate ended at %s, %s ago", at, report.Rough(left))
 	case latest.NotBefore.After(now):
 		return fail(name, w.restart(), "the certificate begins at %s: set the clocks", latest.NotBefore.UTC().Format(time.RFC3339))
 	case left < soon:
-		return warn(name, w.restart(), "the certificate ends at %s, in %s", at, issuer.Rough(left))
+		return warn(name, w.restart(), "the certificate ends at %s, in %s", at, report.Rough(left))
 	default:
-		return pass(name, "valid until %s, in %s", at, issuer.Rough(left))
+		return pass(name, "valid until %s, in %s", at, report.Rough(left))
 	}
 }
 
@@ -136,6 +143,9 @@ func (w *Webhook) replicas() []Step {
 func (w *Webhook) restart() string {
 	if i := w.Installation; i != nil {
 		return fmt.Sprintf("kubectl rollout restart deployment/%s --namespace %s", i.Name, i.Namespace)
+	}
+	if w.Registration == nil {
+		return "kubectl get mutatingwebhookconfigurations"
 	}
 	return "kubectl describe mutatingwebhookconfiguration " + w.Registration.Configuration
 }
