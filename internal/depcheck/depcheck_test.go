@@ -77,7 +77,7 @@ var rules = map[string]rule{
 	// A snapshot of the cluster in, steps out.
 	"internal/cli/diagnose": {
 		imports: []string{
-			"internal/admission", "internal/annotations", "internal/config", "internal/issuer", "internal/mutate",
+			"internal/admission", "internal/annotations", "internal/config", "internal/issuer", "internal/loginspec", "internal/mutate",
 		},
 		outOfReach: []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "os/exec"},
 	},
