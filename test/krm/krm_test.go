@@ -133,7 +133,8 @@ func TestKpt(t *testing.T) {
 		}
 	}
 	write(t, pkg, map[string]string{"deployment.yaml": mistyped(deployment)})
-	const result = `[error] apps/v1/Deployment/default/web spec.template.metadata.annotations[oidc-injector.io/profile]: Unsupported value: "vualt"`
+	const result = "[error] apps/v1/Deployment/default/web spec.template.metadata.annotations[oidc-injector.io/profile]: " +
+		`Unsupported value: "vualt"`
 	if _, errOut, err := run(t, "kpt", eval...); err == nil || !strings.Contains(errOut, result) {
 		t.Errorf("a profile that there is not: error %v: %s", err, errOut)
 	}

@@ -128,6 +128,7 @@ func (n *node) testOutageExplained(t *testing.T) {
 // testBundleExplained has API servers trust another authority than that of the Secret with the
 // webhook's certificate.
 func (n *node) testBundleExplained(t *testing.T, gone func()) {
+	t.Helper()
 	n.tellIfFailed(t)
 	p := n.newPlugin(t)
 	dir := t.TempDir()
