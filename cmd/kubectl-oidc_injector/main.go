@@ -4,8 +4,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -14,15 +12,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	// The first signal ends the program in order, the second one at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(cli.Run(ctx, os.Args[1:], cli.Environment{
+	// Signals end it at once, also where it waits for its input: it leaves nothing to clean up.
+	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.Environment{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 		// https://no-color.org: any value but an empty one.
 		Color:         os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd())),
 		Terminal:      term.IsTerminal(int(os.Stdin.Fd())),
 		HelmNamespace: os.Getenv("HELM_NAMESPACE"),
-		Vault:         cli.VaultEnvironment{Token: os.Getenv("VAULT_TOKEN"), Namespace: os.Getenv("VAULT_NAMESPACE")},
+		Vault: cli.VaultEnvironment{
+			Token: os.Getenv("VAULT_TOKEN"), Namespace: os.Getenv("VAULT_NAMESPACE"), CACert: os.Getenv("VAULT_CACERT"),
+		},
 	}))
 }

@@ -86,7 +86,7 @@ func (r *Reader) Webhook(ctx context.Context, which Which) (*diagnose.Webhook, e
 func describe(i *installation.Installation) *diagnose.Installation {
 	d := &diagnose.Installation{
 		Namespace: i.Namespace, Name: i.Name, ConfigMap: i.ConfigMap, Replicas: 1, // the default of apps/v1
-		Ready: i.Deployment.Status.ReadyReplicas,
+		Ready: i.Deployment.Status.ReadyReplicas, Managed: i.Managed,
 	}
 	if i.Deployment.Spec.Replicas != nil {
 		d.Replicas = *i.Deployment.Spec.Replicas
@@ -132,9 +132,9 @@ func (r *Reader) registration(ctx context.Context, w *diagnose.Webhook) error {
 		return fmt.Errorf("could not list MutatingWebhookConfigurations: %w", err)
 	}
 	for i := range list.Items {
-		for _, hook := range list.Items[i].Webhooks {
+		for index, hook := range list.Items[i].Webhooks {
 			if hook.Name == "pods."+string(w.Prefix) {
-				w.Registration = &diagnose.Registration{Configuration: list.Items[i].Name, MutatingWebhook: hook}
+				w.Registration = &diagnose.Registration{Configuration: list.Items[i].Name, Index: index, MutatingWebhook: hook}
 				r.endpoints(ctx, w)
 				return nil
 			}

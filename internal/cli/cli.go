@@ -45,7 +45,7 @@ type Environment struct {
 }
 
 // VaultEnvironment are variables that Vault's own client reads, too.
-type VaultEnvironment struct{ Token, Namespace string }
+type VaultEnvironment struct{ Token, Namespace, CACert string }
 
 // globals are what all verbs share.
 type globals struct {

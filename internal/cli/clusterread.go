@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -89,11 +91,29 @@ func (r *clusterReader) snapshot(ctx context.Context, t *target, w *diagnose.Web
 	if s.Live != nil {
 		s.Controller, involved = r.controller(ctx, s.Live, append(involved, s.Live.Name))
 	}
-	s.Events, err = r.events(ctx, s.Namespace, involved)
+	s.Events, err = r.events(ctx, s.Namespace, involved, s.Live)
 	unread("events", err)
 	s.DryRun = r.dryRun(ctx, t.pod, nameOf(t.of), w.Prefix)
 	s.Webhook = *w
+	s.ConfigMaps = r.configMaps(ctx, s.Namespace, s.WantedConfigMaps())
 	return s
+}
+
+func (r *clusterReader) configMaps(ctx context.Context, namespace string, names []string) map[string]diagnose.ConfigMap {
+	all := map[string]diagnose.ConfigMap{}
+	for _, name := range names {
+		found, err := r.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			all[name] = diagnose.ConfigMap{}
+		case err != nil:
+			all[name] = diagnose.ConfigMap{Unread: err.Error()}
+		default:
+			keys := slices.Concat(slices.Collect(maps.Keys(found.Data)), slices.Collect(maps.Keys(found.BinaryData)))
+			all[name] = diagnose.ConfigMap{Found: true, Keys: keys}
+		}
+	}
+	return all
 }
 
 func nameOf(object string) string {
@@ -132,8 +152,9 @@ func (r *clusterReader) controller(ctx context.Context, pod *corev1.Pod, names [
 // maxEvents is how many events of a namespace are read.
 const maxEvents = 1000
 
-// events are the warnings about objects of these names, and of ReplicaSets of theirs.
-func (r *clusterReader) events(ctx context.Context, namespace string, of []string) ([]diagnose.Event, error) {
+// events are the warnings about objects of these names, and of ReplicaSets of theirs. Of pods
+// they are those of the one that runs, and not of another one that had its name.
+func (r *clusterReader) events(ctx context.Context, namespace string, of []string, live *corev1.Pod) ([]diagnose.Event, error) {
 	list, err := r.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "type=" + corev1.EventTypeWarning,
 		Limit:         maxEvents,
@@ -152,6 +173,9 @@ func (r *clusterReader) events(ctx context.Context, namespace string, of []strin
 		if !slices.Contains(of, about.Name) && !ofReplicaSet {
 			continue
 		}
+		if about.Kind == "Pod" && live != nil && about.Name == live.Name && about.UID != live.UID {
+			continue
+		}
 		last := e.LastTimestamp.Time
 		for _, t := range []time.Time{e.EventTime.Time, e.CreationTimestamp.Time} {
 			if last.IsZero() {
@@ -159,10 +183,19 @@ func (r *clusterReader) events(ctx context.Context, namespace string, of []strin
 			}
 		}
 		events = append(events, diagnose.Event{
-			Object: strings.ToLower(about.Kind) + "/" + about.Name, Reason: e.Reason, Message: e.Message, Count: e.Count, Last: last,
+			Object: strings.ToLower(about.Kind) + "/" + about.Name, Container: containerOf(about.FieldPath), Reason: e.Reason,
+			Message: strings.TrimSpace(e.Message), Count: e.Count, Last: last,
 		})
 	}
 	return events, nil
+}
+
+// containerOf is the container that the kubelet means by the field of a pod, such as
+// spec.initContainers{oidc-login} (k8s.io/kubernetes pkg/kubelet/container GenerateContainerRef).
+func containerOf(fieldPath string) string {
+	_, after, _ := strings.Cut(fieldPath, "{")
+	name, _, _ := strings.Cut(after, "}")
+	return name
 }
 
 // dryRun has the API server admit a pod like this one, under a name of its own.

@@ -65,7 +65,9 @@ func (g *globals) explain(ctx context.Context, o *explainOptions, args []string)
 	if err != nil {
 		return err
 	}
-	e := diagnose.Explain(r.snapshot(ctx, t, webhook, g.now()))
+	s := r.snapshot(ctx, t, webhook, g.now())
+	s.File = o.filename
+	e := diagnose.Explain(s)
 	if o.output == outputJSON {
 		if err := printJSON(g.Out, e); err != nil {
 			return err

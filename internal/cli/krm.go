@@ -135,7 +135,7 @@ func krmResults(a *preview.Answer) []krmResult {
 	}
 	var all []krmResult
 	for _, err := range a.Errors {
-		all = append(all, krmResult{Message: err.Error(), Severity: "error", ResourceRef: ref, Field: &krmField{err.Field}})
+		all = append(all, krmResult{Message: err.ErrorBody(), Severity: "error", ResourceRef: ref, Field: &krmField{err.Field}})
 	}
 	for _, w := range a.Warnings {
 		result := krmResult{Message: w.Text, Severity: "warning", ResourceRef: ref}

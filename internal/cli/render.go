@@ -119,12 +119,16 @@ func (r *renderer) document(file string, d manifest.Document, first bool) error 
 	return r.print(file, d, raw, operations, first)
 }
 
+// maxInjected bounds the memory for a document, of which each takes some 50 KB while it is edited.
+const maxInjected = 10_000
+
 // ask has the webhook decide about every object of a document, says what is wrong, and
 // returns the operations for all.
 func (r *renderer) ask(file string, d manifest.Document, raw []byte, webhook *preview.Webhook, results *[]krmResult) (
 	[]yamledit.Operation, error,
 ) {
 	var all []yamledit.Operation
+	injected := 0
 	where := newLocator(file, d)
 	for _, o := range manifest.Objects(raw) {
 		a, asked, err := webhook.Ask(o)
@@ -148,6 +152,13 @@ func (r *renderer) ask(file string, d manifest.Document, raw []byte, webhook *pr
 			return nil, err
 		}
 		all = append(all, operations...)
+		if len(operations) > 0 {
+			injected++
+		}
+		if injected > maxInjected {
+			return nil, fmt.Errorf("%s: more than %d workloads of one document would be injected: split the list", where.at("", ""),
+				maxInjected)
+		}
 	}
 	return all, nil
 }

@@ -238,8 +238,14 @@ func (g *globals) readRule(ctx context.Context, o *verifyOptions, source issuer.
 		return nil, fmt.Errorf("the rule of %s is a file", o.party)
 	case isURL && g.Vault.Token == "":
 		return nil, withHint(errors.New("Vault asks for a token to read a role"), //nolint:staticcheck // a name
-			"set VAULT_TOKEN, and VAULT_NAMESPACE where there are any; --ca-file for its certificate")
+			"set VAULT_TOKEN, and VAULT_NAMESPACE where there are any; --ca-file or VAULT_CACERT for its certificate")
 	case isURL:
+		if o.caFile == "" && g.Vault.CACert != "" {
+			var err error
+			if source, err = newSource(g.Vault.CACert, o.allowHTTP); err != nil {
+				return nil, err
+			}
+		}
 		header := http.Header{"X-Vault-Token": {g.Vault.Token}}
 		if g.Vault.Namespace != "" {
 			header.Set("X-Vault-Namespace", g.Vault.Namespace)

@@ -96,7 +96,7 @@ var rules = map[string]rule{
 	// A snapshot of the cluster in, steps out. The webhook has it, too.
 	"internal/diagnose": {
 		imports: []string{
-			"internal/admission", "internal/annotations", "internal/config", "internal/mutate", "internal/report",
+			"internal/admission", "internal/annotations", "internal/config", "internal/loginspec", "internal/mutate", "internal/report",
 		},
 		outOfReach: []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "os/exec", "github.com/google/cel-go"},
 	},

@@ -40,7 +40,8 @@ func Explain(s *Snapshot) Explanation {
 		group("webhook", webhook), group("selection", selected), group("request", s.request(decision, err)),
 	)
 	steps = append(steps, groups(
-		group("pod", s.injected(status, text, Failed(steps))), group("files", s.files()), group("login", s.logins()),
+		group("pod", s.injected(status, text, Failed(steps))), group("files", s.files()), group("objects", s.objects(decision)),
+		group("login", s.logins(decision)),
 		group("events", s.events()), group("not read", s.Webhook.unread()),
 	)...)
 	if !s.sayable() {
@@ -48,7 +49,11 @@ func Explain(s *Snapshot) Explanation {
 	}
 	e := Explanation{Of: s.Of, Namespace: s.Namespace, Steps: steps}
 	if Failed(steps) {
-		e.Fix = cmp.Or(firstFix(steps), fmt.Sprintf("kubectl describe %s --namespace %s", s.Of, s.Namespace))
+		describe := fmt.Sprintf("kubectl describe %s --namespace %s", s.Of, s.Namespace)
+		if s.File != "" { // what is not there cannot be described
+			describe = s.edit()
+		}
+		e.Fix = cmp.Or(firstFix(steps), describe)
 	}
 	return e
 }
@@ -135,6 +140,9 @@ func (s *Snapshot) dryRun(d admission.Decision) []Step {
 		return nil
 	case r.Reason == metav1.StatusReasonInternalError:
 		// API servers answer so where a webhook with the failurePolicy Fail does not.
+		if strings.Contains(r.Message, "x509: ") { // as crypto/x509 has it in its errors
+			return []Step{fail(name, s.Webhook.trust(), "the API server cannot verify the webhook by the caBundle: %s", r.Message)}
+		}
 		return []Step{fail(name, s.Webhook.restart(), "the API server cannot call the webhook: %s", r.Message)}
 	case r.Message != "" && d.Outcome == admission.Denied:
 		return []Step{pass(name, "the API server denies the pod, too")}

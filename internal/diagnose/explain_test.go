@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -63,7 +64,9 @@ func healthy(t *testing.T) Webhook {
 		Prefix: "oidc-injector.io",
 		Config: parse(t, "policy: {namespaces: [{namespaces: [team], audiences: {denied: ['forbidden-*']}}]}\n"+
 			"bindings: [{name: b, namespaces: ['*'], serviceAccounts: [bound], annotations: {audience: forbidden-b}}]\n"),
-		Installation: &Installation{Namespace: "injector", Name: "webhook", ConfigMap: "settings", Release: "r", Replicas: 2, Ready: 2},
+		Installation: &Installation{
+			Namespace: "injector", Name: "webhook", ConfigMap: "settings", Release: "r", Managed: true, Replicas: 2, Ready: 2,
+		},
 		Registration: &Registration{Configuration: "webhook", Ready: &ready, MutatingWebhook: admissionregistrationv1.MutatingWebhook{
 			Name: "pods.oidc-injector.io", NamespaceSelector: &metav1.LabelSelector{
 				MatchLabels: map[string]string{enabled: "true"},
@@ -117,6 +120,26 @@ func snapshot(t *testing.T) *Snapshot {
 func uninjected(s *Snapshot) {
 	delete(s.Pod.Annotations, status)
 	s.Pod.Spec.Volumes, s.Pod.Spec.Containers[0].VolumeMounts = nil, nil
+}
+
+// logsIn has the pod of snapshot log in to a Vault.
+func logsIn(t *testing.T, s *Snapshot) {
+	t.Helper()
+	maps.Copy(s.Pod.Annotations, map[string]string{
+		"oidc-injector.io/login": "vault", "oidc-injector.io/login-address": "https://vault:8200", "oidc-injector.io/login-role": "app",
+		"oidc-injector.io/login-ca-configmap": "vault-ca",
+	})
+	s.Pod.Annotations[status] = `{"version":"v1","tokens":["default"],"logins":["default"],"containers":["app"]}`
+	s.Webhook.Config = parse(t, "login: {image: 'oidc-login:1.0'}\npolicy: {loginAddresses: {allowed: ['https://vault:8200']}}\n")
+	s.ConfigMaps = map[string]ConfigMap{"vault-ca": {Found: true, Keys: []string{"ca.crt"}}}
+	s.Pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{
+		Name: "oidc-login", Started: new(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+	}}
+	for _, name := range s.WantedConfigMaps() {
+		if _, found := s.ConfigMaps[name]; !found {
+			t.Fatalf("ConfigMap %s", name)
+		}
+	}
 }
 
 // leaves are the steps without steps, as STATUS NAME: DETAIL.
@@ -387,6 +410,136 @@ var explainCases = map[string]explainCase{
 			s.DryRun = &DryRun{Reason: metav1.StatusReasonForbidden, Message: "exceeded quota"}
 		},
 		unknowns: []string{"dry run: the API server does not admit the pod: exceeded quota"},
+	},
+	"certificate_by_files": {
+		change: func(_ *testing.T, s *Snapshot) {
+			s.Webhook.Installation.Managed = false
+			s.DryRun = &DryRun{Reason: metav1.StatusReasonInternalError, Message: "failed: x509: certificate signed by unknown authority"}
+		},
+		crosses: []string{"dry run: the API server cannot verify the webhook by the caBundle: failed: x509: "},
+		fix:     "helm upgrade r charts/oidc-injector --namespace injector --reuse-values --set-file certificates.secret.caBundle=FILE",
+	},
+	"certificate_of_a_webhook_elsewhere": {
+		change: func(_ *testing.T, s *Snapshot) {
+			s.Webhook.Installation, s.Webhook.Registration.Index = nil, 1
+			s.DryRun = &DryRun{Reason: metav1.StatusReasonInternalError, Message: "failed: x509: certificate signed by unknown authority"}
+		},
+		crosses: []string{"dry run: the API server cannot verify the webhook by the caBundle: failed: x509: "},
+		fix: "kubectl patch mutatingwebhookconfiguration webhook --type json " +
+			`--patch '[{"op":"add","path":"/webhooks/1/clientConfig/caBundle","value":"CA_IN_BASE64"}]'`,
+	},
+	"file": {
+		change: func(_ *testing.T, s *Snapshot) {
+			uninjected(s)
+			s.File, s.Live = "./pod.yaml", nil
+			s.Pod.Annotations["oidc-injector.io/inject"] = "false"
+			s.DryRun = &DryRun{}
+		},
+		crosses:  []string{"decision: the pod opts out"},
+		unknowns: []string{"status: "},
+		fix:      "${EDITOR:-vi} ./pod.yaml && kubectl apply --namespace team --filename ./pod.yaml",
+	},
+	"file_whose_name_is_a_command": {
+		change: func(_ *testing.T, s *Snapshot) {
+			uninjected(s)
+			s.File, s.Live = "a b;reboot", nil
+			s.Pod.Annotations["oidc-injector.io/audience"] = "forbidden-x"
+			s.DryRun = &DryRun{Reason: metav1.StatusReasonInvalid, Message: "denied"}
+		},
+		crosses:  []string{"metadata.annotations[oidc-injector.io/audience]: Forbidden: ", "decision: "},
+		unknowns: []string{"status: "},
+		fix:      "${EDITOR:-vi} FILE && kubectl apply --namespace team --filename FILE",
+	},
+	"no_config_map": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.ConfigMaps = map[string]ConfigMap{"vault-ca": {}}
+			s.Pod.Status.InitContainerStatuses[0].State = corev1.ContainerState{
+				Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"},
+			}
+			s.Events = []Event{{
+				Object: "pod/app", Reason: "FailedMount", Message: `MountVolume.SetUp failed: configmap "vault-ca" not found`, Last: now,
+			}}
+		},
+		crosses: []string{
+			"ConfigMap vault-ca: is not there: without the certificate authorities that oidc-injector.io/login-ca-configmap names, ",
+			`oidc-login: cannot start: MountVolume.SetUp failed: configmap "vault-ca" not found`,
+		},
+		fix: "kubectl create configmap vault-ca --namespace team --from-file=ca.crt=FILE",
+	},
+	"config_map_without_key": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.ConfigMaps = map[string]ConfigMap{"vault-ca": {Found: true, Keys: []string{"tls.crt"}}}
+		},
+		crosses: []string{"ConfigMap vault-ca: has no key ca.crt for the certificate authorities"},
+		fix: "kubectl create configmap vault-ca --namespace team --from-file=ca.crt=FILE --dry-run=client --output yaml | " +
+			"kubectl apply -f -",
+	},
+	"config_map_not_read": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.ConfigMaps = map[string]ConfigMap{"vault-ca": {Unread: "forbidden"}}
+		},
+		unknowns: []string{"ConfigMap vault-ca: forbidden"},
+	},
+	"waits_for_others": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.Pod.Status.InitContainerStatuses[0].State = corev1.ContainerState{
+				Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"},
+			}
+		},
+		unknowns: []string{"oidc-login: waits for the init containers before it"},
+	},
+	"role_missing": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.Pod.Status.InitContainerStatuses[0].Started = new(false)
+			s.Pod.Status.InitContainerStatuses[0].State = corev1.ContainerState{
+				Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(now.Add(-time.Minute))},
+			}
+			s.Events = []Event{
+				{Object: "pod/app", Container: "oidc-login", Reason: "Unhealthy", Message: "older", Last: now.Add(-time.Second)},
+				{
+					Object: "pod/app", Container: "oidc-login", Reason: "Unhealthy", Last: now,
+					Message: "(combined from similar events): Startup probe failed: not logged in yet: could not log in to Vault at " +
+						`https://vault:8200: 400: "role \"app\" could not be found" (attempt 5, next in 1m0s)`,
+				},
+				{Object: "pod/app", Container: "app", Reason: "Unhealthy", Message: "another container", Last: now.Add(time.Second)},
+			}
+		},
+		crosses: []string{"oidc-login: not logged in yet, 1m after its start; its last words: could not log in to Vault at " +
+			`https://vault:8200: 400: "role \"app\" could not be found" (attempt 5, next in 1m0s)`},
+		fix: "kubectl oidc-injector generate vault pod/app --namespace team | sh",
+	},
+	"claim_refused": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.Pod.Status.InitContainerStatuses[0].State = corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `400: "error validating claims"`},
+			}
+		},
+		crosses: []string{`oidc-login: ended with exit code 1; its last words: 400: "error validating claims"`},
+		fix: "kubectl oidc-injector token create app --namespace team --print | kubectl oidc-injector token verify --from-cluster " +
+			`--against vault-role "${VAULT_ADDR:-https://vault:8200}/v1/auth/jwt/role/app"`,
+	},
+	"vault_away": {
+		change: func(t *testing.T, s *Snapshot) {
+			t.Helper()
+			logsIn(t, s)
+			s.Pod.Status.InitContainerStatuses[0].State = corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "connection refused"},
+			}
+		},
+		crosses: []string{"oidc-login: ended with exit code 1; its last words: connection refused"},
+		fix:     "kubectl logs app --container oidc-login --namespace team",
 	},
 	"login_refused": {
 		change: func(_ *testing.T, s *Snapshot) {

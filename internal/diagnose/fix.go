@@ -67,6 +67,8 @@ func (s *Snapshot) andAgain(command string) string {
 func (s *Snapshot) change(annotation string) string {
 	kind, _, _ := strings.Cut(s.owner(), "/")
 	switch {
+	case s.File != "":
+		return s.edit()
 	case kind == "pod":
 		return s.andAgain(fmt.Sprintf("kubectl annotate %s --namespace %s --overwrite %s", s.owner(), s.Namespace, annotation))
 	case slices.Contains([]string{"deployment", "statefulset", "daemonset"}, kind):
@@ -82,8 +84,20 @@ func (s *Snapshot) change(annotation string) string {
 			`--patch '{"spec":{"template":{"metadata":{"annotations":{%q:%s}}}}}'`,
 			s.owner(), s.Namespace, key, value)
 	default:
+		return s.edit()
+	}
+}
+
+// edit has the object edited: where it is in a file, that.
+func (s *Snapshot) edit() string {
+	file := s.File
+	if file == "" {
 		return fmt.Sprintf("kubectl edit %s --namespace %s", s.owner(), s.Namespace)
 	}
+	if !plain.MatchString(strings.TrimLeft(file, "./")) {
+		file = "FILE"
+	}
+	return fmt.Sprintf(`${EDITOR:-vi} %s && kubectl apply --namespace %s --filename %[1]s`, file, s.Namespace)
 }
 
 // owner is the object in which the pod is to be changed.
@@ -108,11 +122,10 @@ func (s *Snapshot) correct(path string) string {
 	if i := s.Webhook.Installation; i != nil && i.ConfigMap != "" && strings.HasPrefix(path, "bindings[") {
 		return fmt.Sprintf("kubectl edit configmap %s --namespace %s", i.ConfigMap, i.Namespace)
 	}
-	edit := fmt.Sprintf("kubectl edit %s --namespace %s", s.owner(), s.Namespace)
-	if s.owner() == s.Of && strings.HasPrefix(s.Of, "pod/") {
-		return s.andAgain(edit)
+	if s.File == "" && s.owner() == s.Of && strings.HasPrefix(s.Of, "pod/") {
+		return s.andAgain(s.edit())
 	}
-	return edit
+	return s.edit()
 }
 
 func age(s *Snapshot) string { return roughly(s.Now, s.Live.CreationTimestamp.Time) }

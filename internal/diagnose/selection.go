@@ -70,7 +70,7 @@ func (s *Snapshot) selector(name string, from *metav1.LabelSelector, of map[stri
 		change, ok := satisfy(r)
 		changes[change], possible = "", possible && ok
 	}
-	whose, fix := "the pod", fmt.Sprintf("kubectl edit %s --namespace %s", s.Of, s.Namespace)
+	whose, fix := "the pod", s.edit()
 	if name == "namespaceSelector" {
 		whose, fix = "namespace "+s.Namespace, ""
 		if possible {

@@ -15,7 +15,9 @@ import (
 type Snapshot struct {
 	// Of is the object that was named, such as pod/app or deployment/app, which is in
 	// Namespace.
-	Of, Namespace   string
+	Of, Namespace string
+	// File is the one with the object, - for the standard input; empty for one of the cluster.
+	File            string
 	NamespaceLabels map[string]string
 	// NamespaceUnread says that the labels are not known.
 	NamespaceUnread bool
@@ -33,8 +35,10 @@ type Snapshot struct {
 	// DryRun is what the API server makes of the pod; nil where it was not asked.
 	DryRun *DryRun
 	// Events are those of the pod, its controller and what is between them.
-	Events  []Event
-	Webhook Webhook
+	Events []Event
+	// ConfigMaps are those of [Snapshot.WantedConfigMaps], by name.
+	ConfigMaps map[string]ConfigMap
+	Webhook    Webhook
 	// Matches evaluates a match condition for the creation of the pod.
 	Matches func(c admissionregistrationv1.MatchCondition, pod *corev1.Pod, namespace string) (bool, error)
 	Now     time.Time
@@ -57,6 +61,8 @@ type Webhook struct {
 type Registration struct {
 	// Configuration is the object's name.
 	Configuration string
+	// Index is that of the webhook in it.
+	Index int
 	admissionregistrationv1.MutatingWebhook
 	// Ready is how many endpoints of its Service are ready; nil where it has a URL, or they
 	// were not read.
@@ -70,6 +76,8 @@ type Installation struct {
 	ConfigMap string
 	// Release is the Helm release; empty where Helm does not manage it.
 	Release string
+	// Managed says that the webhook makes its certificates, and writes the caBundle.
+	Managed bool
 	// Replicas are wanted, and Ready are there.
 	Replicas, Ready int32
 }
@@ -90,9 +98,19 @@ type DryRun struct {
 	Message string
 }
 
+// ConfigMap says whether one is there.
+type ConfigMap struct {
+	Found bool
+	Keys  []string
+	// Unread is why that is not known.
+	Unread string
+}
+
 // Event is an event of the type Warning.
 type Event struct {
 	Object, Reason, Message string
-	Count                   int32
-	Last                    time.Time
+	// Container is that of the pod that it is about; empty where it is about the whole.
+	Container string
+	Count     int32
+	Last      time.Time
 }

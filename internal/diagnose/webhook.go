@@ -70,20 +70,20 @@ func (w *Webhook) caBundle(now time.Time) Step {
 		if w.Registration.ClientConfig.URL != nil {
 			return pass(name, "empty: API servers verify the webhook by the authorities of their system")
 		}
-		return fail(name, w.restart(), "empty, so that API servers cannot verify the webhook")
+		return fail(name, w.trust(), "empty, so that API servers cannot verify the webhook")
 	}
 	latest, err := latestCertificate(bundle)
 	if err != nil {
-		return fail(name, w.restart(), "%v", err)
+		return fail(name, w.trust(), "%v", err)
 	}
 	at, left := latest.NotAfter.UTC().Format(time.RFC3339), latest.NotAfter.Sub(now)
 	switch {
 	case left <= 0:
-		return fail(name, w.restart(), "the certificate ended at %s, %s ago", at, report.Rough(left))
+		return fail(name, w.trust(), "the certificate ended at %s, %s ago", at, report.Rough(left))
 	case latest.NotBefore.After(now):
-		return fail(name, w.restart(), "the certificate begins at %s: set the clocks", latest.NotBefore.UTC().Format(time.RFC3339))
+		return fail(name, w.trust(), "the certificate begins at %s: set the clocks", latest.NotBefore.UTC().Format(time.RFC3339))
 	case left < soon:
-		return warn(name, w.restart(), "the certificate ends at %s, in %s", at, report.Rough(left))
+		return warn(name, w.trust(), "the certificate ends at %s, in %s", at, report.Rough(left))
 	default:
 		return pass(name, "valid until %s, in %s", at, report.Rough(left))
 	}
@@ -137,6 +137,22 @@ func (w *Webhook) replicas() []Step {
 		steps = append(steps, pass("service", "Service %s/%s has %d ready endpoints", s.Namespace, s.Name, *w.Registration.Ready))
 	}
 	return steps
+}
+
+// trust has API servers verify the webhook by its authorities: what is in capitals are these.
+func (w *Webhook) trust() string {
+	i := w.Installation
+	switch {
+	case i != nil && i.Managed:
+		return w.restart() // which writes the bundle
+	case i != nil && i.Release != "":
+		return fmt.Sprintf("helm upgrade %s charts/oidc-injector --namespace %s --reuse-values "+
+			"--set-file certificates.secret.caBundle=FILE", i.Release, i.Namespace)
+	default:
+		return fmt.Sprintf(`kubectl patch mutatingwebhookconfiguration %s --type json `+
+			`--patch '[{"op":"add","path":"/webhooks/%d/clientConfig/caBundle","value":"CA_IN_BASE64"}]'`,
+			w.Registration.Configuration, w.Registration.Index)
+	}
 }
 
 // restart has the webhook begin anew, which then repairs its certificates and registration.

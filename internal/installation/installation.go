@@ -3,6 +3,7 @@
 package installation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,8 @@ type Installation struct {
 	ConfigMap string
 	// Prefix is that of its annotations.
 	Prefix string
+	// Managed says that the webhook makes its own certificates.
+	Managed bool
 	// Deployment is the webhook's.
 	Deployment *appsv1.Deployment
 	// namespaces selects those that it serves.
@@ -87,8 +90,9 @@ func Look(ctx context.Context, client *rest.Config, name string) (*Installation,
 		return nil, err
 	}
 	i := &Installation{
-		Namespace: deployment.Namespace, Name: deployment.Name, Prefix: prefixOf(deployment), Deployment: deployment,
-		core: core,
+		Namespace: deployment.Namespace, Name: deployment.Name, Deployment: deployment, core: core,
+		Prefix:  cmp.Or(flagOf(deployment, "annotation-prefix"), annotations.DefaultPrefix),
+		Managed: flagOf(deployment, "certificates") == "managed",
 	}
 	err = i.readConfig(ctx, deployment)
 	return i, err
@@ -118,16 +122,16 @@ func findDeployment(ctx context.Context, apps appsclient.AppsV1Interface, name s
 	}
 }
 
-// prefixOf is the prefix that the webhook is started with.
-func prefixOf(d *appsv1.Deployment) string {
+// flagOf is the value of a flag that the webhook is started with, or empty.
+func flagOf(d *appsv1.Deployment, name string) string {
 	for i := range d.Spec.Template.Spec.Containers {
 		for _, arg := range d.Spec.Template.Spec.Containers[i].Args {
-			if prefix, found := strings.CutPrefix(arg, "--annotation-prefix="); found {
-				return prefix
+			if value, found := strings.CutPrefix(arg, "--"+name+"="); found {
+				return value
 			}
 		}
 	}
-	return annotations.DefaultPrefix
+	return ""
 }
 
 // readConfig reads the ConfigMap that the Deployment mounts: older ones may yet be

@@ -3,15 +3,20 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/oidc-injector/oidc-injector/test/injector"
 )
@@ -99,11 +104,11 @@ func (p plugin) explain(t *testing.T, ns, input string, args ...string) explanat
 	return e
 }
 
-// shell runs a command as the plugin writes it.
-func (p plugin) shell(t *testing.T, command string) {
+// shell runs a command as the plugin writes it. Where it has an editor begin, that is edit.
+func (p plugin) shell(t *testing.T, command, edit string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", command)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig, "KUBERC=off", "KUBECACHEDIR="+t.TempDir(),
+	cmd.Env = append(os.Environ(), "EDITOR="+edit, "KUBECONFIG="+p.kubeconfig, "KUBERC=off", "KUBECACHEDIR="+t.TempDir(),
 		"PATH="+filepath.Dir(kube.KubectlPath())+":"+os.Getenv("PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", command, err, out)
@@ -140,7 +145,7 @@ func TestExplain(t *testing.T) {
 		e := p.explain(t, ns, "", "app")
 		expect(t, e, "namespaceSelector, status",
 			"kubectl label namespace "+ns+" --overwrite oidc-injector.io/enabled=true && "+replace(ns))
-		p.shell(t, e.Fix)
+		p.shell(t, e.Fix, "")
 		expect(t, p.explain(t, ns, "", "app"), "", "")
 	})
 	t.Run("opted_out", func(t *testing.T) {
@@ -149,19 +154,75 @@ func TestExplain(t *testing.T) {
 		e := p.explain(t, ns, "", "app")
 		expect(t, e, "decision, status",
 			"kubectl annotate pod/app --namespace "+ns+" --overwrite oidc-injector.io/inject- && "+replace(ns))
-		p.shell(t, e.Fix)
+		p.shell(t, e.Fix, "")
 		expect(t, p.explain(t, ns, "", "app"), "", "")
 	})
-	t.Run("policy", func(t *testing.T) {
-		ns := namespace(t, "explain-policy")
+	t.Run("file", func(t *testing.T) {
+		ns := namespace(t, "explain-file")
 		pod := newPod("app", "audience=forbidden-x")
 		pod.APIVersion, pod.Kind = "v1", "Pod"
 		text, err := json.Marshal(pod)
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect(t, p.explain(t, ns, string(text), "--filename=-"), "metadata.annotations[oidc-injector.io/audience], decision",
-			"kubectl edit pod/app --namespace "+ns)
+		const crosses = "metadata.annotations[oidc-injector.io/audience], decision"
+		expect(t, p.explain(t, ns, string(text), "--filename=-"), crosses,
+			"${EDITOR:-vi} FILE && kubectl apply --namespace "+ns+" --filename FILE")
+		file := filepath.Join(t.TempDir(), "pod.json")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e := p.explain(t, ns, "", "--filename="+file)
+		expect(t, e, crosses, "${EDITOR:-vi} "+file+" && kubectl apply --namespace "+ns+" --filename "+file)
+		p.shell(t, e.Fix, "sed -i s/forbidden-x/vault/")
+		expect(t, p.explain(t, ns, "", "app"), "", "")
+	})
+	t.Run("policy", func(t *testing.T) {
+		ns := namespace(t, "explain-policy")
+		deploy(t, ns, newPod("app", "audience=forbidden-x"))
+		eventually(t, "the webhook's denial", func(context.Context) error {
+			if e := p.explain(t, ns, "", "deploy/app"); !strings.Contains(events(e.Steps), `audience "forbidden-x"`) {
+				return fmt.Errorf("the events are %q", events(e.Steps))
+			}
+			return nil
+		})
+		e := p.explain(t, ns, "", "deploy/app")
+		expect(t, e, "metadata.annotations[oidc-injector.io/audience], decision", "kubectl edit deployment/app --namespace "+ns)
+		p.shell(t, e.Fix, "sed -i s/forbidden-x/vault/")
+		p.fixed(t, ns, "deploy/app")
+	})
+	t.Run("conflict", func(t *testing.T) {
+		ns := namespace(t, "explain-conflict")
+		pod := newPod("app", "audience=vault")
+		pod.Spec.Volumes = []corev1.Volume{{Name: "own", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "own", MountPath: "/var/run/secrets/tokens"}}
+		deploy(t, ns, pod)
+		e := p.explain(t, ns, "", "deploy/app")
+		expect(t, e, "spec.containers[0].volumeMounts[0].mountPath, decision", "kubectl edit deployment/app --namespace "+ns)
+		p.shell(t, e.Fix, "sed -i s:/var/run/secrets/tokens:/own:")
+		p.fixed(t, ns, "deploy/app")
+	})
+	t.Run("bundle_of_another_authority", func(t *testing.T) {
+		ns := namespace(t, "explain-bundle")
+		deploy(t, ns, newPod("app", "audience=vault"))
+		p.fixed(t, ns, "deploy/app")
+		setBundle(t, kube.CA())
+		right, err := webhook.CA()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { setBundle(t, right) })
+		eventually(t, "the bundle is known", func(context.Context) error {
+			if e := p.explain(t, ns, "", "deploy/app"); crosses(e.Steps) != "dry run" {
+				return fmt.Errorf("crosses %q", crosses(e.Steps))
+			}
+			return nil
+		})
+		e := p.explain(t, ns, "", "deploy/app")
+		expect(t, e, "dry run", "kubectl patch mutatingwebhookconfiguration oidc-injector --type json "+
+			`--patch '[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":"CA_IN_BASE64"}]'`)
+		p.shell(t, strings.ReplaceAll(e.Fix, "CA_IN_BASE64", base64.StdEncoding.EncodeToString(right)), "")
+		p.fixed(t, ns, "deploy/app")
 	})
 	t.Run("webhook_gone", func(t *testing.T) {
 		ns := namespace(t, "explain-gone")
@@ -172,9 +233,59 @@ func TestExplain(t *testing.T) {
 		})
 		e := p.explain(t, ns, "", "app")
 		expect(t, e, "status", replace(ns))
-		p.shell(t, e.Fix)
+		p.shell(t, e.Fix, "")
 		expect(t, p.explain(t, ns, "", "app"), "", "")
 	})
+}
+
+// deploy creates a Deployment of pods like this one.
+func deploy(t *testing.T, ns string, pod *corev1.Pod) {
+	t.Helper()
+	labels := map[string]string{"app": pod.Name}
+	pod.Labels = labels
+	_, err := kube.Client().AppsV1().Deployments(ns).Create(t.Context(), &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: pod.Name},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fixed waits until a workload has a pod that is injected, and nothing is wrong.
+func (p plugin) fixed(t *testing.T, ns, workload string) {
+	t.Helper()
+	eventually(t, workload+" is fixed", func(context.Context) error {
+		out, code := p.run(t, "", "explain", "--namespace="+ns, workload)
+		if code != 0 || !strings.Contains(out, "✓ status: pod ") {
+			return fmt.Errorf("exit code %d: %s", code, out)
+		}
+		return nil
+	})
+}
+
+// events are what events say.
+func events(steps []step) string {
+	for _, s := range steps {
+		if s.Name == "events" {
+			return fmt.Sprint(s.Steps)
+		}
+	}
+	return ""
+}
+
+// setBundle has API servers verify the webhook by these authorities.
+func setBundle(t *testing.T, pem []byte) {
+	t.Helper()
+	patch := fmt.Sprintf(`[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":%q}]`, base64.StdEncoding.EncodeToString(pem))
+	_, err := kube.Client().AdmissionregistrationV1().MutatingWebhookConfigurations().Patch(context.WithoutCancel(t.Context()),
+		"oidc-injector", types.JSONPatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // withoutRegistration does something while API servers do not know of the webhook.

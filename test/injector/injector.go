@@ -238,6 +238,9 @@ func (in *Injector) SetConfig(content string) error {
 	return os.Rename(next, in.path("config.yaml"))
 }
 
+// ConfigPath is the file with the configuration.
+func (in *Injector) ConfigPath() string { return in.path("config.yaml") }
+
 // LogPath is the file that the webhook logs to.
 func (in *Injector) LogPath() string { return in.path("webhook.log") }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,13 @@ func (d *Document) ToJSON() ([]byte, error) {
 	if d.JSON {
 		return d.object, nil
 	}
+	if at := hidden.FindIndex(d.Text); at != nil {
+		return nil, fmt.Errorf("line %d: a document begins behind a line end of another kind: convert the line ends to those of Unix",
+			d.Line+bytes.Count(d.Text[:at[0]], []byte("\n")))
+	}
+	if d.isEmpty() {
+		return []byte("null"), nil
+	}
 	raw, err := yaml.YAMLToJSON(d.Text)
 	if err != nil {
 		// Behind as many lines as in the stream, so that the error counts them.
@@ -48,6 +56,34 @@ func (d *Document) ToJSON() ([]byte, error) {
 		return nil, fmt.Errorf("could not read the document that begins in line %d: %w", d.Line, err)
 	}
 	return raw, nil
+}
+
+// hidden finds a document that a stream is not split at, as only \n and \r\n end its lines, but
+// that the library takes for one (YAML 1.1, section 5.4): it would read what is before it, and
+// nothing more.
+var hidden = regexp.MustCompile(`[\r\x{85}\x{2028}\x{2029}](---|\.\.\.)([ \t\r\n\x{85}\x{2028}\x{2029}]|$)`)
+
+// otherEnd is an end of a line to YAML 1.1 alone.
+var otherEnd = regexp.MustCompile(`\r[^\n]|[\x{85}\x{2028}\x{2029}]`)
+
+// isEmpty reports whether there is nothing in a document but comments and markers, of which the
+// library does not take all.
+func (d *Document) isEmpty() bool {
+	if otherEnd.Match(d.Text) {
+		return false
+	}
+	for line := range bytes.Lines(d.Text) {
+		for _, marker := range []string{"---", "..."} {
+			if isMarker(line, marker) {
+				line = line[len(marker):]
+				break
+			}
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 // maxDepth bounds lists in lists.

@@ -59,6 +59,8 @@ func (r *Reader) Next() (Document, error) {
 		line, err := r.readLine()
 		r.err = err
 		switch {
+		case r.line == 1 && len(r.text) == 0 && (bytes.HasPrefix(line, []byte{0xff, 0xfe}) || bytes.HasPrefix(line, []byte{0xfe, 0xff})):
+			r.err = errUTF16
 		case len(r.text)+len(line) > MaxDocument:
 			r.err = fmt.Errorf("line %d: the document is larger than %d MiB", r.line, MaxDocument>>20)
 		case r.begun && isMarker(line, "---"):
@@ -78,6 +80,9 @@ func (r *Reader) Next() (Document, error) {
 	return Document{}, r.err //nolint:wrapcheck // the caller says which file it is
 }
 
+// errUTF16 is for what Windows PowerShell 5 writes for > FILE.
+var errUTF16 = errors.New("it is UTF-16: convert it to UTF-8")
+
 // readLine reads a line with its end, or of a longer one more than a document may have.
 func (r *Reader) readLine() ([]byte, error) {
 	var line []byte
@@ -90,11 +95,17 @@ func (r *Reader) readLine() ([]byte, error) {
 	}
 }
 
-// keep adds text that begins a line, or what is left of one.
-func (r *Reader) keep(text []byte) {
+// keep adds a line.
+func (r *Reader) keep(line []byte) {
 	at := len(r.text)
-	r.text = append(r.text, text...)
-	content := bytes.TrimSpace(text)
+	r.text = append(r.text, line...)
+	r.look(at)
+}
+
+// look says by the line that begins at an index, or by what is left of one, what the document is.
+func (r *Reader) look(at int) {
+	text := r.text[at:]
+	content := bytes.TrimLeft(text, space)
 	switch {
 	case r.json.state != before, len(content) == 0, content[0] == '#':
 		return
@@ -129,12 +140,16 @@ func (r *Reader) endOfJSON() int {
 		r.json.state = elsewhere
 		return 0
 	}
-	rest := r.text[end:]
-	if line := bytes.IndexByte(rest, '\n'); line >= 0 && len(bytes.TrimSpace(rest[:line])) == 0 {
-		return end + line + 1
+	// No further than that, for the same reason as in take.
+	if rest := bytes.TrimLeft(r.text[end:], " \t\r"); len(rest) > 0 && rest[0] == '\n' {
+		return len(r.text) - len(rest) + 1
 	}
 	return end
 }
+
+// space is white space between the tokens of JSON (RFC 8259, section 2), which is what
+// begins lines of YAML, too.
+const space = " \t\r\n"
 
 // take cuts the document off, and begins with what is behind it.
 func (r *Reader) take(end int) Document {
@@ -146,7 +161,8 @@ func (r *Reader) take(end int) Document {
 	r.line += bytes.Count(d.Text, []byte("\n"))
 	r.text, r.begun, r.json = nil, false, scan{}
 	if len(rest) > 0 {
-		r.keep(bytes.Clone(rest))
+		r.text = rest // without a copy, as a long line may have many objects
+		r.look(0)
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -178,4 +179,34 @@ func FuzzReader(f *testing.F) {
 			t.Errorf("%q has become %q", text, all)
 		}
 	})
+}
+
+// TestToJSON is about documents that the library does not read as kubectl users mean them.
+func TestToJSON(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a: 1\n": `{"a":1}`, "": "null", "# a\n": "null", "   \n\t\n": "null", "...\n": "null", "--- # a\n\n... # b\n": "null",
+		"--- a\n": `"a"`, "a: 1\r": `{"a":1}`, "# a\rb: 1": `{"b":1}`,
+	} {
+		d := manifest.Document{Text: []byte(text), Line: 1}
+		if got, err := d.ToJSON(); err != nil || string(got) != want {
+			t.Errorf("%q is %s (%v), want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"a: 1\r---\rb: 2\r", "\na: 1\u2028---", "\na: 1\u0085...\n"} {
+		d := manifest.Document{Text: []byte(text), Line: 3}
+		want := fmt.Sprintf("line %d: a document begins behind a line end of another kind", 3+strings.Count(text[:2], "\n"))
+		if got, err := d.ToJSON(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q is %s, error %v", text, got, err)
+		}
+	}
+}
+
+func TestUTF16(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"\xff\xfea\x00:\x00", "\xfe\xff\x00a\x00:"} {
+		if got, err := read(t, strings.NewReader(text)); err == nil || err.Error() != "it is UTF-16: convert it to UTF-8" {
+			t.Errorf("%q: %d documents, error %v", text, len(got), err)
+		}
+	}
 }

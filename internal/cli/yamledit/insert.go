@@ -30,6 +30,16 @@ type inserter struct {
 
 // insert applies operations to the text.
 func insert(d Document, operations []Operation) ([]byte, error) {
+	return insertInto(d, operations, false)
+}
+
+// insertSeparated is insert where an alias must not repeat what has changed at its anchor. That
+// is not known before: a merge, for one, may repeat it and have it hidden by a key of its own.
+func insertSeparated(d Document, operations []Operation) ([]byte, error) {
+	return insertInto(d, operations, true)
+}
+
+func insertInto(d Document, operations []Operation, separate bool) ([]byte, error) {
 	e, err := newEditor(d)
 	if err != nil {
 		return nil, err
@@ -38,6 +48,9 @@ func insert(d Document, operations []Operation) ([]byte, error) {
 		if err := e.add(o); err != nil {
 			return nil, err
 		}
+	}
+	if separate {
+		e.separate()
 	}
 	w := inserter{places: newPlaces(e), newline: "\n"}
 	if i := bytes.IndexByte(d.Text, '\n'); i > 0 && d.Text[i-1] == '\r' {

@@ -162,6 +162,39 @@ func (e *editor) own(n *yaml.Node, i int) *yaml.Node {
 	return own
 }
 
+// separate gives what an alias repeats, and has changed elsewhere, its own copy of what was there.
+func (e *editor) separate() {
+	changed := map[*yaml.Node]bool{}
+	var below func(n *yaml.Node) bool
+	below = func(n *yaml.Node) bool {
+		if known, seen := changed[n]; seen {
+			return known
+		}
+		_, found := e.written[n]
+		changed[n] = found
+		if n.Kind == yaml.AliasNode {
+			found = below(n.Alias)
+		}
+		for _, child := range n.Content {
+			found = below(child) || found
+		}
+		changed[n] = found
+		return found
+	}
+	var visit func(n *yaml.Node)
+	visit = func(n *yaml.Node) {
+		for i := range n.Content {
+			if child := n.Content[i]; child.Kind == yaml.AliasNode && below(child.Alias) {
+				e.replace(n, i, e.copyNode(child))
+			}
+			visit(n.Content[i])
+		}
+	}
+	// All is known before anything is replaced, as that changes, too.
+	below(e.document)
+	visit(e.document)
+}
+
 func (e *editor) replace(n *yaml.Node, i int, by *yaml.Node) {
 	e.change(n)
 	old := n.Content[i]
@@ -267,10 +300,18 @@ func (e *editor) copyNode(n *yaml.Node) *yaml.Node {
 	return &c
 }
 
+// plainWord are texts that need no quotes, so that the library, which is slow, has not to be
+// asked of each name: words of YAML 1.1 with a meaning, such as false, have at most five letters,
+// and numbers do not begin with one.
+var plainWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]{5,}$`)
+
 // newText is a string, in quotes where kubectl, which reads YAML 1.1, needs them for it,
 // as for yes.
 func newText(text string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	if plainWord.MatchString(text) {
+		return n
+	}
 	switch plain, err := sigsyaml.Marshal(text); {
 	case err != nil || plain[0] == '"':
 		n.Style = yaml.DoubleQuotedStyle

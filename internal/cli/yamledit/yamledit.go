@@ -79,7 +79,7 @@ func Apply(d Document, operations []Operation) (Result, error) {
 	for _, way := range []struct {
 		kept  Kept
 		print func(Document, []Operation) ([]byte, error)
-	}{{Text, insert}, {Comments, encode}} {
+	}{{Text, insert}, {Text, insertSeparated}, {Comments, encode}} {
 		if text, err := way.print(d, operations); err == nil && equal(text, d.IsJSON, want) {
 			return Result{Text: text, JSON: patched, Kept: way.kept}, nil
 		}
@@ -151,6 +151,7 @@ func encode(d Document, operations []Operation) ([]byte, error) {
 			return nil, err
 		}
 	}
+	e.separate()
 	var b bytes.Buffer
 	if bytes.HasPrefix(d.Text, []byte("---")) {
 		b.WriteString("---\n")

@@ -81,6 +81,18 @@ func TestInsert(t *testing.T) {
 			"x: &x\n  l:\n  - 1\na:\n  <<: *x\n  b: 1\n", "x: &x\n  l:\n  - 1\na:\n  <<: *x\n  b: 1\n  l:\n  - 1\n  - 2\n",
 			ops(add("/a/l/-", "2")),
 		},
+		"repeated elsewhere": {
+			"a: &x\n- 1\nb: *x\nc: [*x, 2]\n", "a: &x\n- 1\n- 2\nb:\n- 1\nc: [[1], 2]\n", ops(add("/a/-", "2")),
+		},
+		"part of what is repeated": {
+			"a: &x\n  l: &l [1]\nb: *x\nc: *l\n", "a: &x\n  l: &l [1, 2]\nb:\n  l: [1]\nc:\n- 1\n", ops(add("/a/l/-", "2")),
+		},
+		"merged elsewhere": {
+			"a: &x\n  l: [1]\nb:\n  <<: *x\n  c: 1\n", "a: &x\n  l: [1, 2]\nb:\n  <<:\n    l: [1]\n  c: 1\n", ops(add("/a/l/-", "2")),
+		},
+		"merged elsewhere and hidden": {
+			"a: &x\n  l: 1\nb:\n  <<: *x\n", "a: &x\n  l: 1\n  m: 2\nb:\n  <<: *x\n  m: 3\n", ops(add("/a/m", "2"), add("/b/m", "3")),
+		},
 		"an anchored list": {"a: &a\n- 1\nb: 2\n", "a: &a\n- 1\n- 2\nb: 2\n", ops(add("/a/-", "2"))},
 		"text that goes on": {
 			"a:\n  b: one\n   two\n\n   three\n# c\nd: 1\n", "a:\n  b: one\n   two\n\n   three\n  l: 1\n# c\nd: 1\n",

@@ -95,10 +95,12 @@ func TestInstall(t *testing.T) {
 	t.Run("API server restarted", n.testAPIServerRestarted)
 	t.Run("memory", n.testMemory)
 	t.Run("outage", n.testOutage)
+	t.Run("outage explained", n.testOutageExplained)
 	t.Run("failure policy", n.testIgnore)
 	t.Run("rollback", n.testRollback)
 	t.Run("retired CA", n.testRetiredCA)
 	n.uninstall(t, n.helm4, gone)
+	t.Run("bundle explained", func(t *testing.T) { n.testBundleExplained(t, gone) })
 	t.Run("cert-manager", n.testCertManager)
 }
 

@@ -126,7 +126,8 @@ func holders(t *testing.T, pod *corev1.Pod, audience string) []holder {
 func TestGenerateVault(t *testing.T) {
 	t.Parallel()
 	for party, apply := range map[string]func(t *testing.T, args []string){
-		"vault": runCommands, "openbao": runCommands, "vault-api": sendRequests, "bank-vaults": func(t *testing.T, args []string) {
+		"vault": runCommands, "openbao": runCommands, "vault-api": sendRequests, "terraform": applyTerraform,
+		"bank-vaults": func(t *testing.T, args []string) {
 			t.Helper()
 			configureLikeBankVaults(t, server, said(t, "", args...))
 		},

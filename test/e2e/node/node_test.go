@@ -64,6 +64,7 @@ func TestNode(t *testing.T) {
 		t.Run("providers", n.testProviders)
 		t.Run("storage", n.testStorage)
 		t.Run("trust bundles", n.testTrustBundles)
+		t.Run("explain", n.testExplain)
 	})
 	t.Run("token users", n.testTokenUsers)
 	t.Run("kubelet restarted", n.testKubeletRestarted)

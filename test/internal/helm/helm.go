@@ -50,6 +50,9 @@ func Both(ctx context.Context, root, home string) ([]Helm, error) {
 	return helms, nil
 }
 
+// Path is that of the program.
+func (h Helm) Path() string { return h.path }
+
 // Run runs Helm in the namespace of the installation.
 func (h Helm) Run(ctx context.Context, args ...string) (string, error) {
 	return h.RunWithInput(ctx, "", args...)

@@ -1,0 +1,138 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oidc-injector/oidc-injector/test/injector"
+)
+
+// testExplain has pods explained that do not start, for what only a kubelet and a real Vault can
+// show, and runs the command that explain ends with.
+func (n *node) testExplain(t *testing.T) {
+	t.Parallel()
+	n = n.in(t, "explain", nil)
+	p := n.newPlugin(t)
+	t.Run("login refused", func(t *testing.T) {
+		pod := newPod("refused", container("app"))
+		pod.Annotations = n.login("login-role=explained")
+		n.create(t, pod)
+		fix := p.fails(t, pod.Name, "oidc-login", `role \"explained\" could not be found`)
+		if want := "kubectl oidc-injector generate vault pod/refused --namespace explain | sh"; fix != want {
+			t.Errorf("fix %q, want %q", fix, want)
+		}
+		p.shell(t, fix)
+		p.fixed(t, pod.Name)
+		n.checkAlive(t, n.exec(t, pod.Name, "app", "cat", loginPath), "explained")
+	})
+	t.Run("claim refused", func(t *testing.T) {
+		// A role for somebody else's pods.
+		n.writeRole(t, "others", map[string]any{"bound_subject": "system:serviceaccount:other:app"})
+		pod := newPod("claim", container("app"))
+		pod.Annotations = n.login("login-role=others")
+		n.create(t, pod)
+		fix := p.fails(t, pod.Name, "oidc-login", "400: ")
+		if want := "kubectl oidc-injector token create claim --namespace explain --print | kubectl oidc-injector token verify " +
+			`--from-cluster --against vault-role "${VAULT_ADDR:-` + n.address + `}/v1/auth/` + mount + `/role/others"`; fix != want {
+			t.Errorf("fix %q, want %q", fix, want)
+		}
+		out, err := p.try(t, fix)
+		if err == nil || !strings.Contains(out, "✗ bound_subject") {
+			t.Errorf("error %v, and no word of the subject: %s", err, out)
+		}
+		n.writeRole(t, "others", map[string]any{"bound_subject": ""})
+		if out, err := p.try(t, fix); err != nil {
+			t.Errorf("error %v: %s", err, out)
+		}
+		p.fixed(t, pod.Name)
+	})
+	t.Run("CA missing", func(t *testing.T) {
+		pod := newPod("authority", container("app"))
+		pod.Annotations = n.login("login-ca-configmap=explained-ca")
+		n.create(t, pod)
+		fix := p.fails(t, pod.Name, "ConfigMap explained-ca", "is not there")
+		p.fails(t, pod.Name, "oidc-login", `configmap "explained-ca" not found`)
+		if want := "kubectl create configmap explained-ca --namespace explain --from-file=ca.crt=FILE"; fix != want {
+			t.Errorf("fix %q, want %q", fix, want)
+		}
+		p.shell(t, strings.ReplaceAll(fix, "FILE", n.vault.CAFile()))
+		p.fixed(t, pod.Name)
+	})
+}
+
+// plugin is kubectl with the plugin, beside a vault.
+type plugin struct {
+	*node
+	env []string
+}
+
+func (n *node) newPlugin(t *testing.T) *plugin {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := injector.Build(t.Context(), "kubectl-oidc_injector", dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"kubectl": n.kube.KubectlPath(), "vault": n.vault.VaultPath()} {
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &plugin{n, append(os.Environ(),
+		"PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "KUBECONFIG="+n.kube.Kubeconfig(), "KUBERC=off",
+		"VAULT_ADDR="+n.vault.Address(), "VAULT_TOKEN="+n.vault.Client().Token(), "VAULT_CACERT="+n.vault.CAFile(),
+	)}
+}
+
+// try runs a command as explain writes it.
+func (p *plugin) try(t *testing.T, command string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", command)
+	cmd.Env = p.env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (p *plugin) shell(t *testing.T, command string) {
+	t.Helper()
+	if out, err := p.try(t, command); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+}
+
+func (p *plugin) explain(t *testing.T, pod string) (string, error) {
+	t.Helper()
+	return p.try(t, "kubectl oidc-injector explain "+pod+" --namespace "+p.ns+" --config "+p.webhook.ConfigPath())
+}
+
+// fails waits until explain has a cross at a step, with a text, and returns the command that it ends with.
+func (p *plugin) fails(t *testing.T, pod, step, text string) (fix string) {
+	t.Helper()
+	p.eventually(t, func() error {
+		out, err := p.explain(t, pod)
+		if err == nil {
+			return errors.New("nothing is wrong: " + out)
+		}
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, "✗ "+step+": ") && strings.Contains(line, text) {
+				_, fix, _ = strings.Cut(out, "\nfix:\n")
+				fix = strings.TrimSpace(fix)
+				return nil
+			}
+		}
+		return errors.New(out)
+	})
+	return fix
+}
+
+// fixed waits until the pod runs, and nothing is wrong with it.
+func (p *plugin) fixed(t *testing.T, pod string) {
+	t.Helper()
+	p.waitReady(t, pod)
+	if out, err := p.explain(t, pod); err != nil || !strings.Contains(out, "✓ oidc-login: logged in") {
+		t.Errorf("error %v: %s", err, out)
+	}
+}
