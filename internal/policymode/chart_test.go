@@ -20,8 +20,8 @@ var update = flag.Bool("update", false, "rewrite what the chart has of this pack
 
 // What the chart puts values in the place of.
 const (
-	anyPrefix   annotations.Prefix = "ANNOTATION-PREFIX"
-	anyTemplate                    = "POD-TEMPLATE"
+	anyPrefix   = annotations.Prefix("ANNOTATION-PREFIX")
+	anyTemplate = "POD-TEMPLATE"
 )
 
 // TestTextOfTheChart: the chart has the policies of this package, but for what the

@@ -1,19 +1,24 @@
 package chart
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/policymode"
+	"github.com/oidc-injector/oidc-injector/test/internal/helm"
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 // policies have the API server do what the webhook does otherwise.
@@ -176,11 +181,12 @@ policies: {unlabelledNamespaces: {enabled: false}}
 		if err != nil {
 			t.Fatal(err)
 		}
-		unstructured.RemoveNestedField(object.Object, "spec", "variables")
+		for _, field := range []string{"variables", "mutations", "validations"} {
+			unstructured.RemoveNestedField(object.Object, "spec", field)
+		}
 		if key != injecting {
 			continue
 		}
-		unstructured.RemoveNestedField(object.Object, "spec", "mutations")
 		named := func(name string) func(any) bool {
 			return func(v any) bool { return v.(map[string]any)["name"] == name }
 		}
@@ -258,6 +264,9 @@ func TestWhatPoliciesCannotDo(t *testing.T) {
 		"config: {profiles: {a: {audience: a, login: vault}}}":      "config.profiles.a.login: ",
 		"config: {profiles: {a: {audience.b: a, login.b: vault}}}":  "config.profiles.a.login.b: ",
 		"config: {profiles: {a: {audience: a, login-role.b: b}}}":   "config.profiles.a.login-role.b: ",
+		"config: {maxExpiration: 3600.5s}":                          "config.maxExpiration: 3600.5s ",
+		provider("minExpiration: 5m"):                               "config.providers.p.minExpiration: 5m ",
+		provider("maxExpiration: 1h1ms"):                            "config.providers.p.maxExpiration: 1h1ms ",
 		"webhook: {allPods: true}":                                  "webhook.allPods: ",
 		"webhook: {failurePolicy: Ignore}":                          "webhook.failurePolicy: Ignore ",
 		"webhook: {callerTokens: true}":                             "webhook.callerTokens: ",
@@ -269,7 +278,8 @@ func TestWhatPoliciesCannotDo(t *testing.T) {
 		"metrics: {dashboard: {enabled: true}}":                     "metrics.dashboard.enabled: ",
 		"login: {metrics: {port: 9102, podMonitor: {enabled: on}}}": "login.metrics.podMonitor.enabled: ",
 
-		"config: {bindings: [{name: b, namespaces: [a], serviceAccounts: [a], annotations: {audience: a, login: vault}}]}": "config.bindings.b.login: ",
+		bindingValues + "  - {name: b, namespaces: [a], serviceAccounts: [a], annotations: {login: vault}}": "config.bindings.b.login: ",
+
 		provider("file: {name: f, text: \"a\\x01\"}"):              "config.providers.p.file.text: ",
 		provider("file: {name: f, json: {'a${token.path}': [b]}}"): "config.providers.p.file.json: ",
 		provider("file: {name: f, json: {a: ['${nobody}']}}"):      "config.providers.p: ${nobody} ",
@@ -296,9 +306,54 @@ func TestPoliciesNeedANewCluster(t *testing.T) {
 	} {
 		for _, h := range helms {
 			_, err := template(t, h, "", policies, "--kube-version="+version)
-			if refused := err != nil && strings.Contains(err.Error(), "policy needs Kubernetes 1.36 or newer"); refused == want || want && err != nil {
+			if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "policy needs Kubernetes 1.36 or newer") {
 				t.Errorf("%s for Kubernetes %s: %v", h.Name, version, err)
 			}
 		}
+	}
+}
+
+// TestSwitchingModes has each Helm go from the webhook, which nobody plays here, to policies
+// and back.
+func TestSwitchingModes(t *testing.T) {
+	const served = "switched"
+	if err := kube.Namespace(t.Context(), served, map[string]string{"oidc-injector.io/enabled": "true"}); err != nil {
+		t.Fatal(err)
+	}
+	create := func(ctx context.Context) (*corev1.Pod, error) {
+		pod := podtest.New("pod")
+		pod.Annotations = map[string]string{"oidc-injector.io/audience": "vault"}
+		return kube.Client().CoreV1().Pods(served).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	}
+	toTheWebhook := func(ctx context.Context) error {
+		_, err := create(ctx)
+		switch {
+		case err == nil:
+			return errors.New("it is not called")
+		case strings.Contains(err.Error(), "failed calling webhook"):
+			return nil
+		default:
+			return err
+		}
+	}
+	for _, h := range helms {
+		t.Run(h.Name, func(t *testing.T) {
+			withNamespace(t)
+			gone := helm.NothingIsLeft(t, kube)
+			install(t, h)
+			podtest.Eventually(t, "the webhook", toTheWebhook)
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry, policies)
+			podtest.Eventually(t, "the policies", func(ctx context.Context) error {
+				pod, err := create(ctx)
+				if err == nil && !slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == "oidc-token" }) {
+					err = errors.New("it has no token")
+				}
+				return err
+			})
+			h.MustRun(t, "upgrade", release, chartDir, noHooks, registry)
+			podtest.Eventually(t, "the webhook again", toTheWebhook)
+			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
+			gone()
+		})
 	}
 }

@@ -253,6 +253,9 @@ says how the webhook runs has no meaning here, and stays where it is.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with $root.Values.config.maxExpiration -}}
+{{- $errors = concat $errors (include "oidc-injector.lifetimeErrors" (list "config.maxExpiration" .) | fromJsonArray) -}}
+{{- end -}}
 {{- range $name, $spec := $root.Values.config.providers -}}
 {{- $errors = concat $errors (include "oidc-injector.policyProviderErrors" (list (printf "config.providers.%s" $name) $spec) | fromJsonArray) -}}
 {{- end -}}
@@ -279,6 +282,16 @@ says how the webhook runs has no meaning here, and stays where it is.
 {{- toJson $errors -}}
 {{- end -}}
 
+{{/* What is wrong with a lifetime: (list PATH TEXT). */}}
+{{- define "oidc-injector.lifetimeErrors" -}}
+{{- $errors := list -}}
+{{- $seconds := include "oidc-injector.seconds" (last .) -}}
+{{- if not (and (regexMatch "^[0-9]+$" $seconds) (ge (float64 $seconds) 600.0)) -}}
+{{- $errors = append $errors (printf "%s: %s has to be whole seconds, at least 10m" (first .) (last .)) -}}
+{{- end -}}
+{{- toJson $errors -}}
+{{- end -}}
+
 {{/* What is wrong with a provider, which no program looks at before pods do: (list PATH SPEC). */}}
 {{- define "oidc-injector.policyProviderErrors" -}}
 {{- $path := index . 0 -}}
@@ -293,6 +306,11 @@ says how the webhook runs has no meaning here, and stays where it is.
 {{- range regexFindAll "\\$\\{[^}]*\\}?" (join "\n" $templates) -1 | uniq -}}
 {{- if not (and (hasSuffix "}" .) (has (trimPrefix "${" . | trimSuffix "}") $known)) -}}
 {{- $errors = append $errors (printf "%s: %s names neither a parameter nor what is known of a pod and its token" $path .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "minExpiration" "maxExpiration" -}}
+{{- with index $spec $name -}}
+{{- $errors = concat $errors (include "oidc-injector.lifetimeErrors" (list (printf "%s.%s" $path $name) .) | fromJsonArray) -}}
 {{- end -}}
 {{- end -}}
 {{- if contains "\u0001" ($file.text | default "") -}}
