@@ -237,6 +237,9 @@ func (c *compiler) env() {
 		if slices.ContainsFunc(c.p.Env[:i], func(other Variable) bool { return other.Name == v.Name }) {
 			c.errs = append(c.errs, field.Duplicate(at.Child("name"), v.Name))
 		}
+		if len(v.Value) > maxFile {
+			c.errs = append(c.errs, field.TooLong(at.Child("value"), "", maxFile))
+		}
 		c.p.env = append(c.p.env, c.template(at.Child("value"), v.Value))
 	}
 	for i, conflict := range c.p.Conflicts {
@@ -266,6 +269,26 @@ func (c *compiler) fileContent() {
 	default:
 		c.p.file = c.text(at.Child("text"), f.Text)
 	}
+	if c.p.file == nil || len(c.errs) > 0 {
+		return
+	}
+	if size := len(c.p.file.expand(c.shortest())); size > maxFile {
+		c.errs = append(c.errs, field.TooLong(at, "", maxFile))
+	}
+}
+
+// shortest are values of all that every pod has, as short as can be.
+func (c *compiler) shortest() map[string]string {
+	values := map[string]string{}
+	for _, name := range slices.Concat(podValues, tokenValues) {
+		values[name] = "x"
+	}
+	for i := range c.p.parameters {
+		if q := &c.p.parameters[i]; q.Required {
+			values[q.Name] = "x"
+		}
+	}
+	return values
 }
 
 func (c *compiler) duration(at *field.Path, text string) time.Duration {

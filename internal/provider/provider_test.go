@@ -228,6 +228,53 @@ func TestProviderErrors(t *testing.T) {
 	}
 }
 
+// What would come out of a file otherwise than it was written is an error.
+func TestProviderFileErrors(t *testing.T) {
+	t.Parallel()
+	deep := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+	const number = "is too large for an exact number: put it in quotes, or write a smaller one"
+	for value, want := range map[string]string{
+		"9007199254740991":                      "",
+		"-9007199254740991":                     "",
+		"1.5e10":                                "",
+		"'12345678901234567890'":                "",
+		"'1e4000000 roles'":                     "",
+		"9007199254740993":                      "json.a: Invalid value: 9.007199254740992e+15: " + number,
+		"-12345678901234567890":                 number,
+		"12345678901234567890123":               number,
+		"1e300":                                 number,
+		"1e400":                                 `json.a: Invalid value: "1e400": must be a number of 64 bits`,
+		"[-1e400]":                              `json.a[0]: Invalid value: "-1e400": must be a number of 64 bits`,
+		"{'${token.path}': 1}":                  `json.a: Invalid value: "${token.path}": the names of members are no templates`,
+		deep(19):                                "",
+		deep(22):                                "must not be deeper than 20",
+		"'" + strings.Repeat("x", 12<<10) + "'": "providers[corp].file: Too long",
+	} {
+		_, errs := parse(t, "corp: {description: x, audience: a, file: {name: a, json: {a: "+value+"}}}")
+		got := ""
+		if err := errs.ToAggregate(); err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%.30s: %q, want %q", value, got, want)
+		}
+	}
+	long := strings.Repeat("x", 12<<10+1)
+	for text, want := range map[string]string{
+		"env: [{name: A, value: " + long + "}]": "providers[corp].env[0].value: Too long",
+		"file: {name: a, text: " + long + "}":   "providers[corp].file: Too long",
+		// What needs a parameter that is optional is not there for every pod.
+		"parameters: [{name: p, description: x, pattern: x}], file: {name: a, text: '${p} " + long + "'}": "",
+		"parameters: [{name: p, description: x, pattern: x, required: true}], file: {name: a, text: '${p} " + long + "'}": "providers[corp]" +
+			".file: Too long",
+	} {
+		_, errs := parse(t, "corp: {description: x, audience: a, "+text+"}")
+		if err := errs.ToAggregate(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestConfiguredReplacesBuiltIn(t *testing.T) {
 	t.Parallel()
 	s := set(t, "aws: {description: x, audience: corp}")

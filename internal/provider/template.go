@@ -2,8 +2,11 @@ package provider
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -108,8 +111,13 @@ func (c *compiler) object(at *field.Path, value map[string]any) object {
 	return object{c.compileJSON(at, value, 0)}
 }
 
-// maxDepth is how deep JSON may be.
-const maxDepth = 20
+const (
+	// maxDepth is how deep JSON may be.
+	maxDepth = 20
+	// exact is the least integer of which the next one is another number only in its text
+	// (RFC 8259 section 6).
+	exact = 1 << 53
+)
 
 func (c *compiler) compileJSON(at *field.Path, value any, depth int) any {
 	if depth > maxDepth {
@@ -120,6 +128,9 @@ func (c *compiler) compileJSON(at *field.Path, value any, depth int) any {
 	case map[string]any:
 		compiled := make(map[string]any, len(v))
 		for name, member := range v {
+			if strings.Contains(name, "${") {
+				c.invalid(at, name, "the names of members are no templates")
+			}
 			compiled[name] = c.compileJSON(at.Child(name), member, depth+1)
 		}
 		return compiled
@@ -130,7 +141,16 @@ func (c *compiler) compileJSON(at *field.Path, value any, depth int) any {
 		}
 		return compiled
 	case string:
+		// YAML makes texts of numbers that are too large for it.
+		if _, err := strconv.ParseFloat(v, 64); errors.Is(err, strconv.ErrRange) {
+			c.invalid(at, v, "must be a number of 64 bits")
+		}
 		return c.template(at, v)
+	case float64:
+		if math.Abs(v) >= exact && v == math.Trunc(v) {
+			c.invalid(at, v, "is too large for an exact number: put it in quotes, or write a smaller one")
+		}
+		return v
 	default:
 		return v
 	}
