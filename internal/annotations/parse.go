@@ -190,10 +190,7 @@ func (w *parsing) collect(ours List) {
 				w.fail(finding.InvalidSuffix, field.Invalid(s.path(), Shorten(token), err.Error()))
 				continue
 			}
-			if most := maxKey - len(key) - len("."); len(token) > most {
-				w.fail(finding.InvalidSuffix, field.Invalid(s.path(), Shorten(token), fmt.Sprintf(
-					"what follows the prefix may have at most %d characters: behind %s a suffix has at most %d", maxKey, key, most)))
-			}
+			w.checkLength(s, token)
 		}
 		if key == Inject && !isBool(a.Value) {
 			w.fail(finding.InvalidValue, field.Invalid(s.path(), Shorten(a.Value), `must be "true" or "false"`))
@@ -202,6 +199,14 @@ func (w *parsing) collect(ours List) {
 			token = s.name()
 		}
 		w.set(token, s)
+	}
+}
+
+// checkLength reports a suffix with which the annotation's name is too long.
+func (w *parsing) checkLength(s setting, suffix string) {
+	if most := maxKey - len(s.key) - len("."); len(suffix) > most {
+		w.fail(finding.InvalidSuffix, field.Invalid(s.path(), Shorten(suffix), fmt.Sprintf(
+			"what follows the prefix may have at most %d characters: behind %s a suffix has at most %d", maxKey, s.key, most)))
 	}
 }
 
@@ -494,7 +499,8 @@ func (w *parsing) explainMissing() {
 	for _, err := range w.errs {
 		name, ok := strings.CutPrefix(err.Field, annotationsPath.String()+"["+w.Prefix.Key("", ""))
 		if ok && err.Type == field.ErrorTypeRequired && len(name) > maxKey+len("]") {
-			err.Detail += fmt.Sprintf("; this name is too long with that suffix: what follows the prefix may have at most %d characters", maxKey)
+			err.Detail += fmt.Sprintf("; this name is too long with that suffix: what follows the prefix may have at most %d characters",
+				maxKey)
 		}
 	}
 	for _, m := range w.mistyped {

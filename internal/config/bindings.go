@@ -120,7 +120,8 @@ func (c *InjectorConfig) compileBindings(parser *annotations.Parser) (Bindings, 
 	}
 	all.set = binding.NewSet(all.selectors)
 	errs = all.contradictions(parser, path)
-	return all, append(errs, c.forbidden(parser, &all)...)
+	errs = append(errs, c.forbidden(parser, &all)...)
+	return all, errs
 }
 
 // forbidden reports the bindings that give what the policy forbids in each of their

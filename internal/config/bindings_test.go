@@ -136,42 +136,50 @@ func TestBindingsAndPolicy(t *testing.T) {
 		"an audience that is denied": {
 			"[a]", vault, "audiences: {denied: [vault]}",
 			[]string{`bindings[b].annotations[audience]: Forbidden: audience "vault": the injector's policy denies this audience in ` +
-				`namespace "a" (rule policy-audience: ` + refused}, "",
+				`namespace "a" (rule policy-audience: ` + refused},
+			"",
 		},
 		"an audience that is not listed": {
 			"['team-*', a]", vault, "audiences: {allowed: [aws]}",
 			[]string{`bindings[b].annotations[audience]: Forbidden: audience "vault": the injector's policy allows in namespace ` +
-				`"team-*": aws (rule policy-audience: ` + refused}, "",
+				`"team-*": aws (rule policy-audience: ` + refused},
+			"",
 		},
 		"the API server's": {
 			"['*']", "audience: kubernetes.default.svc", "apiServerAudiences: [other]",
 			[]string{`bindings[b].annotations[audience]: Forbidden: audience "kubernetes.default.svc": this is an audience of the API ` +
-				"server itself, which the injector's policy does not allow by name (rule policy-audience: " + refused}, "",
+				"server itself, which the injector's policy does not allow by name (rule policy-audience: " + refused},
+			"",
 		},
 		"one the configuration calls the API server's": {
 			"[a]", vault, "apiServerAudiences: [vault]",
 			[]string{`bindings[b].annotations[audience]: Forbidden: audience "vault": this is an audience of the API ` +
-				"server itself, which the injector's policy does not allow by name (rule policy-audience: " + refused}, "",
+				"server itself, which the injector's policy does not allow by name (rule policy-audience: " + refused},
+			"",
 		},
 		"the audience of a provider": {
 			"[a]", aws, "audiences: {allowed: [vault]}",
 			[]string{`bindings[b].annotations[aws-role-arn]: Forbidden: audience "sts.amazonaws.com": the injector's policy allows in ` +
-				`namespace "a": vault (rule policy-audience: ` + refused}, "",
+				`namespace "a": vault (rule policy-audience: ` + refused},
+			"",
 		},
 		"of a profile": {
 			"[a]", "profile: p", "audiences: {denied: [profiled]}",
 			[]string{`bindings[b].annotations[profile]: Forbidden: audience "profiled": the injector's policy denies this audience in ` +
-				`namespace "a" (rule policy-audience: ` + refused}, "",
+				`namespace "a" (rule policy-audience: ` + refused},
+			"",
 		},
 		"the address of a provider": {
 			"[a]", minio, "loginAddresses: {denied: ['https://minio.example']}",
 			[]string{`bindings[b].annotations[minio-endpoint]: Forbidden: address "https://minio.example": the injector's policy denies ` +
-				`this address in namespace "a" (rule policy-address: ` + refused}, "",
+				`this address in namespace "a" (rule policy-address: ` + refused},
+			"",
 		},
 		"the address of a login": {
 			"[a]", login, "loginAddresses: {allowed: ['https://other.example']}",
-			[]string{`bindings[b].annotations[login-address]: Forbidden: address "https://vault.example": the injector's policy allows in ` +
-				`namespace "a": https://other.example (rule policy-address: ` + refused}, "",
+			[]string{`bindings[b].annotations[login-address]: Forbidden: address "https://vault.example": the injector's policy allows ` +
+				`in namespace "a": https://other.example (rule policy-address: ` + refused},
+			"",
 		},
 		"several": {
 			"[a]", "audience: vault, audience.m: mesh", "audiences: {denied: [vault, mesh]}",
@@ -180,7 +188,8 @@ func TestBindingsAndPolicy(t *testing.T) {
 					`namespace "a" (rule policy-audience: ` + refused,
 				`bindings[b].annotations[audience.m]: Forbidden: audience "mesh": the injector's policy denies this audience in ` +
 					`namespace "a" (rule policy-audience: ` + refused,
-			}, "",
+			},
+			"",
 		},
 		"one here and one there": {
 			"[c, d]", "audience: vault, audience.m: mesh",
@@ -190,7 +199,8 @@ func TestBindingsAndPolicy(t *testing.T) {
 					`namespace "c" (rule policy-audience: ` + refused,
 				`bindings[b].annotations[audience.m]: Forbidden: audience "mesh": the injector's policy denies this audience in ` +
 					`namespace "d" (rule policy-audience: ` + refused,
-			}, "",
+			},
+			"",
 		},
 		"allowed in some": {
 			"[c, d]", vault, "audiences: {allowed: [aws]}, namespaces: [{namespaces: [d], audiences: {allowed: [vault]}}]", nil,
@@ -198,7 +208,8 @@ func TestBindingsAndPolicy(t *testing.T) {
 				`the injector's policy allows in namespace "c": aws`,
 		},
 		"allowed in some of a pattern": {
-			"['team-*']", vault, "audiences: {allowed: [aws]}, namespaces: [{namespaces: [team-a], audiences: {allowed: [vault]}}]", nil, "",
+			"['team-*']", vault, "audiences: {allowed: [aws]}, namespaces: [{namespaces: [team-a], audiences: {allowed: [vault]}}]",
+			nil, "",
 		},
 		"an audience that depends on the pod": {
 			"[a]", "corp-tenant: acme", "audiences: {allowed: [vault]}", nil, "",

@@ -210,19 +210,20 @@ func TestProviderPods(t *testing.T) {
 		"a Secret beside it": {
 			keys: keys{"aws-role-arn": awsRole},
 			spec: "containers: [{name: app, envFrom: [{configMapRef: {name: c}}, {secretRef: {name: s}}]}]\n",
-			warnings: []string{`container "app" has envFrom of a Secret: if that sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ACCESS_KEY ` +
-				`and the like, the SDK takes another identity than that of token "aws"`},
+			warnings: []string{`container "app" has envFrom of a Secret: if that sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ` +
+				`AWS_ACCESS_KEY and the like, the SDK takes another identity than that of token "aws"`},
 		},
 		"a Secret with the beginning of a name": {
 			keys:     keys{"aws-role-arn": awsRole},
-			spec:     "containers: [{name: app, envFrom: [{prefix: DB_, secretRef: {name: a}}, {prefix: AWS_SES, secretRef: {name: b}}]}]\n",
-			warnings: []string{"if that sets AWS_SESSION_TOKEN, the SDK"},
+			spec:     "containers: [{name: app, envFrom: [{prefix: DB_, secretRef: {name: a}}, {prefix: AWS_SE, secretRef: {name: b}}]}]\n",
+			warnings: []string{"if that sets AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, the SDK"},
 		},
 		"a Secret of other variables": {
 			keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, envFrom: [{prefix: DB_, secretRef: {name: s}}]}]\n",
 		},
 		"no Secret": {
-			keys: keys{"aws-role-arn": awsRole}, spec: "containers: [{name: app, envFrom: [{configMapRef: {name: c}}, {secretRef: null}]}]\n",
+			keys: keys{"aws-role-arn": awsRole},
+			spec: "containers: [{name: app, envFrom: [{configMapRef: {name: c}}, {secretRef: null}]}]\n",
 		},
 		"a Secret whose keys the container overrides": {
 			keys: keys{"stackit-service-account-email": "app@sa.stackit.cloud"},

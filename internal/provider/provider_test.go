@@ -265,8 +265,8 @@ func TestProviderFileErrors(t *testing.T) {
 		"file: {name: a, text: " + long + "}":   "providers[corp].file: Too long",
 		// What needs a parameter that is optional is not there for every pod.
 		"parameters: [{name: p, description: x, pattern: x}], file: {name: a, text: '${p} " + long + "'}": "",
-		"parameters: [{name: p, description: x, pattern: x, required: true}], file: {name: a, text: '${p} " + long + "'}": "providers[corp]" +
-			".file: Too long",
+		"parameters: [{name: p, description: x, pattern: x, required: true}], file: {name: a, text: '${p} " + long +
+			"'}": "providers[corp].file: Too long",
 	} {
 		_, errs := parse(t, "corp: {description: x, audience: a, "+text+"}")
 		if err := errs.ToAggregate(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -22,7 +23,8 @@ func testHuawei(t *testing.T) {
 		header          map[string]string
 	}{
 		{
-			"a regional service", "basic.Credentials", "iam.myhuaweicloud.com", map[string]string{"huawei-project-id": project},
+			"a regional service", "basic.Credentials", "iam.myhuaweicloud.com",
+			map[string]string{"huawei-project-id": project},
 			map[string]string{"X-Project-Id": project},
 		},
 		{
@@ -39,9 +41,7 @@ func testHuawei(t *testing.T) {
 					t.Errorf("the request is signed as %q", r.Header.Get("Authorization"))
 				}
 				header := map[string]string{"X-Security-Token": "session"}
-				for name, value := range test.header {
-					header[name] = value
-				}
+				maps.Copy(header, test.header)
 				(&request{method: http.MethodGet, path: "/v1/things", header: header}).check(t, r)
 				reply(w, "application/json", `{}`)
 			})

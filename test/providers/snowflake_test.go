@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"testing"
 
@@ -37,9 +38,7 @@ func openSession(t *testing.T, c *container, host string, query map[string]strin
 	t.Setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
 	opened, ended := 0, 0
 	asked := map[string]string{"requestId": anything, "request_guid": anything}
-	for name, value := range query {
-		asked[name] = value
-	}
+	maps.Copy(asked, query)
 	for _, revoked := range []string{"ocsp." + host, "ocsp.snowflakecomputing.com"} {
 		internet.serve(t, revoked, func(w http.ResponseWriter, _ *http.Request) { reply(w, "application/json", "{}") })
 	}
@@ -78,9 +77,7 @@ func openSession(t *testing.T, c *container, host string, query map[string]strin
 			"CLIENT_APP_ID": "Go", "CLIENT_APP_VERSION": anything, "SVN_REVISION": "", "CLIENT_ENVIRONMENT": anything,
 			"SESSION_PARAMETERS": anything,
 		}
-		for name, value := range login {
-			want[name] = value
-		}
+		maps.Copy(want, login)
 		compare(t, "login", want, got.Data)
 		reply(w, "application/json", `{"success":true,"data":{"token":"session","masterToken":"master","validityInSeconds":3600,`+
 			`"masterValidityInSeconds":14400,"sessionId":1,"parameters":[{"name":"CLIENT_TELEMETRY_ENABLED","value":false}]}}`)
