@@ -24,6 +24,10 @@ func (f *fileFlags) addFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVarP(&f.names, "filename", "f", nil,
 		"Files or directories of manifests, in YAML or JSON; - is the standard input. "+
 			"Without it, the standard input is read unless it is a terminal.")
+	f.addRecursive(fs)
+}
+
+func (f *fileFlags) addRecursive(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.recursive, "recursive", "R", false, "Read the directories in directories, too.")
 }
 
