@@ -154,3 +154,15 @@ func TestLintClusterOrFiles(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errOut)
 	}
 }
+
+func TestSARIFURI(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{
+		"-": "stdin", "./a/b.yaml": "a/b.yaml", "a b#c%.yaml": "a%20b%23c%25.yaml", "é.yaml": "%C3%A9.yaml", "/x/y.yaml": "/x/y.yaml",
+		"a:b.yaml": "./a:b.yaml",
+	} {
+		if got := sarifURI(file); got != want {
+			t.Errorf("%s: %s, want %s", file, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -126,7 +127,8 @@ func (r *githubReport) add(f *lintFinding) error {
 func (*githubReport) end() error { return nil }
 
 // sarifReport is a log of SARIF 2.1.0 (OASIS), of one run. Of that format a tool needs
-// little, and go-sarif brings a validator of JSON Schema along, which fetches schemas.
+// little, and go-sarif brings a validator of JSON Schema along. The test in test/sarif has
+// the schema.
 type sarifReport struct {
 	out     io.Writer
 	results []sarifResult
@@ -214,7 +216,7 @@ func sarifURI(file string) string {
 	if file == stdin {
 		return "stdin"
 	}
-	return strings.ReplaceAll(filepath.ToSlash(filepath.Clean(file)), " ", "%20")
+	return (&url.URL{Path: filepath.ToSlash(filepath.Clean(file))}).String()
 }
 
 func (r *sarifReport) end() error {
