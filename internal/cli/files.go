@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -63,7 +64,10 @@ func (f *fileFlags) expand(name string) ([]string, error) {
 		return []string{name}, nil
 	}
 	info, err := os.Stat(name)
-	if err != nil || !info.IsDir() {
+	switch {
+	case err != nil && strings.Contains(name, "://"):
+		return nil, withHint(err, "URLs are not read: curl --location %s | kubectl oidc-injector … -f -", name)
+	case err != nil || !info.IsDir():
 		return []string{name}, err
 	}
 	var files []string
@@ -78,6 +82,12 @@ func (f *fileFlags) expand(name string) ([]string, error) {
 		}
 		return nil
 	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: the directory has no file that ends in .yaml, .yml or .json", name)
+		if !f.recursive {
+			err = withHint(err, "-R reads the directories in it, too")
+		}
+	}
 	return files, err
 }
 

@@ -112,6 +112,8 @@ type linter struct {
 	output   string
 	failOn   string
 	disabled []string
+	// asked says that there was an object to look at.
+	asked bool
 	// allNamespaces says so of the cluster.
 	allNamespaces bool
 
@@ -138,7 +140,14 @@ func (l *linter) run(c *cobra.Command) error {
 	}
 	l.report = lintFormats[format].new(l.globals)
 	if err := l.look(c.Context()); err != nil {
+		if _, hinted := errors.AsType[*hintedError](err); !hinted && len(l.files.names) == 0 {
+			err = withHint(err, "without -f a cluster is asked: name files with -f, - for the standard input, or another cluster with "+
+				"--kubeconfig or --context")
+		}
 		return err
+	}
+	if !l.asked {
+		fmt.Fprintln(l.ErrOut, "note: there is no pod, and nothing that makes pods: nothing was looked at")
 	}
 	if err := l.report.end(); err != nil {
 		return err
@@ -197,6 +206,7 @@ func (l *linter) ask(o manifest.Object, where *locator) (found bool, err error) 
 	case !asked:
 		return false, nil
 	}
+	l.asked = true
 	for _, f := range lintFindings(where, &a) {
 		if slices.Contains(l.disabled, string(f.Rule)) {
 			continue

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -85,7 +86,12 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 		build = build.ResourceTypeOrNameArgs(false, "pods", args[0])
 	}
 	infos, err := build.Flatten().Do().Infos()
-	if err != nil {
+	switch {
+	case err != nil && f.filename != "":
+		return nil, withHint(err, "-f takes a manifest in YAML or JSON, or - for the standard input")
+	case apierrors.IsNotFound(err) && !strings.Contains(args[0], "/"):
+		return nil, withHint(err, "a name alone is that of a pod; others are TYPE/NAME, such as deploy/%s; -n says the namespace", args[0])
+	case err != nil:
 		return nil, err
 	}
 	var found []*target
@@ -99,6 +105,9 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 				found = append(found, t)
 			}
 		}
+	}
+	if len(found) == 0 && f.filename != "" {
+		return nil, fmt.Errorf("%s: there is no pod, and nothing that makes pods", displayName(f.filename))
 	}
 	return only(found)
 }

@@ -97,7 +97,7 @@ func (f *webhookFlags) readConfig() (*config.Config, error) {
 	}
 	text, err := os.ReadFile(f.configFile)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the file
+		return nil, fmt.Errorf("--config: %w", err)
 	}
 	cfg, err := config.Parse(text, env)
 	if err != nil {
