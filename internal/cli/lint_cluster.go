@@ -61,7 +61,7 @@ func (l *linter) lintCluster(ctx context.Context, namespace string) error {
 // find finds the resources that have a template of pods, and pods, in this cluster: those of
 // the configuration need not be there.
 func (c *clusterLinter) find(mapper meta.RESTMapper) ([]*meta.RESTMapping, error) {
-	resources := []schema.GroupResource{}
+	resources := make([]schema.GroupResource, 0, len(c.webhook.Config.PodTemplates)+1)
 	for _, l := range c.webhook.Config.PodTemplates {
 		resources = append(resources, schema.GroupResource{Group: l.APIGroup, Resource: l.Resource})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,7 +29,8 @@ const (
 )
 
 // typo is what is said between the name of an object and the next one.
-const typo = `: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience? [unknown-annotation]` + "\nshop: warning: "
+const typo = `: unknown annotation "oidc-injector.io/audiense": did you mean oidc-injector.io/audience? ` +
+	"[unknown-annotation]\nshop: warning: "
 
 func deploymentNamed(name string) string {
 	return `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"` + name + `","namespace":"shop"},` +
@@ -49,7 +51,7 @@ func pages(t *testing.T, lists map[string][][]string) *dynamic.DynamicClient {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list, known := lists[r.URL.Path]
-		if !known || r.URL.Query().Get("limit") != fmt.Sprint(pageSize) {
+		if !known || r.URL.Query().Get("limit") != strconv.Itoa(pageSize) {
 			t.Errorf("request %s", r.URL)
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -57,8 +59,8 @@ func pages(t *testing.T, lists map[string][][]string) *dynamic.DynamicClient {
 		if _, err := fmt.Sscanf(r.URL.Query().Get("continue"), "page-%d", &page); err == nil && page == 1 &&
 			!strings.HasSuffix(r.URL.Query().Get("continue"), "-inconsistent") {
 			w.WriteHeader(http.StatusGone)
-			fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"metadata":{"continue":%q}}`,
-				"page-1-inconsistent")
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,`+
+				`"metadata":{"continue":"page-1-inconsistent"}}`)
 			return
 		}
 		if page+1 < len(list) {
@@ -79,7 +81,9 @@ func TestLintCluster(t *testing.T) {
 	replicaSet := `{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-1","uid":"r","controller":true}`
 	foreign := `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"build","uid":"t","controller":true}`
 	client := pages(t, map[string][][]string{
-		"/apis/apps/v1/namespaces/shop/deployments": {{deploymentNamed("a"), deploymentNamed("b")}, {deploymentNamed("c")}, {deploymentNamed("d")}},
+		"/apis/apps/v1/namespaces/shop/deployments": {
+			{deploymentNamed("a"), deploymentNamed("b")}, {deploymentNamed("c")}, {deploymentNamed("d")},
+		},
 		"/api/v1/namespaces/shop/pods": {{
 			podOwned("web-1-x", replicaSet), podOwned("alone", ""), podOwned("build-1", foreign), podOwned("build-2", foreign),
 		}},
@@ -89,8 +93,9 @@ func TestLintCluster(t *testing.T) {
 			"deployment.apps/a", "deployment.apps/b", "deployment.apps/c", "deployment.apps/d", "pod/alone", "pod/build-1", "",
 		}, typo),
 		"github": "::warning title=unknown-annotation::shop: deployment.apps/a: ",
-		"json":   `{"severity":"warning","rule":"unknown-annotation","object":{"apiVersion":"apps/v1","kind":"Deployment","namespace":"shop","name":"a"},`,
-		"sarif":  `"locations":[{"logicalLocations":[{"fullyQualifiedName":"shop/deployment.apps/a/spec.template.metadata.annotations[`,
+		"json": `{"severity":"warning","rule":"unknown-annotation","object":{"apiVersion":"apps/v1","kind":"Deployment",` +
+			`"namespace":"shop","name":"a"},`,
+		"sarif": `"locations":[{"logicalLocations":[{"fullyQualifiedName":"shop/deployment.apps/a/spec.template.metadata.annotations[`,
 	} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()

@@ -86,14 +86,18 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 		build = build.ResourceTypeOrNameArgs(false, "pods", args[0])
 	}
 	infos, err := build.Flatten().Do().Infos()
-	switch {
-	case err != nil && f.filename != "":
-		return nil, withHint(err, "-f takes a manifest in YAML or JSON, or - for the standard input")
-	case apierrors.IsNotFound(err) && !strings.Contains(args[0], "/"):
-		return nil, withHint(err, "a name alone is that of a pod; others are TYPE/NAME, such as deploy/%s; -n says the namespace", args[0])
-	case err != nil:
+	if err != nil {
+		return nil, f.hint(err, args)
+	}
+	found, err := f.among(infos, namespace, args)
+	if err != nil {
 		return nil, err
 	}
+	return only(found, f.filename)
+}
+
+// among are the workloads among objects; with a file, only the one that the argument names.
+func (f *targetFlags) among(infos []*resource.Info, namespace string, args []string) ([]*target, error) {
 	var found []*target
 	for _, info := range infos {
 		if u, ok := info.Object.(*unstructured.Unstructured); ok {
@@ -106,18 +110,30 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 			}
 		}
 	}
-	if len(found) == 0 && f.filename != "" {
-		return nil, fmt.Errorf("%s: there is no pod, and nothing that makes pods", displayName(f.filename))
+	return found, nil
+}
+
+// hint adds to the error of a workload that could not be read what to write.
+func (f *targetFlags) hint(err error, args []string) error {
+	switch {
+	case f.filename != "":
+		return withHint(err, "-f takes a manifest in YAML or JSON, or - for the standard input")
+	case apierrors.IsNotFound(err) && !strings.Contains(args[0], "/"):
+		return withHint(err, "a name alone is that of a pod; others are TYPE/NAME, such as deploy/%s; -n says the namespace", args[0])
+	default:
+		return err
 	}
-	return only(found)
 }
 
 // only is the one of several.
-func only(found []*target) (*target, error) {
+func only(found []*target, file string) (*target, error) {
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
+		if file != "" {
+			return nil, fmt.Errorf("%s: there is no pod, and nothing that makes pods", displayName(file))
+		}
 		return nil, errors.New("there is no pod, and nothing that makes pods")
 	default:
 		names := make([]string, 0, len(found))

@@ -381,7 +381,8 @@ func TestCheck(t *testing.T) {
 	out, code := p.run(t, "", "check", "--namespace="+ns)
 	for _, want := range []string{
 		"✓ dry run: a pod in namespace " + ns + ` gets a token for audience "oidc-injector-check"`, "✓ counted: 2 profiles, ",
-		"✓ documents: issuer ", "✓ keys: ", "✓ clock: ", "✓ issued: ", "! longest lifetime: the API server shortens tokens to 12h, and maxExpiration allows pods to ask for 48h",
+		"✓ documents: issuer ", "✓ keys: ", "✓ clock: ", "✓ issued: ",
+		"! longest lifetime: the API server shortens tokens to 12h, and maxExpiration allows pods to ask for 48h",
 		"! anonymous access: off",
 	} {
 		if !strings.Contains(out, want) {
