@@ -12,9 +12,11 @@ require (
 	github.com/hashicorp/vault/api v1.23.0
 	github.com/minio/minio-go/v7 v7.2.1
 	github.com/oidc-injector/oidc-injector v0.0.0-00010101000000-000000000000
+	github.com/owenrumney/go-sarif/v3 v3.3.1
 	github.com/prometheus/common v0.73.1
 	github.com/prometheus/prometheus v0.314.0
 	github.com/rogpeppe/go-internal v1.16.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/zclconf/go-cty v1.16.3
 	github.com/zitadel/oidc/v3 v3.51.17
 	golang.org/x/sync v0.24.0
@@ -96,6 +98,9 @@ require (
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tinylib/msgp v1.6.1 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
+	github.com/xeipuuv/gojsonpointer v0.0.0-20180127040702-4e3ac2762d5f // indirect
+	github.com/xeipuuv/gojsonreference v0.0.0-20180127040603-bd5ef7bd5415 // indirect
+	github.com/xeipuuv/gojsonschema v1.2.0 // indirect
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	github.com/zitadel/schema v1.3.2 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect

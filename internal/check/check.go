@@ -11,9 +11,8 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/oidc-injector/oidc-injector/internal/diagnose"
+	"github.com/oidc-injector/oidc-injector/internal/installation"
 	"github.com/oidc-injector/oidc-injector/internal/kubeclient"
 	"github.com/oidc-injector/oidc-injector/internal/repeat"
 	"github.com/oidc-injector/oidc-injector/internal/report"
@@ -82,7 +81,7 @@ func (r *Reader) Read(ctx context.Context, which Which, p Probe) (*diagnose.Chec
 		return nil, err
 	}
 	s := &diagnose.CheckSnapshot{Now: time.Now(), Audience: p.Audience}
-	if s.Namespaces, err = r.namespaces(ctx); err != nil {
+	if s.Namespaces, err = installation.Namespaces(ctx, r.core); err != nil {
 		webhook.Unread = append(webhook.Unread, diagnose.Unread{What: "namespaces", Why: err.Error()})
 	}
 	s.Webhook = *webhook
@@ -90,26 +89,6 @@ func (r *Reader) Read(ctx context.Context, which Which, p Probe) (*diagnose.Chec
 		s.DryRun = p.try(ctx, r, s)
 	}
 	return s, nil
-}
-
-// pageSize is how many namespaces are read at once.
-const pageSize = 500
-
-// namespaces are all of them, with their labels.
-func (r *Reader) namespaces(ctx context.Context) (map[string]map[string]string, error) {
-	all := map[string]map[string]string{}
-	for page := (metav1.ListOptions{Limit: pageSize}); ; {
-		list, err := r.core.Namespaces().List(ctx, page)
-		if err != nil {
-			return nil, err
-		}
-		for i := range list.Items {
-			all[list.Items[i].Name] = list.Items[i].Labels
-		}
-		if page.Continue = list.Continue; page.Continue == "" {
-			return all, nil
-		}
-	}
 }
 
 // namespace is where the pod is tried: the one that was named, or else the likeliest of those

@@ -78,7 +78,7 @@ func TestRefusal(t *testing.T) {
   ? installation: could not list Deployments: no
   ? configuration: the built-in one is taken for the webhook's
   ? MutatingWebhookConfigurations: no
-  ? namespaces: no
+  ? namespaces: could not list namespaces: no
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)

@@ -8,10 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // The exit codes, the same for every verb.
@@ -55,9 +59,16 @@ type globals struct {
 	cluster *genericclioptions.ConfigFlags
 }
 
+func newGlobals(env Environment) *globals {
+	return &globals{Environment: env, cluster: genericclioptions.NewConfigFlags(true)}
+}
+
 // Run runs one call of the plugin and returns its exit code.
 func Run(ctx context.Context, args []string, env Environment) int {
-	root := newRoot(env)
+	// Libraries for clusters log there what they return as errors, too, and several times.
+	klog.SetLogger(logr.Discard())
+	g := newGlobals(env)
+	root := newRoot(g)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	switch {
@@ -66,7 +77,7 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	case errors.Is(err, errFinding):
 		return ExitFinding
 	default:
-		printError(env.ErrOut, err)
+		printError(env.ErrOut, g.hintAtCluster(err))
 		return ExitError
 	}
 }
@@ -76,6 +87,25 @@ func printError(w io.Writer, err error) {
 	if h, ok := errors.AsType[*hintedError](err); ok {
 		fmt.Fprintf(w, "hint: %s\n", h.hint)
 	}
+}
+
+// hintAtCluster adds to the error of an API server that does not answer what to do. Other
+// servers, such as an issuer, are named in their errors.
+func (g *globals) hintAtCluster(err error) error {
+	failed, isURL := errors.AsType[*url.Error](err)
+	if _, hinted := errors.AsType[*hintedError](err); hinted || !isURL {
+		return err
+	}
+	config, configErr := g.cluster.ToRESTConfig()
+	if configErr != nil {
+		return err
+	}
+	asked, urlErr := url.Parse(failed.URL)
+	server, _, serverErr := rest.DefaultServerUrlFor(config)
+	if urlErr != nil || serverErr != nil || asked.Host != server.Host {
+		return err
+	}
+	return withHint(err, "does the API server answer (kubectl cluster-info)? Name another one with --kubeconfig or --context")
 }
 
 // hintedError is an error that says what to do about it.

@@ -16,7 +16,7 @@ func TestDocumentation(t *testing.T) {
 	t.Parallel()
 	testutil.Generated(t, "../../docs/cli.md", *update, func(text string) string {
 		var b strings.Builder
-		eachCommand(newRoot(Environment{}), func(c *cobra.Command) {
+		eachCommand(newRoot(newGlobals(Environment{})), func(c *cobra.Command) {
 			if flags := c.LocalNonPersistentFlags().FlagUsages(); flags != "" {
 				fmt.Fprintf(&b, "### %s\n\n```text\n%s```\n\n", strings.TrimPrefix(c.CommandPath(), display+" ")+" flags", flags)
 			}
@@ -44,7 +44,7 @@ func eachCommand(c *cobra.Command, do func(*cobra.Command)) {
 // TestHelp holds that every verb says what it does, with examples.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	eachCommand(newRoot(Environment{}), func(c *cobra.Command) {
+	eachCommand(newRoot(newGlobals(Environment{})), func(c *cobra.Command) {
 		if c.Name() == "options" || c.HasSubCommands() || c.Hidden {
 			return
 		}

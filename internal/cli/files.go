@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -24,6 +25,10 @@ func (f *fileFlags) addFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVarP(&f.names, "filename", "f", nil,
 		"Files or directories of manifests, in YAML or JSON; - is the standard input. "+
 			"Without it, the standard input is read unless it is a terminal.")
+	f.addRecursive(fs)
+}
+
+func (f *fileFlags) addRecursive(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.recursive, "recursive", "R", false, "Read the directories in directories, too.")
 }
 
@@ -59,7 +64,10 @@ func (f *fileFlags) expand(name string) ([]string, error) {
 		return []string{name}, nil
 	}
 	info, err := os.Stat(name)
-	if err != nil || !info.IsDir() {
+	switch {
+	case err != nil && strings.Contains(name, "://"):
+		return nil, withHint(err, "URLs are not read: curl --location %s | kubectl oidc-injector … -f -", name)
+	case err != nil || !info.IsDir():
 		return []string{name}, err
 	}
 	var files []string
@@ -74,6 +82,12 @@ func (f *fileFlags) expand(name string) ([]string, error) {
 		}
 		return nil
 	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: the directory has no file that ends in .yaml, .yml or .json", name)
+		if !f.recursive {
+			err = withHint(err, "-R reads the directories in it, too")
+		}
+	}
 	return files, err
 }
 

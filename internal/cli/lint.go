@@ -2,11 +2,14 @@ package cli
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/cli/manifest"
 	"github.com/oidc-injector/oidc-injector/internal/cli/preview"
@@ -16,10 +19,15 @@ import (
 func newLintCommand(g *globals) *cobra.Command {
 	l := &linter{globals: g}
 	c := &cobra.Command{
-		Use:   "lint [-f FILE]",
-		Short: "Lists what is wrong with manifests",
+		Use:   "lint [-f FILE | --all-namespaces]",
+		Short: "Lists what is wrong with manifests, or with what runs",
 		Long: `Lists everything that the webhook would deny or warn of in manifests, each with its
-place, its rule and what to do. Nothing is asked of a cluster, unless by --from-cluster.
+place, its rule and what to do. With -f nothing is asked of a cluster, unless by
+--from-cluster.
+
+Without -f it looks at what runs in the namespace, or with -A in all: workloads, and pods
+that no workload made. It needs the right to list them, and to read the configuration of
+the webhook, or else --config FILE.
 
 The exit code is 1 if there is an error, with --fail-on=warning also for warnings.`,
 		Example: `  kubectl oidc-injector lint -f manifests/ -R --config injector.yaml
@@ -30,12 +38,17 @@ The exit code is 1 if there is an error, with --fail-on=warning also for warning
   # For code scanning
   kubectl oidc-injector lint -f manifests/ -o sarif > oidc-injector.sarif
 
-  # What runs in a namespace
-  kubectl get deployments -o yaml -n shop | kubectl oidc-injector lint --from-cluster`,
+  # What runs in a namespace, and in all
+  kubectl oidc-injector lint -n shop
+  kubectl oidc-injector lint -A`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return l.run(c) },
 	}
-	l.files.addFlags(c.Flags())
+	fs := c.Flags()
+	fs.StringSliceVarP(&l.files.names, "filename", "f", nil,
+		"Files or directories of manifests, in YAML or JSON; - is the standard input. Without it the cluster is asked.")
+	l.files.addRecursive(fs)
+	fs.BoolVarP(&l.allNamespaces, "all-namespaces", "A", false, "Look at all namespaces of the cluster.")
 	l.flags.addFlags(c.Flags())
 	c.Flags().StringVarP(&l.output, "output", "o", "text", "How to print findings: "+names(lintFormats)+".")
 	c.Flags().StringVar(&l.failOn, "fail-on", severityError, "What ends with exit code 1: error, or warning, which includes errors.")
@@ -99,6 +112,10 @@ type linter struct {
 	output   string
 	failOn   string
 	disabled []string
+	// asked says that there was an object to look at.
+	asked bool
+	// allNamespaces says so of the cluster.
+	allNamespaces bool
 
 	webhook *preview.Webhook
 	report  lintReport
@@ -118,13 +135,19 @@ func (l *linter) run(c *cobra.Command) error {
 			return withHint(fmt.Errorf("--disable: there is no rule %q", name), "the rules are %s", strings.Join(ruleNames(), ", "))
 		}
 	}
-	var err error
-	if l.webhook, err = l.flags.webhook(c.Context(), l.globals); err != nil {
-		return err
+	if l.allNamespaces && len(l.files.names) > 0 {
+		return errors.New("--all-namespaces is about the cluster, and --filename about files: give one of them")
 	}
 	l.report = lintFormats[format].new(l.globals)
-	if err := l.files.each(l.globals, l.document); err != nil {
+	if err := l.look(c.Context()); err != nil {
+		if _, hinted := errors.AsType[*hintedError](err); !hinted && len(l.files.names) == 0 {
+			err = withHint(err, "without -f a cluster is asked: name files with -f, - for the standard input, or another cluster with "+
+				"--kubeconfig or --context")
+		}
 		return err
+	}
+	if !l.asked {
+		fmt.Fprintln(l.ErrOut, "note: there is no pod, and nothing that makes pods: nothing was looked at")
 	}
 	if err := l.report.end(); err != nil {
 		return err
@@ -135,6 +158,28 @@ func (l *linter) run(c *cobra.Command) error {
 	return nil
 }
 
+// look looks at files, or at the cluster.
+func (l *linter) look(ctx context.Context) (err error) {
+	if len(l.files.names) > 0 {
+		if l.webhook, err = l.flags.webhook(ctx, l.globals); err != nil {
+			return err
+		}
+		return l.files.each(l.globals, l.document)
+	}
+	l.flags.allNamespaces = l.allNamespaces
+	if l.flags.configFile == "" && l.flags.fromCluster == "" {
+		l.flags.fromCluster = anyInstallation
+	}
+	if l.webhook, err = l.flags.webhook(ctx, l.globals); err != nil {
+		return err
+	}
+	namespace := l.webhook.Namespace
+	if l.allNamespaces {
+		namespace = metav1.NamespaceAll
+	}
+	return l.lintCluster(ctx, namespace)
+}
+
 func (l *linter) document(file string, d manifest.Document) error {
 	raw, err := d.ToJSON()
 	if err != nil {
@@ -142,31 +187,44 @@ func (l *linter) document(file string, d manifest.Document) error {
 	}
 	where := newLocator(file, d)
 	for _, o := range manifest.Objects(raw) {
-		a, asked, err := l.webhook.Ask(o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", where.at(o.Pointer, ""), err)
-		}
-		if !asked {
-			continue
-		}
-		for _, f := range lintFindings(where, &a) {
-			if slices.Contains(l.disabled, string(f.Rule)) {
-				continue
-			}
-			l.failed = l.failed || f.Severity == severityError || l.failOn == severityWarning
-			if err := l.report.add(&f); err != nil {
-				return err
-			}
+		if _, err := l.ask(o, where); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// lintFinding is a finding with its place, as JSON has it.
+// ask reports what is wrong with an object of a file, or of the cluster where the locator is
+// nil. It returns whether something is.
+func (l *linter) ask(o manifest.Object, where *locator) (found bool, err error) {
+	a, asked, err := l.webhook.Ask(o)
+	switch {
+	case err != nil && where == nil:
+		return false, fmt.Errorf("%s: %w", o.Namespace, err)
+	case err != nil:
+		return false, fmt.Errorf("%s: %w", where.at(o.Pointer, ""), err)
+	case !asked:
+		return false, nil
+	}
+	l.asked = true
+	for _, f := range lintFindings(where, &a) {
+		if slices.Contains(l.disabled, string(f.Rule)) {
+			continue
+		}
+		found = true
+		l.failed = l.failed || f.Severity == severityError || l.failOn == severityWarning
+		if err := l.report.add(&f); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// lintFinding is a finding with its place, as JSON has it. On a cluster there is no file.
 type lintFinding struct {
-	File     string       `json:"file"`
-	Line     int          `json:"line"`
-	Column   int          `json:"column"`
+	File     string       `json:"file,omitempty"`
+	Line     int          `json:"line,omitempty"`
+	Column   int          `json:"column,omitempty"`
 	Severity string       `json:"severity"`
 	Rule     finding.Rule `json:"rule"`
 	Object   lintObject   `json:"object"`
@@ -180,6 +238,14 @@ type lintFinding struct {
 	Docs string `json:"docs"`
 
 	name string
+}
+
+// place is where the finding is: FILE:LINE:COLUMN, and on a cluster the namespace.
+func (f *lintFinding) place() string {
+	if f.File == "" {
+		return f.Object.Namespace
+	}
+	return fmt.Sprintf("%s:%d:%d", displayName(f.File), f.Line, f.Column)
 }
 
 type lintObject struct {
@@ -206,7 +272,10 @@ func lintFindings(where *locator, a *preview.Answer) []lintFinding {
 }
 
 func newLintFinding(where *locator, a *preview.Answer, severity string, w finding.Warning) lintFinding {
-	at := where.at(a.Pointer, w.Field)
+	var at place
+	if where != nil {
+		at = where.at(a.Pointer, w.Field)
+	}
 	rule, _ := finding.Find(w.Rule)
 	apiVersion := a.Version
 	if a.Group != "" {

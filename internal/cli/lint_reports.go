@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -32,7 +33,7 @@ func (r *textReport) add(f *lintFinding) error {
 	} else {
 		r.errors++
 	}
-	_, err := fmt.Fprintf(r.Out, "%s:%d:%d: %s: %s: %s [%s]\n", displayName(f.File), f.Line, f.Column, severity, f.name, f.Message, f.Rule)
+	_, err := fmt.Fprintf(r.Out, "%s: %s: %s: %s [%s]\n", f.place(), severity, f.name, f.Message, f.Rule)
 	r.rules[f.Rule] = true
 	return err
 }
@@ -113,15 +114,21 @@ var (
 )
 
 func (r *githubReport) add(f *lintFinding) error {
-	_, err := fmt.Fprintf(r.out, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, githubProperty.Replace(f.File), f.Line, f.Column,
-		githubProperty.Replace(string(f.Rule)), githubText.Replace(f.name+": "+f.Message+"\n"+f.Fix+" "+f.Docs))
+	at, text := "", f.name+": "+f.Message+"\n"+f.Fix+" "+f.Docs
+	if f.File != "" {
+		at = fmt.Sprintf("file=%s,line=%d,col=%d,", githubProperty.Replace(f.File), f.Line, f.Column)
+	} else {
+		text = f.place() + ": " + text
+	}
+	_, err := fmt.Fprintf(r.out, "::%s %stitle=%s::%s\n", f.Severity, at, githubProperty.Replace(string(f.Rule)), githubText.Replace(text))
 	return err
 }
 
 func (*githubReport) end() error { return nil }
 
 // sarifReport is a log of SARIF 2.1.0 (OASIS), of one run. Of that format a tool needs
-// little, and go-sarif brings a validator of JSON Schema along, which fetches schemas.
+// little, and go-sarif brings a validator of JSON Schema along. The test in test/sarif has
+// the schema.
 type sarifReport struct {
 	out     io.Writer
 	results []sarifResult
@@ -166,7 +173,7 @@ type (
 		Locations []sarifLocation `json:"locations"`
 	}
 	sarifLocation struct {
-		PhysicalLocation sarifPhysical  `json:"physicalLocation"`
+		PhysicalLocation *sarifPhysical `json:"physicalLocation,omitempty"`
 		LogicalLocations []sarifLogical `json:"logicalLocations"`
 	}
 	sarifPhysical struct {
@@ -192,14 +199,14 @@ func (r *sarifReport) add(f *lintFinding) error {
 			index = i
 		}
 	}
+	at := sarifLocation{LogicalLocations: []sarifLogical{{strings.Trim(f.name+"/"+f.Field, "/")}}}
+	if f.File != "" {
+		at.PhysicalLocation = &sarifPhysical{ArtifactLocation: sarifArtifact{sarifURI(f.File)}, Region: sarifRegion{f.Line, f.Column}}
+	} else {
+		at.LogicalLocations[0].FullyQualifiedName = f.place() + "/" + at.LogicalLocations[0].FullyQualifiedName
+	}
 	r.results = append(r.results, sarifResult{
-		RuleID: string(f.Rule), RuleIndex: index, Level: f.Severity, Message: sarifMessage{f.Message},
-		Locations: []sarifLocation{{
-			PhysicalLocation: sarifPhysical{
-				ArtifactLocation: sarifArtifact{sarifURI(f.File)}, Region: sarifRegion{f.Line, f.Column},
-			},
-			LogicalLocations: []sarifLogical{{strings.Trim(f.name+"/"+f.Field, "/")}},
-		}},
+		RuleID: string(f.Rule), RuleIndex: index, Level: f.Severity, Message: sarifMessage{f.Message}, Locations: []sarifLocation{at},
 	})
 	return nil
 }
@@ -209,7 +216,7 @@ func sarifURI(file string) string {
 	if file == stdin {
 		return "stdin"
 	}
-	return strings.ReplaceAll(filepath.ToSlash(filepath.Clean(file)), " ", "%20")
+	return (&url.URL{Path: filepath.ToSlash(filepath.Clean(file))}).String()
 }
 
 func (r *sarifReport) end() error {

@@ -46,7 +46,8 @@ func TestNewestPod(t *testing.T) {
 			"last-run",
 		},
 		"a CronJob that has not run": {
-			"{apiVersion: batch/v1, kind: CronJob, metadata: {name: backup, uid: new}, spec: {jobTemplate: {spec: {" + template + "}}}}", "",
+			"{apiVersion: batch/v1, kind: CronJob, metadata: {name: backup, uid: new}, spec: {jobTemplate: {spec: {" + template + "}}}}",
+			"",
 		},
 		"a Job": {
 			"{apiVersion: batch/v1, kind: Job, metadata: {name: b}, spec: {selector: {matchLabels: {" + jobName + ": backup-1}}, " +

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
 const (
@@ -15,8 +14,7 @@ const (
 	display = "kubectl oidc-injector"
 )
 
-func newRoot(env Environment) *cobra.Command {
-	g := &globals{Environment: env, cluster: genericclioptions.NewConfigFlags(true)}
+func newRoot(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use: program, Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: display},
 		Short: "Shows and checks what the webhook of oidc-injector does",
@@ -26,10 +24,9 @@ Nothing needs a cluster unless it says so. Exit codes: 0 if all is in order, 1 i
 what was looked at is not, 2 if the call is wrong or could not be carried out.`,
 		SilenceErrors: true, SilenceUsage: true, // Run prints them
 	}
-	root.SetIn(env.In)
-	root.SetOut(env.Out)
-	root.SetErr(env.ErrOut)
-	root.SuggestionsMinimumDistance = 2
+	root.SetIn(g.In)
+	root.SetOut(g.Out)
+	root.SetErr(g.ErrOut)
 	g.cluster.AddFlags(root.PersistentFlags())
 	for _, newCommand := range verbs {
 		root.AddCommand(newCommand(g))
@@ -51,6 +48,7 @@ func hintAtHelp(c *cobra.Command) {
 		return withHint(err, "see '%s --help'", c.CommandPath())
 	}
 	c.SetFlagErrorFunc(hint)
+	c.SuggestionsMinimumDistance = 2
 	args := c.Args
 	switch {
 	case args == nil && !c.Runnable(): // or else cobra takes a misspelled verb for a call for help

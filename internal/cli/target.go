@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -86,8 +87,17 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 	}
 	infos, err := build.Flatten().Do().Infos()
 	if err != nil {
+		return nil, f.hint(err, args)
+	}
+	found, err := f.among(infos, namespace, args)
+	if err != nil {
 		return nil, err
 	}
+	return only(found, f.filename)
+}
+
+// among are the workloads among objects; with a file, only the one that the argument names.
+func (f *targetFlags) among(infos []*resource.Info, namespace string, args []string) ([]*target, error) {
 	var found []*target
 	for _, info := range infos {
 		if u, ok := info.Object.(*unstructured.Unstructured); ok {
@@ -100,15 +110,30 @@ func (g *globals) target(f *targetFlags, args []string) (*target, error) {
 			}
 		}
 	}
-	return only(found)
+	return found, nil
+}
+
+// hint adds to the error of a workload that could not be read what to write.
+func (f *targetFlags) hint(err error, args []string) error {
+	switch {
+	case f.filename != "":
+		return withHint(err, "-f takes a manifest in YAML or JSON, or - for the standard input")
+	case apierrors.IsNotFound(err) && !strings.Contains(args[0], "/"):
+		return withHint(err, "a name alone is that of a pod; others are TYPE/NAME, such as deploy/%s; -n says the namespace", args[0])
+	default:
+		return err
+	}
 }
 
 // only is the one of several.
-func only(found []*target) (*target, error) {
+func only(found []*target, file string) (*target, error) {
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
+		if file != "" {
+			return nil, fmt.Errorf("%s: there is no pod, and nothing that makes pods", displayName(file))
+		}
 		return nil, errors.New("there is no pod, and nothing that makes pods")
 	default:
 		names := make([]string, 0, len(found))

@@ -26,6 +26,8 @@ type webhookFlags struct {
 	fromCluster     string
 	prefix          string
 	namespaceLabels map[string]string
+	// allNamespaces says that most of them will be asked about.
+	allNamespaces bool
 }
 
 // anyInstallation is the value of --from-cluster without one.
@@ -95,7 +97,7 @@ func (f *webhookFlags) readConfig() (*config.Config, error) {
 	}
 	text, err := os.ReadFile(f.configFile)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the file
+		return nil, fmt.Errorf("--config: %w", err)
 	}
 	cfg, err := config.Parse(text, env)
 	if err != nil {
@@ -126,6 +128,11 @@ func (f *webhookFlags) askCluster(ctx context.Context, g *globals, w *preview.We
 		return fmt.Errorf("the configuration of %s/%s: %w", found.Namespace, found.Name, err)
 	}
 	known := map[string]map[string]string{}
+	if f.allNamespaces {
+		if known, err = found.AllLabels(ctx); err != nil {
+			return err
+		}
+	}
 	w.Serves = f.serves(found.Selector(), func(namespace string) (map[string]string, error) {
 		if f.namespaceLabels != nil {
 			return f.namespaceLabels, nil

@@ -77,7 +77,9 @@ var rules = map[string]rule{
 	}},
 	"internal/cli": {imports: []string{anyOfOurs}, outOfReach: []string{module + "internal/server"}},
 	// Rules and tokens in, checks out: it asks nobody.
-	"internal/cli/against":   {imports: []string{"internal/glob", "internal/issuer", "internal/report"}, outOfReach: []string{"k8s.io", "os/exec"}},
+	"internal/cli/against": {
+		imports: []string{"internal/glob", "internal/issuer", "internal/report"}, outOfReach: []string{"k8s.io", "os/exec"},
+	},
 	"internal/cli/condition": {outOfReach: []string{"k8s.io/client-go", "os/exec"}},
 	"internal/cli/generate":  {imports: []string{"internal/annotations", "internal/loginspec"}, outOfReach: valuesOnly},
 	// What reads and edits manifests reaches no cluster.

@@ -12,7 +12,8 @@ import (
 func published() Published {
 	return Published{
 		Issuer: "https://issuer.example.com", KeysURL: "https://issuer.example.com/keys", Algorithms: []string{"ES256"},
-		Keys: Keys{IDs: []string{"a"}, Descriptions: []string{`"a": ECDSA P-256, ES256`}, Algorithms: []string{"ES256"}}, Date: now, Read: now,
+		Keys: Keys{IDs: []string{"a"}, Descriptions: []string{`"a": ECDSA P-256, ES256`}, Algorithms: []string{"ES256"}},
+		Date: now, Read: now,
 	}
 }
 

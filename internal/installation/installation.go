@@ -176,5 +176,30 @@ func (i *Installation) Labels(ctx context.Context, namespace string) (map[string
 	return found.Labels, nil
 }
 
+// AllLabels are those of all namespaces.
+func (i *Installation) AllLabels(ctx context.Context) (map[string]map[string]string, error) {
+	return Namespaces(ctx, i.core)
+}
+
+// pageSize is how many namespaces are read at once.
+const pageSize = 500
+
+// Namespaces are all of a cluster, with their labels.
+func Namespaces(ctx context.Context, client coreclient.NamespacesGetter) (map[string]map[string]string, error) {
+	all := map[string]map[string]string{}
+	for page := (metav1.ListOptions{Limit: pageSize}); ; {
+		list, err := client.Namespaces().List(ctx, page)
+		if err != nil {
+			return nil, fmt.Errorf("could not list namespaces: %w", err)
+		}
+		for j := range list.Items {
+			all[list.Items[j].Name] = list.Items[j].Labels
+		}
+		if page.Continue = list.Continue; page.Continue == "" {
+			return all, nil
+		}
+	}
+}
+
 // Selector selects the namespaces that the webhook serves.
 func (i *Installation) Selector() labels.Selector { return i.namespaces }

@@ -6,12 +6,13 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"github.com/oidc-injector/oidc-injector/internal/report"
 	"strings"
 	"testing"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/oidc-injector/oidc-injector/internal/report"
 )
 
 func TestVerify(t *testing.T) {

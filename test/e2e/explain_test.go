@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -322,6 +323,52 @@ func withoutRegistration(t *testing.T, ns string, do func()) {
 	do()
 }
 
+// TestLint has what runs in a namespace looked at. (This API server keeps no owners: that what
+// they made is left out is a test of package cli.)
+func TestLint(t *testing.T) {
+	p := newPlugin(t)
+	ns := namespace(t, "lint")
+	labels := map[string]string{"app": "web"}
+	template := newPod("", "audience=vault", "audiense=x")
+	template.Labels = labels
+	spec := appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: template.ObjectMeta, Spec: template.Spec},
+	}
+	if _, err := kube.Client().AppsV1().Deployments(ns).Create(t.Context(),
+		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: spec}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	denied := newPod("", "audience=forbidden-x")
+	denied.Spec.RestartPolicy = corev1.RestartPolicyNever
+	if _, err := kube.Client().BatchV1().CronJobs(ns).Create(t.Context(), &batchv1.CronJob{
+		ObjectMeta: metav1.ObjectMeta{Name: "nightly"},
+		Spec: batchv1.CronJobSpec{Schedule: "0 0 * * *", JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{
+			Template: corev1.PodTemplateSpec{ObjectMeta: denied.ObjectMeta, Spec: denied.Spec},
+		}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	create(t, ns, newPod("alone", "audience=vault", "audiense=x"))
+	create(t, ns, newPod("fine", "audience=vault"))
+
+	out, code := p.run(t, "", "lint", "--namespace="+ns)
+	want := []string{
+		"deployment.apps/web: unknown annotation", "cronjob.batch/nightly: ", "pod/alone: unknown annotation", "1 error, 2 warnings",
+	}
+	for _, line := range want {
+		if !strings.Contains(out, line) {
+			t.Errorf("no %q", line)
+		}
+	}
+	if code != 1 || strings.Count(out, "[unknown-annotation]") != 2 {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if out, _ := p.run(t, "", "lint", "--all-namespaces"); !strings.Contains(out, ns+": warning: pod/alone: ") {
+		t.Errorf("in all namespaces: %s", out)
+	}
+}
+
 // TestCheck has the installation and the API server's issuer checked, as the API server has
 // it and as a relying party sees it.
 func TestCheck(t *testing.T) {
@@ -334,7 +381,8 @@ func TestCheck(t *testing.T) {
 	out, code := p.run(t, "", "check", "--namespace="+ns)
 	for _, want := range []string{
 		"✓ dry run: a pod in namespace " + ns + ` gets a token for audience "oidc-injector-check"`, "✓ counted: 2 profiles, ",
-		"✓ documents: issuer ", "✓ keys: ", "✓ clock: ", "✓ issued: ", "! longest lifetime: the API server shortens tokens to 12h, and maxExpiration allows pods to ask for 48h",
+		"✓ documents: issuer ", "✓ keys: ", "✓ clock: ", "✓ issued: ",
+		"! longest lifetime: the API server shortens tokens to 12h, and maxExpiration allows pods to ask for 48h",
 		"! anonymous access: off",
 	} {
 		if !strings.Contains(out, want) {

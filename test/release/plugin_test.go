@@ -49,7 +49,8 @@ func TestPlugin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		formula := regexp.MustCompile(`(?s)\n  version "(.*?)"\n.* on_linux do\n    on_(arm|intel) do\n      url "(.*?)"\n      sha256 "(.*?)"\n`)
+		formula := regexp.MustCompile(`(?s)\n  version "(.*?)"\n.* on_linux do\n    on_(arm|intel) do\n` +
+			`      url "(.*?)"\n      sha256 "(.*?)"\n`)
 		found := formula.FindStringSubmatch(string(text))
 		if found == nil {
 			t.Fatalf("no URL and digest in the formula:\n%s", text)
@@ -59,7 +60,8 @@ func TestPlugin(t *testing.T) {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(packed)
-		if found[1] != "1.2.3" || !strings.HasSuffix(found[3], "/v1.2.3/"+filepath.Base(archive)) || found[4] != hex.EncodeToString(sum[:]) ||
+		if found[1] != "1.2.3" || !strings.HasSuffix(found[3], "/v1.2.3/"+filepath.Base(archive)) ||
+			found[4] != hex.EncodeToString(sum[:]) ||
 			(found[2] == "arm") != (runtime.GOARCH == "arm64") {
 			t.Errorf("the formula has %q", found[1:])
 		}

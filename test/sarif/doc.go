@@ -1,0 +1,2 @@
+// Package sarif validates what the plugin's lint prints for code scanning.
+package sarif
