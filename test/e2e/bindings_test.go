@@ -50,7 +50,7 @@ func TestBindings(t *testing.T) {
 	if role := env(own, "app", "AWS_ROLE_ARN"); role != "arn:aws:iam::123456789012:role/own" {
 		t.Errorf("its own role became %q", role)
 	}
-	const denial = `bindings[forbidden].annotations[audience]: Forbidden: audience "forbidden-x": `
+	const denial = `bindings[forbidden].annotations[audience]: Forbidden: audience "not-here": `
 	if said := createError(t, ns, pod("forbidden", "forbidden", nil)); !strings.Contains(said, denial) {
 		t.Errorf("denial %s", said)
 	}

@@ -54,13 +54,15 @@ bindings:
   podLabels: {app: grafana}
   annotations: {profile: vault, aws-role-arn: "arn:aws:iam::123456789012:role/reports"}
 - name: forbidden
-  namespaces: ["bound*"]
+  namespaces: ["bound*", "free"]
   serviceAccounts: [forbidden]
-  annotations: {audience: forbidden-x}
+  annotations: {audience: not-here}
 policy:
   audiences:
     denied: ["forbidden-*"]
   namespaces:
+  - namespaces: ["bound*"]
+    audiences: {denied: [not-here]}
   - namespaces: ["strict-*"]
     audiences:
       allowed: ["vault", "https://*.example.com"]
