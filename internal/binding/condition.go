@@ -66,10 +66,10 @@ const serviceAccount = `(request.namespace + "/" + object.spec.?serviceAccountNa
 func accountTerms(names, patterns []string) []string {
 	var terms []string
 	if len(names) > 0 {
-		terms = append(terms, serviceAccount+" in "+text(unique(names)))
+		terms = append(terms, serviceAccount+" in "+Literal(unique(names)))
 	}
 	if len(patterns) > 0 {
-		terms = append(terms, serviceAccount+".matches("+text("^("+strings.Join(unique(patterns), "|")+")$")+")")
+		terms = append(terms, serviceAccount+".matches("+Literal("^("+strings.Join(unique(patterns), "|")+")$")+")")
 	}
 	return terms
 }
@@ -77,13 +77,19 @@ func accountTerms(names, patterns []string) []string {
 func labelTerms(labels map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		fmt.Fprintf(&b, " && object.metadata.?labels[?%s] == optional.of(%s)", text(name), text(labels[name]))
+		fmt.Fprintf(&b, " && object.metadata.?labels[?%s] == optional.of(%s)", Literal(name), Literal(labels[name]))
 	}
 	return b.String()
 }
 
-// text is a literal of strings: JSON's are CEL's, too.
-func text(value any) string {
-	literal, _ := json.Marshal(value) // strings, and lists of them
-	return string(literal)
+// Literal is a value made of texts, in CEL: JSON's are CEL's, too, without what the encoder
+// does for HTML.
+func Literal(value any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		panic(err) //nolint:forbidigo // there is no such value
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -76,8 +76,6 @@ func read(name string, into any) {
 type Options struct {
 	// Name is that of the policies, or the beginning of it.
 	Name string
-	// Labels and Annotations are those of all objects.
-	Labels, Annotations map[string]string
 	// Version is the program's, recorded in the status annotation.
 	Version string
 	// NamespaceSelector selects the namespaces (metav1.LabelSelector).
@@ -120,9 +118,8 @@ func Unsupported(cfg *config.Config) []string {
 		all = append(all, "setTokenUser needs webhook mode")
 	}
 	logs := func(p annotations.Preset) bool {
-		for key := range p {
-			if key == annotations.LoginMethod || strings.HasPrefix(key, annotations.LoginMethod+"-") ||
-				strings.HasPrefix(key, annotations.LoginMethod+".") {
+		for full := range p {
+			if key, _, _ := strings.Cut(full, "."); isLogin(key) {
 				return true
 			}
 		}
@@ -155,16 +152,17 @@ func (m maker) matches(rules ...object) object {
 	}
 }
 
-func rule(operation, resource string) object {
+// rule is one of resources (admissionregistration.k8s.io/v1 NamedRuleWithOperations).
+func rule(group, version, resource string, operations ...string) object {
 	return object{
-		"operations": []string{operation}, "apiGroups": []string{""}, "apiVersions": []string{"v1"}, "resources": []string{resource},
+		"operations": operations, "apiGroups": []string{group}, "apiVersions": []string{version}, "resources": []string{resource},
 		"scope": "Namespaced",
 	}
 }
 
 var (
-	creation = rule("CREATE", "pods")
-	debug    = rule("UPDATE", "pods/ephemeralcontainers")
+	creation = rule("", "v1", "pods", "CREATE")
+	debug    = rule("", "v1", "pods/ephemeralcontainers", "UPDATE")
 )
 
 // conditions are those of pods that ask for something or are bound. A static pod cannot
@@ -248,16 +246,11 @@ func (m maker) workloads() []object {
 	}
 	rules := make([]object, 0, len(m.cfg.PodTemplates))
 	for _, l := range m.cfg.PodTemplates {
-		rules = append(rules, object{
-			"operations": []string{"CREATE", "UPDATE"}, "apiGroups": []string{l.APIGroup}, "apiVersions": []string{"*"},
-			"resources": []string{l.Resource}, "scope": "Namespaced",
-		})
+		rules = append(rules, rule(l.APIGroup, "*", l.Resource, "CREATE", "UPDATE"))
 	}
 	return m.bound("ValidatingAdmissionPolicy", "-workloads", object{
-		"failurePolicy": "Ignore",
-		"matchConstraints": object{
-			"matchPolicy": "Equivalent", "namespaceSelector": m.NamespaceSelector, "objectSelector": object{}, "resourceRules": rules,
-		},
+		"failurePolicy":    "Ignore",
+		"matchConstraints": m.matches(rules...),
 		"matchConditions": []object{
 			{
 				"name": binding.ConditionName, "expression": template("object") +
@@ -283,20 +276,13 @@ func (m maker) bound(kind, suffix string, spec object, actions ...string) []obje
 	if m.Static {
 		name += ".static.k8s.io"
 	}
-	metadata := object{"name": name}
-	if len(m.Labels) > 0 {
-		metadata["labels"] = m.Labels
-	}
-	if len(m.Annotations) > 0 {
-		metadata["annotations"] = m.Annotations
-	}
-	binding := object{"policyName": name}
+	to := object{"policyName": name}
 	if len(actions) > 0 {
-		binding["validationActions"] = actions
+		to["validationActions"] = actions
 	}
 	return []object{
-		{"apiVersion": apiVersion, "kind": kind, "metadata": metadata, "spec": spec},
-		{"apiVersion": apiVersion, "kind": kind + "Binding", "metadata": metadata, "spec": binding},
+		{"apiVersion": apiVersion, "kind": kind, "metadata": object{"name": name}, "spec": spec},
+		{"apiVersion": apiVersion, "kind": kind + "Binding", "metadata": object{"name": name}, "spec": to},
 	}
 }
 

@@ -95,7 +95,7 @@ func TestFileRows(t *testing.T) {
 // TestPolicies: each policy has its binding, of the same name, and what advises fails open.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
-	objects := Policies(parse(t, ""), Options{Name: "x", Version: "v1", Static: true, Labels: map[string]string{"a": "b"}})
+	objects := Policies(parse(t, ""), Options{Name: "x", Version: "v1", Static: true})
 	if len(objects) != 10 {
 		t.Errorf("%d objects", len(objects))
 	}

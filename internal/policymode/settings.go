@@ -28,7 +28,6 @@ type Variable struct {
 func constants() []Variable {
 	return []Variable{
 		{"keys", literal(tokenKeys)},
-		{"logins", literal([]string{annotations.LoginMethod})},
 		{"scopes", literal([]string{annotations.Containers, annotations.SkipContainers})},
 		{"booleans", literal([]string{"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"})},
 		{"tokenName", literal(tokenName)},
@@ -159,7 +158,12 @@ func expression(glob string) string {
 }
 
 // tokenKeys are the keys that policies know.
-var tokenKeys = slices.DeleteFunc(annotations.InputKeys(), func(key string) bool { return strings.HasPrefix(key, annotations.LoginMethod) })
+var tokenKeys = slices.DeleteFunc(annotations.InputKeys(), isLogin)
+
+// isLogin reports whether a key is one of logins, which policies do not know.
+func isLogin(key string) bool {
+	return key == annotations.LoginMethod || strings.HasPrefix(key, annotations.LoginMethod+"-")
+}
 
 const (
 	// tokenName is a suffix (RE2), as annotations take it.
@@ -168,19 +172,8 @@ const (
 	goDuration = `^[-+]?(([0-9]{1,7}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|μs|ms|s|m|h))+$`
 )
 
-func literal(value any) string { return string(mustJSON(value)) }
-
-// mustJSON encodes a value that is made of texts. JSON's are CEL's, too, without what the
-// encoder does for HTML.
-func mustJSON(value any) []byte {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil {
-		panic(err) //nolint:forbidigo // there is no such value
-	}
-	return []byte(strings.TrimSuffix(b.String(), "\n"))
-}
+// literal is a value made of texts, in CEL.
+func literal(value any) string { return binding.Literal(value) }
 
 func orEmpty[M ~map[string]V, V any](m M) M {
 	if m == nil {
@@ -253,26 +246,26 @@ func fileRows(f *provider.File) []string {
 	if f.JSON == nil {
 		return slices.Collect(strings.Lines(f.Text))
 	}
-	return jsonRows("", f.JSON, "")
+	return jsonRows("", f.JSON)
 }
 
-// jsonRows are the rows of a value, with what stands before and behind it.
-func jsonRows(before string, value any, after string) []string {
+// jsonRows are the rows of a value, with what stands before it.
+func jsonRows(before string, value any) []string {
 	switch v := value.(type) {
 	case map[string]any:
 		rows := []string{before + "{"}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			rows = append(rows, jsonRows(separator+goJSON(name)+":", v[name], "")...)
+			rows = append(rows, jsonRows(separator+goJSON(name)+":", v[name])...)
 		}
-		return append(rows, "}"+after)
+		return append(rows, "}")
 	case []any:
 		rows := []string{before + "["}
 		for _, element := range v {
-			rows = append(rows, jsonRows(separator, element, "")...)
+			rows = append(rows, jsonRows(separator, element)...)
 		}
-		return append(rows, "]"+after)
+		return append(rows, "]")
 	default:
-		return []string{before + goJSON(v) + after}
+		return []string{before + goJSON(v)}
 	}
 }
 

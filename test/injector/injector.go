@@ -129,6 +129,9 @@ func (in *Injector) writeFiles() error {
 // flags are those that programs are released with; see the Makefile.
 var flags = map[string][]string{"oidc-login": {"-tags=nethttpomithttp2", "-gcflags=all=-l", "-gcflags=crypto/...="}}
 
+// version is the one that programs say they have.
+const version = "v0.0.0-test"
+
 // Build builds a program of this repository, as it is released, into a folder
 // and returns its path.
 func Build(ctx context.Context, program, dir string) (string, error) {
@@ -138,8 +141,8 @@ func Build(ctx context.Context, program, dir string) (string, error) {
 		return "", fmt.Errorf("could not find the repository: %w", err)
 	}
 	path := filepath.Join(dir, program)
-	const version = "github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test"
-	args := slices.Concat([]string{"build", "-trimpath", "-ldflags=-s -w -X " + version}, flags[program],
+	const setVersion = "github.com/oidc-injector/oidc-injector/internal/version.version=" + version
+	args := slices.Concat([]string{"build", "-trimpath", "-ldflags=-s -w -X " + setVersion}, flags[program],
 		[]string{"-o", path, "./cmd/" + program})
 	build := exec.CommandContext(ctx, "go", args...)
 	build.Dir = strings.TrimSpace(string(root))

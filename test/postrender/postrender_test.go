@@ -2,11 +2,11 @@ package postrender
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/helm"
 )
 
@@ -59,12 +59,8 @@ const want = `        oidc-injector.io/audience: "vault" # of Vault
 // name, Helm 4 by the plugin of its own.
 func TestPostRenderer(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "-ldflags=-X "+
-		"github.com/oidc-injector/oidc-injector/internal/version.version=v0.0.0-test",
-		"./cmd/kubectl-oidc_injector")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if _, err := injector.Build(t.Context(), "kubectl-oidc_injector", bin); err != nil {
+		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	dir := t.TempDir()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,38 +36,21 @@ spec:
         args: [sleep]
 `
 
-// plugin is kubectl with the plugin, and Helm.
-type plugin struct{ env []string }
+// plugin is a shell with kubectl, the plugin and Helm.
+type plugin struct{ injector.Shell }
 
 func (n *node) newPlugin(t *testing.T) plugin {
 	t.Helper()
-	dir := t.TempDir()
-	if _, err := injector.Build(t.Context(), "kubectl-oidc_injector", dir); err != nil {
-		t.Fatal(err)
-	}
-	for name, path := range map[string]string{"kubectl": n.kube.KubectlPath(), "helm": n.helm4.Path()} {
-		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return plugin{append(os.Environ(),
-		"PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "KUBECONFIG="+n.kube.Kubeconfig(), "KUBERC=off",
-		"HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir,
-	)}
-}
-
-// shell runs a command as a user does who has the repository.
-func (p plugin) shell(t *testing.T, command string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", command)
-	cmd.Env, cmd.Dir = p.env, repository
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	home := t.TempDir()
+	p := plugin{injector.NewShell(t, n.kube, map[string]string{"helm": n.helm4.Path()},
+		"HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)}
+	p.Dir = repository // as of those who install from it
+	return p
 }
 
 func (p plugin) explain(t *testing.T) (string, error) {
 	t.Helper()
-	return p.shell(t, "kubectl oidc-injector explain deploy/explained --namespace "+apps)
+	return p.Try(t, "kubectl oidc-injector explain deploy/explained --namespace "+apps)
 }
 
 // fails waits until explain has a cross at a step, with a text, and returns the command that it ends with.
@@ -79,14 +61,11 @@ func (p plugin) fails(t *testing.T, step, text string) (fix string) {
 		if err == nil {
 			return errors.New("nothing is wrong: " + out)
 		}
-		for line := range strings.Lines(out) {
-			if strings.Contains(line, "✗ "+step+": ") && strings.Contains(line, text) {
-				_, fix, _ = strings.Cut(out, "\nfix:\n")
-				fix = strings.TrimSpace(fix)
-				return nil
-			}
+		var found bool
+		if fix, found = injector.Fix(out, step, text); !found {
+			return errors.New(out)
 		}
-		return errors.New(out)
+		return nil
 	})
 	return fix
 }
@@ -94,7 +73,7 @@ func (p plugin) fails(t *testing.T, step, text string) (fix string) {
 // fixedBy runs a command, and waits until nothing is wrong.
 func (p plugin) fixedBy(t *testing.T, command string) {
 	t.Helper()
-	if out, err := p.shell(t, command); err != nil {
+	if out, err := p.Try(t, command); err != nil {
 		t.Fatalf("%s: %v: %s", command, err, out)
 	}
 	podtest.EventuallyWithin(t, 2*time.Minute, "the fix", func(context.Context) error {

@@ -2,9 +2,6 @@ package node
 
 import (
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,12 +37,12 @@ func (n *node) testExplain(t *testing.T) {
 			`--from-cluster --against vault-role "${VAULT_ADDR:-` + n.address + `}/v1/auth/` + mount + `/role/others"`; fix != want {
 			t.Errorf("fix %q, want %q", fix, want)
 		}
-		out, err := p.try(t, fix)
+		out, err := p.Try(t, fix)
 		if err == nil || !strings.Contains(out, "✗ bound_subject") {
 			t.Errorf("error %v, and no word of the subject: %s", err, out)
 		}
 		n.writeRole(t, "others", map[string]any{"bound_subject": ""})
-		if out, err := p.try(t, fix); err != nil {
+		if out, err := p.Try(t, fix); err != nil {
 			t.Errorf("error %v: %s", err, out)
 		}
 		p.fixed(t, pod.Name)
@@ -64,48 +61,28 @@ func (n *node) testExplain(t *testing.T) {
 	})
 }
 
-// plugin is kubectl with the plugin, beside a vault.
+// plugin is a shell with kubectl, the plugin and vault.
 type plugin struct {
 	*node
-	env []string
+	injector.Shell
 }
 
 func (n *node) newPlugin(t *testing.T) *plugin {
 	t.Helper()
-	dir := t.TempDir()
-	if _, err := injector.Build(t.Context(), "kubectl-oidc_injector", dir); err != nil {
-		t.Fatal(err)
-	}
-	for name, path := range map[string]string{"kubectl": n.kube.KubectlPath(), "vault": n.vault.VaultPath()} {
-		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &plugin{n, append(os.Environ(),
-		"PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "KUBECONFIG="+n.kube.Kubeconfig(), "KUBERC=off",
-		"VAULT_ADDR="+n.vault.Address(), "VAULT_TOKEN="+n.vault.Client().Token(), "VAULT_CACERT="+n.vault.CAFile(),
-	)}
-}
-
-// try runs a command as explain writes it.
-func (p *plugin) try(t *testing.T, command string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", command)
-	cmd.Env = p.env
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return &plugin{n, injector.NewShell(t, n.kube, map[string]string{"vault": n.vault.VaultPath()},
+		"VAULT_ADDR="+n.vault.Address(), "VAULT_TOKEN="+n.vault.Client().Token(), "VAULT_CACERT="+n.vault.CAFile())}
 }
 
 func (p *plugin) shell(t *testing.T, command string) {
 	t.Helper()
-	if out, err := p.try(t, command); err != nil {
+	if out, err := p.Try(t, command); err != nil {
 		t.Fatalf("%s: %v: %s", command, err, out)
 	}
 }
 
 func (p *plugin) explain(t *testing.T, pod string) (string, error) {
 	t.Helper()
-	return p.try(t, "kubectl oidc-injector explain "+pod+" --namespace "+p.ns+" --config "+p.webhook.ConfigPath())
+	return p.Try(t, "kubectl oidc-injector explain "+pod+" --namespace "+p.ns+" --config "+p.webhook.ConfigPath())
 }
 
 // fails waits until explain has a cross at a step, with a text, and returns the command that it ends with.
@@ -116,14 +93,11 @@ func (p *plugin) fails(t *testing.T, pod, step, text string) (fix string) {
 		if err == nil {
 			return errors.New("nothing is wrong: " + out)
 		}
-		for line := range strings.Lines(out) {
-			if strings.Contains(line, "✗ "+step+": ") && strings.Contains(line, text) {
-				_, fix, _ = strings.Cut(out, "\nfix:\n")
-				fix = strings.TrimSpace(fix)
-				return nil
-			}
+		var found bool
+		if fix, found = injector.Fix(out, step, text); !found {
+			return errors.New(out)
 		}
-		return errors.New(out)
+		return nil
 	})
 	return fix
 }

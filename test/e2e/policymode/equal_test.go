@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,30 +41,8 @@ func dryRun(ctx context.Context, namespace string, pod *corev1.Pod) (*corev1.Pod
 			}
 		}
 	}
-	created.UID, created.CreationTimestamp, created.ManagedFields, created.Namespace = "", metav1.Time{}, nil, ""
-	const generated = "kube-api-access-"
-	for i := range created.Spec.Volumes {
-		if v := &created.Spec.Volumes[i]; strings.HasPrefix(v.Name, generated) {
-			v.Name = generated
-		}
-	}
-	for _, containers := range [][]corev1.Container{created.Spec.InitContainers, created.Spec.Containers} {
-		for i := range containers {
-			c := &containers[i]
-			for j := range c.VolumeMounts {
-				if m := &c.VolumeMounts[j]; strings.HasPrefix(m.Name, generated) {
-					m.Name = generated
-				}
-			}
-			// Where another policy adds a container, the API server's own mount comes before
-			// ours, or after it.
-			own := func(m corev1.VolumeMount) bool { return m.Name == generated }
-			if at := slices.IndexFunc(c.VolumeMounts, own); at >= 0 {
-				c.VolumeMounts = slices.Insert(slices.Delete(slices.Clone(c.VolumeMounts), at, at+1), 0, c.VolumeMounts[at])
-			}
-		}
-	}
-	return created, nil
+	created.Namespace = ""
+	return podtest.Normalized(created), nil
 }
 
 // outcome is what became of a pod.
@@ -101,27 +78,10 @@ func same(t *testing.T, pod *corev1.Pod) outcome {
 		t.Errorf("webhook: %v\npolicy:  %v", webhookError, policyError)
 		return deniedByBoth
 	}
-	if diff := cmp.Diff(withoutWarnings(want), withoutWarnings(got)); diff != "" {
+	if diff := cmp.Diff(podtest.WithoutWarnings(want), podtest.WithoutWarnings(got)); diff != "" {
 		t.Errorf("(-webhook +policy):\n%s", diff)
 	}
 	return equal
-}
-
-// withoutWarnings takes the warnings out of the status annotation.
-func withoutWarnings(pod *corev1.Pod) *corev1.Pod {
-	const key = podtest.Prefix + "status"
-	text, found := pod.Annotations[key]
-	if start := strings.Index(text, `,"warnings":`); start >= 0 {
-		text = text[:start] + "}"
-	}
-	switch {
-	case !found:
-	case strings.HasSuffix(text, `"tokens":[],"containers":[]}`): // there for its warnings
-		delete(pod.Annotations, key)
-	default:
-		pod.Annotations[key] = text
-	}
-	return pod
 }
 
 func TestGoldenPods(t *testing.T) {

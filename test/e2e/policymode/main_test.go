@@ -8,12 +8,6 @@ import (
 	"os"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
-
-	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/config"
-	"github.com/oidc-injector/oidc-injector/internal/policymode"
 	"github.com/oidc-injector/oidc-injector/test/cluster"
 	"github.com/oidc-injector/oidc-injector/test/injector"
 )
@@ -77,25 +71,5 @@ func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(cont
 	if err := kube.Namespace(ctx, byPolicy, map[string]string{policyLabel: "true"}); err != nil {
 		return end, err
 	}
-	return end, apply(ctx, configuration)
-}
-
-// apply has the API server do what a configuration says.
-func apply(ctx context.Context, text string) error {
-	cfg, err := config.Parse([]byte(text), config.Environment{Prefix: annotations.DefaultPrefix})
-	if err != nil {
-		return err
-	}
-	var manifests string
-	for _, object := range policymode.Policies(cfg, policymode.Options{
-		Name: "oidc-injector", Version: "v0.0.0-test",
-		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{policyLabel: "true"}},
-	}) {
-		manifest, err := yaml.Marshal(object)
-		if err != nil {
-			return err
-		}
-		manifests += "---\n" + string(manifest)
-	}
-	return kube.Apply(ctx, manifests)
+	return end, injector.ApplyPolicies(ctx, kube, configuration, map[string]string{policyLabel: "true"})
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
@@ -28,27 +27,10 @@ func ours(name string) bool {
 	return false
 }
 
-// normalized is what is stored, without what the API server makes anew for each
-// object. The quality of service is compared on its own.
+// normalized is what is stored. The quality of service is compared on its own.
 func normalized(pod *corev1.Pod) *corev1.Pod {
-	c := pod.DeepCopy()
-	c.UID, c.CreationTimestamp, c.ManagedFields, c.Status = "", metav1.Time{}, nil, corev1.PodStatus{}
-	// The volume with the API server's own token has a name at random.
-	const generated = "kube-api-access-"
-	for i := range c.Spec.Volumes {
-		if strings.HasPrefix(c.Spec.Volumes[i].Name, generated) {
-			c.Spec.Volumes[i].Name = generated
-		}
-	}
-	for _, containers := range [][]corev1.Container{c.Spec.InitContainers, c.Spec.Containers} {
-		for i := range containers {
-			for j := range containers[i].VolumeMounts {
-				if m := &containers[i].VolumeMounts[j]; strings.HasPrefix(m.Name, generated) {
-					m.Name = generated
-				}
-			}
-		}
-	}
+	c := podtest.Normalized(pod)
+	c.Status = corev1.PodStatus{}
 	return c
 }
 

@@ -6,12 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
-	"github.com/oidc-injector/oidc-injector/internal/annotations"
-	"github.com/oidc-injector/oidc-injector/internal/config"
-	"github.com/oidc-injector/oidc-injector/internal/policymode"
+	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -24,21 +20,7 @@ func policies(ctx context.Context) error {
 	if err := kube.Namespace(ctx, policyNS, labels); err != nil {
 		return err
 	}
-	cfg, err := config.Parse([]byte(configuration), config.Environment{Prefix: annotations.DefaultPrefix})
-	if err != nil {
-		return err
-	}
-	var manifests strings.Builder
-	for _, object := range policymode.Policies(cfg, policymode.Options{
-		Name: "oidc-injector", Version: "v0.0.0-test", NamespaceSelector: &metav1.LabelSelector{MatchLabels: labels},
-	}) {
-		manifest, err := yaml.Marshal(object)
-		if err != nil {
-			return err
-		}
-		manifests.WriteString("---\n" + string(manifest))
-	}
-	return kube.Apply(ctx, manifests.String())
+	return injector.ApplyPolicies(ctx, kube, configuration, labels)
 }
 
 // checkPolicyMode wants the policies to store what the webhook stores, or to say that the
@@ -52,13 +34,8 @@ func (s shape) checkPolicyMode(t *testing.T, byWebhook stored, denied error, all
 	case (err != nil) != (denied != nil):
 		t.Errorf("by policy: %v, by the webhook: %v", err, denied)
 	case err == nil:
-		got, want := normalized(byPolicy.Pod), normalized(byWebhook.Pod)
+		got, want := podtest.WithoutWarnings(normalized(byPolicy.Pod)), podtest.WithoutWarnings(normalized(byWebhook.Pod))
 		got.Namespace = want.Namespace
-		status := podtest.Prefix + "status"
-		for _, pod := range []map[string]string{got.Annotations, want.Annotations} {
-			pod[status], _, _ = strings.Cut(pod[status], `,"warnings":`)
-			pod[status] = strings.TrimSuffix(pod[status], "}")
-		}
 		if diff := cmp.Diff(want, got, cmp.Comparer(equalQuantities), emptyIsNil()); diff != "" {
 			t.Errorf("(-webhook +policy):\n%s", diff)
 		}
