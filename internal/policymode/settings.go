@@ -63,6 +63,7 @@ func settings(cfg *config.Config, version string) []Variable {
 		{"injectedPattern", literal(anyOf(patterns))},
 		{"denyUnknown", literal(cfg.Parser.DenyUnknown)},
 		{"apiServerAudiences", literal(anyOf(slices.Concat(policy.WellKnownAPIServerAudiences(), cfg.File.Policy.APIServerAudiences)))},
+		{"addressesLimited", literal(addressesLimited(&cfg.File.Policy))},
 		{"policies", policies(&cfg.File.Policy)},
 	}
 }
@@ -78,6 +79,12 @@ func split(globs []string) (names, patterns []string) {
 		}
 	}
 	return names, patterns
+}
+
+// addressesLimited reports whether a list has a say in addresses.
+func addressesLimited(p *policy.Spec) bool {
+	lists := func(l policy.Lists) bool { return len(l.LoginAddresses.Allowed)+len(l.LoginAddresses.Denied) > 0 }
+	return lists(p.Lists) || slices.ContainsFunc(p.Namespaces, func(ns policy.NamespaceRule) bool { return lists(ns.Lists) })
 }
 
 // policies are the lists that hold in the pod's namespace.
@@ -223,6 +230,7 @@ func providers(cfg *config.Config) map[string]map[string][]map[string]string {
 			lists["parameters"] = append(lists["parameters"], map[string]string{
 				"name": q.Name, "description": q.Description, "required": strconv.FormatBool(q.Required), "default": q.Default,
 				"maxLength": strconv.Itoa(q.MaxLength), "pattern": "^(?:" + pattern + ")$", "said": q.Pattern,
+				"address": q.Address,
 			})
 		}
 		for _, v := range p.Env {

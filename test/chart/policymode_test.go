@@ -97,10 +97,12 @@ config:
   podTemplates: [{apiGroup: argoproj.io, resource: rollouts, path: spec.template}, {apiGroup: example.com, resource: jobs, path: spec.a.b}]
 webhook: {namespaces: {mode: OptOut}}
 `,
-	"without workloads": "config: {policy: {workloads: Off, mountPaths: {denied: [/run]}}}",
-	"another prefix":    "annotationPrefix: tokens.example.com",
-	"a long prefix":     "annotationPrefix: a-prefix-of-nineteen--letters.example.com",
-	"a short prefix":    "{annotationPrefix: tokens, webhook: {namespaces: {label: served, exclude: [a]}}}",
+	"addresses":               "config: {policy: {loginAddresses: {denied: ['https://a.example.com']}}}",
+	"addresses of namespaces": "config: {policy: {namespaces: [{namespaces: [a], loginAddresses: {allowed: ['*']}}]}}",
+	"without workloads":       "config: {policy: {workloads: Off, mountPaths: {denied: [/run]}}}",
+	"another prefix":          "annotationPrefix: tokens.example.com",
+	"a long prefix":           "annotationPrefix: a-prefix-of-nineteen--letters.example.com",
+	"a short prefix":          "{annotationPrefix: tokens, webhook: {namespaces: {label: served, exclude: [a]}}}",
 }
 
 // TestPoliciesAreThoseOfTheProgram: for the configuration that the chart would write for

@@ -33,6 +33,10 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{- end -}}
 {{- $_ := set $providers $name (include "oidc-injector.policyProvider" (list $spec $program $longest) | fromJson) -}}
 {{- end -}}
+{{- $limited := false -}}
+{{- range append ($config.policy.namespaces | default list) $config.policy -}}
+{{- with .loginAddresses }}{{ if or .allowed .denied }}{{ $limited = true }}{{ end }}{{ end -}}
+{{- end -}}
 {{- $variables := list -}}
 {{- range list
   (list "prefix" (printf "%s/" $prefix | toRawJson))
@@ -50,6 +54,7 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
   (list "injectedPattern" (include "oidc-injector.anyOf" $patterns | toRawJson))
   (list "denyUnknown" (eq $config.policy.unknownAnnotations "Deny" | toString))
   (list "apiServerAudiences" (concat (include "oidc-injector.apiServerAudiences" $root | fromYamlArray) ($config.policy.apiServerAudiences | default list) | include "oidc-injector.anyOf" | toRawJson))
+  (list "addressesLimited" (toString $limited))
   (list "policies" (include "oidc-injector.policyRules" (list $config.policy $program)))
 -}}
 {{- $variables = append $variables (dict "name" (first .) "expression" (last .)) -}}
@@ -151,7 +156,8 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
   "default" (.default | default "")
   "maxLength" (.maxLength | default 0 | int | toString)
   "pattern" (printf "^(?:%s)$" (.pattern | default ".*"))
-  "said" (.pattern | default "")) -}}
+  "said" (.pattern | default "")
+  "address" (.address | default "")) -}}
 {{- end -}}
 {{- $env := list -}}
 {{- range $spec.env }}{{ $env = append $env (dict "name" .name "value" .value) }}{{ end -}}

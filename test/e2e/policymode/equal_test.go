@@ -1,12 +1,14 @@
 package policymode
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,8 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/oidc-injector/oidc-injector/internal/mutate/mutatetest"
+	"github.com/oidc-injector/oidc-injector/internal/provider"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -169,4 +173,48 @@ func random(seed uint64) (*corev1.Pod, bool) {
 		}
 	}
 	return pod, true
+}
+
+// TestExamplesOfProviders: each provider's example is stored as the webhook stores it, but
+// for those whose addresses policies do not judge, and the webhook denies without a list.
+func TestExamplesOfProviders(t *testing.T) {
+	for _, name := range provider.BuiltIn().Names() {
+		t.Run(name, func(t *testing.T) {
+			content, err := os.ReadFile(filepath.Join("../../../examples/providers", name+".yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, manifest, _ := bytes.Cut(content, []byte("\n---\n"))
+			pod := &corev1.Pod{}
+			if err := yaml.UnmarshalStrict(manifest, pod); err != nil {
+				t.Fatal(err)
+			}
+			pod.Spec.ServiceAccountName = "default"
+			addressed := slices.ContainsFunc(provider.BuiltIn().Get(name).Parameters, func(q provider.Parameter) bool {
+				_, said := pod.Annotations[podtest.Prefix+name+"-"+q.Name]
+				return said && q.Address != ""
+			})
+			want := equal
+			if addressed {
+				want = deniedByBoth
+			}
+			if got := same(t, pod); got != want {
+				t.Errorf("outcome %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// TestAddressInProfile: that of a profile is its author's choice, and a pod's own is not
+// judged by policies.
+func TestAddressInProfile(t *testing.T) {
+	if got := same(t, podtest.New("profiled", "profile=remote")); got != equal {
+		t.Errorf("of a profile: outcome %d", got)
+	}
+	_, err := dryRun(t.Context(), byPolicy, podtest.New("own", "kubernetes-server=https://evil.example.com", "kubernetes-audience=a"))
+	const want = `metadata.annotations[oidc-injector.io/kubernetes-server]: Forbidden: address "https://evil.example.com": policies judge no ` +
+		`addresses: it needs webhook mode, or to be in a profile, with https`
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("of the pod: %v", err)
+	}
 }

@@ -32,6 +32,7 @@ profiles:
     env.aws: AWS_WEB_IDENTITY_TOKEN_FILE
     audience.azure: api://AzureADTokenExchange
     env.azure: AZURE_FEDERATED_TOKEN_FILE
+  remote: {kubernetes-server: "https://remote.example.com", kubernetes-audience: remote}
   amazon: {aws-role-arn: "arn:aws:iam::123456789012:role/app", aws-region: eu-central-1}
 bindings:
 - {name: reports, namespaces: ["shop-*"], serviceAccounts: [reports], annotations: {profile: vault}}
