@@ -2,10 +2,13 @@ package policymode
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/config"
@@ -114,5 +117,45 @@ func TestPolicies(t *testing.T) {
 	}
 	if off := Policies(parse(t, "policy: {workloads: \"Off\"}"), Options{Name: "x"}); len(off) != 8 {
 		t.Errorf("%d objects without checks of workloads", len(off))
+	}
+}
+
+// TestVariableName: the pattern takes what Kubernetes takes.
+func TestVariableName(t *testing.T) {
+	t.Parallel()
+	pattern := regexp.MustCompile(variableName)
+	for _, name := range []string{"A", "_", "-a", ".a", ".", "..", "..a", ".-", "a.b", "1A", "", "A B", "ü", "a..", "A=B", "..-", "._"} {
+		if want := len(validation.IsEnvVarName(name)) == 0; pattern.MatchString(name) != want {
+			t.Errorf("%q: want %v", name, want)
+		}
+	}
+}
+
+// TestTokenName: the same, for suffixes.
+func TestTokenName(t *testing.T) {
+	t.Parallel()
+	pattern := regexp.MustCompile(tokenName)
+	for _, name := range []string{"a", "0", "a-b", "-a", "a-", "A", "", "a.b", strings.Repeat("n", 40), strings.Repeat("n", 41)} {
+		if want := len(validation.IsDNS1123Label(name)) == 0 && len(name) <= 40; pattern.MatchString(name) != want {
+			t.Errorf("%q: want %v", name, want)
+		}
+	}
+}
+
+// TestGoDuration: what matches is a duration, so that CEL does not fail with it.
+func TestGoDuration(t *testing.T) {
+	t.Parallel()
+	pattern := regexp.MustCompile(goDuration)
+	for text, want := range map[string]bool{
+		"2h": true, "1h30m": true, "1.5h": true, ".5h": true, "-1h": true, "1h1h": true, "7200000ms": true, "99999h": true,
+		strings.Repeat("99999h", 10): true, strings.Repeat("9999999m", 10): true,
+		"999999h": false, strings.Repeat("1h", 11): false, "1": false, "": false, "h": false, "1d": false, ".h": false, "1e3s": false,
+	} {
+		if pattern.MatchString(text) != want {
+			t.Errorf("%q: want %v", text, want)
+		}
+		if _, err := time.ParseDuration(text); want && err != nil {
+			t.Errorf("%q matches, and is none: %v", text, err)
+		}
 	}
 }

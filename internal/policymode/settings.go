@@ -31,6 +31,7 @@ func constants() []Variable {
 		{"scopes", literal([]string{annotations.Containers, annotations.SkipContainers})},
 		{"booleans", literal([]string{"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"})},
 		{"tokenName", literal(tokenName)},
+		{"variableName", literal(variableName)},
 		{"goDuration", literal(goDuration)},
 		{"systemDirectories", literal(annotations.SystemDirectories())},
 		{"systemFiles", literal(annotations.SystemFiles())},
@@ -175,8 +176,10 @@ func isLogin(key string) bool {
 const (
 	// tokenName is a suffix (RE2), as annotations take it.
 	tokenName = `^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$` //nolint:gosec // a pattern, not a credential
-	// goDuration is a Go duration whose numbers are short enough not to overflow.
-	goDuration = `^[-+]?(([0-9]{1,7}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|μs|ms|s|m|h))+$`
+	// variableName is the name of an environment variable (apimachinery validation.IsEnvVarName).
+	variableName = `^([-_a-zA-Z]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$`
+	// goDuration is a Go duration that cannot overflow: few numbers, which are short.
+	goDuration = `^[-+]?((([0-9]{1,5}([.][0-9]{0,9})?|[.][0-9]{1,9})h|([0-9]{1,7}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|μs|ms|s|m))){1,10}$`
 )
 
 // literal is a value made of texts, in CEL.

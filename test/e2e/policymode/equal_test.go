@@ -153,6 +153,23 @@ func TestRandomPods(t *testing.T) {
 	}
 }
 
+// TestOddAnnotations has annotations at the edges of what is allowed.
+func TestOddAnnotations(t *testing.T) {
+	outcomes := map[outcome]int{}
+	for seed := range uint64(1000) {
+		pod := podtest.New("odd")
+		pod.Annotations = mutatetest.New(seed).OddAnnotations(podtest.Prefix)
+		outcomes[same(t, pod)]++
+		if t.Failed() {
+			t.Fatalf("seed %d: %q", seed, pod.Annotations)
+		}
+	}
+	t.Logf("%d are equal, %d denied by both, %d refused by the API server", outcomes[equal], outcomes[deniedByBoth], outcomes[refusedAnyway])
+	if outcomes[equal] < 50 || outcomes[deniedByBoth] < 300 || outcomes[needsWebhook] > 0 {
+		t.Errorf("outcomes %v", outcomes)
+	}
+}
+
 // random is a pod without logins, which policies do not do, of Linux; false where no client
 // could send it.
 func random(seed uint64) (*corev1.Pod, bool) {
