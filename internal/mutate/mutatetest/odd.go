@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // oddValues are values of keys, right ones and wrong ones: at the edges of what is allowed,
@@ -80,4 +82,85 @@ func (r Random) OddAnnotations(prefix string) map[string]string {
 		all[prefix+"audience.a"] = "a"
 	}
 	return all
+}
+
+// oddDirectories are where tokens of the names "" and aws are, and what is near it.
+var oddDirectories = []string{
+	"/var/run/secrets/tokens", "/run/secrets/tokens", "/var/run/secrets/tokens/", "/run/secrets/tokens/sub",
+	"/var/run/secrets/tokens/oidc-token", "/var/run/secrets/tokens/oidc-token/x", "/var/run/secrets", "/run", "/var/run", "/", "/var",
+	"/var/run/secrets/tokens-aws", "/var/run/secrets/tokensx", "/data/",
+}
+
+// MakeOdd gives a pod volumes, mounts and variables that are nearly those that its tokens
+// would have.
+func (r Random) MakeOdd(pod *corev1.Pod) {
+	for _, name := range []string{"oidc-token", "mine", "oidc-token-aws", "oidc-token-a"} {
+		if r.Chance(3) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, r.oddVolume(name))
+		}
+	}
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			r.makeOddContainer(&containers[i], pod.Spec.Volumes)
+		}
+	}
+	set := func(key, value string) { pod.Annotations["oidc-injector.io/"+key] = value }
+	if r.Chance(3) {
+		set("audience", "vault")
+		set("env", "TOKEN_0")
+		delete(pod.Annotations, "oidc-injector.io/mount-path")
+		delete(pod.Annotations, "oidc-injector.io/token-file")
+	}
+	if r.Chance(3) {
+		set("aws-role-arn", "arn:aws:iam::123456789012:role/app")
+	}
+	if r.Chance(4) {
+		set("file-mode", "0440")
+	}
+}
+
+func (r Random) oddVolume(name string) corev1.Volume {
+	seconds := Pick[int64](r, 3600, 7200, 600)
+	p := &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+		Audience: Pick(r, "vault", "sts.amazonaws.com", ""), ExpirationSeconds: &seconds, Path: Pick(r, "oidc-token", "token"),
+	}}}}
+	if r.Chance(4) {
+		p.Sources = append(p.Sources, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "some"},
+		}})
+	}
+	if r.Chance(2) {
+		mode := Pick[int32](r, 0o400, 0o440, 0o644, 0o600)
+		p.DefaultMode = &mode
+	}
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: p}}
+}
+
+func (r Random) makeOddContainer(c *corev1.Container, volumes []corev1.Volume) {
+	for range r.IntN(3) {
+		m := corev1.VolumeMount{Name: Pick(r, volumes...).Name, MountPath: Pick(r, oddDirectories...), ReadOnly: r.Chance(2)}
+		switch {
+		case r.Chance(4):
+			m.SubPath = "x"
+		case r.Chance(8):
+			m.SubPathExpr = "$(VAR_0)"
+		}
+		taken := func(o corev1.VolumeMount) bool { return o.MountPath == m.MountPath }
+		if !slices.ContainsFunc(c.VolumeMounts, taken) { // which the API server would refuse
+			c.VolumeMounts = append(c.VolumeMounts, m)
+		}
+	}
+	if r.Chance(5) {
+		c.TerminationMessagePath = Pick(r, "/var/run/secrets/tokens/log", "/run/secrets/tokens", "/var/run/secrets", "/tmp/x")
+	}
+	if r.Chance(3) {
+		v := corev1.EnvVar{Name: Pick(r, "TOKEN_0", "AWS_ROLE_ARN", "VAULT_JWT_FILE"), Value: Pick(r, "", "x", oddDirectories[4])}
+		if r.Chance(3) {
+			v = corev1.EnvVar{Name: v.Name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}
+		}
+		c.Env = append(c.Env, v)
+		if r.Chance(3) { // of variables with one name the last one counts
+			c.Env = append(c.Env, corev1.EnvVar{Name: v.Name, Value: oddDirectories[4]})
+		}
+	}
 }
