@@ -5,13 +5,17 @@ import (
 	"context"
 	"os"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 
 	"github.com/oidc-injector/oidc-injector/internal/cli"
 )
 
 func main() {
+	// Libraries for clusters log there what they return as errors, too, and several times.
+	klog.SetLogger(logr.Discard())
 	// Signals end it at once, also where it waits for its input: it leaves nothing to clean up.
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.Environment{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},

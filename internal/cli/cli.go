@@ -11,11 +11,9 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 )
 
 // The exit codes, the same for every verb.
@@ -65,8 +63,6 @@ func newGlobals(env Environment) *globals {
 
 // Run runs one call of the plugin and returns its exit code.
 func Run(ctx context.Context, args []string, env Environment) int {
-	// Libraries for clusters log there what they return as errors, too, and several times.
-	klog.SetLogger(logr.Discard())
 	g := newGlobals(env)
 	root := newRoot(g)
 	root.SetArgs(args)
