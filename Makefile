@@ -68,7 +68,7 @@ providers: ## Try the providers with the SDKs that read them; the first run comp
 
 .PHONY: race
 race: ## Run the unit tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -short ./...
 
 # What tests start is compiled before them: beside a compiler they would miss the ends
 # of leases and certificates.

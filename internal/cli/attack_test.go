@@ -94,6 +94,7 @@ func renderStream(t *testing.T, in io.Reader) (code int, errOut string, peak uin
 
 // TestDocumentWithoutEnd reads no more than a document may have.
 func TestDocumentWithoutEnd(t *testing.T) {
+	long(t)
 	for _, text := range []string{"x", "\n", "[", "- a\n"} {
 		in := &endless{text: text, left: 100 << 20}
 		code, errOut, _ := renderStream(t, in)
@@ -107,6 +108,7 @@ func TestDocumentWithoutEnd(t *testing.T) {
 // TestStreamOfAnyLength takes no more memory for several times as many documents, of which all
 // are far more than one may have.
 func TestStreamOfAnyLength(t *testing.T) {
+	long(t)
 	document := "---\n" + attackPod + strings.Repeat("# a comment that is kept\n", 1000)
 	in := &endless{text: document, left: 1400 * len(document)}
 	code, errOut, peak := renderStream(t, in)
@@ -121,6 +123,7 @@ func TestStreamOfAnyLength(t *testing.T) {
 // TestWorkGrowsWithTheInput compares what is allocated for a number and for twice as many:
 // what is quadratic would need four times as much.
 func TestWorkGrowsWithTheInput(t *testing.T) {
+	long(t)
 	for name, text := range map[string]func(n int) string{
 		"ResourceList": func(n int) string {
 			return "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n" + strings.Repeat(item, n/10)
@@ -147,5 +150,13 @@ func TestWorkGrowsWithTheInput(t *testing.T) {
 		if one, two := allocated(5000), allocated(10_000); two > one*3 {
 			t.Errorf("%s: %d KiB are allocated, and %d for twice as many", name, one>>10, two>>10)
 		}
+	}
+}
+
+// long skips what has one goroutine and takes the race detector minutes.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long, and is run without -short")
 	}
 }
