@@ -179,7 +179,8 @@ const (
 	// variableName is the name of an environment variable (apimachinery validation.IsEnvVarName).
 	variableName = `^([-_a-zA-Z]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$`
 	// goDuration is a Go duration that cannot overflow: few numbers, which are short.
-	goDuration = `^[-+]?((([0-9]{1,5}([.][0-9]{0,9})?|[.][0-9]{1,9})h|([0-9]{1,7}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|μs|ms|s|m))){1,10}$`
+	goDuration = `^[-+]?(([0-9]{1,5}([.][0-9]{0,9})?|[.][0-9]{1,9})h|` +
+		`([0-9]{1,7}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|μs|ms|s|m)){1,10}$`
 )
 
 // literal is a value made of texts, in CEL.

@@ -156,7 +156,8 @@ func (r Random) makeOddContainer(c *corev1.Container, volumes []corev1.Volume) {
 	if r.Chance(3) {
 		v := corev1.EnvVar{Name: Pick(r, "TOKEN_0", "AWS_ROLE_ARN", "VAULT_JWT_FILE"), Value: Pick(r, "", "x", oddDirectories[4])}
 		if r.Chance(3) {
-			v = corev1.EnvVar{Name: v.Name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}
+			itself := &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}
+			v = corev1.EnvVar{Name: v.Name, ValueFrom: &corev1.EnvVarSource{FieldRef: itself}}
 		}
 		c.Env = append(c.Env, v)
 		if r.Chance(3) { // of variables with one name the last one counts

@@ -243,8 +243,8 @@ func TestAddressInProfile(t *testing.T) {
 		t.Errorf("of a profile: outcome %d", got)
 	}
 	_, err := dryRun(t.Context(), byPolicy, podtest.New("own", "kubernetes-server=https://evil.example.com", "kubernetes-audience=a"))
-	const want = `metadata.annotations[oidc-injector.io/kubernetes-server]: Forbidden: address "https://evil.example.com": policies judge no ` +
-		`addresses: it needs webhook mode, or to be in a profile, with https`
+	const want = `metadata.annotations[oidc-injector.io/kubernetes-server]: Forbidden: address "https://evil.example.com": ` +
+		`policies judge no addresses: it needs webhook mode, or to be in a profile, with https`
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("of the pod: %v", err)
 	}
