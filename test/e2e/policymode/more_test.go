@@ -12,6 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oidc-injector/oidc-injector/test/injector"
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
@@ -223,5 +226,33 @@ func TestWarnings(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("no warning %q:\n%s", want, said)
 		}
+	}
+}
+
+// TestBothModes: where the webhook and the policies serve a namespace, as between the two
+// modes, a pod is as one of them would have it.
+func TestBothModes(t *testing.T) {
+	const both = "shop-b"
+	if err := kube.Namespace(t.Context(), both, map[string]string{injector.EnabledLabel: "true", policyLabel: "true"}); err != nil {
+		t.Fatal(err)
+	}
+	pod := podtest.New("both", "audience=vault", "env=VAULT_TOKEN_FILE", "aws-role-arn=arn:aws:iam::123456789012:role/app",
+		"gcp-provider=projects/123456/locations/global/workloadIdentityPools/pool/providers/cluster")
+	podtest.Eventually(t, "all of it once", func(ctx context.Context) error {
+		want, err := dryRun(ctx, byWebhook, pod)
+		if err != nil {
+			return err
+		}
+		got, err := dryRun(ctx, both, pod)
+		if err != nil {
+			return err
+		}
+		if diff := cmp.Diff(podtest.WithoutWarnings(want), podtest.WithoutWarnings(got)); diff != "" {
+			return fmt.Errorf("(-one +both):\n%s", diff)
+		}
+		return nil
+	})
+	if _, err := dryRun(t.Context(), both, podtest.New("wrong", "audience=vault", "expiration=1s")); err == nil {
+		t.Error("a pod with an error was created")
 	}
 }
