@@ -72,5 +72,5 @@ func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(cont
 	if err := kube.Namespace(ctx, byPolicy, map[string]string{policyLabel: "true"}); err != nil {
 		return end, err
 	}
-	return end, injector.ApplyPolicies(ctx, kube, configuration, map[string]string{policyLabel: "true"})
+	return end, injector.ApplyPolicies(ctx, kube, configuration, byPolicy, map[string]string{policyLabel: "true"})
 }

@@ -20,7 +20,7 @@ func policies(ctx context.Context) error {
 	if err := kube.Namespace(ctx, policyNS, labels); err != nil {
 		return err
 	}
-	return injector.ApplyPolicies(ctx, kube, configuration, labels)
+	return injector.ApplyPolicies(ctx, kube, configuration, policyNS, labels)
 }
 
 // checkPolicyMode wants the policies to store what the webhook stores, or to say that the
