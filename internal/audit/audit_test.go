@@ -33,6 +33,11 @@ var quick = timing{
 	firstRetry: 5 * time.Millisecond, remind: 20 * time.Millisecond,
 }
 
+// patient has a lease that a replica can renew in time on a machine that is busy.
+var patient = timing{
+	lease: 3 * time.Second, renew: 2 * time.Second, retry: quick.retry, firstRetry: quick.firstRetry, remind: quick.remind,
+}
+
 // replica is an audit under test.
 type replica struct {
 	*testing.T
@@ -59,13 +64,18 @@ func server(t *testing.T) *audittest.Server {
 
 func start(t *testing.T, s *audittest.Server, identity string, limit int) *replica {
 	t.Helper()
+	return startWith(t, s, identity, limit, quick)
+}
+
+func startWith(t *testing.T, s *audittest.Server, identity string, limit int, times timing) *replica {
+	t.Helper()
 	r := &replica{T: t, server: s, metrics: prometheus.NewPedanticRegistry(), log: &testutil.Log{}}
 	r.config.Store(configured(t))
 	auditor, err := newAuditor(Options{
 		REST: &rest.Config{Host: s.URL}, Namespace: "security", LeaseName: "oidc-injector-audit", Identity: identity,
 		NamespaceSelector: "oidc-injector.io/enabled=true", Prefix: annotations.DefaultPrefix, Config: r.config.Load, Version: "v1",
 		Log: r.log.Logger(), Metrics: r.metrics,
-	}, quick, limit)
+	}, times, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,10 +360,10 @@ func TestOneLeader(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	s.Pod(newPod("web", "audience=vault"))
-	a := start(t, s, "a", 100)
+	a := startWith(t, s, "a", 100, patient)
 	a.awaitMissed(counts{"not_injected": 1})
-	b := start(t, s, "b", 100)
-	time.Sleep(quick.lease)
+	b := startWith(t, s, "b", 100, patient)
+	time.Sleep(patient.lease)
 	b.awaitMissed(counts{})
 	b.await("oidc_injector_audit_leader", counts{})
 	a.stop()
