@@ -119,7 +119,7 @@ func (n *node) testDefaults(t *testing.T, gone func()) {
 func (n *node) helmTest(t *testing.T, h helm.Helm) {
 	t.Helper()
 	out := h.Saying(t, "test", release, "--timeout=2m")
-	if !regexp.MustCompile(`Phase: +Succeeded`).MatchString(out) || !strings.Contains(out, "ok: a pod of namespace") {
+	if !regexp.MustCompile(`Phase: +Succeeded`).MatchString(out) || !strings.Contains(out, "✓ dry run: a pod in namespace ") {
 		t.Errorf("%s test says:\n%s", h.Name, out)
 	}
 }
