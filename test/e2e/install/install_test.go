@@ -99,6 +99,7 @@ func TestInstall(t *testing.T) {
 	t.Run("failure policy", n.testIgnore)
 	t.Run("rollback", n.testRollback)
 	t.Run("retired CA", n.testRetiredCA)
+	t.Run("mode switched", n.testSwitched)
 	n.uninstall(t, n.helm4, gone)
 	t.Run("bundle explained", func(t *testing.T) { n.testBundleExplained(t, gone) })
 	t.Run("cert-manager", n.testCertManager)
@@ -251,17 +252,16 @@ func (n *node) review(t *testing.T, token, audience string) authenticationv1.Tok
 	return review.Status
 }
 
-// injected reports whether a pod has its status and its volume.
+// injected reports whether a pod of one container has its status, its volume and its mount,
+// each once.
 func injected(pod *corev1.Pod) bool {
-	if pod.Annotations[podtest.Prefix+"status"] == "" {
-		return false
-	}
-	for i := range pod.Spec.Volumes {
-		if pod.Spec.Volumes[i].Name == "oidc-token" {
-			return true
+	mounts := 0
+	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
+		if strings.HasPrefix(mount.Name, "oidc-token") {
+			mounts++
 		}
 	}
-	return false
+	return pod.Annotations[podtest.Prefix+"status"] != "" && len(podtest.Tokens(pod)) == 1 && mounts == 1
 }
 
 func (n *node) deleteNamespaces(t *testing.T, names ...string) {
