@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"in_order": {change: func(*testing.T, *CheckSnapshot) {}},
 		"not_registered": {
-			change:  func(_ *testing.T, s *CheckSnapshot) { s.Webhook.Registration = nil },
+			change:  func(_ *testing.T, s *CheckSnapshot) { s.Webhook.Registration, s.DryRun = nil, &DryRun{} },
 			crosses: []string{"registered: "},
 		},
 		"certificate_ends_soon": {
