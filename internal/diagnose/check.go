@@ -104,8 +104,8 @@ func (s *CheckSnapshot) notCalled() Step {
 		fix = w.restart()
 	}
 	return fail(dryRunStep, fix, "the webhook was not called: an annotated pod of namespace %s came back without annotation %s. Either "+
-		"the MutatingWebhookConfiguration leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy "+
-		"is Ignore", s.Tried, w.Prefix.Key(annotations.Status, ""))
+		"the MutatingWebhookConfiguration, or policies in its place, leave out that namespace or the pod, or no webhook could be reached and "+
+		"its failurePolicy is Ignore", s.Tried, w.Prefix.Key(annotations.Status, ""))
 }
 
 // serve has a namespace be served, by the chart's label.
