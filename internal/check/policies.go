@@ -43,7 +43,8 @@ func (r *Reader) policies(ctx context.Context, w *diagnose.Webhook, which Which)
 
 func describePolicies(p *installation.Policies) *diagnose.Policies {
 	d := &diagnose.Policies{
-		Name: p.Name, Release: p.Release, Namespace: p.Namespace, Served: p.Served, Validating: map[diagnose.Part]*diagnose.AdmissionPolicy{},
+		Name: p.Name, Release: p.Release, Namespace: p.Namespace, Served: p.Served,
+		Validating: map[diagnose.Part]*diagnose.AdmissionPolicy{},
 	}
 	if m := p.Injecting; m != nil {
 		d.Injecting = describePolicy(m.Spec.FailurePolicy, m.Spec.MatchConstraints, m.Spec.MatchConditions)

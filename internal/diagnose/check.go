@@ -96,16 +96,16 @@ func (s *CheckSnapshot) notCalled() Step {
 		return fail(dryRunStep, s.serve(s.Tried), "namespace %s is not served: its labels do not match the namespaceSelector", s.Tried)
 	}
 	if w.byPolicies() {
-		return fail(dryRunStep, w.Policies.again(), "an annotated pod of namespace %s came back without annotation %s: the policies are not "+
-			"in force, or leave it out", s.Tried, w.Prefix.Key(annotations.Status, ""))
+		return fail(dryRunStep, w.Policies.again(), "an annotated pod of namespace %s came back without annotation %s: the policies are "+
+			"not in force, or leave it out", s.Tried, w.Prefix.Key(annotations.Status, ""))
 	}
 	fix := ""
 	if w.Registration != nil {
 		fix = w.restart()
 	}
 	return fail(dryRunStep, fix, "the webhook was not called: an annotated pod of namespace %s came back without annotation %s. Either "+
-		"the MutatingWebhookConfiguration, or policies in its place, leave out that namespace or the pod, or no webhook could be reached and "+
-		"its failurePolicy is Ignore", s.Tried, w.Prefix.Key(annotations.Status, ""))
+		"the MutatingWebhookConfiguration, or policies in its place, leave out that namespace or the pod, or no webhook could be reached "+
+		"and its failurePolicy is Ignore", s.Tried, w.Prefix.Key(annotations.Status, ""))
 }
 
 // serve has a namespace be served, by the chart's label.

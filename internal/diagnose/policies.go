@@ -149,9 +149,9 @@ func (p *Policies) judge(e *expected) []Step {
 	case e.policy.Binding == nil:
 		return []Step{worse(e.step, p.again(), "%s %s has no binding, and so no effect: %s", e.kind, name, e.without)}
 	case e.action != "" && !slices.Contains(e.policy.Binding.Actions, e.action):
-		return []Step{worse(e.step, patch(string(e.kind)+"Binding", e.policy.Binding.Name, fmt.Sprintf(`"validationActions":[%q]`, e.action)),
-			"the validationActions of %sBinding %s are %s instead of %s: %s", e.kind, e.policy.Binding.Name, list(e.policy.Binding.Actions),
-			e.action, e.without)}
+		fix := patch(string(e.kind)+"Binding", e.policy.Binding.Name, fmt.Sprintf(`"validationActions":[%q]`, e.action))
+		return []Step{worse(e.step, fix, "the validationActions of %sBinding %s are %s instead of %s: %s", e.kind,
+			e.policy.Binding.Name, list(e.policy.Binding.Actions), e.action, e.without)}
 	}
 	detail := fmt.Sprintf("%s %s and its binding, failurePolicy %s", e.kind, name, e.policy.FailurePolicy)
 	if e.action != "" {
@@ -163,8 +163,8 @@ func (p *Policies) judge(e *expected) []Step {
 			"the failurePolicy of %s %s is %s instead of %s", e.kind, name, e.policy.FailurePolicy, e.fails)
 	}
 	for _, doubt := range e.policy.Doubts {
-		steps = append(steps, warn("type check", fmt.Sprintf("kubectl get %s %s --output yaml", e.kind.kubectl(), name), "of %s %s: %s", e.kind,
-			name, shorten(doubt)))
+		look := fmt.Sprintf("kubectl get %s %s --output yaml", e.kind.kubectl(), name)
+		steps = append(steps, warn("type check", look, "of %s %s: %s", e.kind, name, shorten(doubt)))
 	}
 	return steps
 }
@@ -177,7 +177,8 @@ func patch(kind, name, spec string) string {
 // again has all policies be as they were installed.
 func (p *Policies) again() string {
 	if p.Release != "" {
-		return fmt.Sprintf("helm get manifest %s --namespace %s | kubectl apply --server-side --force-conflicts -f -", p.Release, p.Namespace)
+		return fmt.Sprintf("helm get manifest %s --namespace %s | kubectl apply --server-side --force-conflicts -f -", p.Release,
+			p.Namespace)
 	}
 	return fmt.Sprintf("kubectl oidc-injector generate policy --name %s --config FILE | kubectl apply --server-side -f -", p.Name)
 }

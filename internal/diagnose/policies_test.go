@@ -123,12 +123,13 @@ func TestPolicies(t *testing.T) {
 		},
 		"not_in_force": {
 			change:  func(s *CheckSnapshot) { s.DryRun = &DryRun{} },
-			crosses: []string{"dry run: an annotated pod of namespace team came back without annotation oidc-injector.io/status: the policies "},
+			crosses: []string{"dry run: an annotated pod of namespace team came back without annotation oidc-injector.io/status: "},
 			fix:     asInstalled,
 		},
 		"not_served": {
 			change:  func(s *CheckSnapshot) { s.Tried, s.DryRun = "other", &DryRun{} },
-			crosses: []string{"dry run: namespace other is not served: "}, fix: "kubectl label namespace other oidc-injector.io/enabled=true",
+			crosses: []string{"dry run: namespace other is not served: "},
+			fix:     "kubectl label namespace other oidc-injector.io/enabled=true",
 		},
 		"binding_for_another_namespace": {
 			change: func(s *CheckSnapshot) {
@@ -210,7 +211,9 @@ var explainByPolicies = map[string]explainCase{
 			uninjected(s)
 			s.Webhook.Policies.Injecting.Binding, s.DryRun = nil, &DryRun{}
 		},
-		crosses: []string{"injects: MutatingAdmissionPolicy p has no binding", "dry run: the API server admits the pod as it is: ", "status: "},
+		crosses: []string{
+			"injects: MutatingAdmissionPolicy p has no binding", "dry run: the API server admits the pod as it is: ", "status: ",
+		},
 		fix:     asInstalled,
 	},
 	"what_policies_cannot_do": {

@@ -171,7 +171,9 @@ defaults: {expiration: 20m}
 maxExpiration: 90m
 profiles: {vault: {audience: "https://vault <&>"}}
 bindings: [{name: b, namespaces: [a], serviceAccounts: ["*"], podLabels: {a: ""}, annotations: {profile: vault}}]
-providers: {corp: {description: Corp, audience: "${a}", parameters: [{name: a, description: A, required: true}], file: {name: f, json: {b: [1, null]}}}}
+providers:
+  corp:
+    {description: Corp, audience: "${a}", parameters: [{name: a, description: A, required: true}], file: {name: f, json: {b: [1, null]}}}
 injectedContainers: []
 login: {image: login}
 podTemplates: [{apiGroup: argoproj.io, resource: rollouts, path: spec.template}]

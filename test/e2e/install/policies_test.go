@@ -53,7 +53,8 @@ func (n *node) testScenarioByPolicies(t *testing.T, p plugin) {
 		" --container=debugger --target=app -- /toolbox sleep", true)
 	for _, container := range []string{"app", "debugger"} {
 		podtest.Eventually(t, container+" to have the token", func(ctx context.Context) error {
-			token, err := n.kube.Kubectl(ctx, "--namespace="+apps, "exec", "scenario", "--container="+container, "--", "/toolbox", "cat", tokenPath)
+			token, err := n.kube.Kubectl(ctx, "--namespace="+apps, "exec", "scenario", "--container="+container, "--",
+				"/toolbox", "cat", tokenPath)
 			if err == nil && !n.review(t, token, "vault").Authenticated {
 				err = errors.New("the API server does not know the token")
 			}
