@@ -214,7 +214,7 @@ var explainByPolicies = map[string]explainCase{
 		crosses: []string{
 			"injects: MutatingAdmissionPolicy p has no binding", "dry run: the API server admits the pod as it is: ", "status: ",
 		},
-		fix:     asInstalled,
+		fix: asInstalled,
 	},
 	"what_policies_cannot_do": {
 		change: func(t *testing.T, s *Snapshot) {
