@@ -97,13 +97,11 @@ func (p *Probe) namespace(s *diagnose.CheckSnapshot) string {
 	switch {
 	case p.Namespace != "":
 		return p.Namespace
-	case s.Namespaces == nil:
-		return p.Likely // which may be one that is served
-	case s.Webhook.Registration == nil:
-		return ""
+	case s.Namespaces == nil, !s.Webhook.Known():
+		return p.Likely // which may be one that is served, by policies that the API does not show
 	}
 	for _, name := range append([]string{p.Likely}, slices.Sorted(maps.Keys(s.Namespaces))...) {
-		if of, there := s.Namespaces[name]; there && s.Webhook.Registration.Serves(name, of) {
+		if of, there := s.Namespaces[name]; there && s.Webhook.Serves(name, of) {
 			return name
 		}
 	}

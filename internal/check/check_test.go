@@ -70,13 +70,14 @@ func TestRefusal(t *testing.T) {
 	if err := run(t.Context(), o, &out, time.Minute); !errors.Is(err, errNotInjected) {
 		t.Errorf("error %v", err)
 	}
-	want := `! webhook
+	want := `! webhook or policies
   ? registered: could not read MutatingWebhookConfigurations
   ? dry run: the API server does not admit an annotated pod in namespace shop: no
   ! warning: the label is missing
 ? not read
+  ? admission policies: could not list MutatingAdmissionPolicies: no
   ? installation: could not list Deployments: no
-  ? configuration: the built-in one is taken for the webhook's
+  ? configuration: the built-in one is taken instead
   ? MutatingWebhookConfigurations: no
   ? namespaces: could not list namespaces: no
 `
@@ -113,7 +114,7 @@ func TestTheRightToCreatePodsIsEnough(t *testing.T) {
 	if err := Run(t.Context(), o, &out); err != nil {
 		t.Error(err)
 	}
-	want := `? webhook
+	want := `? webhook or policies
   ? registered: could not read MutatingWebhookConfigurations
   ✓ dry run: a pod in namespace shop gets a token for audience "vault"
 `

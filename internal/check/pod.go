@@ -47,9 +47,7 @@ type Probe struct {
 func (p *Probe) try(ctx context.Context, r *Reader, s *diagnose.CheckSnapshot) *diagnose.DryRun {
 	pod := p.pod(s.Webhook.Prefix)
 	pod.Namespace = s.Tried
-	if w := s.Webhook.Registration; w != nil && w.ObjectSelector != nil {
-		pod.Labels = labels.Merge(w.ObjectSelector.MatchLabels, pod.Labels)
-	}
+	pod.Labels = labels.Merge(s.Webhook.PodLabels(), pod.Labels)
 	after, answer := r.Admit(ctx, pod, s.Webhook.Prefix)
 	if answer.Injected {
 		answer.Lacks = p.lacks(after)

@@ -64,20 +64,31 @@ type Which struct {
 	NoConfig string
 }
 
-// Webhook reads the installation and its registration.
+// Webhook reads the installation, and what registers it: a webhook, policies, or both.
 func (r *Reader) Webhook(ctx context.Context, which Which) (*diagnose.Webhook, error) {
 	w := &diagnose.Webhook{Prefix: annotations.Prefix(cmp.Or(which.Prefix, annotations.DefaultPrefix))}
+	policies, err := r.policies(ctx, w, which)
+	if err != nil {
+		return nil, err
+	}
 	found, err := installation.Look(ctx, r.Config, which.Installation)
 	switch {
-	case err != nil && which.Installation != "":
+	case err != nil && policies != nil && errors.Is(err, installation.ErrNone):
+	case err != nil && which.Installation != "" && policies == nil:
 		return nil, err
 	case err != nil && (which.Config == nil || !errors.Is(err, installation.ErrNone)):
 		w.Unread = append(w.Unread, diagnose.Unread{What: "installation", Why: err.Error()})
 	case err == nil:
-		w.Prefix = annotations.Prefix(cmp.Or(which.Prefix, found.Prefix))
 		w.Installation = describe(found)
 	}
-	if err := readConfiguration(w, which, found); err != nil {
+	switch {
+	case which.Prefix != "":
+	case found != nil:
+		w.Prefix = annotations.Prefix(found.Prefix)
+	case policies != nil:
+		w.Prefix = annotations.Prefix(policies.Prefix)
+	}
+	if err := readConfiguration(w, which, found, policies); err != nil {
 		return nil, err
 	}
 	return w, r.registration(ctx, w)
@@ -99,7 +110,7 @@ func describe(i *installation.Installation) *diagnose.Installation {
 
 // readConfiguration reads the one that was named, or that of the installation, or else the
 // built-in one.
-func readConfiguration(w *diagnose.Webhook, which Which, found *installation.Installation) (err error) {
+func readConfiguration(w *diagnose.Webhook, which Which, found *installation.Installation, policies *installation.Policies) (err error) {
 	env := config.Environment{Prefix: w.Prefix}
 	if which.Config != nil {
 		w.Config, err = which.Config(w.Prefix)
@@ -107,15 +118,22 @@ func readConfiguration(w *diagnose.Webhook, which Which, found *installation.Ins
 	}
 	w.Config = config.Default(env)
 	unread := diagnose.Unread{
-		What: diagnose.ConfigurationUnread, Why: "the built-in one is taken for the webhook's" + which.NoConfig,
+		What: diagnose.ConfigurationUnread, Why: "the built-in one is taken instead" + which.NoConfig,
 	}
-	if found != nil && found.Config != nil {
-		parsed, err := config.Parse(found.Config, env)
+	text, where := []byte(nil), ""
+	switch {
+	case found != nil:
+		text, where = found.Config, fmt.Sprintf("ConfigMap %s/%s", found.Namespace, found.ConfigMap)
+	case policies != nil:
+		text, where = policies.Config, "the annotation "+config.Annotation
+	}
+	if text != nil {
+		parsed, err := config.Parse(text, env)
 		if err == nil {
 			w.Config = parsed
 			return nil
 		}
-		unread.Why = fmt.Sprintf("ConfigMap %s/%s: %v", found.Namespace, found.ConfigMap, err)
+		unread.Why = fmt.Sprintf("%s: %v", where, err)
 	}
 	w.Unread = append(w.Unread, unread)
 	return nil

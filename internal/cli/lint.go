@@ -25,8 +25,8 @@ func newLintCommand(g *globals) *cobra.Command {
 place, its rule and what to do. With -f nothing is asked of a cluster, unless by
 --from-cluster.
 
-Without -f it looks at what runs in the namespace, or with -A in all: workloads, and pods
-that no workload made. It needs the right to list them, and to read the configuration of
+Without -f it looks at what runs in the namespace, or with -A in all: workloads, pods that
+no workload made, and pods that run without the token that they ask for. It needs the right to list them, and to read the configuration of
 the webhook, or else --config FILE.
 
 The exit code is 1 if there is an error, with --fail-on=warning also for warnings.`,
@@ -208,16 +208,22 @@ func (l *linter) ask(o manifest.Object, where *locator) (found bool, err error) 
 	}
 	l.asked = true
 	for _, f := range lintFindings(where, &a) {
-		if slices.Contains(l.disabled, string(f.Rule)) {
-			continue
-		}
-		found = true
-		l.failed = l.failed || f.Severity == severityError || l.failOn == severityWarning
-		if err := l.report.add(&f); err != nil {
+		added, err := l.add(&f)
+		found = found || added
+		if err != nil {
 			return found, err
 		}
 	}
 	return found, nil
+}
+
+// add reports a finding, unless nobody wants to know.
+func (l *linter) add(f *lintFinding) (added bool, err error) {
+	if slices.Contains(l.disabled, string(f.Rule)) {
+		return false, nil
+	}
+	l.failed = l.failed || f.Severity == severityError || l.failOn == severityWarning
+	return true, l.report.add(f)
 }
 
 // lintFinding is a finding with its place, as JSON has it. On a cluster there is no file.

@@ -16,8 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/oidc-injector/oidc-injector/internal/admission"
+	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/cli/manifest"
 	"github.com/oidc-injector/oidc-injector/internal/diagnose"
+	"github.com/oidc-injector/oidc-injector/internal/finding"
 )
 
 // clusterLinter looks at what runs: everything that makes pods, and pods that nothing of
@@ -30,6 +33,8 @@ type clusterLinter struct {
 	// known are controllers of other kinds, one of whose pods had findings: the others have the
 	// same.
 	known map[types.UID]bool
+	// missed are controllers one of whose pods was not injected.
+	missed map[types.UID]bool
 }
 
 // lintCluster looks at a namespace, or at all where it is empty.
@@ -42,7 +47,7 @@ func (l *linter) lintCluster(ctx context.Context, namespace string) error {
 	if err != nil {
 		return fmt.Errorf("could not ask the API server for its resources: %w", err)
 	}
-	c := &clusterLinter{linter: l, known: map[types.UID]bool{}}
+	c := &clusterLinter{linter: l, known: map[types.UID]bool{}, missed: map[types.UID]bool{}}
 	if c.client, err = dynamic.NewForConfig(config); err != nil {
 		return fmt.Errorf("could not create an API client: %w", err)
 	}
@@ -126,9 +131,52 @@ func inconsistent(err error) (string, bool) {
 	return status.ErrStatus.Continue, true
 }
 
+// objectOf is an object as the API server has it.
+func objectOf(m *meta.RESTMapping, u *unstructured.Unstructured) (manifest.Object, error) {
+	raw, err := u.MarshalJSON()
+	if err != nil {
+		return manifest.Object{}, fmt.Errorf("could not encode %s: %w", u.GetName(), err)
+	}
+	kind := m.GroupVersionKind
+	return manifest.Object{
+		GroupKind: kind.GroupKind(), Version: kind.Version, Resource: m.Resource.Resource, Namespace: u.GetNamespace(), Name: u.GetName(),
+		Raw: raw,
+	}, nil
+}
+
+// lookForMissed reports a pod that runs without what it asks for: it is older than the label, the
+// policies or its binding, or the webhook was away. Of a controller's pods one is enough.
+func (c *clusterLinter) lookForMissed(m *meta.RESTMapping, u *unstructured.Unstructured, owner *metav1.OwnerReference) error {
+	_, has := u.GetAnnotations()[c.webhook.Config.Parser.Prefix.Key(annotations.Status, "")]
+	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	over := phase == string(corev1.PodSucceeded) || phase == string(corev1.PodFailed) || u.GetDeletionTimestamp() != nil
+	if u.GetKind() != "Pod" || has || over || owner != nil && c.missed[owner.UID] {
+		return nil
+	}
+	o, err := objectOf(m, u)
+	if err != nil {
+		return err
+	}
+	a, asked, err := c.webhook.Ask(o)
+	if err != nil || !asked || a.Outcome != admission.Mutated {
+		return err
+	}
+	f := newLintFinding(nil, &a, severityWarning, finding.Warning{
+		Rule: finding.NotInjected, Text: "the pod asks for tokens and was not injected: create it again",
+	})
+	added, err := c.add(&f)
+	if owner != nil && added {
+		c.missed[owner.UID] = true
+	}
+	return err
+}
+
 // object looks at one, unless what made it is looked at.
 func (c *clusterLinter) object(m *meta.RESTMapping, u *unstructured.Unstructured) error {
 	owner := metav1.GetControllerOf(u)
+	if err := c.lookForMissed(m, u, owner); err != nil {
+		return err
+	}
 	if owner != nil {
 		group, err := schema.ParseGroupVersion(owner.APIVersion)
 		if err == nil && slices.Contains(c.kinds, group.WithKind(owner.Kind).GroupKind()) || c.known[owner.UID] {
@@ -138,14 +186,9 @@ func (c *clusterLinter) object(m *meta.RESTMapping, u *unstructured.Unstructured
 	if err := c.asCreated(u); err != nil {
 		return err
 	}
-	raw, err := u.MarshalJSON()
+	o, err := objectOf(m, u)
 	if err != nil {
-		return fmt.Errorf("could not encode %s: %w", u.GetName(), err)
-	}
-	kind := m.GroupVersionKind
-	o := manifest.Object{
-		GroupKind: kind.GroupKind(), Version: kind.Version, Resource: m.Resource.Resource, Namespace: u.GetNamespace(), Name: u.GetName(),
-		Raw: raw,
+		return err
 	}
 	found, err := c.ask(o, nil)
 	if owner != nil && found {

@@ -76,6 +76,13 @@ func pages(t *testing.T, lists map[string][][]string) *dynamic.DynamicClient {
 	return client
 }
 
+// podMissed is a pod that asks for a token, and was not injected.
+func podMissed(name, owner, phase string) string {
+	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"` + name + `","namespace":"shop",` +
+		`"annotations":{"oidc-injector.io/audience":"vault"},"ownerReferences":[` + owner + `]},` + containers +
+		`,"status":{"phase":"` + phase + `"}}`
+}
+
 func TestLintCluster(t *testing.T) {
 	t.Parallel()
 	replicaSet := `{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-1","uid":"r","controller":true}`
@@ -86,12 +93,14 @@ func TestLintCluster(t *testing.T) {
 		},
 		"/api/v1/namespaces/shop/pods": {{
 			podOwned("web-1-x", replicaSet), podOwned("alone", ""), podOwned("build-1", foreign), podOwned("build-2", foreign),
+			podMissed("done", "", "Succeeded"), podMissed("old-1", replicaSet, "Running"), podMissed("old-2", replicaSet, "Running"),
 		}},
 	})
 	for format, want := range map[string]string{
 		"text": strings.Join([]string{
-			"deployment.apps/a", "deployment.apps/b", "deployment.apps/c", "deployment.apps/d", "pod/alone", "pod/build-1", "",
-		}, typo),
+			"deployment.apps/a", "deployment.apps/b", "deployment.apps/c", "deployment.apps/d", "pod/alone", "pod/build-1",
+			"pod/old-1: the pod asks for tokens and was not injected: create it again [not-injected]",
+		}, typo) + "\nshop: warning: ",
 		"github": "::warning title=unknown-annotation::shop: deployment.apps/a: ",
 		"json": `{"severity":"warning","rule":"unknown-annotation","object":{"apiVersion":"apps/v1","kind":"Deployment",` +
 			`"namespace":"shop","name":"a"},`,
@@ -105,7 +114,7 @@ func TestLintCluster(t *testing.T) {
 				linter: &linter{
 					globals: g, webhook: &preview.Webhook{Config: config.Default(config.Environment{Prefix: "oidc-injector.io"})},
 				},
-				client: client, known: map[types.UID]bool{},
+				client: client, known: map[types.UID]bool{}, missed: map[types.UID]bool{},
 				kinds: []schema.GroupKind{{Group: "apps", Kind: "Deployment"}, {Group: "apps", Kind: "ReplicaSet"}, {Kind: "Pod"}},
 			}
 			for _, f := range lintFormats {

@@ -30,6 +30,11 @@ const (
 	Kind       = "InjectorConfig"
 )
 
+// Annotation is the one of a MutatingAdmissionPolicyBinding that has the configuration of its
+// policies: no program that runs has it. The policy itself is so large that what kubectl apply
+// notes of it would leave little room: all annotations of an object have 256 KiB.
+const Annotation = "oidc-injector.io/config"
+
 // InjectorConfig is the configuration file.
 type InjectorConfig struct {
 	metav1.TypeMeta `json:",inline"`

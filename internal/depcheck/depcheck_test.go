@@ -98,7 +98,8 @@ var rules = map[string]rule{
 	// A snapshot of the cluster in, steps out. The webhook has it, too.
 	"internal/diagnose": {
 		imports: []string{
-			"internal/admission", "internal/annotations", "internal/config", "internal/loginspec", "internal/mutate", "internal/report",
+			"internal/admission", "internal/annotations", "internal/config", "internal/loginspec", "internal/mutate", "internal/policy",
+			"internal/report",
 		},
 		outOfReach: []string{"k8s.io/client-go/rest", "k8s.io/client-go/kubernetes", "os/exec", "github.com/google/cel-go"},
 	},
@@ -107,7 +108,7 @@ var rules = map[string]rule{
 	"internal/filewatch":         {imports: []string{"internal/repeat"}},
 	"internal/flagcheck":         {},
 	"internal/glob":              {outOfReach: append([]string{"k8s.io"}, valuesOnly...)},
-	"internal/installation":      {imports: []string{"internal/annotations"}},
+	"internal/installation":      {imports: []string{"internal/annotations", "internal/config"}},
 	"internal/issuer":            {imports: []string{"internal/report"}},
 	"internal/issuer/issuertest": {}, // only for tests
 	"internal/jsonread":          {outOfReach: valuesOnly},

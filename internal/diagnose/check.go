@@ -31,8 +31,8 @@ type CheckSnapshot struct {
 
 // Check judges an installation and its issuer.
 func Check(s *CheckSnapshot) []Step {
-	webhook := append(s.Webhook.registered(s.Now), s.answers()...)
-	steps := groups(group("webhook", webhook), group("namespaces", s.served()), group("configuration", s.configuration()))
+	steps := s.Webhook.injects(s.Injected(), s.answers(), func() []Step { return s.Webhook.registered(s.Now) })
+	steps = append(steps, groups(group("namespaces", s.served()), group("configuration", s.configuration()))...)
 	if s.Issuer != nil {
 		steps = append(steps, groups(
 			group("issuer", s.Issuer.judge()), group("tokens", s.Issuer.tokens(s.Webhook.Config.Parser.MaxExpiration)),
@@ -45,16 +45,6 @@ func Check(s *CheckSnapshot) []Step {
 // NotRead is the name of the group about what could not be read.
 const NotRead = "not read"
 
-// Serves reports whether the webhook serves a namespace.
-func (r *Registration) Serves(namespace string, own map[string]string) bool {
-	from := r.NamespaceSelector
-	if from == nil {
-		from = &metav1.LabelSelector{}
-	}
-	selector, err := metav1.LabelSelectorAsSelector(from)
-	return err == nil && selector.Matches(namespaceLabels(namespace, own))
-}
-
 // Injected reports whether the pod came back with all that it asked for.
 func (s *CheckSnapshot) Injected() bool {
 	return s.DryRun != nil && s.DryRun.Injected && len(s.DryRun.Lacks) == 0
@@ -62,7 +52,7 @@ func (s *CheckSnapshot) Injected() bool {
 
 // answers judges the creation of a pod that asks for a token.
 func (s *CheckSnapshot) answers() []Step {
-	if s.Webhook.Registration == nil && !s.Webhook.hides(RegistrationsUnread) {
+	if !s.Webhook.Known() && !s.Webhook.hides(RegistrationsUnread) && !s.Injected() {
 		return nil // which is a cross of its own
 	}
 	if s.DryRun == nil {
@@ -80,17 +70,18 @@ const dryRunStep = "dry run"
 func (s *CheckSnapshot) answer(r *DryRun) Step {
 	const name = dryRunStep
 	switch {
-	case r.Reason == metav1.StatusReasonInternalError:
+	case r.Reason == metav1.StatusReasonInternalError && !s.Webhook.byPolicies():
 		return fail(name, s.Webhook.restart(), "the API server cannot call the webhook: %s", shorten(r.Message))
-	case r.Reason == metav1.StatusReasonInvalid: // as only the webhook's denials are, for the pod itself is valid
-		return warn(name, "name an audience that the webhook's policy allows, with --audience",
-			"the webhook answers, and denies a pod in namespace %s: %s", s.Tried, shorten(r.Message))
+	case r.Reason == metav1.StatusReasonInvalid: // as only our denials are, for the pod itself is valid
+		return warn(name, "name an audience that the policy of the configuration allows, with --audience",
+			"%s a pod in namespace %s: %s", s.Webhook.says("the webhook answers, and denies", "the policies deny"), s.Tried,
+			shorten(r.Message))
 	case r.Message != "":
 		return unknown(name, "the API server does not admit an annotated pod in namespace %s: %s", s.Tried, shorten(r.Message))
 	case r.Injected && len(r.Lacks) > 0:
-		return fail(name, "kubectl get mutatingwebhookconfigurations",
-			"the webhook answers, and another webhook or policy has changed the pod in namespace %s: %s", s.Tried,
-			strings.Join(r.Lacks, "; "))
+		return fail(name, "kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies",
+			"%s, and another webhook or policy has changed the pod in namespace %s: %s", s.Webhook.says(answers, "the policies inject"),
+			s.Tried, strings.Join(r.Lacks, "; "))
 	case r.Injected:
 		return pass(name, "a pod in namespace %s gets a token for audience %q", s.Tried, s.Audience)
 	default:
@@ -101,16 +92,20 @@ func (s *CheckSnapshot) answer(r *DryRun) Step {
 // notCalled is about a pod that came back without the webhook's status.
 func (s *CheckSnapshot) notCalled() Step {
 	w := &s.Webhook
-	if of, read := s.Namespaces[s.Tried]; read && w.Registration != nil && !w.Registration.Serves(s.Tried, of) {
+	if of, read := s.Namespaces[s.Tried]; read && w.Known() && !w.Serves(s.Tried, of) {
 		return fail(dryRunStep, s.serve(s.Tried), "namespace %s is not served: its labels do not match the namespaceSelector", s.Tried)
+	}
+	if w.byPolicies() {
+		return fail(dryRunStep, w.Policies.again(), "an annotated pod of namespace %s came back without annotation %s: the policies are "+
+			"not in force, or leave it out", s.Tried, w.Prefix.Key(annotations.Status, ""))
 	}
 	fix := ""
 	if w.Registration != nil {
 		fix = w.restart()
 	}
 	return fail(dryRunStep, fix, "the webhook was not called: an annotated pod of namespace %s came back without annotation %s. Either "+
-		"the MutatingWebhookConfiguration leaves out that namespace or the pod, or no webhook could be reached and its failurePolicy "+
-		"is Ignore", s.Tried, w.Prefix.Key(annotations.Status, ""))
+		"the MutatingWebhookConfiguration, or policies in its place, leave out that namespace or the pod, or no webhook could be reached "+
+		"and its failurePolicy is Ignore", s.Tried, w.Prefix.Key(annotations.Status, ""))
 }
 
 // serve has a namespace be served, by the chart's label.
@@ -119,13 +114,12 @@ func (s *CheckSnapshot) serve(namespace string) string {
 }
 
 func (s *CheckSnapshot) served() []Step {
-	r := s.Webhook.Registration
-	if r == nil || s.Namespaces == nil {
+	if !s.Webhook.Known() || s.Namespaces == nil {
 		return nil
 	}
 	var served []string
 	for _, name := range slices.Sorted(maps.Keys(s.Namespaces)) {
-		if r.Serves(name, s.Namespaces[name]) {
+		if s.Webhook.Serves(name, s.Namespaces[name]) {
 			served = append(served, name)
 		}
 	}

@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"in_order": {change: func(*testing.T, *CheckSnapshot) {}},
 		"not_registered": {
-			change:  func(_ *testing.T, s *CheckSnapshot) { s.Webhook.Registration = nil },
+			change:  func(_ *testing.T, s *CheckSnapshot) { s.Webhook.Registration, s.DryRun = nil, &DryRun{} },
 			crosses: []string{"registered: "},
 		},
 		"certificate_ends_soon": {
@@ -62,8 +62,8 @@ func TestCheck(t *testing.T) {
 			change: func(_ *testing.T, s *CheckSnapshot) { s.DryRun = &DryRun{} },
 			crosses: []string{
 				"dry run: the webhook was not called: an annotated pod of namespace team came back without annotation " +
-					"oidc-injector.io/status. Either the MutatingWebhookConfiguration leaves out that namespace or the pod, or no " +
-					"webhook could be reached and its failurePolicy is Ignore",
+					"oidc-injector.io/status. Either the MutatingWebhookConfiguration, or policies in its place, leave out that " +
+					"namespace or the pod, or no webhook could be reached and its failurePolicy is Ignore",
 			},
 		},
 		"not_served": {

@@ -30,15 +30,13 @@ type Explanation struct {
 func Explain(s *Snapshot) Explanation {
 	status, text := s.status()
 	decision, err := s.decide(AsCreated(s.Pod, s.Webhook.Prefix), status.Version)
-	webhook := s.Webhook.registered(s.Now)
-	selected := s.selected()
-	called := s.Webhook.Registration != nil && !Failed(selected)
-	if called && err == nil {
-		webhook = append(webhook, s.dryRun(decision)...)
+	selected, injected := s.selected(), s.DryRun != nil && s.DryRun.Injected
+	var dryRun []Step
+	if (s.Webhook.Known() || injected) && !Failed(selected) && err == nil {
+		dryRun = s.dryRun(decision)
 	}
-	steps := groups(
-		group("webhook", webhook), group("selection", selected), group("request", s.request(decision, err)),
-	)
+	steps := s.Webhook.injects(injected, dryRun, func() []Step { return s.Webhook.registered(s.Now) })
+	steps = append(steps, groups(group("selection", selected), group("request", s.request(decision, err)))...)
 	steps = append(steps, groups(
 		group("pod", s.injected(status, text, Failed(steps))), group("files", s.files()), group("objects", s.objects(decision)),
 		group("login", s.logins(decision)),
@@ -138,7 +136,7 @@ func (s *Snapshot) dryRun(d admission.Decision) []Step {
 	switch {
 	case r == nil:
 		return nil
-	case r.Reason == metav1.StatusReasonInternalError:
+	case r.Reason == metav1.StatusReasonInternalError && !s.Webhook.byPolicies():
 		// API servers answer so where a webhook with the failurePolicy Fail does not.
 		if strings.Contains(r.Message, "x509: ") { // as crypto/x509 has it in its errors
 			return []Step{fail(name, s.Webhook.trust(), "the API server cannot verify the webhook by the caBundle: %s", r.Message)}
@@ -146,12 +144,18 @@ func (s *Snapshot) dryRun(d admission.Decision) []Step {
 		return []Step{fail(name, s.Webhook.restart(), "the API server cannot call the webhook: %s", r.Message)}
 	case r.Message != "" && d.Outcome == admission.Denied:
 		return []Step{pass(name, "the API server denies the pod, too")}
+	case r.Reason == metav1.StatusReasonInvalid && s.Webhook.byPolicies():
+		// What the webhook would do, and policies cannot, or the pod is invalid by itself.
+		return []Step{fail(name, s.edit(), "the API server denies the pod: %s", r.Message)}
 	case r.Message != "":
 		return []Step{unknown(name, "the API server does not admit the pod: %s", r.Message)}
 	case r.Injected && injects(d):
-		return []Step{pass(name, "the webhook answers")}
+		return []Step{pass(name, "%s", s.Webhook.says(answers, "the policies inject"))}
 	case r.Injected:
-		return []Step{unknown(name, "the webhook answers, and injects a pod that it should not by the configuration that was read")}
+		return []Step{unknown(name, "%s a pod that %s should not by the configuration that was read",
+			s.Webhook.says(answers+", and injects", "the policies inject"), s.Webhook.says("it", "they"))}
+	case (injects(d) || d.Outcome == admission.Denied) && s.Webhook.byPolicies():
+		return []Step{fail(name, s.Webhook.Policies.again(), "the API server admits the pod as it is: the policies are not in force")}
 	case injects(d), d.Outcome == admission.Denied:
 		return []Step{fail(name, s.Webhook.restart(),
 			"the API server admits the pod without an answer of the webhook, as failurePolicy %s allows",

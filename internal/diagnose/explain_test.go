@@ -318,7 +318,7 @@ var explainCases = map[string]explainCase{
 	"not_registered": {
 		change: func(_ *testing.T, s *Snapshot) {
 			uninjected(s)
-			s.Webhook.Registration = nil
+			s.Webhook.Registration, s.DryRun = nil, &DryRun{}
 		},
 		crosses: []string{"registered: no MutatingWebhookConfiguration has the webhook pods.oidc-injector.io", "status: "},
 		fix:     "helm get manifest r --namespace injector | kubectl apply -f -",
@@ -326,7 +326,7 @@ var explainCases = map[string]explainCase{
 	"not_installed": {
 		change: func(_ *testing.T, s *Snapshot) {
 			uninjected(s)
-			s.Webhook.Registration, s.Webhook.Installation = nil, nil
+			s.Webhook.Registration, s.Webhook.Installation, s.DryRun = nil, nil, &DryRun{}
 		},
 		crosses: []string{"registered: ", "status: "},
 		fix:     "helm install oidc-injector charts/oidc-injector --namespace oidc-injector --create-namespace",

@@ -24,6 +24,9 @@ func (s *Snapshot) sayable() bool {
 	if i := s.Webhook.Installation; i != nil && i.Release != "" {
 		names = append(names, i.Release)
 	}
+	if p := s.Webhook.Policies; p != nil && p.Release != "" {
+		names = append(names, p.Release, p.Namespace)
+	}
 	return !slices.ContainsFunc(names, func(n string) bool { return !plain.MatchString(n) })
 }
 
@@ -121,6 +124,9 @@ func (s *Snapshot) annotate() string {
 func (s *Snapshot) correct(path string) string {
 	if i := s.Webhook.Installation; i != nil && i.ConfigMap != "" && strings.HasPrefix(path, "bindings[") {
 		return fmt.Sprintf("kubectl edit configmap %s --namespace %s", i.ConfigMap, i.Namespace)
+	}
+	if p := s.Webhook.Policies; p != nil && p.Release != "" && strings.HasPrefix(path, "bindings[") {
+		return fmt.Sprintf("helm upgrade %s charts/oidc-injector --namespace %s --reuse-values --values FILE", p.Release, p.Namespace)
 	}
 	if s.File == "" && s.owner() == s.Of && strings.HasPrefix(s.Of, "pod/") {
 		return s.andAgain(s.edit())

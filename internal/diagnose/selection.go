@@ -15,20 +15,33 @@ import (
 
 var errNoCertificate = errors.New("contains no PEM certificates")
 
-// selected says whether API servers ask the webhook about the pod.
+// selected says whether API servers ask the webhook about the pod, or apply policies. Where one of
+// the two is to inject it, nobody needs to know why the other does not.
 func (s *Snapshot) selected() []Step {
-	r := s.Webhook.Registration
-	if r == nil {
-		return nil
-	}
-	if s.NamespaceUnread {
+	all := s.Webhook.choosers()
+	if len(all) > 0 && s.NamespaceUnread {
 		return []Step{unknown("namespaceSelector", "the labels of namespace %s are not known", s.Namespace)}
 	}
-	steps := []Step{
-		s.selector("namespaceSelector", r.NamespaceSelector, namespaceLabels(s.Namespace, s.NamespaceLabels)),
-		s.selector("objectSelector", r.ObjectSelector, s.Pod.Labels),
+	var steps []Step
+	for _, choosers := range all {
+		var some []Step
+		for i := range choosers {
+			some = append(some, s.chosen(&choosers[i])...)
+		}
+		if !Failed(some) {
+			return some
+		}
+		steps = append(steps, some...)
 	}
-	for _, c := range r.MatchConditions {
+	return steps
+}
+
+func (s *Snapshot) chosen(by *chooser) []Step {
+	steps := []Step{
+		s.selector("namespaceSelector", by, by.namespace, namespaceLabels(s.Namespace, s.NamespaceLabels)),
+		s.selector("objectSelector", by, by.named, s.Pod.Labels),
+	}
+	for _, c := range by.conditions {
 		matched, err := s.Matches(c, s.Pod, s.Namespace)
 		name := "matchCondition " + c.Name
 		switch {
@@ -45,7 +58,8 @@ func (s *Snapshot) selected() []Step {
 }
 
 // selector evaluates one for the labels of the namespace or of the pod.
-func (s *Snapshot) selector(name string, from *metav1.LabelSelector, of map[string]string) Step {
+func (s *Snapshot) selector(which string, by *chooser, from *metav1.LabelSelector, of map[string]string) Step {
+	name := which + by.of
 	if from == nil {
 		from = &metav1.LabelSelector{} // as the API server does: everything
 	}
@@ -71,14 +85,14 @@ func (s *Snapshot) selector(name string, from *metav1.LabelSelector, of map[stri
 		changes[change], possible = "", possible && ok
 	}
 	whose, fix := "the pod", s.edit()
-	if name == "namespaceSelector" {
+	if which == "namespaceSelector" {
 		whose, fix = "namespace "+s.Namespace, ""
 		if possible {
 			fix = fmt.Sprintf("kubectl label namespace %s --overwrite %s", s.Namespace, strings.Join(slices.Sorted(maps.Keys(changes)),
 				" "))
 			fix = s.andAgain(fix)
-		} else if s.Webhook.Registration != nil {
-			fix = "kubectl get mutatingwebhookconfiguration " + s.Webhook.Registration.Configuration + " --output yaml"
+		} else {
+			fix = "kubectl get " + by.object + " --output yaml"
 		}
 	}
 	return fail(name, fix, "%s does not match %s", whose, strings.Join(missed, ", "))

@@ -44,7 +44,7 @@ type Snapshot struct {
 	Now     time.Time
 }
 
-// Webhook is what was read about an installation.
+// Webhook is what was read about an installation: a webhook, policies in its place, or both.
 type Webhook struct {
 	Prefix annotations.Prefix
 	// Config is the one in force, or the built-in one.
@@ -53,6 +53,8 @@ type Webhook struct {
 	Registration *Registration
 	// Installation is nil where none was found, as where it runs outside of the cluster.
 	Installation *Installation
+	// Policies are nil where the API shows none.
+	Policies *Policies
 	// Unread says what could not be read, and why.
 	Unread []Unread
 }

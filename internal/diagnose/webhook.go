@@ -53,6 +53,20 @@ const (
 	ConfigurationUnread = "configuration"
 )
 
+// answers is said of a webhook that does.
+const answers = "the webhook answers"
+
+// byPolicies reports whether policies inject, and no webhook can.
+func (w *Webhook) byPolicies() bool { return w.Policies != nil && w.Registration == nil }
+
+// says chooses what is said of a webhook, or of policies where there are some, which come first.
+func (w *Webhook) says(ofWebhook, ofPolicies string) string {
+	if w.Policies != nil {
+		return ofPolicies
+	}
+	return ofWebhook
+}
+
 // hides reports whether something could not be read.
 func (w *Webhook) hides(what string) bool {
 	return slices.ContainsFunc(w.Unread, func(u Unread) bool { return u.What == what })

@@ -48,6 +48,7 @@ const (
 	ProviderExpiration Rule = "provider-expiration"
 	StaticPod          Rule = "static-pod"
 	DebugContainer     Rule = "debug-container"
+	NotInjected        Rule = "not-injected"
 )
 
 // Description explains a rule.
@@ -215,6 +216,11 @@ var Rules = []Description{
 		"Use `--target`. Create the pod again if it has no volume for it, or if its annotations are no longer valid. " +
 			"Set `runAsUser` in the pod's securityContext if users differ.",
 		"annotations.md#debug-containers",
+	},
+	{
+		NotInjected, "A pod runs without the token that it asks for, as `lint` finds in a cluster.",
+		"Create the pod again, for example by `kubectl rollout restart`; running pods are never injected. " +
+			"`kubectl oidc-injector explain` has the command.", "troubleshooting.md#the-pod-starts-but-has-no-token",
 	},
 }
 

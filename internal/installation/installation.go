@@ -1,5 +1,5 @@
-// Package installation finds the webhook that runs in a cluster, and how it is
-// configured.
+// Package installation finds the webhook that runs in a cluster, or the policies that do its
+// work, and how they are configured.
 package installation
 
 import (
@@ -12,6 +12,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
+	"github.com/oidc-injector/oidc-injector/internal/config"
 )
 
 // The labels that the chart gives its objects.
@@ -35,7 +37,7 @@ var selector = labels.SelectorFromSet(labels.Set{nameLabel: "oidc-injector", com
 // ErrNone is returned where the cluster has no installation.
 var ErrNone = errors.New("the cluster has no installation of oidc-injector")
 
-// Installation is a webhook in a cluster.
+// Installation is a webhook in a cluster, or policies: these have no Deployment.
 type Installation struct {
 	Namespace, Name string
 	// Config is the InjectorConfig.
@@ -53,17 +55,32 @@ type Installation struct {
 	core       coreclient.CoreV1Interface
 }
 
-// Find finds the installation of a name, or the only one where the name is empty. It
-// needs the right to list Deployments and MutatingWebhookConfigurations, and to read the
-// ConfigMap and, for [Installation.Labels], namespaces.
+// Find finds the installation of a name, or the only one where the name is empty: a webhook,
+// or policies. It needs the right to list Deployments, MutatingWebhookConfigurations and what
+// [FindPolicies] lists, and to read the ConfigMap and, for [Installation.Labels], namespaces.
 func Find(ctx context.Context, client *rest.Config, name string) (*Installation, error) {
-	i, err := Look(ctx, client, name)
-	if err != nil {
-		return nil, err
-	}
 	admission, err := admissionclient.NewForConfig(client)
 	if err != nil {
 		return nil, fmt.Errorf("could not create an API client: %w", err)
+	}
+	webhooks, err := deployments(ctx, client, name)
+	if err != nil {
+		return nil, err
+	}
+	policies, err := FindPolicies(ctx, admission)
+	if err != nil && (!apierrors.IsForbidden(err) || len(webhooks) == 0) {
+		return nil, err
+	}
+	policies = slices.DeleteFunc(policies, func(p *Policies) bool { return !p.Called(name) })
+	if len(policies) == 1 && len(webhooks) == 0 {
+		return ofPolicies(client, policies[0])
+	}
+	if _, err := only(webhooks, policies...); err != nil {
+		return nil, err
+	}
+	i, err := read(ctx, client, &webhooks[0])
+	if err != nil {
+		return nil, err
 	}
 	registrations, err := admission.MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{LabelSelector: selector + "," +
 		instanceLabel + "=" + i.Deployment.Labels[instanceLabel]})
@@ -74,20 +91,44 @@ func Find(ctx context.Context, client *rest.Config, name string) (*Installation,
 	return i, err
 }
 
-// Look is Find for an installation that need not be registered: which namespaces it serves
-// is not known then.
-func Look(ctx context.Context, client *rest.Config, name string) (*Installation, error) {
-	apps, err := appsclient.NewForConfig(client)
-	if err != nil {
-		return nil, fmt.Errorf("could not create an API client: %w", err)
+// ofPolicies is the installation that policies are.
+func ofPolicies(client *rest.Config, p *Policies) (*Installation, error) {
+	if p.Config == nil {
+		return nil, fmt.Errorf("the policies %s do not say their configuration: no MutatingAdmissionPolicyBinding of theirs has the "+
+			"annotation %s", p, config.Annotation)
 	}
 	core, err := coreclient.NewForConfig(client)
 	if err != nil {
 		return nil, fmt.Errorf("could not create an API client: %w", err)
 	}
-	deployment, err := findDeployment(ctx, apps, name)
+	namespaces, err := p.selector()
 	if err != nil {
 		return nil, err
+	}
+	return &Installation{
+		Namespace: p.Namespace, Name: p.Name, Config: p.Config, Prefix: p.Prefix, core: core, namespaces: namespaces,
+	}, nil
+}
+
+// Look finds the webhook of a name, or the only one where the name is empty, which need not be
+// registered: which namespaces it serves is not known then.
+func Look(ctx context.Context, client *rest.Config, name string) (*Installation, error) {
+	found, err := deployments(ctx, client, name)
+	if err != nil {
+		return nil, err
+	}
+	deployment, err := only(found)
+	if err != nil {
+		return nil, err
+	}
+	return read(ctx, client, deployment)
+}
+
+// read reads the installation of a Deployment.
+func read(ctx context.Context, client *rest.Config, deployment *appsv1.Deployment) (*Installation, error) {
+	core, err := coreclient.NewForConfig(client)
+	if err != nil {
+		return nil, fmt.Errorf("could not create an API client: %w", err)
 	}
 	i := &Installation{
 		Namespace: deployment.Namespace, Name: deployment.Name, Deployment: deployment, core: core,
@@ -98,7 +139,12 @@ func Look(ctx context.Context, client *rest.Config, name string) (*Installation,
 	return i, err
 }
 
-func findDeployment(ctx context.Context, apps appsclient.AppsV1Interface, name string) (*appsv1.Deployment, error) {
+// deployments are the webhooks' of a name, or all.
+func deployments(ctx context.Context, client *rest.Config, name string) ([]appsv1.Deployment, error) {
+	apps, err := appsclient.NewForConfig(client)
+	if err != nil {
+		return nil, fmt.Errorf("could not create an API client: %w", err)
+	}
 	namespace := metav1.NamespaceAll
 	if before, after, found := strings.Cut(name, "/"); found {
 		namespace, name = before, after
@@ -107,17 +153,24 @@ func findDeployment(ctx context.Context, apps appsclient.AppsV1Interface, name s
 	if err != nil {
 		return nil, fmt.Errorf("could not list Deployments: %w", err)
 	}
-	found := slices.DeleteFunc(list.Items, func(d appsv1.Deployment) bool { return name != "" && d.Name != name })
-	switch len(found) {
+	return slices.DeleteFunc(list.Items, func(d appsv1.Deployment) bool { return name != "" && d.Name != name }), nil
+}
+
+// only is the one webhook that there is, where there are no policies beside it.
+func only(webhooks []appsv1.Deployment, policies ...*Policies) (*appsv1.Deployment, error) {
+	names := make([]string, 0, len(webhooks)+len(policies))
+	for i := range webhooks {
+		names = append(names, webhooks[i].Namespace+"/"+webhooks[i].Name)
+	}
+	for _, p := range policies {
+		names = append(names, p.String())
+	}
+	switch len(names) {
 	case 0:
 		return nil, ErrNone
 	case 1:
-		return &found[0], nil
+		return &webhooks[0], nil
 	default:
-		names := make([]string, 0, len(found))
-		for i := range found {
-			names = append(names, found[i].Namespace+"/"+found[i].Name)
-		}
 		return nil, fmt.Errorf("the cluster has several installations of oidc-injector: name one of %s", strings.Join(names, ", "))
 	}
 }
@@ -201,5 +254,5 @@ func Namespaces(ctx context.Context, client coreclient.NamespacesGetter) (map[st
 	}
 }
 
-// Selector selects the namespaces that the webhook serves.
+// Selector selects the namespaces that are served.
 func (i *Installation) Selector() labels.Selector { return i.namespaces }

@@ -6,6 +6,7 @@ package policymode
 
 import (
 	"embed"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -101,13 +102,28 @@ type maker struct {
 // cannot do, the third warns, and the others tell whoever debugs, and authors of workloads.
 func Policies(cfg *config.Config, o Options) []map[string]any {
 	m := maker{Options: o, cfg: cfg, common: slices.Concat(constants(), settings(cfg, o.Version), theText().reading)}
-	all := append(m.injecting(), m.denying()...)
+	all := m.injecting()
+	if !o.Static { // where nobody could read it
+		all[1]["metadata"].(object)["annotations"] = object{config.Annotation: record(cfg.File)}
+	}
+	all = append(all, m.denying()...)
 	all = append(all, m.warning()...)
 	all = append(all, m.debugging()...)
 	if cfg.Workloads != policy.Off {
 		all = append(all, m.workloads()...)
 	}
 	return all
+}
+
+// record is a configuration as its file has it.
+func record(file *config.InjectorConfig) string {
+	written := *file
+	written.TypeMeta = metav1.TypeMeta{APIVersion: config.APIVersion, Kind: config.Kind} // the built-in one has none
+	text, err := yaml.Marshal(written)
+	if err != nil {
+		panic(fmt.Sprintf("a configuration that came from YAML: %v", err)) //nolint:forbidigo // it came from YAML
+	}
+	return string(text)
 }
 
 // Unsupported says what of a configuration policies cannot do: nobody may be told less than

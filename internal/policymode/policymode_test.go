@@ -159,3 +159,43 @@ func TestGoDuration(t *testing.T) {
 		}
 	}
 }
+
+// TestRecord: the policies that make the record of the configuration are the same ones.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	const binding = 1 // of the injecting policy
+	for name, text := range map[string]string{
+		"nothing": "",
+		"all": `
+defaults: {expiration: 20m}
+maxExpiration: 90m
+profiles: {vault: {audience: "https://vault <&>"}}
+bindings: [{name: b, namespaces: [a], serviceAccounts: ["*"], podLabels: {a: ""}, annotations: {profile: vault}}]
+providers:
+  corp:
+    {description: Corp, audience: "${a}", parameters: [{name: a, description: A, required: true}], file: {name: f, json: {b: [1, null]}}}
+injectedContainers: []
+login: {image: login}
+podTemplates: [{apiGroup: argoproj.io, resource: rollouts, path: spec.template}]
+policy: {unknownAnnotations: Deny, workloads: "Off", audiences: {denied: [a]}, namespaces: [{namespaces: [b], env: {allowed: [C]}}]}
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			made := Policies(parse(t, text), Options{Name: "p", Version: "v"})
+			record := made[binding]["metadata"].(object)["annotations"].(object)[config.Annotation].(string)
+			cfg, err := config.Parse([]byte(record), config.Environment{Prefix: annotations.DefaultPrefix})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(made, Policies(cfg, Options{Name: "p", Version: "v"})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, o := range Policies(parse(t, ""), Options{Name: "p", Static: true}) {
+		if o["metadata"].(object)["annotations"] != nil {
+			t.Errorf("%s has annotations, which nobody could read", o["kind"])
+		}
+	}
+}

@@ -53,12 +53,42 @@ func TestHelmTest(t *testing.T) {
 	}
 }
 
+// TestHelmTestOfPolicies runs `helm test` in policy mode, where the API server needs nobody.
+func TestHelmTestOfPolicies(t *testing.T) {
+	program, err := injector.Build(t.Context(), "webhook", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Namespace(t.Context(), unserved, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range helms {
+		t.Run(h.Name, func(t *testing.T) {
+			withNamespace(t)
+			gone := helm.NothingIsLeft(t, kube)
+			install(t, h, policies)
+			kubelet := runTestPods(t, program)
+			h.MustRun(t, "test", release, "--timeout=60s")
+			if said := kubelet.last(); !strings.Contains(said,
+				`✓ dry run: a pod in namespace `+testNamespace+` gets a token for audience "oidc-injector-check"`) {
+				t.Errorf("the test says %q", said)
+			}
+			h.MustRun(t, "uninstall", release, "--wait", "--timeout=60s")
+			gone()
+			install(t, h, policies, "--set=test.namespace="+unserved)
+			if _, err := h.Run(t.Context(), "test", release, "--timeout=60s"); err == nil {
+				t.Error("where no policy is for, the test passes")
+			}
+		})
+	}
+}
+
 func testHelmTest(t *testing.T, h helm.Helm, webhook *injector.Injector) {
 	withNamespace(t)
 	gone := helm.NothingIsLeft(t, kube)
 	install(t, h)
 	sendTo(t, webhook)
-	kubelet := runTestPods(t, webhook)
+	kubelet := runTestPods(t, webhook.Program())
 
 	before := injected(t, webhook)
 	h.MustRun(t, "test", release, "--timeout=60s")
@@ -168,9 +198,9 @@ func (k *testKubelet) last() string {
 
 // runTestPods runs each pod's program beside the cluster until the end of the test, with the
 // token of the pod's ServiceAccount and so with its rights, and tells how it has ended.
-func runTestPods(t *testing.T, webhook *injector.Injector) *testKubelet {
+func runTestPods(t *testing.T, program string) *testKubelet {
 	t.Helper()
-	k := &testKubelet{binary: webhook.Program()}
+	k := &testKubelet{binary: program}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	t.Cleanup(func() { cancel(); <-done })

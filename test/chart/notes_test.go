@@ -27,7 +27,8 @@ func TestNotes(t *testing.T) {
 		"global.imageRegistry=r.example.com,webhook.namespaces.mode=OptOut": {"all namespaces but those " +
 			"with oidc-injector.io/enabled=false"},
 		"global.imageRegistry=r.example.com,certificates.mode=cert-manager,certificates.selfProbe=false": {audiences},
-		"mode=policy": {audiences, "Nothing runs", "Let them serve a namespace", "--annotations=oidc-injector.io/audience=vault"},
+		"mode=policy": {audiences, "Nothing runs", "Let them serve a namespace", "kubectl oidc-injector check"},
+		"mode=policy,image.registry=r.example.com": {audiences, "helm test --namespace oidc-injector oidc-injector"},
 		"mode=policy,replicas=1,hostNetwork=true,issuerDiscovery.anonymous=true,config.policy.apiServerAudiences={a}": {discovery},
 	} {
 		for _, h := range helms {

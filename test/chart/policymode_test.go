@@ -27,6 +27,7 @@ const (
 	withPolicies = "--kube-version=1.36.0" // the first one that can
 
 	injecting = "MutatingAdmissionPolicy/oidc-injector"
+	record    = `MutatingAdmissionPolicyBinding/oidc-injector {.metadata.annotations.oidc-injector\.io/config}`
 )
 
 // configurations are values of which policies can do everything.
@@ -114,6 +115,9 @@ func TestPoliciesAreThoseOfTheProgram(t *testing.T) {
 			t.Parallel()
 			webhook := render(t, values)
 			got := render(t, values, policies, withPolicies)
+			if diff := cmp.Diff(webhook.at(t, configMap), got.at(t, record)); diff != "" {
+				t.Errorf("what is recorded of the configuration (-webhook's +policies'):\n%s", diff)
+			}
 			prefix := annotations.Prefix(strings.TrimPrefix(webhook.at(t, hooks+"[0].name}"), "pods."))
 			cfg, err := config.Parse([]byte(webhook.at(t, configMap)), config.Environment{Prefix: prefix})
 			if err != nil {

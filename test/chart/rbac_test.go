@@ -79,6 +79,7 @@ func TestGrants(t *testing.T) {
 		variants["secret"]:                   "",
 		"issuerDiscovery: {anonymous: true}": grantsOfManaged + grantOfDiscovery,
 		"audit: {enabled: true}":             grantsOfAudit,
+		"mode: policy":                       "",
 		"audit: {enabled: true}\ncertificates: {mode: cert-manager, selfProbe: false}":             grantsOfAuditAlone,
 		"certificates: {mode: cert-manager, selfProbe: false}\nissuerDiscovery: {anonymous: true}": grantOfDiscovery,
 	} {
@@ -86,7 +87,7 @@ func TestGrants(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(want+grantsOfTest), &listed); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(listed, grants(render(t, values))); diff != "" {
+		if diff := cmp.Diff(listed, grants(render(t, values, "--kube-version=1.36.0"))); diff != "" {
 			t.Errorf("with values %q (-listed +granted):\n%s", values, diff)
 		}
 	}

@@ -75,6 +75,16 @@ a parent's empty global.imageRegistry does not take away.
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the reference of an image names a registry. */}}
+{{- define "oidc-injector.namesRegistry" -}}
+{{- if regexMatch "^([^/]*[.:][^/]*|localhost)/" . -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether there is a test. Policies need no image, and do without one where no registry is named: nobody may guess whose it is. */}}
+{{- define "oidc-injector.tested" -}}
+{{- if and .Values.test.enabled (or (eq .Values.mode "webhook") (include "oidc-injector.image" (list $ .Values.image) | include "oidc-injector.namesRegistry")) -}}true{{- end -}}
+{{- end -}}
+
 {{- define "oidc-injector.imagePullSecrets" -}}
 {{- $secrets := .Values.imagePullSecrets | default list -}}
 {{- range .Values.global.imagePullSecrets -}}

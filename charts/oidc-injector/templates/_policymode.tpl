@@ -229,13 +229,13 @@ Without any there is no policy.
 {{- end -}}
 {{- end -}}
 
-{{/* The metadata of a policy: (list $ SUFFIX). */}}
+{{/* The metadata of a policy: (list $ SUFFIX ANNOTATIONS). */}}
 {{- define "oidc-injector.policyMetadata" -}}
 {{- $root := index . 0 -}}
 name: {{ include "oidc-injector.fullname" $root }}{{ index . 1 }}
 labels:
   {{- include "oidc-injector.labels" $root | replace "app.kubernetes.io/component: webhook" "app.kubernetes.io/component: policy" | nindent 2 }}
-{{- with include "oidc-injector.annotations" (list $root dict) }}
+{{- with include "oidc-injector.annotations" (list $root (index . 2)) }}
 {{ . }}
 {{- end }}
 {{- end -}}
@@ -273,7 +273,7 @@ says how the webhook runs has no meaning here, and stays where it is.
   (list (ne $webhook.failurePolicy "Fail") (printf "webhook.failurePolicy: %s has no meaning: there is no webhook that could not be reached" $webhook.failurePolicy))
   (list $webhook.callerTokens "webhook.callerTokens: there is no webhook to call")
   (list $webhook.clientCertificates.configMapName "webhook.clientCertificates.configMapName: there is no webhook to call")
-  (list .audit.enabled "audit.enabled: the webhook's pods would do it")
+  (list .audit.enabled "audit.enabled: the webhook's pods would do it; kubectl oidc-injector lint --all-namespaces finds pods that were missed")
   (list .networkPolicy.enabled "networkPolicy.enabled: there are no pods to protect")
   (list .metrics.serviceMonitor.enabled "metrics.serviceMonitor.enabled: there are no metrics but the API server's own")
   (list .metrics.prometheusRule.enabled "metrics.prometheusRule.enabled: there are no metrics but the API server's own")

@@ -108,7 +108,7 @@ between would get no token.
 {{- /* Whoever owns that name at the registry that nodes ask without one would hold the webhook's rights. */ -}}
 {{- range $name, $image := ternary (dict "image" .Values.image "login.image" .Values.login.image) (dict "image" .Values.image) .Values.login.enabled -}}
 {{- $reference := include "oidc-injector.image" (list $ $image) -}}
-{{- if not (regexMatch "^([^/]*[.:][^/]*|localhost)/" $reference) -}}
+{{- if not (include "oidc-injector.namesRegistry" $reference) -}}
 {{- $errors = append $errors (printf "%s.registry: %s names no registry: set it, or global.imageRegistry, to the one that has the image" $name $reference) -}}
 {{- end -}}
 {{- end -}}

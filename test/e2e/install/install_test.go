@@ -81,6 +81,7 @@ func TestInstall(t *testing.T) {
 	if !t.Run("defaults", func(t *testing.T) { n.testDefaults(t, gone) }) {
 		return // if that fails, all others do, and take their time
 	}
+	t.Run("policies", func(t *testing.T) { n.testPolicies(t, gone) })
 	// Each step begins with what the one before has left.
 	n.installPrevious(t)
 	t.Run("upgrade", n.testUpgrade)
