@@ -19,6 +19,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/cli/migrate"
 	"github.com/oidc-injector/oidc-injector/internal/cli/yamledit"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 func newMigrateCommand(g *globals) *cobra.Command {
@@ -72,6 +73,7 @@ type migration struct {
 	bindings bool
 
 	cfg       *config.Config
+	templates podtemplate.Locations
 	namespace string
 	// A ServiceAccount may be anywhere in the stream, so all of it is kept.
 	documents        []document
@@ -153,7 +155,7 @@ func (m *migration) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.cfg, m.namespace = webhook.Config, webhook.Namespace
+	m.cfg, m.templates, m.namespace = webhook.Config, webhook.Templates(), webhook.Namespace
 	return m.files.each(m.globals, func(file string, d manifest.Document) error {
 		raw, err := d.ToJSON()
 		if err != nil {
@@ -184,7 +186,7 @@ type podFields struct {
 func (m *migration) object(o manifest.Object) error {
 	at := location{document: len(m.documents) - 1, object: o}
 	namespace := cmp.Or(o.Namespace, m.namespace)
-	switch path := m.cfg.PodTemplates.Find(o.Group, o.Resource); {
+	switch path := m.templates.Find(o.Group, o.Resource); {
 	case o.Group == "" && o.Kind == "ServiceAccount":
 		var fields podFields
 		if err := json.Unmarshal(o.Raw, &fields); err != nil {

@@ -47,7 +47,13 @@ func hintAtHelp(c *cobra.Command) {
 		}
 		return withHint(err, "see '%s --help'", c.CommandPath())
 	}
-	c.SetFlagErrorFunc(hint)
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		// A misspelled verb has no flags, which is not what is wrong with it.
+		if words := c.Flags().Args(); c.HasSubCommands() && len(words) > 0 {
+			err = unknownVerb(c, words)
+		}
+		return hint(c, err)
+	})
 	c.SuggestionsMinimumDistance = 2
 	args := c.Args
 	switch {

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
 )
@@ -47,6 +50,8 @@ func (g *globals) readToken(name string) (*issuer.Token, error) {
 		defer file.Close()
 		from = io.Reader(file)
 	}
+	// Windows PowerShell writes UTF-16 for > FILE, and other programs of Windows a mark.
+	from = transform.NewReader(from, unicode.BOMOverride(encoding.Nop.NewDecoder()))
 	text, err := readBounded(from, issuer.MaxToken, name)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/unicode"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/oidc-injector/oidc-injector/internal/issuer"
@@ -150,6 +151,16 @@ Signature
 `
 	if code != ExitOK || errOut != "" || out != want {
 		t.Errorf("exit code %d, %s, (-want +got):\n%s", code, errOut, cmp.Diff(want, out))
+	}
+	// What programs of Windows make of it.
+	windows, err := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String(token + "\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{windows, "\xef\xbb\xbf" + token + "\r\n"} {
+		if code, out, errOut := at(t, VaultEnvironment{}, text, "token", "inspect"); code != ExitOK || errOut != "" || out != want {
+			t.Errorf("of Windows: exit code %d, %s, (-want +got):\n%s", code, errOut, cmp.Diff(want, out))
+		}
 	}
 }
 

@@ -87,7 +87,7 @@ var rules = map[string]rule{
 	"internal/cli/migrate":  {imports: []string{"internal/annotations"}, outOfReach: valuesOnly},
 	"internal/cli/preview": {imports: []string{
 		"internal/admission", "internal/annotations", "internal/config", "internal/cli/manifest", "internal/cli/yamledit",
-		"internal/finding",
+		"internal/finding", "internal/podtemplate",
 	}, outOfReach: []string{"k8s.io/client-go/rest"}},
 	"internal/cli/yamledit": {outOfReach: valuesOnly},
 	"internal/config": {imports: []string{

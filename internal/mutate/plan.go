@@ -16,6 +16,9 @@ type plan struct {
 	logins []login
 	// granted says for each view whether somebody sees it.
 	granted []bool
+	// debug is true for the containers of a running pod, whose volumes and annotations stay
+	// as they are, and whose tokens may be of another lifetime than they would be today.
+	debug bool
 }
 
 // grant is what one container gets. A grant to a login container is that of the
@@ -78,12 +81,8 @@ type planner struct {
 	views []view
 	o     Options
 	f     *findings
-	// debug is true for the containers of a running pod, whose tokens may be of
-	// another lifetime than they would be today.
-	debug bool
-
-	plan plan
-	held []held
+	plan  plan
+	held  []held
 	// shows and env have what all containers see and lack, each of which has a piece
 	// of them.
 	shows []shown
@@ -159,7 +158,7 @@ func (p *planner) shownBy(v *view, m *mount) bool {
 // a volume can have many sources, and many mounts.
 func (p *planner) shownByVolume(v *view, volume *volume) bool {
 	if len(volume.tokens) < 16 {
-		return volume.shows(v.token, p.debug)
+		return volume.shows(v.token, p.plan.debug)
 	}
 	key := [2]int{v.index, volume.index}
 	shows, known := p.remembered[key]
@@ -167,7 +166,7 @@ func (p *planner) shownByVolume(v *view, volume *volume) bool {
 		if p.remembered == nil {
 			p.remembered = make(map[[2]int]bool, 1)
 		}
-		shows = volume.shows(v.token, p.debug)
+		shows = volume.shows(v.token, p.plan.debug)
 		p.remembered[key] = shows
 	}
 	return shows
@@ -177,7 +176,7 @@ func (p *planner) shownByVolume(v *view, volume *volume) bool {
 // named has to get what it was named for.
 func (p *planner) hold(v *view, c *container, m *mount) {
 	h := held{v, c, m}
-	if slices.Contains(v.scope.Only, c.name) || p.debug {
+	if slices.Contains(v.scope.Only, c.name) || p.plan.debug {
 		p.failHeld(h)
 		return
 	}
@@ -277,7 +276,7 @@ func (p *planner) settle() {
 		p.failHeld(h)
 	}
 	for i := range p.views {
-		if !p.debug && !granted[i] && !missed[i] && !p.expected(&p.views[i]) {
+		if !p.plan.debug && !granted[i] && !missed[i] && !p.expected(&p.views[i]) {
 			p.f.warn(finding.NoContainer, p.views[i].source, "no container of the pod gets %s", p.views[i].what())
 		}
 	}
@@ -315,7 +314,7 @@ func (p *plan) result() Result {
 // container gets nothing rather than a part, as variables that point at missing
 // files would mislead whoever debugs.
 func newDebugPlan(p planner, added []*container, volumes []placement) plan {
-	p.debug, p.plan = true, plan{views: p.views}
+	p.plan = plan{views: p.views, debug: true}
 	for _, c := range added {
 		p.grantDebug(c, volumes)
 		p.warnOutOfScope(c)

@@ -108,7 +108,7 @@ func draw(pod *Pod, p plan, volumes []placement, r Result, o Options) drawing {
 			d.logins = append(d.logins, encode(loginContainer(pod, l, volumes[l.exchanged.index].name, i == 0, o.Login)))
 		}
 	}
-	if len(pod.ephemeralContainers) == 0 {
+	if !p.debug {
 		d.drawFiles(p)
 		if len(r.Containers)+len(r.Warnings) > 0 {
 			d.drawStatus(r, o)

@@ -36,6 +36,19 @@ var BuiltIn = Locations{
 	{"batch", "jobs", common},
 }
 
+// Known are workloads of others, which the plugin knows without being told: manifests have them
+// wherever the webhook is configured to look at them.
+var Known = Locations{
+	{"apps.kruise.io", "clonesets", common},
+	{"apps.kruise.io", "daemonsets", common},
+	{"apps.kruise.io", "statefulsets", common},
+	{"apps.openshift.io", "deploymentconfigs", common},
+	{"argoproj.io", "rollouts", common},
+	{"keda.sh", "scaledjobs", "spec.jobTargetRef.template"},
+	{"serving.knative.dev", "configurations", common},
+	{"serving.knative.dev", "services", common},
+}
+
 // common is where nearly all have it.
 const common = "spec.template"
 

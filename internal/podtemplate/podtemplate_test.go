@@ -43,6 +43,9 @@ func TestLocationsAreValidated(t *testing.T) {
 		{APIGroup: "b.c", Resource: "c", Path: "spec[0]"},
 		{APIGroup: "b.c", Resource: "d", Path: strings.Repeat("a.", 16) + "a"},
 	}
+	if errs := podtemplate.Known.Validate(field.NewPath("known")); len(errs) > 0 {
+		t.Errorf("known: %v", errs)
+	}
 	var got []string
 	for _, err := range locations.Validate(field.NewPath("podTemplates")) {
 		got = append(got, err.Field+" "+string(err.Type))

@@ -53,6 +53,9 @@ func (d *Document) ToJSON() ([]byte, error) {
 	if err != nil {
 		// Behind as many lines as in the stream, so that the error counts them.
 		_, err = yaml.YAMLToJSON(append(bytes.Repeat([]byte("\n"), d.Line-1), d.Text...))
+		if bytes.Contains(d.Text, []byte("{{")) {
+			err = fmt.Errorf("%w; {{ belongs to a template, which has to be rendered first (helm template)", err)
+		}
 		return nil, fmt.Errorf("could not read the document that begins in line %d: %w", d.Line, err)
 	}
 	return raw, nil
@@ -94,11 +97,24 @@ type header struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Metadata   struct {
-		Name         string `json:"name"`
-		GenerateName string `json:"generateName"`
-		Namespace    string `json:"namespace"`
+		Name         text `json:"name"`
+		GenerateName text `json:"generateName"`
+		Namespace    text `json:"namespace"`
 	} `json:"metadata"`
 	Items []json.RawMessage `json:"items"`
+}
+
+// text is a string, or what YAML takes for something else, such as the name 0815, as it stands
+// in JSON: the API server refuses it, but it has to be found.
+type text string
+
+func (t *text) UnmarshalJSON(raw []byte) error {
+	var s string
+	if kjson.UnmarshalCaseSensitivePreserveInts(raw, &s) != nil {
+		s = string(raw)
+	}
+	*t = text(s)
+	return nil
 }
 
 // Objects are the objects of a document in JSON: itself, or those of a list. What is no
@@ -133,7 +149,7 @@ func objects(all []Object, raw json.RawMessage, at string, list header, depth in
 		name = h.Metadata.GenerateName
 	}
 	return append(all, Object{
-		Pointer: at, GroupKind: kind.GroupKind(), Version: kind.Version, Resource: plural.Resource, Namespace: h.Metadata.Namespace,
-		Name: name, Raw: raw,
+		Pointer: at, GroupKind: kind.GroupKind(), Version: kind.Version, Resource: plural.Resource, Namespace: string(h.Metadata.Namespace),
+		Name: string(name), Raw: raw,
 	})
 }

@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // MaxDocument is the largest document that is read, in bytes. An API server takes
@@ -41,9 +44,16 @@ type Reader struct {
 	json  scan
 }
 
-// NewReader returns a reader of the stream.
+// NewReader returns a reader of the stream. UTF-16, which Windows PowerShell writes for > FILE,
+// is read as kubectl reads it: where a byte order mark says so.
 func NewReader(from io.Reader) *Reader {
-	return &Reader{from: bufio.NewReaderSize(from, 64<<10), line: 1}
+	buffered := bufio.NewReaderSize(from, 64<<10)
+	switch mark, _ := buffered.Peek(2); string(mark) { // its error comes again when it is read
+	case "\xff\xfe", "\xfe\xff":
+		decoded := transform.NewReader(buffered, unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM).NewDecoder())
+		buffered = bufio.NewReaderSize(decoded, 64<<10)
+	}
+	return &Reader{from: buffered, line: 1}
 }
 
 // Next returns the next document, or [io.EOF]. Its text is the caller's.
@@ -59,8 +69,6 @@ func (r *Reader) Next() (Document, error) {
 		line, err := r.readLine()
 		r.err = err
 		switch {
-		case r.line == 1 && len(r.text) == 0 && (bytes.HasPrefix(line, []byte{0xff, 0xfe}) || bytes.HasPrefix(line, []byte{0xfe, 0xff})):
-			r.err = errUTF16
 		case len(r.text)+len(line) > MaxDocument:
 			r.err = fmt.Errorf("line %d: the document is larger than %d MiB", r.line, MaxDocument>>20)
 		case r.begun && isMarker(line, "---"):
@@ -79,9 +87,6 @@ func (r *Reader) Next() (Document, error) {
 	}
 	return Document{}, r.err //nolint:wrapcheck // the caller says which file it is
 }
-
-// errUTF16 is for what Windows PowerShell 5 writes for > FILE.
-var errUTF16 = errors.New("it is UTF-16: convert it to UTF-8")
 
 // readLine reads a line with its end, or of a longer one more than a document may have.
 func (r *Reader) readLine() ([]byte, error) {

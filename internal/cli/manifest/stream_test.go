@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/unicode"
 
 	"github.com/oidc-injector/oidc-injector/internal/cli/manifest"
 )
@@ -137,8 +138,12 @@ func TestObjects(t *testing.T) {
 		"no kind":               {`{"apiVersion":"v1"}`, nil},
 		"names in another case": {`{"ApiVersion":"v1","Kind":"Pod"}`, nil},
 		"no object":             {`[1]`, nil},
-		"another shape":         {`{"apiVersion":"v1","kind":"Pod","metadata":[]}`, nil},
-		"nothing":               {`null`, nil},
+		"a name that is no text": {
+			`{"apiVersion":"v1","kind":"Pod","metadata":{"name":123,"namespace":true}}`,
+			[]string{" pod/123 pods"},
+		},
+		"another shape": {`{"apiVersion":"v1","kind":"Pod","metadata":[]}`, nil},
+		"nothing":       {`null`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,11 +207,20 @@ func TestToJSON(t *testing.T) {
 	}
 }
 
+// TestUTF16 has what Windows PowerShell writes, with a mark of either order.
 func TestUTF16(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"\xff\xfea\x00:\x00", "\xfe\xff\x00a\x00:"} {
-		if got, err := read(t, strings.NewReader(text)); err == nil || err.Error() != "it is UTF-16: convert it to UTF-8" {
-			t.Errorf("%q: %d documents, error %v", text, len(got), err)
+	const text = "a: ü\r\n---\r\nb: 😀\r\n"
+	for name, order := range map[string]unicode.Endianness{"little": unicode.LittleEndian, "big": unicode.BigEndian} {
+		encoded, err := unicode.UTF16(order, unicode.UseBOM).NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []io.Reader{strings.NewReader(encoded), iotest.OneByteReader(strings.NewReader(encoded))} {
+			got, err := read(t, from)
+			if err != nil || len(got) != 2 || string(got[0].Text)+string(got[1].Text) != text || got[1].Line != 2 {
+				t.Errorf("%s: %+v, error %v", name, got, err)
+			}
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/cli/yamledit"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/finding"
+	"github.com/oidc-injector/oidc-injector/internal/podtemplate"
 )
 
 // Webhook is a webhook that is asked.
@@ -43,14 +44,21 @@ type Answer struct {
 	Unserved string
 }
 
+// Templates says where objects have templates of pods: as configured, or else as is known of
+// their kind.
+func (w *Webhook) Templates() podtemplate.Locations {
+	return slices.Concat(w.Config.PodTemplates, podtemplate.Known)
+}
+
 // Ask has the webhook decide about the object. It is false for objects that are neither
 // a pod nor have a template of one.
 func (w *Webhook) Ask(o manifest.Object) (Answer, bool, error) {
 	o.Namespace = cmp.Or(o.Namespace, w.Namespace)
+	templates := w.Templates()
 	q, err := admission.ReadObject(o.Raw, admission.Object{
 		Group: o.Group, Resource: o.Resource, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name,
-	}, w.Config.PodTemplates)
-	a := Answer{Object: o, Template: w.Config.PodTemplates.Find(o.Group, o.Resource)}
+	}, templates)
+	a := Answer{Object: o, Template: templates.Find(o.Group, o.Resource)}
 	if err != nil || q.Pod == nil && a.Template != "" {
 		// The API server would refuse it, in words of its own.
 		if a.Errors = a.noTexts(); len(a.Errors) > 0 {

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -381,7 +385,7 @@ func newDeployment(t *testing.T, ns string) *appsv1.Deployment {
 }
 
 // TestGenerateDiscovery writes the issuer's documents, by which a token can be verified
-// without the API server.
+// without the API server, by the plugin and by a relying party's library.
 func TestGenerateDiscovery(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "public")
@@ -405,5 +409,26 @@ func TestGenerateDiscovery(t *testing.T) {
 	said(t, token, "token", "verify", "--jwks="+jwks, "--issuer="+kube.Issuer(), "--audience=vault")
 	if stdout, _, code := plugin(t, token, "token", "verify", "--jwks="+jwks, "--issuer=https://other.example.com"); code != 1 {
 		t.Errorf("of another issuer: exit code %d: %s", code, stdout)
+	}
+
+	// A web server that knows nothing but files, where relying parties look for the issuer.
+	web := httptest.NewTLSServer(http.FileServer(http.Dir(out)))
+	defer web.Close()
+	transport := web.Client().Transport.(*http.Transport).Clone() //nolint:forcetypeassert // net/http/httptest says so
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, web.Listener.Addr().String())
+	}
+	ctx := oidc.ClientContext(t.Context(), &http.Client{Transport: transport})
+	provider, err := oidc.NewProvider(ctx, kube.Issuer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified, err := provider.Verifier(&oidc.Config{ClientID: "vault"}).Verify(ctx, strings.TrimSpace(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "system:serviceaccount:" + ns + ":app"; verified.Subject != want {
+		t.Errorf("the subject is %s, want %s", verified.Subject, want)
 	}
 }
