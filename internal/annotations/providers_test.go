@@ -110,3 +110,46 @@ func TestNamesThatAreTooLong(t *testing.T) {
 		t.Errorf("errors of a binding: %q", texts(errs))
 	}
 }
+
+// TestProvidersContradicted: settings that a provider's token excludes, and that are fine
+// where no container has both.
+func TestProvidersContradicted(t *testing.T) {
+	t.Parallel()
+	const role = "arn:aws:iam::123456789012:role/app"
+	p := newParser()
+	p.Providers = provider.BuiltIn()
+	login := keys{"audience": "vault", "login": "vault", "login-address": "https://vault.example.com", "login-role": "a"}
+	for name, test := range map[string]struct {
+		keys keys
+		more keys
+		err  string // a part of the only one
+	}{
+		"its own name as a suffix": {keys{"aws-role-arn.aws": role}, nil, "has the provider's name without a suffix: leave it out"},
+		"its own variable":         {keys{"aws-role-arn": role, "env.aws": "AWS_ROLE_ARN"}, nil, "provider aws sets this variable itself"},
+		"another variable":         {keys{"aws-role-arn": role, "env.aws": "TOKEN"}, nil, ""},
+		"a wrong value":            {keys{"aws-role-arn": "app"}, nil, `Invalid value: "app": must match arn:aws`},
+		"the variable of another token": {
+			keys{"aws-role-arn": role, "audience": "x", "env": "AWS_ROLE_ARN"}, nil, "sets variable AWS_ROLE_ARN to another value",
+		},
+		"the variable of another token in another container": {
+			keys{"aws-role-arn": role, "audience": "x", "env": "AWS_ROLE_ARN"}, keys{"containers": "a", "containers.aws": "b"}, "",
+		},
+		"the variable of a login": {login, keys{"aws-role-arn": role, "login-env": "AWS_ROLE_ARN"}, "sets the same variable"},
+		"the variable of a login in another container": {
+			login, keys{"aws-role-arn": role, "login-env": "AWS_ROLE_ARN", "containers": "a", "containers.aws": "b"}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := maps.Clone(test.keys)
+			maps.Copy(all, test.more)
+			_, _, errs := p.Parse(all.on(""))
+			switch {
+			case test.err == "":
+				expect(t, "errors", nil, texts(errs))
+			case len(errs) != 1 || !strings.Contains(errs[0].Error(), test.err):
+				t.Errorf("errors %q, want one with %q", texts(errs), test.err)
+			}
+		})
+	}
+}

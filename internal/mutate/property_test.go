@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"reflect"
 	"regexp"
@@ -27,7 +28,7 @@ import (
 
 type object = mutatetest.Object
 
-var pods = flag.Uint64("pods", 2000, "how many random pods to check")
+var pods = flag.Uint64("pods", 300, "how many random pods to check")
 
 // TestRandomPods checks what holds for every pod. A failure names the seed,
 // which makes the same pod again.
@@ -536,6 +537,12 @@ func permits(mode int32, owner, group, uid int64, groups []int64) bool {
 	default:
 		return mode&0o004 != 0
 	}
+}
+
+// FuzzRandomPods is TestRandomPods with seeds that no run before had.
+func FuzzRandomPods(f *testing.F) {
+	f.Add(uint64(math.MaxUint64))
+	f.Fuzz(func(t *testing.T, seed uint64) { checkRandomPod(t, seed) })
 }
 
 // FuzzPatch takes any document for a pod, both for one that is created and for
