@@ -381,6 +381,15 @@ var rivals = func() map[string][]string {
 	return all
 }()
 
+// Rivals says for each key that stands for others which group of these it is of.
+func Rivals() map[string]string {
+	all := map[string]string{}
+	for key, others := range rivals {
+		all[key] = slices.Min(append([]string{key}, others...))
+	}
+	return all
+}
+
 // decided reports whether a key or its rival was set before the profile at hand,
 // by the pod or by a profile that wins over it.
 func (w *parsing) decided(name, key string) bool {

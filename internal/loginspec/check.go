@@ -121,6 +121,9 @@ var sentByOAuth = []string{
 	"client_id", "client_secret", "scope", "resource", "audience",
 }
 
+// SentByOAuth are the parameters that a login by OAuth sets itself.
+func SentByOAuth() []string { return slices.Clone(sentByOAuth) }
+
 const (
 	maxParameters     = 64
 	maxParametersSize = 16 << 10

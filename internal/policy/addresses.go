@@ -98,14 +98,31 @@ func newAddressPatterns(texts []string) []addressPattern {
 	patterns := make([]addressPattern, 0, len(texts))
 	for _, text := range texts {
 		p := addressPattern{text: text}
-		if parts := addressSyntax.FindStringSubmatch(text); parts != nil {
-			host, _ := canonicalHost(parts[2] + parts[3])
-			p.scheme, p.host, p.ipv4 = newPart(parts[1]), newPart(host), looksLikeIPv4(host)
-			p.port, p.path = newPart(parts[4]), newPart(strings.TrimSuffix(parts[5], "/"))
+		if parts := AddressParts(text); parts != nil {
+			p.scheme, p.host, p.ipv4 = newPart(parts.Scheme), newPart(parts.Host), parts.IPv4
+			p.port, p.path = newPart(parts.Port), newPart(parts.Path)
 		}
 		patterns = append(patterns, p)
 	}
 	return patterns
+}
+
+// Parts are those of a pattern of addresses, each a glob or empty, where anything will do.
+type Parts struct {
+	Scheme, Host, Port, Path string
+	// IPv4 is true where the host stands for IPv4 addresses only.
+	IPv4 bool
+}
+
+// AddressParts takes a pattern of addresses apart that [Spec.Validate] has accepted; nil
+// stands for the pattern of all.
+func AddressParts(pattern string) *Parts {
+	parts := addressSyntax.FindStringSubmatch(pattern)
+	if parts == nil {
+		return nil
+	}
+	host, _ := canonicalHost(parts[2] + parts[3])
+	return &Parts{Scheme: parts[1], Host: host, Port: parts[4], Path: strings.TrimSuffix(parts[5], "/"), IPv4: looksLikeIPv4(host)}
 }
 
 // newPart compiles a part of a pattern, of which nothing stands for anything.

@@ -30,7 +30,7 @@ func TestTextOfTheChart(t *testing.T) {
 	t.Parallel()
 	testutil.Generated(t, "../../charts/oidc-injector/files/policymode.yaml", *update, func(string) string {
 		text, err := yaml.Marshal(object{
-			"program": program(),
+			"program": program(t),
 			"text":    object{"constants": constants(), "reading": theText().reading, "checking": theText().checking},
 			// As they are with one place of templates, and annotations of one prefix.
 			"policies": abridged(t, maker{cfg: &config.Config{
@@ -48,11 +48,13 @@ func TestTextOfTheChart(t *testing.T) {
 }
 
 // program is what the program knows without a configuration.
-func program() object {
+func program(t *testing.T) object {
+	t.Helper()
 	called := annotations.Prefix(annotations.DefaultPrefix).Names()
 	none := &config.InjectorConfig{InjectedContainers: new([]string)}
 	always, withOthers := none.Injected(annotations.DefaultPrefix), none.Injected(anyPrefix)
 	usual := new(config.InjectorConfig).Injected(annotations.DefaultPrefix)
+	usualLogin := parse(t, "").Login
 	providers := map[string]provider.Spec{}
 	for _, name := range provider.BuiltIn().Names() {
 		s := provider.BuiltIn().Get(name).Spec
@@ -60,7 +62,15 @@ func program() object {
 		providers[name] = s
 	}
 	return object{
-		"prefix": annotations.DefaultPrefix, "tokenVolume": called.TokenVolume, "tokenDirectory": called.TokenDirectory,
+		"prefix": annotations.DefaultPrefix,
+		"names": object{
+			"tokenVolume": called.TokenVolume, "tokenDirectory": called.TokenDirectory, "loginContainer": called.LoginContainer,
+			"loginVolume": called.LoginVolume, "loginDirectory": called.LoginDirectory, "caVolume": called.CAVolume,
+			"clientVolume": called.ClientVolume,
+		},
+		"loginResources": object{
+			"requests": quantities(usualLogin.Resources.Requests), "limits": quantities(usualLogin.Resources.Limits),
+		},
 		"expiration": annotations.DefaultExpiration.String(), "minExpiration": annotations.MinExpiration.String(),
 		"maxExpiration": annotations.DefaultMaxExpiration.String(),
 		"injectedContainers": object{

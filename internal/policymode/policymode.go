@@ -7,7 +7,6 @@ package policymode
 import (
 	"embed"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/binding"
 	"github.com/oidc-injector/oidc-injector/internal/config"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
@@ -132,27 +130,6 @@ func Unsupported(cfg *config.Config) []string {
 	var all []string
 	if cfg.SetTokenUser {
 		all = append(all, "setTokenUser needs webhook mode")
-	}
-	logs := func(p annotations.Preset) bool {
-		for full := range p {
-			if key, _, _ := strings.Cut(full, "."); isLogin(key) {
-				return true
-			}
-		}
-		return false
-	}
-	if logs(cfg.Parser.Defaults) {
-		all = append(all, "defaults: logins need webhook mode")
-	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Parser.Profiles)) {
-		if logs(cfg.Parser.Profiles[name]) {
-			all = append(all, "profiles["+name+"]: logins need webhook mode")
-		}
-	}
-	for i := range cfg.File.Bindings {
-		if b := &cfg.File.Bindings[i]; logs(b.Annotations) {
-			all = append(all, "bindings["+b.Name+"]: logins need webhook mode")
-		}
 	}
 	return all
 }

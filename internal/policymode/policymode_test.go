@@ -32,18 +32,8 @@ func TestUnsupported(t *testing.T) {
 		config string
 		want   []string
 	}{
-		"nothing":       {"defaults: {expiration: 2h}", nil},
-		"token user":    {"setTokenUser: true", []string{"setTokenUser needs webhook mode"}},
-		"default login": {"defaults: {login-mode: init}", []string{"defaults: logins need webhook mode"}},
-		"profile with login": {
-			`profiles: {b: {audience: b}, a: {audience: a, login: vault, login-address: "https://v", login-role: r}}`,
-			[]string{"profiles[a]: logins need webhook mode"},
-		},
-		"binding with login": {
-			"login: {image: x}\nbindings: [{name: b, namespaces: [x], serviceAccounts: [x], annotations: {audience.n: a, " +
-				`login.n: vault, login-address.n: "https://v", login-role.n: r}}]`,
-			[]string{"bindings[b]: logins need webhook mode"},
-		},
+		"nothing":    {"defaults: {expiration: 2h}", nil},
+		"token user": {"setTokenUser: true", []string{"setTokenUser needs webhook mode"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/oidc-injector/oidc-injector/internal/annotations"
 	"github.com/oidc-injector/oidc-injector/internal/binding"
 	"github.com/oidc-injector/oidc-injector/internal/config"
+	"github.com/oidc-injector/oidc-injector/internal/loginspec"
 	"github.com/oidc-injector/oidc-injector/internal/policy"
 	"github.com/oidc-injector/oidc-injector/internal/provider"
 )
@@ -26,8 +27,9 @@ type Variable struct {
 // constants are the variables that are the same in all installations: the chart has them in
 // a file.
 func constants() []Variable {
-	return []Variable{
-		{"keys", literal(tokenKeys)},
+	return append([]Variable{
+		{"keys", literal(annotations.InputKeys())},
+		{"tokenKeys", literal(tokenKeys)},
 		{"scopes", literal([]string{annotations.Containers, annotations.SkipContainers})},
 		{"booleans", literal([]string{"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"})},
 		{"tokenName", literal(tokenName)},
@@ -38,7 +40,7 @@ func constants() []Variable {
 		{"apiDirectories", literal(annotations.APITokenDirectories())},
 		{"reservedVariables", literal(anyOf(policy.ReservedVariables()))},
 		{"tokenVariables", literal(anyOf(policy.TokenVariables()))},
-	}
+	}, loginConstants()...)
 }
 
 // settings are the variables that say what the configuration says: literals, and nothing
@@ -48,7 +50,7 @@ func settings(cfg *config.Config, version string) []Variable {
 	called := prefix.Names()
 	names, patterns := split(cfg.File.Injected(prefix))
 	lifetime := min(annotations.DefaultExpiration, cfg.Parser.MaxExpiration)
-	return []Variable{
+	return append([]Variable{
 		{"prefix", literal(string(prefix) + "/")},
 		{"version", literal(literal(version))},
 		{"usualExpiration", literal(seconds(lifetime))},
@@ -64,9 +66,8 @@ func settings(cfg *config.Config, version string) []Variable {
 		{"injectedPattern", literal(anyOf(patterns))},
 		{"denyUnknown", literal(cfg.Parser.DenyUnknown)},
 		{"apiServerAudiences", literal(anyOf(slices.Concat(policy.WellKnownAPIServerAudiences(), cfg.File.Policy.APIServerAudiences)))},
-		{"addressesLimited", literal(addressesLimited(&cfg.File.Policy))},
 		{"policies", policies(&cfg.File.Policy)},
-	}
+	}, loginSettings(cfg)...)
 }
 
 // split takes names and patterns of names apart: to compare with a name is cheaper.
@@ -80,12 +81,6 @@ func split(globs []string) (names, patterns []string) {
 		}
 	}
 	return names, patterns
-}
-
-// addressesLimited reports whether a list has a say in addresses.
-func addressesLimited(p *policy.Spec) bool {
-	lists := func(l policy.Lists) bool { return len(l.LoginAddresses.Allowed)+len(l.LoginAddresses.Denied) > 0 }
-	return lists(p.Lists) || slices.ContainsFunc(p.Namespaces, func(ns policy.NamespaceRule) bool { return lists(ns.Lists) })
 }
 
 // policies are the lists that hold in the pod's namespace.
@@ -124,6 +119,11 @@ func lists(l *policy.Lists) map[string]map[string][]string {
 		"audiences":  rule(l.Audiences, regexps),
 		"env":        rule(policy.Rule{Allowed: upper(l.Env.Allowed), Denied: upper(l.Env.Denied)}, regexps),
 		"mountPaths": rule(l.MountPaths, trees),
+		"secrets":    rule(l.LoginSecrets, regexps),
+		"addresses": {
+			"allowed": addressPatterns(l.LoginAddresses.Allowed, true), "denied": addressPatterns(l.LoginAddresses.Denied, false),
+			"named": {}, "shown": notNil(l.LoginAddresses.Allowed),
+		},
 	}
 }
 
@@ -152,6 +152,41 @@ func trees(globs []string) []string {
 	return all
 }
 
+// addressPatterns are those of addresses in parts, "https 4127.0.0.1 443 /path" or "https nvault.example.com 8200 ": what
+// stands before a host says whether it is an IPv4 address. What is allowed without a port is allowed at the scheme's own.
+func addressPatterns(globs []string, allowed bool) []string {
+	all := make([]string, 0, len(globs))
+	for _, g := range globs {
+		parts := policy.AddressParts(g)
+		if parts == nil { // any
+			scheme := "https?"
+			if allowed {
+				scheme = "https"
+			}
+			all = append(all, "^"+scheme+" ")
+			continue
+		}
+		kind := "[4n]"
+		if parts.IPv4 {
+			kind = "4"
+		}
+		at := parts.Port
+		if at == "" && allowed {
+			at = map[string]string{"https": "443", "http": "80"}[parts.Scheme]
+		}
+		all = append(all, "^"+parts.Scheme+" "+kind+part(parts.Host)+" "+part(at)+" "+part(parts.Path)+"$")
+	}
+	return all
+}
+
+// part is a part of an address, of which nothing stands for anything. No part has a space.
+func part(glob string) string {
+	if glob == "" {
+		return "[^ ]*"
+	}
+	return strings.NewReplacer(`.*`, `[^ ]*`).Replace(expression(glob))
+}
+
 // anyOf is one regular expression of many globs.
 func anyOf(globs []string) string {
 	all := make([]string, 0, len(globs))
@@ -165,13 +200,8 @@ func expression(glob string) string {
 	return strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(glob))
 }
 
-// tokenKeys are the keys that policies know.
-var tokenKeys = slices.DeleteFunc(annotations.InputKeys(), isLogin)
-
-// isLogin reports whether a key is one of logins, which policies do not know.
-func isLogin(key string) bool {
-	return key == annotations.LoginMethod || strings.HasPrefix(key, annotations.LoginMethod+"-")
-}
+// tokenKeys are the keys that describe a token.
+var tokenKeys = slices.DeleteFunc(annotations.PresetKeys(), func(key string) bool { return slices.Contains(loginspec.Keys(), key) })
 
 const (
 	// tokenName is a suffix (RE2), as annotations take it.

@@ -100,10 +100,26 @@ webhook: {namespaces: {mode: OptOut}}
 `,
 	"addresses":               "config: {policy: {loginAddresses: {denied: ['https://a.example.com']}}}",
 	"addresses of namespaces": "config: {policy: {namespaces: [{namespaces: [a], loginAddresses: {allowed: ['*']}}]}}",
-	"without workloads":       "config: {policy: {workloads: Off, mountPaths: {denied: [/run]}}}",
-	"another prefix":          "annotationPrefix: tokens.example.com",
-	"a long prefix":           "annotationPrefix: a-prefix-of-nineteen--letters.example.com",
-	"a short prefix":          "{annotationPrefix: tokens, webhook: {namespaces: {label: served, exclude: [a]}}}",
+	"logins": `
+config:
+  defaults: {login-mode: init, login-ca-configmap: corp}
+  profiles: {vault: {audience: vault, login: vault, login-address: "https://vault.example.com"}}
+  policy:
+    loginSecrets: {allowed: ["login-*"], denied: [x]}
+    loginAddresses:
+      allowed: ["https://*.example.com", "https://Vault.example.com.:8200/a/*/", "http://10.0.0.*", "https://?.example.com:82??", "*"]
+      denied: ["https://evil.example.com/x", "http://127.0.0.1", "*"]
+login:
+  image: {registry: registry.example.com, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+  resources: {limits: {cpu: 50m, memory: 64Mi}}
+  env: {HTTPS_PROXY: "http://proxy"}
+  metrics: {port: 9102}
+`,
+	"without logins":    "{login: {enabled: false, resources: {requests: {}}}, annotationPrefix: tokens.example.com}",
+	"without workloads": "config: {policy: {workloads: Off, mountPaths: {denied: [/run]}}}",
+	"another prefix":    "annotationPrefix: tokens.example.com",
+	"a long prefix":     "annotationPrefix: a-prefix-of-nineteen--letters.example.com",
+	"a short prefix":    "{annotationPrefix: tokens, webhook: {namespaces: {label: served, exclude: [a]}}}",
 }
 
 // TestPoliciesAreThoseOfTheProgram: for the configuration that the chart would write for
@@ -265,26 +281,19 @@ func TestWhatPoliciesCannotDo(t *testing.T) {
 		return "config: {providers: {p: {description: p, audience: p, " + rest + "}}}"
 	}
 	for values, want := range map[string]string{
-		"config: {setTokenUser: true}":                              "config.setTokenUser: ",
-		"config: {defaults: {login-mode: init}}":                    "config.defaults.login-mode: ",
-		"config: {profiles: {a: {audience: a, login: vault}}}":      "config.profiles.a.login: ",
-		"config: {profiles: {a: {audience.b: a, login.b: vault}}}":  "config.profiles.a.login.b: ",
-		"config: {profiles: {a: {audience: a, login-role.b: b}}}":   "config.profiles.a.login-role.b: ",
-		"config: {maxExpiration: 3600.5s}":                          "config.maxExpiration: 3600.5s ",
-		provider("minExpiration: 5m"):                               "config.providers.p.minExpiration: 5m ",
-		provider("maxExpiration: 1h1ms"):                            "config.providers.p.maxExpiration: 1h1ms ",
-		"webhook: {allPods: true}":                                  "webhook.allPods: ",
-		"webhook: {failurePolicy: Ignore}":                          "webhook.failurePolicy: Ignore ",
-		"webhook: {callerTokens: true}":                             "webhook.callerTokens: ",
-		"webhook: {clientCertificates: {configMapName: a}}":         "webhook.clientCertificates.configMapName: ",
-		"audit: {enabled: true}":                                    "audit.enabled: ",
-		"networkPolicy: {enabled: true}":                            "networkPolicy.enabled: ",
-		"metrics: {serviceMonitor: {enabled: true}}":                "metrics.serviceMonitor.enabled: ",
-		"metrics: {prometheusRule: {enabled: true}}":                "metrics.prometheusRule.enabled: ",
-		"metrics: {dashboard: {enabled: true}}":                     "metrics.dashboard.enabled: ",
-		"login: {metrics: {port: 9102, podMonitor: {enabled: on}}}": "login.metrics.podMonitor.enabled: ",
-
-		bindingValues + "  - {name: b, namespaces: [a], serviceAccounts: [a], annotations: {login: vault}}": "config.bindings.b.login: ",
+		"config: {setTokenUser: true}":                      "config.setTokenUser: ",
+		"config: {maxExpiration: 3600.5s}":                  "config.maxExpiration: 3600.5s ",
+		provider("minExpiration: 5m"):                       "config.providers.p.minExpiration: 5m ",
+		provider("maxExpiration: 1h1ms"):                    "config.providers.p.maxExpiration: 1h1ms ",
+		"webhook: {allPods: true}":                          "webhook.allPods: ",
+		"webhook: {failurePolicy: Ignore}":                  "webhook.failurePolicy: Ignore ",
+		"webhook: {callerTokens: true}":                     "webhook.callerTokens: ",
+		"webhook: {clientCertificates: {configMapName: a}}": "webhook.clientCertificates.configMapName: ",
+		"audit: {enabled: true}":                            "audit.enabled: ",
+		"networkPolicy: {enabled: true}":                    "networkPolicy.enabled: ",
+		"metrics: {serviceMonitor: {enabled: true}}":        "metrics.serviceMonitor.enabled: ",
+		"metrics: {prometheusRule: {enabled: true}}":        "metrics.prometheusRule.enabled: ",
+		"metrics: {dashboard: {enabled: true}}":             "metrics.dashboard.enabled: ",
 
 		provider("file: {name: f, text: \"a\\x01\"}"):              "config.providers.p.file.text: ",
 		provider("file: {name: f, json: {'a${token.path}': [b]}}"): "config.providers.p.file.json: ",

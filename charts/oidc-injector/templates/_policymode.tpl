@@ -12,18 +12,19 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{- $prefix := $root.Values.annotationPrefix -}}
 {{- $longest := $config.maxExpiration | default $program.maxExpiration | include "oidc-injector.wholeSeconds" | int64 -}}
 {{- $usual := include "oidc-injector.wholeSeconds" $program.expiration | int64 -}}
-{{- $volume := $program.tokenVolume -}}
-{{- $directory := $program.tokenDirectory -}}
+{{- $names := $program.names -}}
 {{- $injected := concat (kindIs "slice" $config.injectedContainers | ternary $config.injectedContainers $program.injectedContainers.usual) $program.injectedContainers.always -}}
 {{- if ne $prefix $program.prefix -}}
-{{- $volume = printf "%s-%s-%s" (regexFind "^[^.]*" $prefix | trunc 20 | trimAll "-") (sha256sum $prefix | trunc 4) $volume -}}
-{{- $directory = printf "%s/%s/%s" (dir $directory) $prefix (base $directory) -}}
+{{- $label := printf "%s-%s" (regexFind "^[^.]*" $prefix | trunc 20 | trimAll "-") (sha256sum $prefix | trunc 4) -}}
+{{- range $what, $name := $program.names -}}
+{{- $_ := set $names $what (hasPrefix "/" $name | ternary (printf "%s/%s/%s" (dir $name) $prefix (base $name)) (printf "%s-%s" $label $name)) -}}
+{{- end -}}
 {{- $injected = concat $injected $program.injectedContainers.ofTheDefaultPrefix -}}
 {{- end -}}
-{{- $names := list -}}
+{{- $literal := list -}}
 {{- $patterns := list -}}
 {{- range $injected -}}
-{{- if regexMatch "[*?]" . }}{{ $patterns = append $patterns . }}{{ else }}{{ $names = append $names . }}{{ end -}}
+{{- if regexMatch "[*?]" . }}{{ $patterns = append $patterns . }}{{ else }}{{ $literal = append $literal . }}{{ end -}}
 {{- end -}}
 {{- $parameters := dict -}}
 {{- $providers := dict -}}
@@ -33,9 +34,11 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{- end -}}
 {{- $_ := set $providers $name (include "oidc-injector.policyProvider" (list $spec $program $longest) | fromJson) -}}
 {{- end -}}
-{{- $limited := false -}}
-{{- range append ($config.policy.namespaces | default list) $config.policy -}}
-{{- with .loginAddresses }}{{ if or .allowed .denied }}{{ $limited = true }}{{ end }}{{ end -}}
+{{- $login := (include "oidc-injector.config" $root | fromYaml).login | default dict -}}
+{{- $resources := $login.resources | default dict -}}
+{{- $env := list -}}
+{{- range $name := keys ($login.env | default dict) | sortAlpha -}}
+{{- $env = append $env (dict "name" $name "value" (index $login.env $name)) -}}
 {{- end -}}
 {{- $variables := list -}}
 {{- range list
@@ -43,19 +46,29 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
   (list "version" ($root.Chart.AppVersion | toRawJson | toRawJson))
   (list "usualExpiration" (min $usual $longest | toString | toRawJson))
   (list "maxExpiration" ($longest | toString))
-  (list "tokenVolume" (toRawJson $volume))
-  (list "tokenDirectory" (toRawJson $directory))
+  (list "tokenVolume" (toRawJson $names.tokenVolume))
+  (list "tokenDirectory" (toRawJson $names.tokenDirectory))
   (list "defaults" ($config.defaults | default dict | toRawJson))
   (list "profiles" ($config.profiles | default dict | toRawJson))
   (list "parameters" (toRawJson $parameters))
   (list "providers" (toRawJson $providers))
   (list "bindings" (include "oidc-injector.policyBindings" $config.bindings | fromJsonArray | toRawJson))
-  (list "injectedNames" (toRawJson $names))
+  (list "injectedNames" (toRawJson $literal))
   (list "injectedPattern" (include "oidc-injector.anyOf" $patterns | toRawJson))
   (list "denyUnknown" (eq $config.policy.unknownAnnotations "Deny" | toString))
   (list "apiServerAudiences" (concat (include "oidc-injector.apiServerAudiences" $root | fromYamlArray) ($config.policy.apiServerAudiences | default list) | include "oidc-injector.anyOf" | toRawJson))
-  (list "addressesLimited" (toString $limited))
   (list "policies" (include "oidc-injector.policyRules" (list $config.policy $program)))
+  (list "loginContainer" (toRawJson $names.loginContainer))
+  (list "loginVolume" (toRawJson $names.loginVolume))
+  (list "loginDirectory" (toRawJson $names.loginDirectory))
+  (list "caVolume" (toRawJson $names.caVolume))
+  (list "clientVolume" (toRawJson $names.clientVolume))
+  (list "loginImage" ($login.image | default "" | toRawJson))
+  (list "loginPullPolicy" ($login.imagePullPolicy | default "" | toRawJson))
+  (list "loginRequests" (hasKey $resources "requests" | ternary $resources.requests $program.loginResources.requests | toRawJson))
+  (list "loginLimits" (hasKey $resources "limits" | ternary $resources.limits $program.loginResources.limits | toRawJson))
+  (list "loginBundle" ($login.caBundle | default "" | toRawJson))
+  (list "loginVariables" (toRawJson $env))
 -}}
 {{- $variables = append $variables (dict "name" (first .) "expression" (last .)) -}}
 {{- end -}}
@@ -98,7 +111,7 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{- define "oidc-injector.policyRules" -}}
 {{- $policy := index . 0 -}}
 {{- $directories := dict "allowed" ($policy.mountPaths.allowed | default (index . 1).mountPaths) "denied" $policy.mountPaths.denied -}}
-{{- $overall := dict "audiences" $policy.audiences "env" $policy.env "mountPaths" $directories | include "oidc-injector.policyLists" | fromJson -}}
+{{- $overall := dict "audiences" $policy.audiences "env" $policy.env "mountPaths" $directories "loginSecrets" $policy.loginSecrets "loginAddresses" $policy.loginAddresses | include "oidc-injector.policyLists" | fromJson -}}
 {{- toRawJson (list $overall) -}}
 {{- $own := list -}}
 {{- range $policy.namespaces -}}
@@ -114,7 +127,7 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{/* The lists of a policy: what is allowed and denied as regular expressions, and as it is written. */}}
 {{- define "oidc-injector.policyLists" -}}
 {{- $lists := dict -}}
-{{- range $name, $template := dict "audiences" "oidc-injector.celPatterns" "env" "oidc-injector.celPatterns" "mountPaths" "oidc-injector.trees" -}}
+{{- range $name, $template := dict "audiences" "oidc-injector.celPatterns" "env" "oidc-injector.celPatterns" "mountPaths" "oidc-injector.trees" "loginSecrets" "oidc-injector.celPatterns" -}}
 {{- $rule := index $ $name | default dict -}}
 {{- $texts := dict "allowed" list "denied" list -}}
 {{- range $list := keys $texts -}}
@@ -122,13 +135,49 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
 {{- $_ := set $texts $list (append (index $texts $list) (eq $name "env" | ternary (upper .) .)) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $lists $name (dict
+{{- $_ := set $lists (eq $name "loginSecrets" | ternary "secrets" $name) (dict
   "allowed" (include $template $texts.allowed | fromJsonArray)
   "denied" (include $template $texts.denied | fromJsonArray)
   "named" $texts.allowed
   "shown" $texts.allowed) -}}
 {{- end -}}
+{{- $addresses := .loginAddresses | default dict -}}
+{{- $_ := set $lists "addresses" (dict
+  "allowed" (include "oidc-injector.addressPatterns" (list $addresses.allowed true) | fromJsonArray)
+  "denied" (include "oidc-injector.addressPatterns" (list $addresses.denied false) | fromJsonArray)
+  "named" list
+  "shown" ($addresses.allowed | default list)) -}}
 {{- toJson $lists -}}
+{{- end -}}
+
+{{/*
+Regular expressions of addresses in parts: (list PATTERNS ALLOWED). What is allowed without a
+port is allowed at the scheme's own. An IPv6 address needs mode webhook.
+*/}}
+{{- define "oidc-injector.addressPatterns" -}}
+{{- $allowed := last . -}}
+{{- $all := list -}}
+{{- range first . -}}
+{{- if eq . "*" -}}
+{{- $all = append $all ($allowed | ternary "^https " "^https? ") -}}
+{{- else -}}
+{{- $scheme := regexFind "^https?" . -}}
+{{- $rest := regexReplaceAll "^https?://" . "" -}}
+{{- $path := regexFind "/.*$" $rest | trimSuffix "/" -}}
+{{- $authority := regexReplaceAll "/.*$" $rest "" -}}
+{{- $host := regexReplaceAll ":[0-9*?]+$" $authority "" | lower | trimSuffix "." -}}
+{{- $port := regexFind ":[0-9*?]+$" $authority | trimPrefix ":" -}}
+{{- if and $allowed (not $port) }}{{ $port = eq $scheme "https" | ternary "443" "80" }}{{ end -}}
+{{- $kind := and (regexMatch "^[0-9.*?]*$" $host) (regexMatch "[0-9]" $host) | ternary "4" "[4n]" -}}
+{{- $all = append $all (printf "^%s %s%s %s %s$" $scheme $kind (include "oidc-injector.addressPart" $host) (include "oidc-injector.addressPart" $port) (include "oidc-injector.addressPart" $path)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end -}}
+
+{{/* A part of an address, of which nothing stands for anything. */}}
+{{- define "oidc-injector.addressPart" -}}
+{{- if . }}{{ include "oidc-injector.glob" . | replace ".*" "[^ ]*" }}{{ else }}[^ ]*{{ end -}}
 {{- end -}}
 
 {{/* The built-in providers, and those of the configuration beside them or in their place: (list $ PROGRAM). */}}
@@ -241,23 +290,15 @@ labels:
 {{- end -}}
 
 {{/*
-What values ask for and policies cannot do, as a list: (list $ SETS), with the sets of keys of
-the configuration by their names. Nobody may be told less than the webhook would do. What
+What values ask for and policies cannot do, as a list. Nobody may be told less than the webhook would do. What
 says how the webhook runs has no meaning here, and stays where it is.
 */}}
 {{- define "oidc-injector.policyModeErrors" -}}
-{{- $root := index . 0 -}}
+{{- $root := . -}}
 {{- $errors := list -}}
 {{- $version := $root.Capabilities.KubeVersion.Version -}}
 {{- if semverCompare "<1.36.0-0" $version -}}
 {{- $errors = append $errors (printf "mode: policy needs Kubernetes 1.36 or newer, with MutatingAdmissionPolicies in admissionregistration.k8s.io/v1, and this is %s (helm template: --kube-version); webhook does not" $version) -}}
-{{- end -}}
-{{- range $of, $keys := index . 1 -}}
-{{- range $key := keys $keys | sortAlpha -}}
-{{- if regexMatch "^login([-.]|$)" $key -}}
-{{- $errors = append $errors (printf "config.%s.%s: logins need mode webhook" $of $key) -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
 {{- with $root.Values.config.maxExpiration -}}
 {{- $errors = concat $errors (include "oidc-injector.lifetimeErrors" (list "config.maxExpiration" .) | fromJsonArray) -}}
@@ -278,7 +319,6 @@ says how the webhook runs has no meaning here, and stays where it is.
   (list .metrics.serviceMonitor.enabled "metrics.serviceMonitor.enabled: there are no metrics but the API server's own")
   (list .metrics.prometheusRule.enabled "metrics.prometheusRule.enabled: there are no metrics but the API server's own")
   (list .metrics.dashboard.enabled "metrics.dashboard.enabled: there are no metrics but the API server's own")
-  (list .login.metrics.podMonitor.enabled "login.metrics.podMonitor.enabled: there are no logins")
 -}}
 {{- if first . -}}
 {{- $errors = append $errors (printf "%s; leave it out, or set mode to webhook" (last .)) -}}

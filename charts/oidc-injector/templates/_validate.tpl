@@ -49,7 +49,7 @@ once.
 {{- end -}}
 {{- end -}}
 {{- if eq .Values.mode "policy" -}}
-{{- $errors = concat $errors (include "oidc-injector.policyModeErrors" (list . $sets) | fromJsonArray) -}}
+{{- $errors = concat $errors (include "oidc-injector.policyModeErrors" . | fromJsonArray) -}}
 {{- else -}}
 {{- $errors = concat $errors (include "oidc-injector.webhookErrors" . | fromJsonArray) -}}
 {{- end -}}

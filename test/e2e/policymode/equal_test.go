@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -108,7 +106,7 @@ func TestGoldenPods(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := same(t, &pod)
-			if needs := name == "windows" || strings.Contains(string(raw), podtest.Prefix+"login"); got == needsWebhook && !needs {
+			if got == needsWebhook && !strings.Contains(name, "windows") {
 				t.Error("the policies refuse it, which the webhook does not")
 			}
 		})
@@ -141,6 +139,15 @@ func TestOddAnnotations(t *testing.T) {
 	compare(t, *pods/4, func(seed uint64) (*corev1.Pod, bool) {
 		pod := podtest.New("odd")
 		pod.Annotations = mutatetest.New(seed).OddAnnotations(podtest.Prefix)
+		return pod, true
+	})
+}
+
+// TestOddLogins have options at the edges of what is allowed.
+func TestOddLogins(t *testing.T) {
+	compare(t, *pods/4, func(seed uint64) (*corev1.Pod, bool) {
+		pod := podtest.New("odd")
+		pod.Annotations = mutatetest.New(seed).OddLogin(podtest.Prefix)
 		return pod, true
 	})
 }
@@ -184,15 +191,13 @@ func compare(t *testing.T, count uint64, pod func(seed uint64) (*corev1.Pod, boo
 	return denied.Load()
 }
 
-// random is a pod without logins, which policies do not do, of Linux; false where no client
-// could send it.
+// random is a pod of Linux; false where no client could send it.
 func random(seed uint64) (*corev1.Pod, bool) {
 	r := mutatetest.New(seed)
 	pod := &corev1.Pod{}
 	if json.Unmarshal(r.Encode(r.Pod()), pod) != nil || pod.Spec.OS != nil {
 		return nil, false
 	}
-	maps.DeleteFunc(pod.Annotations, func(name, _ string) bool { return strings.HasPrefix(name, podtest.Prefix+"login") })
 	for i := range pod.Spec.Volumes {
 		if c := pod.Spec.Volumes[i].ConfigMap; c != nil {
 			c.Name = "some"
@@ -206,8 +211,7 @@ func random(seed uint64) (*corev1.Pod, bool) {
 	return pod, true
 }
 
-// TestExamplesOfProviders: each provider's example is stored as the webhook stores it, but
-// for those whose addresses policies do not judge, and the webhook denies without a list.
+// TestExamplesOfProviders: each provider's example is stored as the webhook stores it.
 func TestExamplesOfProviders(t *testing.T) {
 	for _, name := range provider.BuiltIn().Names() {
 		t.Run(name, func(t *testing.T) {
@@ -221,31 +225,29 @@ func TestExamplesOfProviders(t *testing.T) {
 				t.Fatal(err)
 			}
 			pod.Spec.ServiceAccountName = "default"
-			addressed := slices.ContainsFunc(provider.BuiltIn().Get(name).Parameters, func(q provider.Parameter) bool {
-				_, said := pod.Annotations[podtest.Prefix+name+"-"+q.Name]
-				return said && q.Address != ""
-			})
-			want := equal
-			if addressed {
-				want = deniedByBoth
-			}
-			if got := same(t, pod); got != want {
-				t.Errorf("outcome %d, want %d", got, want)
+			if got := same(t, pod); got != equal {
+				t.Errorf("outcome %d, want %d", got, equal)
 			}
 		})
 	}
 }
 
-// TestAddressInProfile: that of a profile is its author's choice, and a pod's own is not
-// judged by policies.
-func TestAddressInProfile(t *testing.T) {
-	if got := same(t, podtest.New("profiled", "profile=remote")); got != equal {
-		t.Errorf("of a profile: outcome %d", got)
-	}
-	_, err := dryRun(t.Context(), byPolicy, podtest.New("own", "kubernetes-server=https://evil.example.com", "kubernetes-audience=a"))
-	const want = `metadata.annotations[oidc-injector.io/kubernetes-server]: Forbidden: address "https://evil.example.com": ` +
-		`policies judge no addresses: it needs webhook mode, or to be in a profile, with https`
-	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("of the pod: %v", err)
+// TestAddresses are judged by their parts, whatever the way in which they are written.
+func TestAddresses(t *testing.T) {
+	for annotations, want := range map[string]outcome{
+		"profile=remote": equal,
+		"profile=login":  equal,
+		"kubernetes-server=https://remote.example.com kubernetes-audience=a":    equal,
+		"kubernetes-server=https://DENIED.example.com./x kubernetes-audience=a": deniedByBoth,
+		"kubernetes-server=http://remote.example.com kubernetes-audience=a":     deniedByBoth,
+		"audience=a login=vault login-address=http://VAULT.example.com:8200/a":  equal,
+		"audience=a login=vault login-address=http://vault.example.com":         deniedByBoth,
+		"audience=a login=vault login-address=https://10.0.0.1":                 deniedByBoth,
+		"audience=a login=vault login-address=https://10.0.0.1.example.com":     equal,
+		"audience=a login=vault login-address=https://[::1]":                    needsWebhook,
+	} {
+		if got := same(t, podtest.New("app", strings.Fields(annotations)...)); got != want {
+			t.Errorf("%s: outcome %d, want %d", annotations, got, want)
+		}
 	}
 }

@@ -34,6 +34,7 @@ profiles:
     env.azure: AZURE_FEDERATED_TOKEN_FILE
   remote: {kubernetes-server: "https://remote.example.com", kubernetes-audience: remote}
   amazon: {aws-role-arn: "arn:aws:iam::123456789012:role/app", aws-region: eu-central-1}
+  login: {audience: vault, login: vault, login-address: "http://vault.example.com:8200", login-role: demo}
 bindings:
 - {name: reports, namespaces: ["shop-*"], serviceAccounts: [reports], annotations: {profile: vault}}
 - name: labelled
@@ -41,7 +42,12 @@ bindings:
   serviceAccounts: ["report?"]
   podLabels: {app: grafana}
   annotations: {aws-role-arn: "arn:aws:iam::123456789012:role/reports", expiration.aws: 3h}
+login: {image: registry.example.com/oidc-login:v1, env: {OIDC_LOGIN_LISTEN_ADDRESS: ":9090", HTTPS_PROXY: "http://proxy"}}
 policy:
+  loginAddresses:
+    allowed: ["*", "http://vault.example.com:8200"]
+    denied: ["https://denied.example.com", "https://10.*"]
+  loginSecrets: {denied: ["client"]}
   audiences: {denied: ["forbidden-*"]}
   mountPaths: {allowed: ["*"], denied: [/denied]}
   namespaces:

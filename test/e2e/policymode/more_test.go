@@ -178,7 +178,7 @@ func TestDenial(t *testing.T) {
 			`from 600 to 86400 seconds`,
 		`metadata.annotations[oidc-injector.io/env.b]: Invalid value: "1X": must be the name of an environment variable`,
 		`metadata.annotations[oidc-injector.io/audience.c]: Required value: the token is described (mount-path) but has no audience`,
-		`metadata.annotations[oidc-injector.io/login]: Forbidden: logins need webhook mode`,
+		`metadata.annotations[oidc-injector.io/login-address]: Required value: the login needs the address of Vault`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the denial lacks %q:\n%v", want, err)
