@@ -2,13 +2,8 @@
 
 package main
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 func pin(int) error { return errors.ErrUnsupported }
-
-func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
 
 func residentMemory(int) (string, error) { return "", errors.ErrUnsupported }

@@ -48,7 +48,10 @@ policy:
   - {namespaces: ["shop-?"], audiences: {denied: ["not-here"]}}
 `
 
-var kube *cluster.Cluster
+var (
+	kube *cluster.Cluster
+	hook *injector.Injector
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(cluster.Main(m, cluster.Setup{Name: "policymode", Prepare: prepare}))
@@ -56,15 +59,14 @@ func TestMain(m *testing.M) {
 
 func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
 	kube = c
-	webhook, err := injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration})
-	if err != nil {
+	if hook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration}); err != nil {
 		return nil, err
 	}
 	end = func(_ context.Context, code int) error {
-		if log := webhook.Log(); code != 0 {
+		if log := hook.Log(); code != 0 {
 			fmt.Fprintf(os.Stderr, "the end of the webhook's log:\n%s", log[max(0, len(log)-4000):])
 		}
-		return webhook.Stop()
+		return hook.Stop()
 	}
 	if err := kube.Namespace(ctx, byWebhook, map[string]string{injector.EnabledLabel: "true"}); err != nil {
 		return end, err
