@@ -47,6 +47,8 @@ var images = []string{
 type node struct {
 	kube         *cluster.Cluster
 	helm3, helm4 helm.Helm
+	// policies reports whether the release has what policies need.
+	policies bool
 }
 
 func start(t *testing.T) *node {
@@ -71,12 +73,14 @@ func start(t *testing.T) *node {
 			t.Fatal(err)
 		}
 	}
+	n.policies = n.hasPolicies(t)
 	return n
 }
 
 // TestInstall has one node for all tests, which follow one another.
 func TestInstall(t *testing.T) {
 	n := start(t)
+	n.applyPolicies(t)
 	gone := helm.NothingIsLeft(t, n.kube)
 	if !t.Run("defaults", func(t *testing.T) { n.testDefaults(t, gone) }) {
 		return // if that fails, all others do, and take their time
@@ -99,6 +103,9 @@ func TestInstall(t *testing.T) {
 	t.Run("failure policy", n.testIgnore)
 	t.Run("rollback", n.testRollback)
 	t.Run("retired CA", n.testRetiredCA)
+	if n.policies {
+		t.Run("modes", n.testModes)
+	}
 	n.uninstall(t, n.helm4, gone)
 	t.Run("bundle explained", func(t *testing.T) { n.testBundleExplained(t, gone) })
 	t.Run("cert-manager", n.testCertManager)
@@ -251,17 +258,26 @@ func (n *node) review(t *testing.T, token, audience string) authenticationv1.Tok
 	return review.Status
 }
 
-// injected reports whether a pod has its status and its volume.
+// injected reports whether a pod has its status, and its token once: one volume, and in
+// each container one mount.
 func injected(pod *corev1.Pod) bool {
-	if pod.Annotations[podtest.Prefix+"status"] == "" {
-		return false
-	}
+	volumes := 0
 	for i := range pod.Spec.Volumes {
-		if pod.Spec.Volumes[i].Name == "oidc-token" {
-			return true
+		if strings.HasPrefix(pod.Spec.Volumes[i].Name, "oidc-token") {
+			volumes++
 		}
 	}
-	return false
+	once := volumes == 1 && pod.Annotations[podtest.Prefix+"status"] != ""
+	for _, c := range podtest.Containers(pod) {
+		mounts := 0
+		for _, m := range c.VolumeMounts {
+			if strings.HasPrefix(m.Name, "oidc-token") {
+				mounts++
+			}
+		}
+		once = once && mounts == 1
+	}
+	return once
 }
 
 func (n *node) deleteNamespaces(t *testing.T, names ...string) {
