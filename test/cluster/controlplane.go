@@ -203,17 +203,6 @@ func (c *Cluster) RestartKubelet(ctx context.Context) error {
 	return c.node.restartKubelet(ctx)
 }
 
-// APIServerPID is the process of the API server, or 0 where it does not run, or runs inside of
-// namespaces.
-func (c *Cluster) APIServerPID() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.apiServer == nil {
-		return 0
-	}
-	return c.apiServer.PID
-}
-
 func (c *Cluster) apiServerReady(ctx context.Context) bool {
 	// The client proper would retry and wait on its own account.
 	client, err := rest.HTTPClientFor(c.config)

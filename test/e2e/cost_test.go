@@ -7,6 +7,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 // TestCost measures how much later a pod is created that the webhook
@@ -39,7 +41,7 @@ func TestCost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := len(ours(created.Spec.Volumes)); got != kind.volumes {
+			if got := len(podtest.Tokens(created)); got != kind.volumes {
 				t.Fatalf("%s: %d volumes instead of %d", kind.name, got, kind.volumes)
 			}
 		}

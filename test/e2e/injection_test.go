@@ -28,7 +28,7 @@ func TestScenario(t *testing.T) {
 	byHand.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{MountPath: "/var/run/secrets/tokens", Name: "oidc-token"}}
 	want, got := create(t, ns, byHand), create(t, ns, newPod("annotated", "audience=vault", "expiration=7200"))
 
-	if diff := cmp.Diff(ours(want.Spec.Volumes), ours(got.Spec.Volumes)); diff != "" {
+	if diff := cmp.Diff(podtest.Tokens(want), podtest.Tokens(got)); diff != "" {
 		t.Errorf("volumes (-by hand +annotated):\n%s", diff)
 	}
 	mounts := func(p *corev1.Pod) []corev1.VolumeMount {
@@ -50,16 +50,6 @@ func TestScenario(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"default"}, {"app"}}, [][]string{status.Tokens, status.Containers}); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-}
-
-func ours(volumes []corev1.Volume) []corev1.Volume {
-	var found []corev1.Volume
-	for _, v := range volumes {
-		if strings.HasPrefix(v.Name, "oidc-token") {
-			found = append(found, v)
-		}
-	}
-	return found
 }
 
 func TestTokensPerContainer(t *testing.T) {

@@ -30,8 +30,8 @@ func TestReinvocation(t *testing.T) {
 			t.Errorf("container %s has TOKEN_FILE=%q", container, got)
 		}
 	}
-	if len(ours(pod.Spec.Volumes)) != 1 {
-		t.Errorf("%d volumes, want 1", len(ours(pod.Spec.Volumes)))
+	if len(podtest.Tokens(pod)) != 1 {
+		t.Errorf("%d volumes, want 1", len(podtest.Tokens(pod)))
 	}
 	if !strings.Contains(pod.Annotations[statusAnnotation], `"containers":["app","added"]`) {
 		t.Errorf("status is %s", pod.Annotations[statusAnnotation])

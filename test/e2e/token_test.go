@@ -29,7 +29,7 @@ func TestRelyingParty(t *testing.T) {
 		return err
 	})
 	pod := create(t, ns, newPod("app", "audience=vault", "expiration=2h"))
-	token, err := kube.RequestToken(t.Context(), pod, ours(pod.Spec.Volumes)[0].Projected.Sources[0].ServiceAccountToken)
+	token, err := kube.RequestToken(t.Context(), pod, podtest.Tokens(pod)[0].Projected.Sources[0].ServiceAccountToken)
 	if err != nil {
 		t.Fatal(err)
 	}

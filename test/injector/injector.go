@@ -298,7 +298,10 @@ func (in *Injector) Terminate() error {
 	}
 }
 
-// Restart runs the program again, after Terminate, at the same port.
+// Kill ends the program by SIGKILL and leaves its registration.
+func (in *Injector) Kill() error { return in.program.Stop(0) }
+
+// Restart runs the program again, after Terminate or Kill, at the same port.
 func (in *Injector) Restart(ctx context.Context) error {
 	if err := in.startProgram(ctx); err != nil {
 		return err

@@ -53,9 +53,28 @@ once.
 {{- else -}}
 {{- $errors = concat $errors (include "oidc-injector.webhookErrors" . | fromJsonArray) -}}
 {{- end -}}
+{{- $errors = concat $errors (include "oidc-injector.switchErrors" . | fromJsonArray) -}}
 {{- with $errors -}}
 {{- fail (printf "\n%s" (join "\n" .)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+An upgrade that changes the mode, as a list. Helm deletes what a release no longer has a moment
+after it has created the rest, and API servers heed new policies later than that: pods in
+between would get no token.
+*/}}
+{{- define "oidc-injector.switchErrors" -}}
+{{- $errors := list -}}
+{{- $other := eq .Values.mode "policy" | ternary "MutatingWebhookConfiguration" "MutatingAdmissionPolicy" -}}
+{{- if and .Release.IsUpgrade (.Capabilities.APIVersions.Has (printf "admissionregistration.k8s.io/v1/%s" $other)) -}}
+{{- $found := lookup "admissionregistration.k8s.io/v1" $other "" (include "oidc-injector.fullname" .) | default dict -}}
+{{- $owner := $found | dig "metadata" "annotations" dict -}}
+{{- if and (eq (get $owner "meta.helm.sh/release-name") .Release.Name) (eq (get $owner "meta.helm.sh/release-namespace") .Release.Namespace) -}}
+{{- $errors = append $errors (printf "mode: an upgrade cannot change it to %s without losing pods' tokens meanwhile: install another release with it first, then uninstall this one (docs/modes.md)" .Values.mode) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $errors -}}
 {{- end -}}
 
 {{/* What contradicts itself in how the webhook runs, as a list. */}}

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/oidc-injector/oidc-injector/test/internal/process"
 )
 
 // load is one combination.
@@ -64,14 +62,14 @@ func (l *load) run(ctx context.Context) (result, error) {
 	if _, err := l.parallel(clients, func(c *http.Client) ([]time.Duration, error) { return l.requests(ctx, c, 1, 0) }); err != nil {
 		return result{}, err
 	}
-	before, cpuErr := process.CPUTime(l.pid)
+	before, cpuErr := cpuTime(l.pid)
 	start := time.Now()
 	latencies, err := l.parallel(clients, func(c *http.Client) ([]time.Duration, error) { return l.requests(ctx, c, -1, l.duration) })
 	if err != nil {
 		return result{}, err
 	}
 	r := result{latencies: latencies, elapsed: time.Since(start), cpu: -1}
-	if after, err := process.CPUTime(l.pid); err == nil && cpuErr == nil {
+	if after, err := cpuTime(l.pid); err == nil && cpuErr == nil {
 		r.cpu = after - before
 	}
 	return r, nil

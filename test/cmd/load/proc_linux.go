@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// tick is the unit of times in /proc, the same on every Linux (USER_HZ).
+const tick = 10 * time.Millisecond
 
 // pin moves this process, and what it starts from now on, to the core with an
 // index among those that it may use at first; -1 is the last of them.
@@ -51,6 +55,25 @@ var allowed = func() (cores []int) {
 	}
 	return cores
 }()
+
+// cpuTime is how much processor time a process has had, its system calls
+// included (proc(5), utime and stime).
+func cpuTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from the third on
+	var sum time.Duration
+	for _, i := range []int{14, 15} {
+		ticks, err := strconv.ParseInt(fields[i-3], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(ticks) * tick
+	}
+	return sum, nil
+}
 
 // residentMemory says how much of a process is in memory, and how much of that
 // are pages of files.

@@ -2,8 +2,13 @@
 
 package main
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 func pin(int) error { return errors.ErrUnsupported }
+
+func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
 
 func residentMemory(int) (string, error) { return "", errors.ErrUnsupported }

@@ -104,7 +104,7 @@ func TestInstall(t *testing.T) {
 	t.Run("rollback", n.testRollback)
 	t.Run("retired CA", n.testRetiredCA)
 	if n.policies {
-		t.Run("modes", n.testModes)
+		t.Run("mode switched", n.testSwitched)
 	}
 	n.uninstall(t, n.helm4, gone)
 	t.Run("bundle explained", func(t *testing.T) { n.testBundleExplained(t, gone) })
@@ -258,26 +258,16 @@ func (n *node) review(t *testing.T, token, audience string) authenticationv1.Tok
 	return review.Status
 }
 
-// injected reports whether a pod has its status, and its token once: one volume, and in
-// each container one mount.
+// injected reports whether a pod of one container has its status, its volume and its mount,
+// each once.
 func injected(pod *corev1.Pod) bool {
-	volumes := 0
-	for i := range pod.Spec.Volumes {
-		if strings.HasPrefix(pod.Spec.Volumes[i].Name, "oidc-token") {
-			volumes++
+	mounts := 0
+	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
+		if strings.HasPrefix(mount.Name, "oidc-token") {
+			mounts++
 		}
 	}
-	once := volumes == 1 && pod.Annotations[podtest.Prefix+"status"] != ""
-	for _, c := range podtest.Containers(pod) {
-		mounts := 0
-		for _, m := range c.VolumeMounts {
-			if strings.HasPrefix(m.Name, "oidc-token") {
-				mounts++
-			}
-		}
-		once = once && mounts == 1
-	}
-	return once
+	return pod.Annotations[podtest.Prefix+"status"] != "" && len(podtest.Tokens(pod)) == 1 && mounts == 1
 }
 
 func (n *node) deleteNamespaces(t *testing.T, names ...string) {

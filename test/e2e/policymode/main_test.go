@@ -49,8 +49,8 @@ policy:
 `
 
 var (
-	kube *cluster.Cluster
-	hook *injector.Injector
+	kube    *cluster.Cluster
+	webhook *injector.Injector
 )
 
 func TestMain(m *testing.M) {
@@ -59,14 +59,14 @@ func TestMain(m *testing.M) {
 
 func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
 	kube = c
-	if hook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration}); err != nil {
+	if webhook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration}); err != nil {
 		return nil, err
 	}
 	end = func(_ context.Context, code int) error {
-		if log := hook.Log(); code != 0 {
+		if log := webhook.Log(); code != 0 {
 			fmt.Fprintf(os.Stderr, "the end of the webhook's log:\n%s", log[max(0, len(log)-4000):])
 		}
-		return hook.Stop()
+		return webhook.Stop()
 	}
 	if err := kube.Namespace(ctx, byWebhook, map[string]string{injector.EnabledLabel: "true"}); err != nil {
 		return end, err

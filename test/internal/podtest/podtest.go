@@ -68,6 +68,17 @@ func Containers(pod *corev1.Pod) []corev1.Container {
 	return all
 }
 
+// Tokens are the volumes of a pod that have our tokens.
+func Tokens(pod *corev1.Pod) []corev1.Volume {
+	var found []corev1.Volume
+	for _, v := range pod.Spec.Volumes {
+		if strings.HasPrefix(v.Name, "oidc-token") {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
 // Env returns the value of a container's variable.
 func Env(pod *corev1.Pod, container, name string) string {
 	for _, c := range Containers(pod) {
