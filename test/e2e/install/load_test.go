@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // Of the load: so much that something is always in flight, and so little that the machine
@@ -29,21 +30,28 @@ const (
 )
 
 // load creates annotated pods, as a dry-run, until it is stopped, and counts what becomes
-// of them.
+// of them: of those in the webhook's namespace, and beside them of as many that policies
+// inject.
 type load struct {
-	mu         sync.Mutex
-	created    int
-	uninjected int
-	// failed are refused because the webhook did not answer.
-	failed []failure
-	// away are those that the API server itself did not answer.
-	away []failure
+	mu sync.Mutex
+	outcome
+	byPolicies outcome
 	// An API server keeps its connections, so that few of its calls verify a certificate:
 	// there are handshakes beside them, and those that it would have refused.
 	handshakes int
 	refused    []failure
 
 	stop func()
+}
+
+// outcome is what has become of pods.
+type outcome struct {
+	created    int
+	uninjected int
+	// failed are refused because the webhook did not answer.
+	failed []failure
+	// away are those that the API server itself did not answer.
+	away []failure
 }
 
 type failure struct {
@@ -61,14 +69,20 @@ func (n *node) startLoad(t *testing.T) *load {
 		group.Wait()
 	})
 	t.Cleanup(l.stop)
+	config := n.kube.RESTConfig()
+	// The chart tells whose namespace the webhook does not serve.
+	config.WarningHandler = rest.NoWarnings{}
 	for range workers {
-		client, err := kubernetes.NewForConfig(n.kube.RESTConfig())
+		client, err := kubernetes.NewForConfig(config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		group.Go(func() {
 			for ctx.Err() == nil {
-				l.create(ctx, client)
+				l.create(ctx, client, apps, &l.outcome)
+				if n.policies {
+					l.create(ctx, client, policyApps, &l.byPolicies)
+				}
 				time.Sleep(pause)
 			}
 		})
@@ -133,27 +147,27 @@ func (n *node) handshake(ctx context.Context, pod *corev1.Pod, bundle []byte) (*
 	return client.ConnectionState().PeerCertificates[0], nil
 }
 
-func (l *load) create(ctx context.Context, client kubernetes.Interface) {
-	pod, err := client.CoreV1().Pods(apps).Create(ctx, newPod("load", "audience=vault"),
+func (l *load) create(ctx context.Context, client kubernetes.Interface, namespace string, o *outcome) {
+	pod, err := client.CoreV1().Pods(namespace).Create(ctx, newPod("load", "audience=vault"),
 		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if ctx.Err() == nil {
-		l.count(pod, err)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		o.count(pod, err)
 	}
 }
 
-func (l *load) count(pod *corev1.Pod, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (o *outcome) count(pod *corev1.Pod, err error) {
 	switch {
 	case err == nil:
-		l.created++
+		o.created++
 		if !injected(pod) {
-			l.uninjected++
+			o.uninjected++
 		}
 	case strings.Contains(err.Error(), "webhook"):
-		l.failed = append(l.failed, failure{time.Now(), err.Error()})
+		o.failed = append(o.failed, failure{time.Now(), err.Error()})
 	default:
-		l.away = append(l.away, failure{time.Now(), err.Error()})
+		o.away = append(o.away, failure{time.Now(), err.Error()})
 	}
 }
 
@@ -198,6 +212,21 @@ func (n *node) underLoad(t *testing.T, tolerated tolerance, disrupt func()) {
 	}
 	if !tolerated.away && len(l.away) > 0 {
 		t.Errorf("%d pods got no answer of the API server, want none", len(l.away))
+	}
+	if n.policies {
+		l.byPolicies.expectAll(t, began, tolerated.away)
+	}
+}
+
+// expectAll wants policies to have injected every pod, whatever was done to the webhook.
+func (o *outcome) expectAll(t *testing.T, began time.Time, away bool) {
+	t.Helper()
+	t.Logf("by policies: %d pods admitted, %d un-injected, %d failed, %d while the API server was away",
+		o.created, o.uninjected, len(o.failed), len(o.away))
+	logFailures(t, began, "by policies, failed", o.failed)
+	logFailures(t, began, "by policies, away", o.away)
+	if o.created == 0 || o.uninjected > 0 || len(o.failed) > 0 || !away && len(o.away) > 0 {
+		t.Error("by policies: want all pods admitted with their token")
 	}
 }
 

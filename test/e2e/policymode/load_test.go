@@ -83,7 +83,9 @@ func compared(d, than time.Duration) string {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func percentile(sorted []time.Duration, percent int) time.Duration { return sorted[(len(sorted)-1)*percent/100] }
+func percentile(sorted []time.Duration, percent int) time.Duration {
+	return sorted[(len(sorted)-1)*percent/100]
+}
 
 // create has a pod admitted, and compares how many volumes it has then.
 func (w way) create(t *testing.T, pod *corev1.Pod, volumes int) {

@@ -54,7 +54,10 @@ policy:
   - {namespaces: ["shop-?"], audiences: {denied: ["not-here"]}}
 `
 
-var kube *cluster.Cluster
+var (
+	kube    *cluster.Cluster
+	webhook *injector.Injector
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(cluster.Main(m, cluster.Setup{Name: "policymode", Prepare: prepare}))
@@ -62,8 +65,7 @@ func TestMain(m *testing.M) {
 
 func prepare(ctx context.Context, c *cluster.Cluster, dir string) (end func(context.Context, int) error, err error) {
 	kube = c
-	webhook, err := injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration})
-	if err != nil {
+	if webhook, err = injector.Start(ctx, kube, injector.Options{Dir: dir, Config: configuration}); err != nil {
 		return nil, err
 	}
 	end = func(_ context.Context, code int) error {
