@@ -184,6 +184,7 @@ config:
   bindings: [{name: shop, namespaces: ["shop-*"], serviceAccounts: [app], annotations: {profile: vault}}]
   policy: {namespaces: [{namespaces: [payments], audiences: {allowed: [bank]}}]}
 policies: {unlabelledNamespaces: {enabled: false}}
+test: {enabled: false}
 `
 	for _, h := range helms {
 		if out, err := h.RunWithInput(t.Context(), values, "lint", "--strict", chartDir, withPolicies, "--values=-"); err != nil {

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/oidc-injector/oidc-injector/test/relyingparty"
+
+	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
 )
 
 // TestRelyingParty goes the whole way of step 2 and 4 of the scenario: nobody
