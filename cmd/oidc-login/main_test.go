@@ -174,14 +174,14 @@ func TestInitAndReady(t *testing.T) {
 	if err := os.WriteFile(termination, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused := p.environ(dir, "OIDC_LOGIN_ROLE=x", "OIDC_LOGIN_MODE=init", "OIDC_LOGIN_TIMEOUT=100ms")
+	refused := p.environ(dir, "OIDC_LOGIN_ROLE=x", "OIDC_LOGIN_MODE=init", "OIDC_LOGIN_TIMEOUT=600ms")
 	got := call(refused)
 	const reason = `could not log in to Vault at ADDRESS: 400: "role \"x\" could not be found" (attempt 1`
 	want := strings.ReplaceAll(reason, "ADDRESS", p.URL)
-	if got.Code != 1 || !strings.HasSuffix(got.Stderr, "error: not logged in within 100ms: "+want+")\n") {
+	if got.Code != 1 || !strings.HasSuffix(got.Stderr, "error: not logged in within 600ms: "+want+")\n") {
 		t.Errorf("init: %+v", got)
 	}
-	if message, _ := os.ReadFile(termination); string(message) != "not logged in within 100ms: "+want+")" {
+	if message, _ := os.ReadFile(termination); string(message) != "not logged in within 600ms: "+want+")" {
 		t.Errorf("termination message %q", message)
 	}
 	if got := call(refused, "ready"); got.Code != 1 || !strings.HasPrefix(got.Stdout, "not logged in yet: "+want+", next ") ||

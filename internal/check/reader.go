@@ -81,17 +81,25 @@ func (r *Reader) Webhook(ctx context.Context, which Which) (*diagnose.Webhook, e
 	case err == nil:
 		w.Installation = describe(found)
 	}
-	switch {
-	case which.Prefix != "":
-	case found != nil:
-		w.Prefix = annotations.Prefix(found.Prefix)
-	case policies != nil:
-		w.Prefix = annotations.Prefix(policies.Prefix)
+	if which.Prefix == "" {
+		w.Prefix = prefixOf(found, policies, w.Prefix)
 	}
 	if err := readConfiguration(w, which, found, policies); err != nil {
 		return nil, err
 	}
 	return w, r.registration(ctx, w)
+}
+
+// prefixOf is the prefix of the annotations that what was found reads.
+func prefixOf(found *installation.Installation, policies *installation.Policies, otherwise annotations.Prefix) annotations.Prefix {
+	switch {
+	case found != nil:
+		return annotations.Prefix(found.Prefix)
+	case policies != nil:
+		return annotations.Prefix(policies.Prefix)
+	default:
+		return otherwise
+	}
 }
 
 func describe(i *installation.Installation) *diagnose.Installation {

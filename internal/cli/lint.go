@@ -26,8 +26,8 @@ place, its rule and what to do. With -f nothing is asked of a cluster, unless by
 --from-cluster.
 
 Without -f it looks at what runs in the namespace, or with -A in all: workloads, pods that
-no workload made, and pods that run without the token that they ask for. It needs the right to list them, and to read the configuration of
-the webhook, or else --config FILE.
+no workload made, and pods that run without the token that they ask for. It needs the
+right to list them, and to read the configuration of the webhook, or else --config FILE.
 
 The exit code is 1 if there is an error, with --fail-on=warning also for warnings.`,
 		Example: `  kubectl oidc-injector lint -f manifests/ -R --config injector.yaml

@@ -153,7 +153,9 @@ var rules = map[string]rule{
 	"internal/podtemplate":       {outOfReach: valuesOnly},
 	"internal/mutate/mutatetest": {}, // only for tests
 	"internal/policymode": {
-		imports:    []string{"internal/annotations", "internal/binding", "internal/config", "internal/loginspec", "internal/policy", "internal/provider"},
+		imports: []string{
+			"internal/annotations", "internal/binding", "internal/config", "internal/loginspec", "internal/policy", "internal/provider",
+		},
 		outOfReach: []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"},
 	},
 	"internal/policy": {

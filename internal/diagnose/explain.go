@@ -136,19 +136,8 @@ func (s *Snapshot) dryRun(d admission.Decision) []Step {
 	switch {
 	case r == nil:
 		return nil
-	case r.Reason == metav1.StatusReasonInternalError && !s.Webhook.byPolicies():
-		// API servers answer so where a webhook with the failurePolicy Fail does not.
-		if strings.Contains(r.Message, "x509: ") { // as crypto/x509 has it in its errors
-			return []Step{fail(name, s.Webhook.trust(), "the API server cannot verify the webhook by the caBundle: %s", r.Message)}
-		}
-		return []Step{fail(name, s.Webhook.restart(), "the API server cannot call the webhook: %s", r.Message)}
-	case r.Message != "" && d.Outcome == admission.Denied:
-		return []Step{pass(name, "the API server denies the pod, too")}
-	case r.Reason == metav1.StatusReasonInvalid && s.Webhook.byPolicies():
-		// What the webhook would do, and policies cannot, or the pod is invalid by itself.
-		return []Step{fail(name, s.edit(), "the API server denies the pod: %s", r.Message)}
 	case r.Message != "":
-		return []Step{unknown(name, "the API server does not admit the pod: %s", r.Message)}
+		return []Step{s.refused(name, r, d)}
 	case r.Injected && injects(d):
 		return []Step{pass(name, "%s", s.Webhook.says(answers, "the policies inject"))}
 	case r.Injected:
@@ -162,6 +151,25 @@ func (s *Snapshot) dryRun(d admission.Decision) []Step {
 			failurePolicy(s.Webhook.Registration))}
 	default:
 		return []Step{pass(name, "the API server admits the pod, and nothing is injected")}
+	}
+}
+
+// refused is about a pod that the API server does not admit.
+func (s *Snapshot) refused(name string, r *DryRun, d admission.Decision) Step {
+	switch {
+	case r.Reason == metav1.StatusReasonInternalError && !s.Webhook.byPolicies():
+		// API servers answer so where a webhook with the failurePolicy Fail does not.
+		if strings.Contains(r.Message, "x509: ") { // as crypto/x509 has it in its errors
+			return fail(name, s.Webhook.trust(), "the API server cannot verify the webhook by the caBundle: %s", r.Message)
+		}
+		return fail(name, s.Webhook.restart(), "the API server cannot call the webhook: %s", r.Message)
+	case d.Outcome == admission.Denied:
+		return pass(name, "the API server denies the pod, too")
+	case r.Reason == metav1.StatusReasonInvalid && s.Webhook.byPolicies():
+		// What the webhook would do, and policies cannot, or the pod is invalid by itself.
+		return fail(name, s.edit(), "the API server denies the pod: %s", r.Message)
+	default:
+		return unknown(name, "the API server does not admit the pod: %s", r.Message)
 	}
 }
 

@@ -86,13 +86,10 @@ func (s *Snapshot) selector(which string, by *chooser, from *metav1.LabelSelecto
 	}
 	whose, fix := "the pod", s.edit()
 	if which == "namespaceSelector" {
-		whose, fix = "namespace "+s.Namespace, ""
+		whose, fix = "namespace "+s.Namespace, "kubectl get "+by.object+" --output yaml"
 		if possible {
-			fix = fmt.Sprintf("kubectl label namespace %s --overwrite %s", s.Namespace, strings.Join(slices.Sorted(maps.Keys(changes)),
-				" "))
-			fix = s.andAgain(fix)
-		} else {
-			fix = "kubectl get " + by.object + " --output yaml"
+			fix = s.andAgain(fmt.Sprintf("kubectl label namespace %s --overwrite %s", s.Namespace,
+				strings.Join(slices.Sorted(maps.Keys(changes)), " ")))
 		}
 	}
 	return fail(name, fix, "%s does not match %s", whose, strings.Join(missed, ", "))

@@ -152,7 +152,7 @@ func quoted(texts []string) string {
 func loginSettings(cfg *config.Config) []Variable {
 	called := cfg.Parser.Prefix.Names()
 	l := cfg.Login
-	env := rows{}
+	env := make(rows, 0, len(l.Env))
 	for _, e := range l.Env {
 		env = append(env, map[string]string{"name": e.Name, "value": e.Value})
 	}

@@ -13,11 +13,16 @@ import (
 func TestSyntax(t *testing.T) {
 	t.Parallel()
 	values := []string{
-		"https://vault.example.com:8200", "HTTPS://Vault/", "http://a_b", "https://h.", "https://10.0.0.1", "https://127.1", "https://0x7f.1",
-		"https://0x", "https://h.0xg", "https://h.00x1", "https://1x", "https://h:0", "https://h:65535", "https://h:65536", "https://h:0443",
-		"https://h/a.b/..c/...", "https://h/..", "https://h/./a", "https://h//", "https://h/a/", "https://h/%2e", "https://h?a=%20", "https://h?",
-		"https://h#a", "https://u@h", "https://h/$(X)", "https://h/ü", "https:/h", "ftp://h", "h", "h:1 g", "h  g:80", "127.1", "h/x", "x y", "a",
-		"/a", "/a~1b/~0", "/a~", "/", "a=b", "/a=b", "body", "jwt", "saml1", "urn:a:b", "urn:a urn:b", "teams/jwt", "a/../b", "a//b", ".a", "a/.b",
+		"https://vault.example.com:8200", "HTTPS://Vault/", "http://a_b", "https://h.", "https://10.0.0.1",
+		"https://127.1", "https://0x7f.1",
+		"https://0x", "https://h.0xg", "https://h.00x1", "https://1x", "https://h:0", "https://h:65535",
+		"https://h:65536", "https://h:0443",
+		"https://h/a.b/..c/...", "https://h/..", "https://h/./a", "https://h//", "https://h/a/",
+		"https://h/%2e", "https://h?a=%20", "https://h?",
+		"https://h#a", "https://u@h", "https://h/$(X)", "https://h/ü", "https:/h", "ftp://h", "h", "h:1 g",
+		"h  g:80", "127.1", "h/x", "x y", "a",
+		"/a", "/a~1b/~0", "/a~", "/", "a=b", "/a=b", "body", "jwt", "saml1", "urn:a:b", "urn:a urn:b",
+		"teams/jwt", "a/../b", "a//b", ".a", "a/.b",
 		"a/b/", "a?b", "GET", "init", "raw", "true", "F", "yes", "",
 	}
 	for i := range loginspec.Methods {

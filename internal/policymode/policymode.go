@@ -100,11 +100,7 @@ type maker struct {
 // cannot do, the third warns, and the others tell whoever debugs, and authors of workloads.
 func Policies(cfg *config.Config, o Options) []map[string]any {
 	m := maker{Options: o, cfg: cfg, common: slices.Concat(constants(), settings(cfg, o.Version), theText().reading)}
-	all := m.injecting()
-	if !o.Static { // where nobody could read it
-		all[1]["metadata"].(object)["annotations"] = object{config.Annotation: record(cfg.File)}
-	}
-	all = append(all, m.denying()...)
+	all := append(m.injecting(), m.denying()...)
 	all = append(all, m.warning()...)
 	all = append(all, m.debugging()...)
 	if cfg.Workloads != policy.Off {
@@ -171,12 +167,17 @@ func (m maker) conditions() []object {
 }
 
 func (m maker) injecting() []object {
-	return m.bound("MutatingAdmissionPolicy", "", object{
+	all := m.bound("MutatingAdmissionPolicy", "", object{
 		"failurePolicy": "Fail", "reinvocationPolicy": "IfNeeded", "matchConstraints": m.matches(creation, debug),
 		"matchConditions": m.conditions(),
 		"variables":       m.variables("dyn(object)", theText().checking),
 		"mutations":       []object{{"patchType": "JSONPatch", "jsonPatch": object{"expression": theText().injecting}}},
 	})
+	if !m.Static && m.cfg.File != nil { // where nobody could read it
+		binding := all[1]
+		binding["metadata"] = object{"name": m.Name, "annotations": object{config.Annotation: record(m.cfg.File)}}
+	}
+	return all
 }
 
 func (m maker) denying() []object {

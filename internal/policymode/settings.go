@@ -57,7 +57,7 @@ func settings(cfg *config.Config, version string) []Variable {
 		{"maxExpiration", seconds(cfg.Parser.MaxExpiration)},
 		{"tokenVolume", literal(called.TokenVolume)},
 		{"tokenDirectory", literal(called.TokenDirectory)},
-		{"defaults", literal(orEmpty(cfg.Parser.Defaults))},
+		{"defaults", texts(cfg.Parser.Defaults)},
 		{"profiles", literal(orEmpty(cfg.Parser.Profiles))},
 		{"parameters", literal(parameters(cfg.Parser.Providers))},
 		{"providers", literal(providers(cfg))},
@@ -215,6 +215,14 @@ const (
 
 // literal is a value made of texts, in CEL.
 func literal(value any) string { return binding.Literal(value) }
+
+// texts is a map of texts, as which CEL takes an empty one only if it was made of one.
+func texts[M ~map[string]string](m M) string {
+	if len(m) == 0 {
+		return `{"": ""}.transformMap(k, v, k != "", v)`
+	}
+	return literal(m)
+}
 
 func orEmpty[M ~map[string]V, V any](m M) M {
 	if m == nil {

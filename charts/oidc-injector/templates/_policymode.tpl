@@ -48,7 +48,7 @@ JSON is CEL, too. Lists and maps come from templates as JSON.
   (list "maxExpiration" ($longest | toString))
   (list "tokenVolume" (toRawJson $names.tokenVolume))
   (list "tokenDirectory" (toRawJson $names.tokenDirectory))
-  (list "defaults" ($config.defaults | default dict | toRawJson))
+  (list "defaults" ($config.defaults | empty | ternary `{"": ""}.transformMap(k, v, k != "", v)` (toRawJson $config.defaults)))
   (list "profiles" ($config.profiles | default dict | toRawJson))
   (list "parameters" (toRawJson $parameters))
   (list "providers" (toRawJson $providers))

@@ -108,6 +108,7 @@ type header struct {
 // in JSON: the API server refuses it, but it has to be found.
 type text string
 
+// UnmarshalJSON takes any value of JSON.
 func (t *text) UnmarshalJSON(raw []byte) error {
 	var s string
 	if kjson.UnmarshalCaseSensitivePreserveInts(raw, &s) != nil {

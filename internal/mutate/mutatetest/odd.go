@@ -62,33 +62,57 @@ var oddValues = map[string][]string{
 	"status":       {"{}", ""},
 }
 
+// method is the login that most of them have.
+const method = "vault"
+
 // oddLogins are the same of logins.
 var oddLogins = map[string][]string{
-	"login": {"vault", "vault", "token-exchange", "jwt-bearer", "client-assertion", "http", "ldap", ""},
+	"login": {method, method, "token-exchange", "jwt-bearer", "client-assertion", "http", "ldap", ""},
 	"login-address": {
-		"https://vault.example.com:8200", "https://vault.example.com", "http://vault.example.com", "https://Vault.Example.COM.:8200/", "vault:8200",
-		"https://10.0.0.1", "https://127.1", "https://0x7f.1", "https://[::1]", "https://h/a/../b", "https://h/a//b", "https://h?q", "https://h#f",
-		"https://u@h", "https://h:0443", "https://h:65536", "https://h/%2e", "https://h/$(X)", "", "https://h/a.b/..c/...", "https://h.0x", "https://h/ü",
+		"https://vault.example.com:8200", "https://vault.example.com", "http://vault.example.com",
+		"https://Vault.Example.COM.:8200/", "vault:8200",
+		"https://10.0.0.1", "https://127.1", "https://0x7f.1", "https://[::1]", "https://h/a/../b",
+		"https://h/a//b", "https://h?q", "https://h#f",
+		"https://u@h", "https://h:0443", "https://h:65536", "https://h/%2e", "https://h/$(X)", "",
+		"https://h/a.b/..c/...", "https://h.0x", "https://h/ü",
 	},
 	"login-issuer": {"https://login.example.com", "https://login.example.com/a/", "x", "https://h?q"},
-	"login-role":   {"demo", "", " a", "$(X)", "a\nb"}, "login-mount": {"jwt", "teams/jwt", "auth/jwt", "/jwt", "a/../b", "a//b", "a?b", ".a", "a/.b", ""},
-	"login-mode": {"init", "sidecar", "x", ""}, "login-file": {"t", ".t", "ca.crt", "a/b", "", strings.Repeat("f", 201), "a$b"},
-	"login-mount-path": {"/login", "/var/run/secrets/login", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/", "/etc", "rel", "/denied", "/a/", "/a$b"},
-	"login-env":        {"LOGIN", "VAULT_ADDR", "PATH", "1X", "", "TOKEN", "VAULT_TOKEN_FILE", "ACCESS_TOKEN_FILE"},
-	"login-token":      {"default", "a", "b-2", "missing", "A", ""}, "login-format": {"raw", "json", "env", "x"},
-	"login-ca-configmap": {"ca", "ca/root.pem", "CA", "ca/", "ca/a/b", "ca/..x", "a.b/c", ""}, "login-ca-secret": {"ca", "ca/k", "-a"},
-	"login-ca-bundle":          {"corporate-ca", "example.com/issuer/root", "example.com/issuer", "a:b:c", "a/b/c/d", "A", "a:B", ""},
-	"login-client-certificate": {"tls", "tls/tls.crt", "tls/x", "T"}, "login-client-secret": {"client", "client/password", "x/", ""},
-	"login-client-auth": {"none", "basic", "post", "tls", "assertion", "x"}, "login-client-id": {"app", "", " "}, "login-scope": {"a b", "a\tb"},
-	"login-resource":           {"https://api.example.com urn:x", "https://api.example.com#f", "x", "urn:a  urn:b"},
-	"login-subject-token-type": {"jwt", "urn:x:y", "x", "saml1"}, "login-http-method": {"GET", "PUT", "get"},
-	"login-jwt-field": {"jwt", "/auth/jwt", "/a~", "a b", "a=b", "/"}, "login-token-pointer": {"/token", "body", "token", "/a~2"},
-	"login-parameters": {
-		"a=b", "a=b\nc=d", "a", "a=b\na=c", "scope=x", "/a/b=c\n/a=d", "/jwt=x", "jwt=x", "a b=c", "=x", " a = b ", "", "\n", "a=b=c", "a=\tb",
+	"login-role":   {"demo", "", " a", "$(X)", "a\nb"},
+	"login-mount":  {"jwt", "teams/jwt", "auth/jwt", "/jwt", "a/../b", "a//b", "a?b", ".a", "a/.b", ""},
+	"login-mode":   {"init", "sidecar", "x", ""},
+	"login-file":   {"t", ".t", "ca.crt", "a/b", "", strings.Repeat("f", 201), "a$b"},
+	"login-mount-path": {
+		"/login", "/var/run/secrets/login", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/", "/etc", "rel", "/denied", "/a/", "/a$b",
 	},
-	"login-lifetime": {"15m", "9s", "10s", "x", "1h", ""}, "login-jwt-use": {"once", "many", "x"}, "login-check-interval": {"0", "0s", "5m", "-1s", "x"},
-	"login-client-env": {"true", "false", "F", "x"}, "login-namespace": {"team", "a$b", ""},
-	"login-redirect-hosts": {"h", "h:8200 g", "h/x", "[::1]", "h:0", "https://h", "127.1", ""}, "login-tls-server-name": {"h", ""},
+	"login-env":          {"LOGIN", "VAULT_ADDR", "PATH", "1X", "", "TOKEN", "VAULT_TOKEN_FILE", "ACCESS_TOKEN_FILE"},
+	"login-token":        {"default", "a", "b-2", "missing", "A", ""},
+	"login-format":       {"raw", "json", "env", "x"},
+	"login-ca-configmap": {"ca", "ca/root.pem", "CA", "ca/", "ca/a/b", "ca/..x", "a.b/c", ""},
+	"login-ca-secret":    {"ca", "ca/k", "-a"},
+	"login-ca-bundle": {
+		"corporate-ca", "example.com/issuer/root", "example.com/issuer", "a:b:c", "a/b/c/d", "A", "a:B", "",
+	},
+	"login-client-certificate": {"tls", "tls/tls.crt", "tls/x", "T"},
+	"login-client-secret":      {"client", "client/password", "x/", ""},
+	"login-client-auth":        {"none", "basic", "post", "tls", "assertion", "x"},
+	"login-client-id":          {"app", "", " "},
+	"login-scope":              {"a b", "a\tb"},
+	"login-resource":           {"https://api.example.com urn:x", "https://api.example.com#f", "x", "urn:a  urn:b"},
+	"login-subject-token-type": {"jwt", "urn:x:y", "x", "saml1"},
+	"login-http-method":        {"GET", "PUT", "get"},
+	"login-jwt-field":          {"jwt", "/auth/jwt", "/a~", "a b", "a=b", "/"},
+	"login-token-pointer":      {"/token", "body", "token", "/a~2"},
+	"login-parameters": {
+		"a=b", "a=b\nc=d", "a", "a=b\na=c", "scope=x", "/a/b=c\n/a=d", "/jwt=x", "jwt=x", "a b=c", "=x",
+		" a = b ", "", "\n", "a=b=c", "a=\tb",
+	},
+	"login-lifetime":        {"15m", "9s", "10s", "x", "1h", ""},
+	"login-jwt-use":         {"once", "many", "x"},
+	"login-check-interval":  {"0", "0s", "5m", "-1s", "x"},
+	"login-client-env":      {"true", "false", "F", "x"},
+	"login-namespace":       {"team", "a$b", ""},
+	"login-redirect-hosts":  {"h", "h:8200 g", "h/x", "[::1]", "h:0", "https://h", "127.1", ""},
+	"login-tls-server-name": {"h", ""},
 }
 
 // oddSuffixes are names of tokens, most of which are none.
