@@ -9,9 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/oidc-injector/oidc-injector/test/relyingparty"
-
 	"github.com/oidc-injector/oidc-injector/test/internal/podtest"
+	"github.com/oidc-injector/oidc-injector/test/relyingparty"
 )
 
 // TestRelyingParty goes the whole way of step 2 and 4 of the scenario: nobody

@@ -18,7 +18,8 @@ func testDatabricks(t *testing.T) {
 		{"account-wide", nil, map[string]string{}},
 		{"a service principal", map[string]string{"databricks-client-id": client}, map[string]string{"DATABRICKS_CLIENT_ID": client}},
 		{
-			"the account's API", map[string]string{"databricks-client-id": client, "databricks-account-id": account},
+			"the account's API",
+			map[string]string{"databricks-client-id": client, "databricks-account-id": account},
 			map[string]string{"DATABRICKS_CLIENT_ID": client, "DATABRICKS_ACCOUNT_ID": account},
 		},
 	} {

@@ -15,11 +15,13 @@ func testTerraformAzureRM(t *testing.T) {
 		asked                              map[string]string
 	}{
 		{"public", "login.microsoftonline.com", "https://management.azure.com", "api://AzureADTokenExchange", nil},
-		{"another cloud", "login.microsoftonline.us", "https://management.usgovcloudapi.net", "api://AzureADTokenExchangeUSGov",
+		{
+			"another cloud", "login.microsoftonline.us", "https://management.usgovcloudapi.net", "api://AzureADTokenExchangeUSGov",
 			map[string]string{
 				"terraform-azurerm-audience": "api://AzureADTokenExchangeUSGov", "terraform-azurerm-environment": "usgovernment",
 				"terraform-azurerm-subscription-id": "99999999-8888-7777-6666-555555555555",
-			}},
+			},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := inject(t, test.audience, test.asked,
