@@ -220,9 +220,9 @@ var explainByPolicies = map[string]explainCase{
 		change: func(t *testing.T, s *Snapshot) {
 			t.Helper()
 			logsIn(t, s)
-			s.DryRun = &DryRun{Reason: metav1.StatusReasonInvalid, Message: "logins need webhook mode"}
+			s.DryRun = &DryRun{Reason: metav1.StatusReasonInvalid, Message: "a pod of Windows needs webhook mode"}
 		},
-		crosses: []string{"dry run: the API server denies the pod: logins need webhook mode"},
+		crosses: []string{"dry run: the API server denies the pod: a pod of Windows needs webhook mode"},
 		fix:     "kubectl edit pod/app --namespace team",
 	},
 	"binding_of_the_configuration": {
