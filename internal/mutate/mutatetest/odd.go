@@ -8,11 +8,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// vault is an audience, a login and more.
+const vault = "vault"
+
 // oddValues are values of keys, right ones and wrong ones: at the edges of what is allowed,
 // and what somebody may take for allowed.
 var oddValues = map[string][]string{
 	"audience": {
-		"vault", "", " ", " a", "a\nb", "https://ü.example/\"a\"", "https://kubernetes.default.svc",
+		vault, "", " ", " a", "a\nb", "https://ü.example/\"a\"", "https://kubernetes.default.svc",
 		"https://kubernetes.default.svc.cluster.local", "denied-x", "not-here", strings.Repeat("x", 300), "a\u2028b",
 		"<&>",
 	},
@@ -47,7 +50,7 @@ var oddValues = map[string][]string{
 	},
 	"skip-containers": {"c0", "c1", "", "c0,c1,c2,c3", "x", "c0 c1"},
 	"inject":          {"true", "false", "0", "F", "no", "", "FALSE", "1", "fAlse"},
-	"profile":         {"vault", "clouds", "amazon", "missing", "", "remote"},
+	"profile":         {vault, "clouds", "amazon", "missing", "", "remote"},
 	"provider":        {"aws", "gcp", "missing", "", "default", "AWS"},
 	"aws-role-arn": {
 		"arn:aws:iam::123456789012:role/app", "", "x", "arn:aws:iam::123456789012:role/app ",
@@ -62,12 +65,9 @@ var oddValues = map[string][]string{
 	"status":       {"{}", ""},
 }
 
-// method is the login that most of them have.
-const method = "vault"
-
 // oddLogins are the same of logins.
 var oddLogins = map[string][]string{
-	"login": {method, method, "token-exchange", "jwt-bearer", "client-assertion", "http", "ldap", ""},
+	"login": {vault, vault, "token-exchange", "jwt-bearer", "client-assertion", "http", "ldap", ""},
 	"login-address": {
 		"https://vault.example.com:8200", "https://vault.example.com", "http://vault.example.com",
 		"https://Vault.Example.COM.:8200/", "vault:8200",
@@ -82,7 +82,8 @@ var oddLogins = map[string][]string{
 	"login-mode":   {"init", "sidecar", "x", ""},
 	"login-file":   {"t", ".t", "ca.crt", "a/b", "", strings.Repeat("f", 201), "a$b"},
 	"login-mount-path": {
-		"/login", "/var/run/secrets/login", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/", "/etc", "rel", "/denied", "/a/", "/a$b",
+		"/login", "/var/run/secrets/login", "/run/secrets/tokens", "/var/run/secrets/tokens/x", "/", "/etc",
+		"rel", "/denied", "/a/", "/a$b",
 	},
 	"login-env":          {"LOGIN", "VAULT_ADDR", "PATH", "1X", "", "TOKEN", "VAULT_TOKEN_FILE", "ACCESS_TOKEN_FILE"},
 	"login-token":        {"default", "a", "b-2", "missing", "A", ""},
@@ -139,8 +140,8 @@ func (r Random) OddAnnotations(prefix string) map[string]string {
 
 // OddLogin are annotations of a login, one or two of which are at the edges.
 func (r Random) OddLogin(prefix string) map[string]string {
-	method := Pick(r, "vault", "vault", "token-exchange", "jwt-bearer", "client-assertion", "http")
-	all := map[string]string{prefix + "audience": "vault", prefix + "login": method, prefix + "login-address": "https://vault.example.com"}
+	method := Pick(r, vault, vault, "token-exchange", "jwt-bearer", "client-assertion", "http")
+	all := map[string]string{prefix + "audience": vault, prefix + "login": method, prefix + "login-address": "https://vault.example.com"}
 	if method == "token-exchange" && r.Chance(2) {
 		all[prefix+"login-client-auth"], all[prefix+"login-client-id"] = "basic", "app"
 		all[prefix+"login-client-secret"] = "client"
@@ -150,7 +151,7 @@ func (r Random) OddLogin(prefix string) map[string]string {
 		all[prefix+"mount-path.a"] = Pick(r, oddLogins["login-mount-path"]...)
 	}
 	if r.Chance(4) {
-		all[prefix+"login.a"], all[prefix+"login-address.a"] = "vault", "https://vault.example.com:8200"
+		all[prefix+"login.a"], all[prefix+"login-address.a"] = vault, "https://vault.example.com:8200"
 	}
 	keys := slices.Sorted(maps.Keys(oddLogins))
 	for range 1 + r.IntN(2) {
@@ -198,7 +199,7 @@ func (r Random) MakeOdd(pod *corev1.Pod) {
 func (r Random) oddVolume(name string) corev1.Volume {
 	seconds := Pick[int64](r, 3600, 7200, 600)
 	p := &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-		Audience: Pick(r, "vault", "sts.amazonaws.com", ""), ExpirationSeconds: &seconds, Path: Pick(r, "oidc-token", "token"),
+		Audience: Pick(r, vault, "sts.amazonaws.com", ""), ExpirationSeconds: &seconds, Path: Pick(r, "oidc-token", "token"),
 	}}}}
 	if r.Chance(4) {
 		p.Sources = append(p.Sources, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
