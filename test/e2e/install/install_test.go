@@ -80,12 +80,15 @@ func start(t *testing.T) *node {
 // TestInstall has one node for all tests, which follow one another.
 func TestInstall(t *testing.T) {
 	n := start(t)
-	n.applyPolicies(t)
 	gone := helm.NothingIsLeft(t, n.kube)
 	if !t.Run("defaults", func(t *testing.T) { n.testDefaults(t, gone) }) {
 		return // if that fails, all others do, and take their time
 	}
-	t.Run("policies", func(t *testing.T) { n.testPolicies(t, gone) })
+	if n.policies {
+		t.Run("policies", func(t *testing.T) { n.testPolicies(t, gone) })
+	}
+	n.applyPolicies(t)
+	gone = helm.NothingIsLeft(t, n.kube)
 	// Each step begins with what the one before has left.
 	n.installPrevious(t)
 	t.Run("upgrade", n.testUpgrade)
