@@ -177,8 +177,8 @@ func patch(kind, name, spec string) string {
 // again has all policies be as they were installed.
 func (p *Policies) again() string {
 	if p.Release != "" {
-		return fmt.Sprintf("helm get manifest %s --namespace %s | kubectl apply --server-side --force-conflicts -f -", p.Release,
-			p.Namespace)
+		// Applying Helm's manifest would make objects that Helm does not know as its own.
+		return fmt.Sprintf("helm upgrade %s charts/oidc-injector --namespace %s --reuse-values", p.Release, p.Namespace)
 	}
 	return fmt.Sprintf("kubectl oidc-injector generate policy --name %s --config FILE | kubectl apply --server-side -f -", p.Name)
 }

@@ -43,7 +43,7 @@ func withPolicies(t *testing.T) Webhook {
 	return w
 }
 
-const asInstalled = "helm get manifest r --namespace injector | kubectl apply --server-side --force-conflicts -f -"
+const asInstalled = "helm upgrade r charts/oidc-injector --namespace injector --reuse-values"
 
 // TestPolicies: what is wrong with an installation without a webhook, each with what mends it.
 func TestPolicies(t *testing.T) {

@@ -127,7 +127,7 @@ func TestPoliciesAreThoseOfTheProgram(t *testing.T) {
 			t.Parallel()
 			webhook := render(t, values)
 			got := render(t, values, policies, withPolicies)
-			if diff := cmp.Diff(webhook.at(t, configMap), got.at(t, record)); diff != "" {
+			if diff := cmp.Diff(strings.TrimSpace(webhook.at(t, configMap)), strings.TrimSpace(got.at(t, record))); diff != "" {
 				t.Errorf("what is recorded of the configuration (-webhook's +policies'):\n%s", diff)
 			}
 			prefix := annotations.Prefix(strings.TrimPrefix(webhook.at(t, hooks+"[0].name}"), "pods."))

@@ -4,6 +4,7 @@ package helm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
@@ -151,15 +152,17 @@ func NothingIsLeft(t *testing.T, kube *cluster.Cluster) (check func()) {
 	}
 	return func() {
 		t.Helper()
+		var left error
 		podtest.Eventually(t, "all to be gone", func(ctx context.Context) error {
 			after, err := inventory(ctx, kube)
 			if err != nil {
-				return err
+				return cmp.Or(left, err) // at the end of its time it says what was left before
 			}
-			if diff := cmp.Diff(before, after); diff != "" {
-				return fmt.Errorf("left behind (-before +after):\n%s", diff)
+			left = nil
+			if diff := gocmp.Diff(before, after); diff != "" {
+				left = fmt.Errorf("left behind (-before +after):\n%s", diff)
 			}
-			return nil
+			return left
 		})
 	}
 }
